@@ -1,0 +1,53 @@
+# Each target makes the virtual environment it needs in .venv, installs once, and runs; offline from then on.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test long lint figures tutorials bench crosscheck clean
+
+demo: $(STAMP)-demo
+	$(BIN)/refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini \
+		--hidden 400,150 --out demo --overwrite
+
+test: $(STAMP)-test
+	$(BIN)/python -m pytest -q
+
+long: $(STAMP)-test
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q
+
+lint: $(STAMP)-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+tutorials: $(STAMP)-test
+	for t in tutorials/[0-9]*.py; do echo "== $$t"; $(BIN)/python $$t || exit 1; done
+
+figures: $(STAMP)-test
+	for f in figures/fig*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+
+bench: $(STAMP)-crosscheck
+	$(BIN)/python benchmarks/curvature_products.py
+
+crosscheck: $(STAMP)-crosscheck
+	$(BIN)/python -m pytest -q tests/crosscheck
+
+$(STAMP)-demo: pyproject.toml
+	$(INSTALL) -e '.[all]'
+	@touch $@
+
+$(STAMP)-test: pyproject.toml
+	$(INSTALL) -e '.[all,test]'
+	@touch $@
+
+$(STAMP)-lint: pyproject.toml
+	$(INSTALL) ruff==0.14.5
+	@touch $@
+
+$(STAMP)-crosscheck: pyproject.toml
+	$(INSTALL) -e '.[all,test,crosscheck]'
+	@touch $@
+
+clean:
+	rm -rf .venv demo build *.egg-info .pytest_cache .hypothesis .ruff_cache

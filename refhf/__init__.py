@@ -1,0 +1,68 @@
+"""refhf: the reference implementation of Hessian-free optimisation and its relatives, in NumPy.
+
+Data flows one way: theta -> model -> objective -> curvature product -> Krylov solver -> method -> report.
+
+Notation. Rows are cases. Lower case is Python's, words are words; these capitals are the papers'.
+
+======  ==============  ====================================================================
+name    shape           meaning
+======  ==============  ====================================================================
+X       (B, n_0)        inputs of the network, a case a row
+X_test  (B, n_0)        inputs it was not trained on
+W       (n_in, n_out)   a layer's weights; theta holds W_1.ravel(), b_1, W_2.ravel(), ...
+V       (n_in, n_out)   the part of a direction v that belongs to W
+W2      (n_in, n_out)   the part of the squared gradients that belongs to W
+Dz      (B, n_L)        Dx is dL/dx, here at the output's pre-activation z
+Ds      (B, n_l)        dL/ds_l at the pre-activation s_l = a_{l-1} W_l + b_l
+Da      (B, n_l)        dL/da_l at the activation a_l = f(s_l)
+Das     tuple           Da_1 .. Da_{L-1}
+DW      (n_in, n_out)   dL/dW
+Db      (n_out,)        dL/db
+Dtheta  (P,)            dL/dtheta, the gradient
+Rz      (B, n_L)        Rx is R{x}, the directional derivative of x along v (Pearlmutter 1994)
+Rs      (B, n_l)        R{s_l}, or the tuple of them
+Rs_l    (B, n_l)        R{s_l} where Rs is the tuple
+Ra      (B, n_l)        R{a_l}, or the tuple of them
+RDz     (B, n_L)        RDx is R{dL/dx}
+RDs     (B, n_l)        R{dL/ds_l}
+RDa     (B, n_l)        R{dL/da_l}
+HV      (n_in, n_out)   the part of H v that belongs to W
+Hc      (n_out,)        the part of H v that belongs to b
+Hv      (P,)            H v
+HRz     (B, n_L)        H_L R{z}, H_L the loss's Hessian at z
+HJv     (B, n_L)        H_L J v, J = dz/dtheta
+H       (P, P)          Hessian of the objective
+G       (P, P)          Gauss-Newton matrix J' H_L J / B + l2 I
+B       (P, P)          damped matrix H + lambda I or G + lambda I; in shapes the number of cases
+A       (n, n)          matrix of a linear system A x = b
+M       (n, n)          approximate inverse of A (Saad's M^-1)
+Ap      (n,)            A p
+As      (n,)            A s
+Mp      (n,)            M p
+Ms      (n,)            M s
+======  ==============  ====================================================================
+"""
+
+from refhf.krylov.bicgstab import bicgstab_iterates
+from refhf.krylov.cg import cg_iterates
+from refhf.krylov.solve import bicgstab, cg
+from refhf.methods.minimize import iterate, methods, minimize, scipy_method
+from refhf.model.network import Network, mlp
+from refhf.objective import from_functions, supervised
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Network",
+    "bicgstab",
+    "bicgstab_iterates",
+    "cg",
+    "cg_iterates",
+    "from_functions",
+    "iterate",
+    "methods",
+    "minimize",
+    "mlp",
+    "scipy_method",
+    "supervised",
+]

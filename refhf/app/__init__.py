@@ -1,0 +1,1 @@
+"""Applications: data sets, runs and checkpoints, plots, the command line."""

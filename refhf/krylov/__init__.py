@@ -1,0 +1,1 @@
+"""Linear solvers, one algorithm a file, as generators of iterates."""

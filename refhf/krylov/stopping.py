@@ -1,0 +1,91 @@
+"""Why a solver stopped, and the rules that say so: plain functions of an iterate.
+
+A rule takes an iterate and returns a `Stop` or None. `advance` runs a solver's iterates until a rule speaks
+or the recurrence itself cannot go on.
+"""
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+
+import numpy as np
+
+
+class Stop(Enum):
+    """Why a solver stopped; the value is a sentence."""
+
+    CONVERGED = "The true residual b - Ax meets the tolerance."
+    EXACT = "The residual is exactly zero."
+    HALF_STEP = "The residual vanished at the half step: s = 0."
+    NO_PROGRESS = "The quadratic model stopped improving (Martens 2010, section 4.4)."
+    ITERATION_LIMIT = "The given number of iterations was done."
+    NEGATIVE_CURVATURE = "A direction with p'Ap <= 0, to rounding, was met."
+    ZERO_CURVATURE = "p'Ap is exactly zero: the step length is undefined."
+    STAGNATED = "The recurrence converged but the true residual did not, and a restart did not mend it."
+    INDEFINITE_PRECONDITIONER = "r'Mr <= 0: the preconditioner is not positive definite."
+    RHO_BREAKDOWN = "(r, r0*) is zero to rounding: the residual is orthogonal to its shadow."
+    ALPHA_BREAKDOWN = "(Ap, r0*) is zero to rounding: the step along p is undefined."
+    GAMMA_BREAKDOWN = "(s, As) is zero to rounding: the stabilising step would be zero."
+    SINGULAR = "As = 0 although s is not: the matrix is singular."
+    NON_FINITE = "A number was not finite; the last finite iterate is kept."
+
+    def __str__(self):
+        return self.name.lower().replace("_", " ")
+
+
+Rule = Callable[[object], Stop | None]
+
+
+def advance(iterates: Iterable, *rules: Rule):
+    """The iterate at which the first rule speaks, or the last one there is, and the reason.
+
+    Returns
+    -------
+    iterate, stop : the solver's iterate, Stop
+    """
+    for it in iterates:
+        for rule in rules:
+            if stop := rule(it):
+                return it, stop
+    return it, it.stop
+
+
+def iteration_limit(limit: int) -> Rule:
+    """Stop at iterate number `limit`."""
+    return lambda it: Stop.ITERATION_LIMIT if it.k >= limit else None
+
+
+def small_residual(b, rtol: float, atol: float) -> Rule:
+    """Stop where ||r|| <= max(rtol ||b||, atol), SciPy's rule, on the recurrence's residual."""
+    tolerance = max(rtol * float(np.linalg.norm(b)), atol)
+    return lambda it: Stop.CONVERGED if np.linalg.norm(it.r) <= tolerance < np.inf else None
+
+
+def negative_curvature(it) -> Stop | None:
+    """Stop **before** a conjugate-gradient update whose p'Ap <= eps ||p|| ||Ap||.
+
+    The scale-aware form: eps is the rounding error of an inner product of unit vectors, the dtype's epsilon
+    (our choice). A curvature that is not finite is not this rule's affair.
+    """
+    if not np.isfinite(it.curvature):
+        return None
+    bound = np.finfo(it.p.dtype).eps * np.linalg.norm(it.p) * np.linalg.norm(it.Ap)
+    return Stop.NEGATIVE_CURVATURE if it.curvature <= bound else None
+
+
+def no_progress(tolerance: float = 5e-4, window: int = 10, fraction: float = 0.1) -> Rule:
+    """Martens 2010, section 4.4: stop at iteration i if i > k, phi_i < 0 and (phi_i - phi_{i-k})/phi_i < k eps.
+
+    k = max(10, 0.1 i) and eps = 5e-4 are his; 0.1 i is rounded up as in his code. phi is relative to
+    phi(0) = 0 also where the start is not 0, so a warm start is measured like any other.
+    """
+    phis = []
+
+    def rule(it):
+        phis.append(it.phi)
+        k = max(window, int(np.ceil(fraction * it.k)))
+        phi = phis[-1]
+        if it.k > k and phi < 0 and (phi - phis[-1 - k]) / phi < k * tolerance:
+            return Stop.NO_PROGRESS
+        return None
+
+    return rule

@@ -1,0 +1,1 @@
+"""Optimisers, one a file; a step is a function of (state, objective)."""

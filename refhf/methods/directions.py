@@ -1,0 +1,112 @@
+"""Lines 6 and 7 of He et al.'s Algorithm 2: from a solver's iterates to candidates for the step."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf.krylov.bicgstab import bicgstab_iterates
+from refhf.krylov.cg import cg_iterates
+from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, no_progress
+from refhf.krylov.vectors import inner
+
+
+class Candidate(NamedTuple):
+    """A direction d (P,) with g'd <= 0, and its curvature d'Bd."""
+
+    vector: np.ndarray
+    curvature: float
+
+
+class Solution(NamedTuple):
+    """What a solver's run offers.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        In the order they were met; the last is the solver's answer.
+    last : ndarray (P,)
+        The solver's last iterate as it is, where a warm start begins.
+    iterations, stop : int, Stop
+    negative_curvature : bool
+        Whether a direction with d'Bd <= 0 was met.
+    negative_direction : ndarray (P,) or None
+        The most negative one, d'Bd / ||d||^2, turned to g'd <= 0.
+    """
+
+    candidates: tuple[Candidate, ...]
+    last: np.ndarray
+    iterations: int
+    stop: Stop
+    negative_curvature: bool
+    negative_direction: np.ndarray | None
+
+
+def downhill(d, g):
+    """d~ = -sign(g'd) d (He et al. 2016, section 4.2); d itself where g'd = 0."""
+    return -d if inner(g, d) > 0 else d
+
+
+def grid(last: int) -> set[int]:
+    """The iterates that backtracking looks at: ceil(1.3^j), and the last (Martens 2010, section 4.6)."""
+    marks, j = {last}, 0
+    while (mark := int(np.ceil(1.3**j))) < last:
+        marks.add(mark)
+        j += 1
+    return marks
+
+
+def cg_candidates(B, g, start, M, iterations: int) -> Solution:
+    """Conjugate gradients on B d = -g until progress, the limit or the curvature ends it.
+
+    Negative curvature ends it at the current iterate; at the very first, -g is the candidate (section 4.1).
+    Departure: with a warm start an iterate may have g'd > 0; the paper is silent, here it is turned downhill
+    like the candidates of Bi-CG-STAB, so that the line search always has a descent direction.
+    """
+    b, kept, marks = -g, [], grid(iterations)
+
+    def keep(it):
+        if it.k in marks:
+            kept.append(it)
+
+    it, stop = advance(
+        cg_iterates(B, b, x0=start, M=M), keep, iteration_limit(iterations), no_progress(), negative_curvature
+    )
+    negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
+    if it.k == 0:
+        candidates = (Candidate(b, it.curvature if start is None and M is None else inner(b, B @ b)),)
+    else:
+        kept = [i for i in kept if i.k < it.k] + [it]
+        candidates = tuple(_candidate(i, g) for i in kept)
+    return Solution(candidates, it.x, it.k, stop, negative, downhill(it.p, g) if negative else None)
+
+
+def bicgstab_candidates(B, g, start, M, iterations: int) -> Solution:
+    """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
+    b, kept = -g, []
+    it, stop = advance(
+        bicgstab_iterates(B, b, x0=start, M=M), lambda it: kept.append(it), iteration_limit(iterations)
+    )
+    candidates = tuple(_candidate(i, g) for i in kept if i.k > 0) or (Candidate(b, inner(b, B @ b)),)
+    negative = [c for c in candidates if c.curvature < 0]
+    steepest = min(negative, key=lambda c: c.curvature / inner(c.vector, c.vector), default=None)
+    return Solution(candidates, it.x, it.k, stop, bool(negative), steepest.vector if steepest else None)
+
+
+def _candidate(it, g):
+    """The iterate's x turned downhill, with x'Bx = x'(b - r), which needs no product."""
+    return Candidate(downhill(it.x, g), inner(it.x, it.b) - inner(it.x, it.r))
+
+
+def walk_back(candidates: tuple[Candidate, ...], f: Callable, back: bool) -> tuple[Candidate, float]:
+    """The last candidate and f there; if `back`, go back while f improves and stop at the first worsening.
+
+    Martens 2010, section 4.6. A value that is not a number counts as infinite.
+    """
+    best, f_best = candidates[-1], f(candidates[-1])
+    for candidate in reversed(candidates[:-1]) if back else ():
+        f_candidate = f(candidate)
+        if not f_candidate < f_best and np.isfinite(f_best):
+            break
+        best, f_best = candidate, f_candidate
+    return best, f_best

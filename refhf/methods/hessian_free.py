@@ -1,0 +1,165 @@
+"""Hessian-free optimisation: He et al. 2016, Algorithm 2, on one page.
+
+Four methods are this one step: `gn-cg` (Gauss-Newton matrix, conjugate gradients), `hessian-cg` (Hessian),
+`hybrid-cg` (Hessian; Gauss-Newton for the one step after negative curvature), `hessian-bicgstab` (section 4.2).
+The ranks of the paper's lines 3 to 5 are the objective's business. Signs: f is minimised, b = -g.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.krylov.stopping import Stop
+from refhf.krylov.vectors import inner
+from refhf.methods.damping import levenberg_marquardt, predicted_change, reduction_ratio
+from refhf.methods.directions import bicgstab_candidates, cg_candidates, walk_back
+from refhf.methods.line_search import armijo
+from refhf.methods.report import Outcome, Report
+from refhf.objective import Objective, operator
+
+
+class Options(NamedTuple):
+    """Options of the Hessian-free methods.
+
+    Attributes
+    ----------
+    curvature : {'hessian', 'gauss-newton', 'hybrid'}
+    solver : {'cg', 'bicgstab'}
+        These two are what the method's name stands for.
+    curvature_batch : int or None
+        Cases of the curvature's mini-batch, drawn anew each step; None is all cases.
+    damping : float
+        The first lambda, against the mean curvature. 1 is our choice.
+    solver_iterations : int or None
+        Most iterations of CG (None: 250, Martens 2010, section 4.4), or exactly how many of Bi-CG-STAB
+        (None: 20, our choice; the paper fixes a number and does not print it).
+    backtracking : bool
+        Walk CG's iterates back while the mini-batch's loss improves (Martens 2010, section 4.6). Off, as in the
+        paper, for CG; Bi-CG-STAB always does.
+    warm_start : float
+        eta: the solver starts from eta times its last iterate of the step before; 0 starts from zero.
+        None: 0.95 for CG (Martens' code), 0 for Bi-CG-STAB (our choice; the paper allows both).
+    preconditioner : bool
+        Martens 2010, section 4.7. Off, as in the paper (section 4.1).
+    damped_ratio : bool
+        Whether the reduction ratio's model includes the damping. Not in Martens' code, nor here.
+    """
+
+    curvature: str
+    solver: str
+    curvature_batch: int | None = None
+    damping: float = 1.0
+    solver_iterations: int | None = None
+    backtracking: bool = False
+    warm_start: float | None = None
+    preconditioner: bool = False
+    damped_ratio: bool = False
+
+
+PRECONDITIONER_POWER = 0.75  # Martens 2010, section 4.7
+
+
+def check(options: Options, objective: Objective) -> Options:
+    """The options with their defaults filled in; ValueError for one out of range."""
+    if options.curvature_batch is not None:
+        checks.positive_integer("curvature_batch", options.curvature_batch, maximum=objective.cases)
+    checks.real("damping", options.damping, low=0.0)
+    checks.has_curvature(
+        objective, *({"hybrid": ("hessian", "gauss-newton")}.get(options.curvature, (options.curvature,)))
+    )
+    cg = options.solver == "cg"
+    iterations = (250 if cg else 20) if options.solver_iterations is None else options.solver_iterations
+    warm_start = (0.95 if cg else 0.0) if options.warm_start is None else options.warm_start
+    return options._replace(
+        solver_iterations=checks.positive_integer("solver_iterations", iterations),
+        warm_start=checks.real("warm_start", warm_start, low=0.0, high=1.0),
+        backtracking=options.backtracking or not cg,
+    )
+
+
+class State(NamedTuple):
+    """What one step leaves to the next.
+
+    Attributes
+    ----------
+    theta : ndarray (P,)
+    damping : float
+        lambda.
+    delta : ndarray (P,) or None
+        The solver's last iterate, neither walked back nor line-searched.
+    after_negative_curvature : bool
+        Whether the step before met negative curvature (what `hybrid-cg` reacts to).
+    """
+
+    theta: np.ndarray
+    damping: float
+    delta: np.ndarray | None = None
+    after_negative_curvature: bool = False
+
+
+def init(theta, options: Options) -> State:
+    """The state before the first step."""
+    return State(theta, options.damping)
+
+
+def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+    """Step k of Algorithm 2; the numbers on the right are its lines."""
+    theta, damping = state.theta, state.damping
+    f, g = objective.value_and_gradient(theta)  # 3, 4: on all data
+    report = Report(k, theta, f, float(np.linalg.norm(g)), Outcome.NON_FINITE, 0.0, damping)
+    if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):
+        return state, report
+    if report.gradient_norm == 0:
+        return state, report._replace(outcome=Outcome.STATIONARY)
+
+    mini = (
+        objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
+    )
+    use_gauss_newton = options.curvature == "gauss-newton" or (
+        options.curvature == "hybrid" and state.after_negative_curvature
+    )
+    A = mini.gauss_newton(theta) if use_gauss_newton else mini.hessian(theta)  # 5
+    B = operator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
+    start = None if state.delta is None or options.warm_start == 0 else options.warm_start * state.delta
+    M = _preconditioner(mini, theta, damping) if options.preconditioner else None
+    find = cg_candidates if options.solver == "cg" else bicgstab_candidates
+    solution = find(B, g, start, M, options.solver_iterations)  # 6
+
+    report = report._replace(
+        solver_iterations=solution.iterations,
+        solver_stop=solution.stop,
+        negative_curvature=solution.negative_curvature,
+        negative_direction=solution.negative_direction,
+        curvature="gauss-newton" if use_gauss_newton else "hessian",
+    )
+    if solution.stop is Stop.NON_FINITE:
+        return state, report
+
+    f_mini = f if mini is objective else mini.value(theta)
+    d, f_mini_d = walk_back(  # 7
+        solution.candidates, lambda d: mini.value(theta + d.vector), options.backtracking
+    )
+    slope = inner(g, d.vector)
+    predicted = predicted_change(slope, d.curvature, inner(d.vector, d.vector), damping, options.damped_ratio)
+    rho = reduction_ratio(f_mini_d - f_mini, predicted)
+    state = State(theta, levenberg_marquardt(damping, rho), solution.last, solution.negative_curvature)  # 8
+    report = report._replace(rho=rho)
+    if not slope < 0:
+        return state, report._replace(outcome=Outcome.NOT_DESCENT)
+    known = {1.0: f_mini_d} if mini is objective else {}
+    alpha, f = armijo(
+        lambda alpha: known[alpha] if alpha in known else objective.value(theta + alpha * d.vector), f, slope
+    )  # 9
+    if alpha == 0:
+        return state, report._replace(outcome=Outcome.NO_DECREASE)
+    theta = theta + alpha * d.vector  # 10
+    return state._replace(theta=theta), report._replace(
+        theta=theta, loss=f, step_length=alpha, outcome=Outcome.ACCEPTED
+    )
+
+
+def _preconditioner(mini, theta, damping):
+    """(diag(mean of the cases' squared gradients) + l2 I + lambda I)^-0.75: an approximate inverse of B."""
+    scale = (mini.gradient_squares(theta) + damping) ** -PRECONDITIONER_POWER
+    return operator(lambda r: scale * r, theta.size, theta.dtype)

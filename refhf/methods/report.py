@@ -1,0 +1,101 @@
+"""What a step tells: the one vocabulary of outcomes and reports that all methods share."""
+
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf.krylov.stopping import Stop
+
+
+class Outcome(Enum):
+    """What became of a step; the value is a sentence."""
+
+    ACCEPTED = "The step was taken."
+    STATIONARY = "The gradient is zero to its tolerance; no step was tried."
+    NO_DECREASE = "No step length satisfied the Armijo condition; theta is unchanged."
+    NOT_DESCENT = "The direction has g'd = 0 or is not a descent direction; theta is unchanged."
+    NON_FINITE = "The value, the gradient or the direction is not finite; theta is unchanged."
+
+    def __str__(self):
+        return self.name.lower().replace("_", " ")
+
+
+class Counts(NamedTuple):
+    """What a run has spent so far.
+
+    Attributes
+    ----------
+    value_evaluations, gradient_evaluations, curvature_products : int
+        Calls, on whatever number of cases.
+    epochs : float
+        Effective passes over the data: each call counts its cases over all cases (He et al. 2016, section 5).
+    communications, bytes_communicated : int
+        Reductions over ranks, and what they carried; 0 on one process.
+    """
+
+    value_evaluations: int = 0
+    gradient_evaluations: int = 0
+    curvature_products: int = 0
+    epochs: float = 0.0
+    communications: int = 0
+    bytes_communicated: int = 0
+
+
+class Report(NamedTuple):
+    """One step of a method.
+
+    Attributes
+    ----------
+    k : int
+        1 for the first step.
+    theta : ndarray (P,) or None
+        The point after the step; None in a `history`.
+    loss : float
+        f at `theta`, except for the stochastic methods: there the mini-batch's, before the step.
+    gradient_norm : float
+        ||g|| where the step started (of the mini-batch for the stochastic methods).
+    outcome : Outcome
+    step_length : float
+        What the direction was multiplied with; 0 if the step was rejected.
+    damping, rho : float
+        lambda that the step was computed with, and its reduction ratio.
+    solver_iterations, solver_stop : int, Stop or None
+    negative_curvature : bool
+        Whether a direction d with d'Bd <= 0 was met, B the damped matrix of the step.
+    negative_direction : ndarray (P,) or None
+        That direction; None in a `history`.
+    curvature : str
+        'hessian' or 'gauss-newton', the matrix of this step; empty where there is none.
+    value_evaluations ... bytes_communicated
+        Running counts, see `Counts`.
+    """
+
+    k: int
+    theta: np.ndarray | None
+    loss: float
+    gradient_norm: float
+    outcome: Outcome
+    step_length: float
+    damping: float = float("nan")
+    rho: float = float("nan")
+    solver_iterations: int = 0
+    solver_stop: Stop | None = None
+    negative_curvature: bool = False
+    negative_direction: np.ndarray | None = None
+    curvature: str = ""
+    value_evaluations: int = 0
+    gradient_evaluations: int = 0
+    curvature_products: int = 0
+    epochs: float = 0.0
+    communications: int = 0
+    bytes_communicated: int = 0
+
+    @property
+    def accepted(self) -> bool:
+        """Whether theta moved."""
+        return self.outcome is Outcome.ACCEPTED
+
+    def scalars(self) -> "Report":
+        """The report without its vectors, as a history keeps it."""
+        return self._replace(theta=None, negative_direction=None)

@@ -1,0 +1,1 @@
+"""What is minimised: nonlinearities, losses, layers and the network's four sweeps."""

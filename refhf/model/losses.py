@@ -1,0 +1,119 @@
+"""Losses at the pre-activation output z (B, n_L): value, gradient and Hessian product.
+
+Each loss takes z before any output nonlinearity, so that loss and nonlinearity match (Schraudolph 2002,
+section 3.1): the gradient is the residual of the prediction and the Hessian H_L is positive semidefinite.
+All are summed over the cases; the objective divides by their number once.
+
+Targets are y (B, n_L), or labels y (B,) of integers where that is said.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf.model.nonlinearities import logistic, softplus
+
+
+class Loss(NamedTuple):
+    """A loss over (z, y), summed over cases.
+
+    Attributes
+    ----------
+    name : str
+    value : callable
+        (z, y) -> scalar, accumulated in float64.
+    gradient : callable
+        (z, y) -> Dz (B, n_L), the gradient of each case's loss.
+    hessian : callable
+        (z, y) -> the map Rz (B, n_L) -> H_L Rz (B, n_L), linearised once and applied often.
+    predict : callable
+        z -> what the network says: class probabilities, or z itself.
+    labels : bool
+        Whether y may be integer labels (B,).
+    """
+
+    name: str
+    value: Callable
+    gradient: Callable
+    hessian: Callable
+    predict: Callable
+    labels: bool
+
+
+def _total(x):
+    return x.sum(dtype=np.result_type(x.dtype, np.float64))
+
+
+def _identity_hessian(z, y):
+    return lambda Rz: Rz
+
+
+def _softmax(z):
+    e = np.exp(z - z.real.max(axis=1, keepdims=True))
+    e /= e.sum(axis=1, keepdims=True)
+    return e
+
+
+def _log_partition(z):
+    """log sum_j exp z_j (B,), shifted by the largest real part."""
+    shift = z.real.max(axis=1, keepdims=True)
+    return (shift + np.log(np.exp(z - shift).sum(axis=1, keepdims=True)))[:, 0]
+
+
+def _softmax_value(z, y):
+    chosen = z[np.arange(len(z)), y] if y.ndim == 1 else (y * z).sum(axis=1)
+    return _total(_log_partition(z) - chosen)
+
+
+def _softmax_gradient(z, y):
+    p = _softmax(z)
+    if y.ndim == 1:
+        p[np.arange(len(z)), y] -= 1
+        return p
+    return p - y
+
+
+def _softmax_hessian(z, y):
+    """(diag(p) - p p') Rz, case by case."""
+    p = _softmax(z)
+
+    def product(Rz):
+        HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
+        HRz *= p
+        return HRz
+
+    return product
+
+
+def _logistic_hessian(z, y):
+    p_one_minus_p = logistic.d(z)
+    return lambda Rz: p_one_minus_p * Rz
+
+
+# sum_j (z_j - y_j)^2 / 2. The half makes H_L the identity.
+squared_error = Loss(
+    "squared_error",
+    value=lambda z, y: 0.5 * _total((z - y) ** 2),
+    gradient=lambda z, y: z - y,
+    hessian=_identity_hessian,
+    predict=lambda z: z,
+    labels=False,
+)
+
+# -sum_j y_j log softmax(z)_j; targets are distributions (rows sum to 1), labels their one-hot form.
+softmax_cross_entropy = Loss(
+    "softmax_cross_entropy", _softmax_value, _softmax_gradient, _softmax_hessian, _softmax, labels=True
+)
+
+# -sum_j [y_j log p_j + (1 - y_j) log(1 - p_j)] with p = logistic(z), n_L independent binary outputs.
+logistic_cross_entropy = Loss(
+    "logistic_cross_entropy",
+    value=lambda z, y: _total(softplus.f(z) - y * z),
+    gradient=lambda z, y: logistic.f(z) - y,
+    hessian=_logistic_hessian,
+    predict=logistic.f,
+    labels=True,
+)
+
+LOSSES = {loss.name: loss for loss in (squared_error, softmax_cross_entropy, logistic_cross_entropy)}

@@ -1,0 +1,73 @@
+"""Elementwise nonlinearities a = f(s), each with its first two derivatives.
+
+Records of three functions of the pre-activation s, of any shape and of any float or complex type:
+f, d = f' and dd = f''. Complex arguments are what makes the complex-step oracle possible
+(Squire and Trapp 1998), so the analytic four use no absolute value and no comparison.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+Elementwise = Callable[[np.ndarray], np.ndarray]
+
+
+class Nonlinearity(NamedTuple):
+    """An elementwise function with its derivatives.
+
+    Attributes
+    ----------
+    name : str
+    f, d, dd : callable
+        f(s), f'(s), f''(s); each keeps shape and dtype.
+    analytic : bool
+        Whether f extends to complex s, so that a complex step differentiates it to rounding.
+    """
+
+    name: str
+    f: Elementwise
+    d: Elementwise
+    dd: Elementwise
+    analytic: bool = True
+
+
+def _exp_minus_abs(s):
+    """e^-|s|, with |s| read off the real part: never overflows."""
+    return np.exp(np.where(s.real > 0, -s, s))
+
+
+def _logistic(s):
+    e = _exp_minus_abs(s)
+    return np.where(s.real > 0, 1, e) / (1 + e)
+
+
+def _logistic_d(s):
+    e = _exp_minus_abs(s)
+    return e / (1 + e) ** 2
+
+
+def _logistic_dd(s):
+    return -np.tanh(0.5 * s) * _logistic_d(s)  # f'(1 - 2f), and 1 - 2f = -tanh(s/2)
+
+
+def _softplus(s):
+    """log(1 + e^s) = max(s, 0) + log(1 + e^-|s|)."""
+    return np.where(s.real > 0, s, 0) + np.log1p(_exp_minus_abs(s))
+
+
+def _tanh_d(s):
+    return 1 - np.tanh(s) ** 2
+
+
+tanh = Nonlinearity("tanh", np.tanh, _tanh_d, lambda s: -2 * np.tanh(s) * _tanh_d(s))
+logistic = Nonlinearity("logistic", _logistic, _logistic_d, _logistic_dd)
+softplus = Nonlinearity("softplus", _softplus, _logistic, _logistic_d)
+identity = Nonlinearity("identity", lambda s: s, np.ones_like, np.zeros_like)
+
+# Our choice at the kink: f'(0) = 0. f'' = 0 everywhere, as in every automatic differentiator.
+relu = Nonlinearity(
+    "relu", lambda s: np.maximum(s, 0), lambda s: (s > 0).astype(s.dtype), np.zeros_like, analytic=False
+)
+
+NONLINEARITIES = {n.name: n for n in (tanh, logistic, softplus, relu, identity)}
