@@ -23,7 +23,7 @@ of GEMM
 digits
     Decimal digits on which the peer's product and refhf's agree: -log10 of the relative 2-norm error.
 
-A wide range of the GEMM rate over the rounds says that the machine was shared: believe the ratios, not the ms.
+A wide range of the GEMM rate over the rounds says that the machine was shared: distrust small differences.
 The last line is the share of a conjugate-gradient iteration that is spent outside the product.
 """
 
@@ -132,35 +132,35 @@ def jax_product(case, keeps):
     import jax
     from jax import numpy as jnp
 
-    X, y, theta, v = (jnp.asarray(array) for array in (case.X, case.y, case.theta, case.v))
+    X, y, w, v = (jnp.asarray(array) for array in (case.X, case.y, case.theta, case.v))
 
-    def model(P, X):
-        return logits(P, X, jnp.tanh)
+    def model(w, X):
+        return logits(w, X, jnp.tanh)
 
-    def gradient(P, X, y):
-        def loss(P):
-            return -jnp.take_along_axis(jax.nn.log_softmax(model(P, X)), y[:, None], 1).mean()
+    def gradient(w, X, y):
+        def loss(w):
+            return -jnp.take_along_axis(jax.nn.log_softmax(model(w, X)), y[:, None], 1).mean()
 
-        return jax.grad(loss)(P)
+        return jax.grad(loss)(w)
 
-    def linearized(P, X, y):
+    def linearized(w, X, y):
         if case.hessian:
-            return jax.linearize(lambda P: gradient(P, X, y), P)[1], None
-        z, J = jax.linearize(lambda P: model(P, X), P)
-        return J, jax.nn.softmax(z)
+            return jax.linearize(lambda w: gradient(w, X, y), w)[1], None
+        z, linear = jax.linearize(lambda w: model(w, X), w)
+        return linear, jax.nn.softmax(z)
 
     def kept(linear, p, v):
         v = unpack(case, v)
         return linear(v) if case.hessian else jax.linear_transpose(linear, v)(output_hessian(p, linear(v)))[0]
 
-    def recomputed(P, X, y, v):
+    def recomputed(w, X, y, v):
         if case.hessian:
-            return jax.jvp(lambda P: gradient(P, X, y), (P,), (unpack(case, v),))[1]
-        z, Jv = jax.jvp(lambda P: model(P, X), (P,), (unpack(case, v),))
-        return jax.vjp(lambda P: model(P, X), P)[1](output_hessian(jax.nn.softmax(z), Jv))[0]
+            return jax.jvp(lambda w: gradient(w, X, y), (w,), (unpack(case, v),))[1]
+        z, Rz = jax.jvp(lambda w: model(w, X), (w,), (unpack(case, v),))
+        return jax.vjp(lambda w: model(w, X), w)[1](output_hessian(jax.nn.softmax(z), Rz))[0]
 
-    P = unpack(case, theta)
-    parts, held = (kept, (*jax.jit(linearized)(P, X, y), v)) if keeps else (recomputed, (P, X, y, v))
+    w = unpack(case, w)
+    parts, held = (kept, (*jax.jit(linearized)(w, X, y), v)) if keeps else (recomputed, (w, X, y, v))
     product = jax.jit(lambda *held: jnp.concatenate([part.ravel() for part in parts(*held)]))
     return lambda: product(*held).block_until_ready()
 
@@ -169,35 +169,35 @@ def torch_product(case, keeps):
     import torch
     from torch.func import grad, jvp, vjp
 
-    X, y, theta, v = (torch.from_numpy(array) for array in (case.X, case.y, case.theta, case.v))
-    P, v = tuple(part.clone() for part in unpack(case, theta)), tuple(unpack(case, v))
+    X, y, w, v = (torch.from_numpy(array) for array in (case.X, case.y, case.theta, case.v))
+    w, v = tuple(part.clone() for part in unpack(case, w)), tuple(unpack(case, v))
 
-    def model(*P):
-        return logits(P, X, torch.tanh)
+    def model(*w):
+        return logits(w, X, torch.tanh)
 
-    def loss(*P):
-        return torch.nn.functional.cross_entropy(model(*P), y)
+    def loss(*w):
+        return torch.nn.functional.cross_entropy(model(*w), y)
 
     def gauss_newton():
-        z, Jv = jvp(model, P, v)
-        return vjp(model, *P)[1](output_hessian(z.softmax(1), Jv))
+        z, Rz = jvp(model, w, v)
+        return vjp(model, *w)[1](output_hessian(z.softmax(1), Rz))
 
     def gauss_newton_kept():
-        (Jv,) = torch.autograd.grad(pulled, dual, v, retain_graph=True)
-        return torch.autograd.grad(z, P, output_hessian(p, Jv), retain_graph=True)
+        (Rz,) = torch.autograd.grad(pulled, dual, v, retain_graph=True)
+        return torch.autograd.grad(z, w, output_hessian(p, Rz), retain_graph=True)
 
     if not keeps:
-        gradient = grad(loss, argnums=tuple(range(len(P))))
-        product = (lambda: jvp(gradient, P, v)[1]) if case.hessian else gauss_newton
+        gradient = grad(loss, argnums=tuple(range(len(w))))
+        product = (lambda: jvp(gradient, w, v)[1]) if case.hessian else gauss_newton
     else:
-        P = tuple(part.requires_grad_() for part in P)
+        w = tuple(part.requires_grad_() for part in w)
         if case.hessian:
-            g = torch.autograd.grad(loss(*P), P, create_graph=True)
-            product = lambda: torch.autograd.grad(g, P, v, retain_graph=True)  # noqa: E731
+            g = torch.autograd.grad(loss(*w), w, create_graph=True)
+            product = lambda: torch.autograd.grad(g, w, v, retain_graph=True)  # noqa: E731
         else:
-            z = model(*P)
+            z = model(*w)
             p, dual = z.detach().softmax(1), torch.zeros_like(z, requires_grad=True)
-            pulled = torch.autograd.grad(z, P, dual, create_graph=True)  # J' dual, whose transpose gives J v
+            pulled = torch.autograd.grad(z, w, dual, create_graph=True)  # J' dual, linear in it
             product = gauss_newton_kept
     return lambda: torch.cat([part.reshape(-1) for part in product()])
 
@@ -336,9 +336,9 @@ def solver_overhead(sizes, batch, iterations=20):
 
     def product(v):
         start = time.perf_counter()
-        Gv = G @ v
+        image = G @ v
         spent.append(time.perf_counter() - start)
-        return Gv
+        return image
 
     product(b)
     spent.clear()

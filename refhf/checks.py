@@ -44,9 +44,7 @@ def has_curvature(objective, *needed: str):
     for name in needed:
         if name not in objective.curvatures:
             have = ", ".join(sorted(objective.curvatures)) or "none"
-            raise ValueError(
-                f"objective: expected one with {name} products for this method; got one with {have}"
-            )
+            raise ValueError(f"objective: expected one with {name} products for this method; got one with {have}")
 
 
 def array(argument: str, given, shape: tuple, dtype=None) -> np.ndarray:
@@ -54,21 +52,14 @@ def array(argument: str, given, shape: tuple, dtype=None) -> np.ndarray:
     x = np.asarray(given)
     fits = x.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, x.shape, strict=True))
     if not fits:
-        want = (
-            "("
-            + ", ".join("any" if n is None else str(n) for n in shape)
-            + ("," if len(shape) == 1 else "")
-            + ")"
-        )
+        want = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{argument}: expected an array of shape {want}; got shape {x.shape}")
     if x.dtype.kind not in "fiub":
         raise ValueError(f"{argument}: expected real numbers; got dtype {x.dtype}")
     x = x.astype(dtype or (x.dtype if x.dtype in (np.float32, np.float64) else np.float64), copy=False)
     if not np.isfinite(x).all():
         bad = np.argwhere(~np.isfinite(x))[0]
-        raise ValueError(
-            f"{argument}: expected finite numbers; got {x[tuple(bad)]} at index {tuple(map(int, bad))}"
-        )
+        raise ValueError(f"{argument}: expected finite numbers; got {x[tuple(bad)]} at index {tuple(map(int, bad))}")
     return x
 
 

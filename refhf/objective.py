@@ -182,9 +182,7 @@ def _targets(net, y, cases, dtype):
         if net.loss.labels and (y.min() < 0 or y.max() > 1):
             raise ValueError(f"y: expected targets in [0, 1]; got one of {y[(y < 0) | (y > 1)][0]:g}")
         if net.loss.name == "softmax_cross_entropy" and abs(y.sum(axis=1) - 1).max() > 1e-5:  # our choice
-            raise ValueError(
-                f"y: expected rows that sum to 1; got one that sums to {_furthest(y.sum(axis=1), 1):g}"
-            )
+            raise ValueError(f"y: expected rows that sum to 1; got one that sums to {_furthest(y.sum(axis=1), 1):g}")
         return y
     if y.shape != (cases,):
         raise ValueError(f"y: expected {cases} labels, one a case of X; got {len(y)}")
@@ -248,9 +246,7 @@ class FromFunctions:
     def _curvature(self, name, function, theta):
         checks.has_curvature(self, "hessian" if name == "hessp" else "gauss-newton")
         theta = self._theta(theta)
-        return operator(
-            lambda v: self._vector(name, function(theta, v.reshape(-1)), theta), theta.size, self.dtype
-        )
+        return operator(lambda v: self._vector(name, function(theta, v.reshape(-1)), theta), theta.size, self.dtype)
 
 
 def from_functions(value, gradient, hessp=None, gauss_newton=None) -> FromFunctions:

@@ -166,9 +166,7 @@ def test_one_to_four_dimensions(tmp_path, ndim):
         read_idx(tmp_path / "bad")
 
 
-@pytest.mark.parametrize(
-    "content", [b"\x1f\x8b", gzip.compress(GOOD)[:-8] + b"\0" * 8, gzip.compress(GOOD) + b"x"]
-)
+@pytest.mark.parametrize("content", [b"\x1f\x8b", gzip.compress(GOOD)[:-8] + b"\0" * 8, gzip.compress(GOOD) + b"x"])
 def test_damaged_gzip_is_refused(tmp_path, content):
     """No header, a wrong CRC and trailing bytes are a FormatError, as is a file that is not there."""
     (tmp_path / "bad.gz").write_bytes(content)
@@ -310,9 +308,7 @@ def test_corrupt_download_is_not_kept(tmp_path, server):
 def test_failed_download(server):
     """A file that is not on the server, or a server that is not there, is an OSError with the address."""
     address, _, down = server
-    with pytest.raises(
-        OSError, match=f"^{address}/train-images-idx3-ubyte.gz: could not be downloaded .*404"
-    ):
+    with pytest.raises(OSError, match=f"^{address}/train-images-idx3-ubyte.gz: could not be downloaded .*404"):
         load("tiny", base_url=address)
     down()
     with pytest.raises(OSError, match=f"^{address}/train-images-idx3-ubyte.gz: could not be downloaded"):
@@ -406,14 +402,10 @@ def test_damaged_npz_is_refused(tmp_path):
 # --- arguments --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "near"), [("mnits", "mnist"), ("MNIST", "mnist"), ("fashion_mnist", "fashion-mnist")]
-)
+@pytest.mark.parametrize(("name", "near"), [("mnits", "mnist"), ("MNIST", "mnist"), ("fashion_mnist", "fashion-mnist")])
 def test_unknown_name(name, near):
     """A name that is none is a ValueError with all the names and the nearest."""
-    with pytest.raises(
-        ValueError, match=f"^name_or_path: .*mnist-mini, mnist.*got '{name}' .did you mean '{near}'"
-    ):
+    with pytest.raises(ValueError, match=f"^name_or_path: .*mnist-mini, mnist.*got '{name}' .did you mean '{near}'"):
         load(name)
 
 
@@ -444,9 +436,7 @@ def test_data_sets_says_where_load_would_look(tmp_path, server):
 
     def source(**where):
         rows = {row.name: row for row in data_sets(**where)}
-        assert {"mnist-mini", "mnist", "fashion-mnist"} <= set(rows) and rows[
-            "mnist-mini"
-        ].source == "bundled"
+        assert {"mnist-mini", "mnist", "fashion-mnist"} <= set(rows) and rows["mnist-mini"].source == "bundled"
         return rows["tiny"].source
 
     assert source(base_url=address) == f"download {address}/"

@@ -92,9 +92,7 @@ def locate(name, data_dir=None, base_url=None):
             if _complete(folder, name):
                 return "folder", folder
         files = ", ".join(f"{file}[.gz]" for file in IDX_SETS[name].sha256)
-        raise ValueError(
-            f"{argument}: expected a folder that has {files}, or whose subfolder {name} does; got {given}"
-        )
+        raise ValueError(f"{argument}: expected a folder that has {files}, or whose subfolder {name} does; got {given}")
     argument, address = _setting("base_url", base_url, "REFHF_BASE_URL")
     address = (address or IDX_SETS[name].base_url).replace("{name}", name)
     if not address.startswith(("http://", "https://")):

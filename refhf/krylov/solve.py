@@ -107,9 +107,7 @@ def _drive(iterates, A, b, x0, rtol, atol, maxiter, M, callback, *exits):
     done, restarted_at = 0, np.inf
     while True:
         best = _Smallest(callback)
-        it, stop = advance(
-            iterates(A, b, x0=x0, M=M), best, converged, iteration_limit(maxiter - done), *exits
-        )
+        it, stop = advance(iterates(A, b, x0=x0, M=M), best, converged, iteration_limit(maxiter - done), *exits)
         done += it.k
         if stop not in (Stop.CONVERGED, Stop.EXACT, Stop.HALF_STEP):
             x = it.x if stop in (Stop.ITERATION_LIMIT, Stop.NEGATIVE_CURVATURE) else best.x

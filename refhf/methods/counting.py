@@ -42,9 +42,7 @@ class Counted:
 
     def _count(self, what):
         counts, share = self.ledger.counts, self.cases / self.ledger.cases
-        self.ledger.counts = counts._replace(
-            **{what: getattr(counts, what) + 1}, epochs=counts.epochs + share
-        )
+        self.ledger.counts = counts._replace(**{what: getattr(counts, what) + 1}, epochs=counts.epochs + share)
 
     def _counted_operator(self, A):
         def product(v):

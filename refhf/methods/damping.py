@@ -8,14 +8,10 @@ import numpy as np
 INCREASE, DECREASE = 3 / 2, 2 / 3  # Martens 2010, section 4.1
 LOW, HIGH = 1 / 4, 3 / 4  # Martens 2010, section 4.1
 FLOOR = 1e-10  # our choice: keeps H + lambda I from becoming singular once the model is trusted for long
-CEILING = (
-    1e10  # our choice: beyond it a step is a gradient step of length ||g|| / lambda, and rounding decides
-)
+CEILING = 1e10  # our choice: beyond it a step is a gradient step of length ||g|| / lambda, and rounding decides
 
 
-def predicted_change(
-    slope: float, curvature: float, squared_norm: float, damping: float, damped: bool
-) -> float:
+def predicted_change(slope: float, curvature: float, squared_norm: float, damping: float, damped: bool) -> float:
     """q(p) - q(0) of a step p, from slope = g'p, curvature = p'Bp of the damped B, and ||p||^2.
 
     Undamped (Martens' code, the default of every method here), q leaves lambda out: for the exact solution p

@@ -84,9 +84,7 @@ def cg_candidates(B, g, start, M, iterations: int) -> Solution:
 def bicgstab_candidates(B, g, start, M, iterations: int) -> Solution:
     """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
     b, kept = -g, []
-    it, stop = advance(
-        bicgstab_iterates(B, b, x0=start, M=M), lambda it: kept.append(it), iteration_limit(iterations)
-    )
+    it, stop = advance(bicgstab_iterates(B, b, x0=start, M=M), lambda it: kept.append(it), iteration_limit(iterations))
     candidates = tuple(_candidate(i, g) for i in kept if i.k > 0) or (Candidate(b, inner(b, B @ b)),)
     negative = [c for c in candidates if c.curvature < 0]
     steepest = min(negative, key=lambda c: c.curvature / inner(c.vector, c.vector), default=None)

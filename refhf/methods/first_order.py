@@ -56,6 +56,4 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     theta = theta - options.learning_rate * g
     if not np.isfinite(theta).all():
         return state, report
-    return State(theta), report._replace(
-        theta=theta, step_length=options.learning_rate, outcome=Outcome.ACCEPTED
-    )
+    return State(theta), report._replace(theta=theta, step_length=options.learning_rate, outcome=Outcome.ACCEPTED)

@@ -113,9 +113,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     if report.gradient_norm == 0:
         return state, report._replace(outcome=Outcome.STATIONARY)
 
-    mini = (
-        objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
-    )
+    mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
     use_gauss_newton = options.curvature == "gauss-newton" or (
         options.curvature == "hybrid" and state.after_negative_curvature
     )

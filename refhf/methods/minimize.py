@@ -46,12 +46,8 @@ def _hf(curvature, solver):
 
 METHODS = {
     "gn-cg": Method("Gauss-Newton matrix, conjugate gradients (Martens 2010)", *_hf("gauss-newton", "cg")),
-    "hessian-cg": Method(
-        "Hessian, conjugate gradients cut at negative curvature (He et al.)", *_hf("hessian", "cg")
-    ),
-    "hybrid-cg": Method(
-        "Hessian, and Gauss-Newton for a step after negative curvature", *_hf("hybrid", "cg")
-    ),
+    "hessian-cg": Method("Hessian, conjugate gradients cut at negative curvature (He et al.)", *_hf("hessian", "cg")),
+    "hybrid-cg": Method("Hessian, and Gauss-Newton for a step after negative curvature", *_hf("hybrid", "cg")),
     "hessian-bicgstab": Method(
         "Hessian, Bi-CG-STAB, every iterate a candidate (He et al.)", *_hf("hessian", "bicgstab")
     ),
@@ -78,9 +74,7 @@ class Status(Enum):
 PATIENCE = 40  # rejected steps in a row; our choice: lambda has then grown by (3/2)^40 = 1e7
 
 
-def iterate(
-    objective: Objective, theta0, *, method: str = "hessian-bicgstab", rng=None, **options
-) -> Iterator[Report]:
+def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", rng=None, **options) -> Iterator[Report]:
     """Run a method step by step, without end: a report a step.
 
     Step k draws from a stream of its own, keyed by one seed and k.
@@ -116,9 +110,7 @@ def iterate(
 def _chosen(objective, name, given):
     method = METHODS[checks.choice("method", name, METHODS)]
     checks.option_names(given, method.options, name)
-    return method, method.room.check(
-        method.room.Options(**{**method.defaults, **given, **method.fixed}), objective
-    )
+    return method, method.room.check(method.room.Options(**{**method.defaults, **given, **method.fixed}), objective)
 
 
 def _steps(room, objective, state, options, seed, k=0):
@@ -217,20 +209,12 @@ def scipy_method(name: str, **options):
     checks.choice("method", name, METHODS)
     checks.option_names(options, METHODS[name].options, name)
 
-    def run(
-        fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **given
-    ):
+    def run(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **given):
         if not callable(jac):
             raise ValueError(f"jac: expected the gradient as a function; got {jac!r}")
         if bounds is not None or constraints:
             raise ValueError("bounds, constraints: expected none, the methods are unconstrained")
-        product = (
-            (lambda x, v: hessp(x, v, *args))
-            if hessp
-            else (lambda x, v: hess(x, *args) @ v)
-            if hess
-            else None
-        )
+        product = (lambda x, v: hessp(x, v, *args)) if hessp else (lambda x, v: hess(x, *args) @ v) if hess else None
         objective = from_functions(lambda x: fun(x, *args), lambda x: jac(x, *args), hessp=product)
         tolerance = given.pop("tol", None) or GRADIENT_TOLERANCE
         result = minimize(

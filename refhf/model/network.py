@@ -67,9 +67,7 @@ class Network(NamedTuple):
         dtype : float32 or float64
         """
         rng, theta = np.random.default_rng(rng), np.zeros(self.size, dtype)
-        for layer, (W, _), f in zip(
-            self.layers, self.unpack(theta), (*self.nonlinearities, identity), strict=True
-        ):
+        for layer, (W, _), f in zip(self.layers, self.unpack(theta), (*self.nonlinearities, identity), strict=True):
             if f.name == "relu":
                 W[...] = rng.normal(0, np.sqrt(2 / layer.fan_in), W.shape)
             else:
@@ -223,9 +221,7 @@ def gradient_squares(net: Network, theta, X, y):
     """sum over cases of g_i * g_i (P,), g_i the gradient of case i alone (Martens 2010, section 4.7)."""
     tape, kept, squares = forward(net, theta, X), [], np.empty_like(theta)
     backward(net, tape, slopes(net, tape), net.loss.gradient(tape.z, y), kept)
-    for layer, a, (Ds, _), (W2, b2) in zip(
-        net.layers, tape.a, reversed(kept), net.unpack(squares), strict=True
-    ):
+    for layer, a, (Ds, _), (W2, b2) in zip(net.layers, tape.a, reversed(kept), net.unpack(squares), strict=True):
         layer.adjoint_weight_squares(a, Ds, out=W2)
         b2[...] = _over_cases(Ds * Ds)
     return squares
