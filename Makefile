@@ -42,7 +42,7 @@ $(STAMP)-test: pyproject.toml
 	@touch $@
 
 $(STAMP)-lint: pyproject.toml
-	$(INSTALL) ruff==0.14.5
+	$(INSTALL) ruff==0.17.6
 	@touch $@
 
 $(STAMP)-crosscheck: pyproject.toml

@@ -43,12 +43,13 @@ Ms      (n,)            M s
 ======  ==============  ====================================================================
 """
 
+from refhf.functions import from_functions
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.solve import bicgstab, cg
 from refhf.methods.minimize import iterate, methods, minimize, scipy_method
 from refhf.model.network import Network, mlp
-from refhf.objective import from_functions, supervised
+from refhf.objective import supervised
 
 __version__ = "0.1.0"
 

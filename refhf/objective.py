@@ -33,15 +33,20 @@ class Objective(Protocol):
     dtype: np.dtype
     curvatures: frozenset
 
-    def value(self, theta) -> float: ...
+    def value(self, theta) -> float:
+        """f(theta)."""
 
-    def value_and_gradient(self, theta) -> tuple[float, np.ndarray]: ...
+    def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
+        """f(theta) and its gradient (P,)."""
 
-    def hessian(self, theta) -> LinearOperator: ...
+    def hessian(self, theta) -> LinearOperator:
+        """H (P, P) at theta."""
 
-    def gauss_newton(self, theta) -> LinearOperator: ...
+    def gauss_newton(self, theta) -> LinearOperator:
+        """G (P, P) at theta."""
 
-    def sample(self, cases: int, *, rng=None) -> "Objective": ...
+    def sample(self, cases: int, *, rng=None) -> "Objective":
+        """The same objective on some of its cases."""
 
 
 def operator(product: Callable, size: int, dtype) -> LinearOperator:
@@ -199,75 +204,3 @@ def _targets(net, y, cases, dtype):
 
 def _furthest(x, target):
     return x[abs(x - target).argmax()]
-
-
-class FromFunctions:
-    """An objective made of a caller's functions. Made by `from_functions`."""
-
-    size = None
-    cases = 1
-    dtype = np.dtype(np.float64)
-
-    def __init__(self, value, gradient, hessp, gauss_newton):
-        self._value, self._gradient, self._hessp, self._gauss_newton = value, gradient, hessp, gauss_newton
-        have = {"hessian": hessp, "gauss-newton": gauss_newton}
-        self.curvatures = frozenset(name for name, product in have.items() if product)
-
-    def value(self, theta) -> float:
-        """f(theta), a float."""
-        return float(self._value(self._theta(theta)))
-
-    def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
-        """f(theta) and its gradient (P,)."""
-        theta = self._theta(theta)
-        return float(self._value(theta)), self._vector("gradient", self._gradient(theta), theta)
-
-    def hessian(self, theta) -> LinearOperator:
-        """H (P, P) at theta, from `hessp`."""
-        return self._curvature("hessp", self._hessp, theta)
-
-    def gauss_newton(self, theta) -> LinearOperator:
-        """G (P, P) at theta, from `gauss_newton`."""
-        return self._curvature("gauss_newton", self._gauss_newton, theta)
-
-    def sample(self, cases: int, *, rng=None) -> "FromFunctions":
-        """Itself: there are no cases to draw from."""
-        return self
-
-    def _theta(self, theta):
-        return checks.vector("theta", theta, None, self.dtype).copy()  # the caller's functions get their own
-
-    def _vector(self, name, given, theta):
-        given = np.asarray(given, self.dtype)
-        if given.shape != theta.shape:
-            raise ValueError(f"{name}: expected a result of shape {theta.shape}; got {given.shape}")
-        return given
-
-    def _curvature(self, name, function, theta):
-        checks.has_curvature(self, "hessian" if name == "hessp" else "gauss-newton")
-        theta = self._theta(theta)
-        return operator(lambda v: self._vector(name, function(theta, v.reshape(-1)), theta), theta.size, self.dtype)
-
-
-def from_functions(value, gradient, hessp=None, gauss_newton=None) -> FromFunctions:
-    """Anybody's function as an Objective.
-
-    Parameters
-    ----------
-    value : callable
-        theta (P,) -> float.
-    gradient : callable
-        theta (P,) -> (P,).
-    hessp, gauss_newton : callable, optional
-        (theta, v) -> (P,), the Hessian's and the Gauss-Newton matrix's product with v (SciPy's `hessp` order).
-
-    Raises
-    ------
-    ValueError
-        If one of them is not callable.
-    """
-    functions = {"value": value, "gradient": gradient, "hessp": hessp, "gauss_newton": gauss_newton}
-    for name, function in functions.items():
-        if not callable(function) and not (function is None and name in ("hessp", "gauss_newton")):
-            raise ValueError(f"{name}: expected a function; got {function!r}")
-    return FromFunctions(**functions)

@@ -38,10 +38,12 @@ class BiCGStabIterate:
 
     @property
     def x_curvature(self) -> float:
+        """x_k' A x_k."""
         return inner(self.x, self.b) - inner(self.x, self.r)
 
     @property
     def phi(self) -> float:
+        """x'Ax/2 - b'x at x_k."""
         return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
 
 
@@ -89,12 +91,12 @@ def _step(A, M, shadow, x, r, p, rho):
         return Stop.RHO_BREAKDOWN, *here
     Mp = p if M is None else M @ p
     Ap = A @ Mp
-    Ap_shadow = inner(Ap, shadow)
-    if not np.isfinite(Ap_shadow):
+    denominator = inner(Ap, shadow)
+    if not np.isfinite(denominator):
         return Stop.NON_FINITE, *here
-    if is_zero(Ap_shadow, Ap, shadow):
+    if is_zero(denominator, Ap, shadow):
         return Stop.ALPHA_BREAKDOWN, *here
-    alpha = rho / Ap_shadow  # alpha_j = (r_j, r0*) / (A p_j, r0*)
+    alpha = rho / denominator  # alpha_j = (r_j, r0*) / (A p_j, r0*)
     s = r - alpha * Ap  # s_j = r_j - alpha_j A p_j
     if not s.any():
         return Stop.HALF_STEP, x + alpha * Mp, s, p, rho
@@ -102,12 +104,12 @@ def _step(A, M, shadow, x, r, p, rho):
     As = A @ Ms
     if not As.any():
         return Stop.SINGULAR, *here
-    s_As, As_As = inner(s, As), inner(As, As)
-    if not np.isfinite(s_As + As_As):
+    numerator, square = inner(s, As), inner(As, As)
+    if not np.isfinite(numerator + square):
         return Stop.NON_FINITE, *here
-    if is_zero(s_As, s, As):
+    if is_zero(numerator, s, As):
         return Stop.GAMMA_BREAKDOWN, *here
-    gamma = s_As / As_As  # gamma_j = (s_j, A s_j) / (A s_j, A s_j)
+    gamma = numerator / square  # gamma_j = (s_j, A s_j) / (A s_j, A s_j)
     x = x + alpha * Mp + gamma * Ms  # x_{j+1} = x_j + alpha_j p_j + gamma_j s_j
     r = s - gamma * As  # r_{j+1} = s_j - gamma_j A s_j
     rho_old, rho = rho, inner(r, shadow)

@@ -45,15 +45,18 @@ class CGIterate:
 
     @cached_property
     def Ap(self):
+        """A p_k."""
         return self.A @ self.p
 
     @cached_property
     def curvature(self) -> float:
+        """p_k' A p_k."""
         with np.errstate(over="ignore", invalid="ignore"):
             return inner(self.p, self.Ap)
 
     @cached_property
     def phi(self) -> float:
+        """x'Ax/2 - b'x at x_k."""
         return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
 
 

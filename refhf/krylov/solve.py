@@ -37,7 +37,8 @@ class Info(int):
         p with p'Ap <= 0, where negative curvature was met.
     """
 
-    def __new__(cls, stop, iterations, direction=None):
+    def __new__(cls, stop: Stop, iterations: int, direction=None):
+        """The integer of `CODES`, or the iterations done."""
         info = super().__new__(cls, CODES.get(stop, iterations))
         info.stop, info.iterations, info.direction = stop, iterations, direction
         return info

@@ -63,8 +63,12 @@ def small_residual(b, rtol: float, atol: float) -> Rule:
 def negative_curvature(it) -> Stop | None:
     """Stop **before** a conjugate-gradient update whose p'Ap <= eps ||p|| ||Ap||.
 
-    The scale-aware form: eps is the rounding error of an inner product of unit vectors, the dtype's epsilon
-    (our choice). A curvature that is not finite is not this rule's affair.
+    eps is the dtype's epsilon (our choice), the rounding error of an inner product of unit vectors. A curvature
+    that is not finite is not this rule's affair.
+
+    Departure: the curvature test allows for rounding. He et al. 2016, section 4.1, test p'Bp < 0; a curvature that
+    is zero to rounding has no sign and would make a step of arbitrary length, so it counts as negative here. It
+    changes only steps that would have been noise.
     """
     if not np.isfinite(it.curvature):
         return None

@@ -21,13 +21,16 @@ def predicted_change(slope: float, curvature: float, squared_norm: float, dampin
 
 
 def reduction_ratio(change: float, predicted: float) -> float:
-    """rho = (f(theta + p) - f(theta)) / (q(p) - q(0)); -inf if f got worse or is not a number, or q promises nothing."""
+    """The ratio rho = (f(theta + p) - f(theta)) / (q(p) - q(0)).
+
+    It is -inf if f got worse or is not a number, or if q promises nothing.
+    """
     if not (change < 0 and predicted < 0):
         return -np.inf
     return change / predicted
 
 
 def levenberg_marquardt(damping: float, rho: float) -> float:
-    """lambda x 3/2 if rho < 1/4, x 2/3 if rho > 3/4, unchanged between; kept within a floor and a ceiling."""
+    """The next lambda: x 3/2 if rho < 1/4, x 2/3 if rho > 3/4, unchanged between; kept within a floor and a ceiling."""
     factor = INCREASE if rho < LOW else DECREASE if rho > HIGH else 1.0
     return min(max(damping * factor, FLOOR), CEILING)

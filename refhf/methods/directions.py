@@ -60,8 +60,10 @@ def cg_candidates(B, g, start, M, iterations: int) -> Solution:
     """Conjugate gradients on B d = -g until progress, the limit or the curvature ends it.
 
     Negative curvature ends it at the current iterate; at the very first, -g is the candidate (section 4.1).
-    Departure: with a warm start an iterate may have g'd > 0; the paper is silent, here it is turned downhill
-    like the candidates of Bi-CG-STAB, so that the line search always has a descent direction.
+
+    Departure: a warm-started CG iterate is turned downhill. Cut short, it may have g'd > 0, for which the paper has
+    no rule in CG; here it is turned like the candidates of Bi-CG-STAB, so that the line search always has a
+    descent direction. From a zero start every iterate of CG is one, and nothing changes.
     """
     b, kept, marks = -g, [], grid(iterations)
 

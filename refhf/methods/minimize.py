@@ -8,10 +8,11 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refhf import checks
+from refhf.functions import from_functions
 from refhf.methods import first_order, hessian_free
 from refhf.methods.counting import Counted
 from refhf.methods.report import Outcome, Report
-from refhf.objective import Objective, from_functions
+from refhf.objective import Objective
 
 
 class Method(NamedTuple):

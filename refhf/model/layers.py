@@ -17,10 +17,12 @@ class Dense(NamedTuple):
 
     @property
     def weight_shape(self):
+        """(n_in, n_out)."""
         return (self.n_in, self.n_out)
 
     @property
     def bias_shape(self):
+        """(n_out,)."""
         return (self.n_out,)
 
     @property
@@ -30,7 +32,7 @@ class Dense(NamedTuple):
 
     @staticmethod
     def apply(W, x):
-        """s (B, n_out)."""
+        """The pre-activation without its bias, (B, n_out)."""
         return x @ W
 
     @staticmethod

@@ -56,7 +56,7 @@ def _softmax(z):
 
 
 def _log_partition(z):
-    """log sum_j exp z_j (B,), shifted by the largest real part."""
+    """The log of sum_j exp z_j, (B,), shifted by the largest real part."""
     shift = z.real.max(axis=1, keepdims=True)
     return (shift + np.log(np.exp(z - shift).sum(axis=1, keepdims=True)))[:, 0]
 

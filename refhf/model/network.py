@@ -11,6 +11,7 @@ Every function here sums over the cases it is given, without l2, and computes in
 complex ones included; shapes are the caller's business (`refhf.supervised` checks them).
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -99,7 +100,7 @@ def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entrop
         raise ValueError(f"sizes: expected at least two (inputs and outputs); got {list(sizes)}")
     sizes = [checks.positive_integer(f"sizes[{i}]", n) for i, n in enumerate(sizes)]
     f = NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)]
-    layers = tuple(Dense(n_in, n_out) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True))
+    layers = tuple(Dense(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes))
     return Network(layers, (f,) * (len(layers) - 1), LOSSES[checks.choice("loss", loss, LOSSES)])
 
 
@@ -218,7 +219,7 @@ def loss_and_gradient(net: Network, theta, X, y):
 
 
 def gradient_squares(net: Network, theta, X, y):
-    """sum over cases of g_i * g_i (P,), g_i the gradient of case i alone (Martens 2010, section 4.7)."""
+    """The sum over cases of g_i * g_i (P,), g_i the gradient of case i alone (Martens 2010, section 4.7)."""
     tape, kept, squares = forward(net, theta, X), [], np.empty_like(theta)
     backward(net, tape, slopes(net, tape), net.loss.gradient(tape.z, y), kept)
     for layer, a, (Ds, _), (W2, b2) in zip(net.layers, tape.a, reversed(kept), net.unpack(squares), strict=True):
