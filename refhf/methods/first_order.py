@@ -8,28 +8,32 @@ from refhf import checks
 from refhf.methods.report import Outcome, Report
 from refhf.objective import Objective
 
+BATCH = 128
+
 
 class Options(NamedTuple):
     """Options of the gradient methods.
 
     Attributes
     ----------
+    stochastic : bool
+        Whether a step takes the gradient of a mini-batch. What the method's name stands for.
     learning_rate : float
         alpha. 0.1 is our choice.
     batch : int or None
-        Cases of a step's gradient, drawn without replacement; None is all cases.
+        Cases of a step's mini-batch, drawn without replacement; None is 128 (our choice), or all if fewer.
     """
 
+    stochastic: bool
     learning_rate: float = 0.1
     batch: int | None = None
 
 
 def check(options: Options, objective: Objective) -> Options:
-    """The options; ValueError for one out of range. A batch is cut to the cases there are."""
+    """The options with their defaults filled in; ValueError for one out of range."""
     checks.real("learning_rate", options.learning_rate, low=0.0)
-    if options.batch is not None:
-        checks.positive_integer("batch", options.batch, maximum=objective.cases)
-    return options
+    batch = min(BATCH, objective.cases) if options.batch is None else options.batch
+    return options._replace(batch=checks.positive_integer("batch", batch, maximum=objective.cases))
 
 
 class State(NamedTuple):
@@ -46,7 +50,7 @@ def init(theta, options: Options) -> State:
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
     """One gradient step. The report's loss is that of the step's cases, where the step started."""
     theta = state.theta
-    mini = objective if options.batch is None else objective.sample(options.batch, rng=rng)
+    mini = objective.sample(options.batch, rng=rng) if options.stochastic else objective
     f, g = mini.value_and_gradient(theta)
     report = Report(k, theta, f, float(np.linalg.norm(g)), Outcome.NON_FINITE, 0.0)
     if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):

@@ -30,10 +30,10 @@ class Options(NamedTuple):
     curvature_batch : int or None
         Cases of the curvature's mini-batch, drawn anew each step; None is all cases.
     damping : float
-        The first lambda, against the mean curvature. 1 is our choice.
+        The first lambda, against the mean curvature. 0.1 is our choice.
     solver_iterations : int or None
         Most iterations of CG (None: 250, Martens 2010, section 4.4), or exactly how many of Bi-CG-STAB
-        (None: 20, our choice; the paper fixes a number and does not print it).
+        (None: 10, our choice; the paper fixes a number and does not print it).
     backtracking : bool
         Walk CG's iterates back while the mini-batch's loss improves (Martens 2010, section 4.6). Off, as in the
         paper, for CG; Bi-CG-STAB always does.
@@ -49,7 +49,7 @@ class Options(NamedTuple):
     curvature: str
     solver: str
     curvature_batch: int | None = None
-    damping: float = 1.0
+    damping: float = 0.1
     solver_iterations: int | None = None
     backtracking: bool = False
     warm_start: float | None = None
@@ -69,7 +69,7 @@ def check(options: Options, objective: Objective) -> Options:
         objective, *({"hybrid": ("hessian", "gauss-newton")}.get(options.curvature, (options.curvature,)))
     )
     cg = options.solver == "cg"
-    iterations = (250 if cg else 20) if options.solver_iterations is None else options.solver_iterations
+    iterations = (250 if cg else 10) if options.solver_iterations is None else options.solver_iterations
     warm_start = (0.95 if cg else 0.0) if options.warm_start is None else options.warm_start
     return options._replace(
         solver_iterations=checks.positive_integer("solver_iterations", iterations),

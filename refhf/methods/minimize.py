@@ -26,14 +26,11 @@ class Method(NamedTuple):
         With `Options`, `check`, `init` and `step`.
     fixed : dict
         The options that the method's name stands for.
-    defaults : dict
-        Options whose default differs from the room's.
     """
 
     description: str
     room: object
     fixed: dict
-    defaults: dict = {}
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -52,8 +49,10 @@ METHODS = {
     "hessian-bicgstab": Method(
         "Hessian, Bi-CG-STAB, every iterate a candidate (He et al.)", *_hf("hessian", "bicgstab")
     ),
-    "gradient-descent": Method("The full gradient with a fixed rate", first_order, {"batch": None}),
-    "sgd": Method("Stochastic gradient descent with a fixed rate", first_order, {}, {"batch": 128}),
+    "gradient-descent": Method(
+        "The full gradient with a fixed rate", first_order, {"stochastic": False, "batch": None}
+    ),
+    "sgd": Method("Stochastic gradient descent with a fixed rate", first_order, {"stochastic": True}),
 }
 
 
@@ -111,7 +110,7 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
 def _chosen(objective, name, given):
     method = METHODS[checks.choice("method", name, METHODS)]
     checks.option_names(given, method.options, name)
-    return method, method.room.check(method.room.Options(**{**method.defaults, **given, **method.fixed}), objective)
+    return method, method.room.check(method.room.Options(**given, **method.fixed), objective)
 
 
 def _steps(room, objective, state, options, seed, k=0):
@@ -159,20 +158,21 @@ def minimize(
     """
     checks.positive_integer("steps", steps)
     checks.real("gradient_tolerance", gradient_tolerance, low=0.0)
-    x, history, status, rejected = np.array(theta0), [], Status.STEPS_DONE, 0
+    x, history, status, rejected = np.array(theta0), [], None, 0
     for report in iterate(objective, theta0, method=method, rng=rng, **options):
         x = report.theta
         history.append(report.scalars())
         rejected = 0 if report.accepted else rejected + 1
-        status = _ended(report, rejected, gradient_tolerance)
-        if callback is not None and status is None and _stops(callback, report):
-            status = Status.CALLBACK
+        asked = callback is not None and _stops(callback, report)
+        status = _ended(report, rejected, gradient_tolerance) or (Status.CALLBACK if asked else None)
         if status or report.k == steps:
             break
     code, success, message = (status or Status.STEPS_DONE).value
+    with np.errstate(over="ignore", invalid="ignore"):
+        fun = objective.value(x)
     return OptimizeResult(
         x=x,
-        fun=objective.value(x),
+        fun=fun,
         success=success,
         status=code,
         message=message,
