@@ -9,7 +9,7 @@ INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 
 demo: $(STAMP)-demo
 	$(BIN)/refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini \
-		--hidden 400,150 --out demo --overwrite
+		--hidden 400,150 --steps 28 --option backtracking=true --out demo --overwrite
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest -q
@@ -31,10 +31,10 @@ bench: $(STAMP)-crosscheck
 	$(BIN)/python benchmarks/curvature_products.py
 
 crosscheck: $(STAMP)-crosscheck
-	$(BIN)/python -m pytest -q tests/crosscheck
+	$(BIN)/python -m pytest -q -o addopts= tests/crosscheck
 
 $(STAMP)-demo: pyproject.toml
-	$(INSTALL) -e '.[all]'
+	$(INSTALL) -e '.[cli]'
 	@touch $@
 
 $(STAMP)-test: pyproject.toml

@@ -1,6 +1,6 @@
 """Time the Hessian and Gauss-Newton products of refhf and of other libraries, side by side in one run.
 
-The README's table is what this prints last (about ten minutes on two cores)::
+The README's table is what this prints last (some twelve minutes on two idle cores)::
 
     python benchmarks/curvature_products.py
 
@@ -23,7 +23,8 @@ of GEMM
 digits
     Decimal digits on which the peer's product and refhf's agree: -log10 of the relative 2-norm error.
 
-A wide range of the GEMM rate over the rounds says that the machine was shared: distrust small differences.
+A wide range of the GEMM rate over the rounds says that the machine was shared: distrust small differences, or
+add ``--threads 1``, which times the process's own CPU seconds and so hardly feels what else is running.
 The last line is the share of a conjugate-gradient iteration that is spent outside the product.
 """
 
@@ -41,7 +42,7 @@ from typing import NamedTuple
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small networks, one round: does it run?")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="default: all cores; 1 counts CPU time")
     parser.add_argument("--rounds", type=int, default=7, help="default: 7")
     parser.add_argument("--only", default="", metavar="A,B", help="refhf, and peers named like one of these")
     parser.add_argument("--json", metavar="FILE", help="write every figure there as well")
@@ -295,25 +296,25 @@ def prepare(case, peers):
     return products, digits, absent
 
 
-def seconds(product, least=0.15):
+def seconds(product, clock, least=0.15):
     """Time of a call: the best of at least two calls that together fill `least` seconds."""
     times = []
     while len(times) < 2 or sum(times) < least:
-        start = time.perf_counter()
+        start = clock()
         product()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
-def measure(case, peers, rounds, gemm_size):
+def measure(case, peers, rounds, gemm_size, clock):
     """Time the peers and a matrix product in turn; returns its rates and a row for each peer."""
     products, digits, absent = prepare(case, peers)
     M = np.random.default_rng(0).standard_normal((gemm_size, gemm_size)).astype(case.X.dtype)
     out, rates, times = np.empty_like(M), [], {name: [] for name in products}
     for _ in range(rounds):
-        rates.append(2 * gemm_size**3 / seconds(lambda: np.matmul(M, M, out=out)))
+        rates.append(2 * gemm_size**3 / seconds(lambda: np.matmul(M, M, out=out), clock))
         for name, product in products.items():
-            times[name].append(seconds(product))
+            times[name].append(seconds(product, clock))
     rows = []
     for name, mine in times.items():
         row = {"peer": name, "ms": 1e3 * statistics.median(mine), "digits": digits[name]}
@@ -324,7 +325,7 @@ def measure(case, peers, rounds, gemm_size):
     return rates, rows + [{"peer": name, "absent": why} for name, why in absent.items()]
 
 
-def solver_overhead(sizes, batch, iterations=20):
+def solver_overhead(sizes, batch, clock, iterations=20):
     """Share of conjugate-gradient iterations on a Gauss-Newton matrix that is spent outside its product."""
     from scipy.sparse.linalg import LinearOperator
 
@@ -335,18 +336,18 @@ def solver_overhead(sizes, batch, iterations=20):
     G, b = objective.gauss_newton(case.theta), -objective.value_and_gradient(case.theta)[1]
 
     def product(v):
-        start = time.perf_counter()
+        start = clock()
         image = G @ v
-        spent.append(time.perf_counter() - start)
+        spent.append(clock() - start)
         return image
 
     product(b)
     spent.clear()
-    start = time.perf_counter()
+    start = clock()
     iterates = refhf.cg_iterates(LinearOperator(G.shape, product, dtype=G.dtype), b)
     for _ in itertools.islice(iterates, iterations):
         pass
-    outside = time.perf_counter() - start - sum(spent)
+    outside = clock() - start - sum(spent)
     share, milli = outside / (outside + sum(spent)), 1e3 / len(spent)
     return {"P": b.size, "share": share, "ms_outside": milli * outside, "ms_product": milli * sum(spent)}
 
@@ -379,12 +380,13 @@ def main(args):
     words = [word for word in args.only.split(",") if word] or [""]
     peers = [name for name in PEERS if name == "refhf" or any(word in name for word in words)]
     networks, size, rounds = (SMALL, 256, 1) if args.quick else (NETWORKS, 2048, args.rounds)
+    clock = time.process_time if args.threads == 1 else time.perf_counter
     load = f", load before the run {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     print(f"threads {args.threads}, rounds {rounds}{load}")
     figures = []
     for (sizes, batch), dtype, hessian in itertools.product(networks, ("float32", "float64"), (True, False)):
         case = make_case(sizes, batch, dtype, hessian)
-        rates, rows = measure(case, peers, rounds, size)
+        rates, rows = measure(case, peers, rounds, size, clock)
         kind, shape = "Hessian" if hessian else "Gauss-Newton", "-".join(map(str, sizes))
         title = f"{shape}, batch {batch:,}, {dtype}, {kind}"
         figure = {"product": title, "gflop": flops(case) / 1e9, "gemm_gflops": [r / 1e9 for r in rates]}
@@ -393,7 +395,7 @@ def main(args):
         show(figure)
     summarize(figures, peers)
     try:
-        solver = solver_overhead(*networks[1])
+        solver = solver_overhead(*networks[1], clock)
         line = "P = {P:,}: {ms_product:.2f} ms in the product, {ms_outside:.2f} ms outside it, {share:.1%}"
         print("\nAn iteration of conjugate gradients, float32, " + line.format(**solver))
     except ImportError as error:

@@ -32,6 +32,13 @@ def positive_integer(argument: str, given, maximum: int | None = None) -> int:
     return int(given)
 
 
+def boolean(argument: str, given) -> bool:
+    """`given` if it is True or False."""
+    if not isinstance(given, bool | np.bool_):
+        raise ValueError(f"{argument}: expected True or False; got {given!r}")
+    return bool(given)
+
+
 def real(argument: str, given, low: float = -np.inf, high: float = np.inf) -> float:
     """`given` as a finite float within [low, high]."""
     if isinstance(given, bool) or not isinstance(given, Real) or not low <= given <= high or np.isinf(given):

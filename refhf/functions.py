@@ -21,12 +21,12 @@ class FromFunctions:
 
     def value(self, theta) -> float:
         """f(theta), a float."""
-        return float(self._value(self._theta(theta)))
+        return self._number(self._value(self._theta(theta)))
 
     def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
         """f(theta) and its gradient (P,)."""
         theta = self._theta(theta)
-        return float(self._value(theta)), self._vector("gradient", self._gradient(theta), theta)
+        return self._number(self._value(theta)), self._vector("gradient", self._gradient(theta), theta)
 
     def hessian(self, theta) -> LinearOperator:
         """H (P, P) at theta, from `hessp`."""
@@ -43,8 +43,13 @@ class FromFunctions:
     def _theta(self, theta):
         return checks.vector("theta", theta, None, self.dtype).copy()  # the caller's functions get their own
 
+    def _number(self, given):
+        if np.ndim(given) != 0 or np.asarray(given).dtype.kind not in "fiub":
+            raise ValueError(f"value: expected a real number as its result; got {given!r}")
+        return float(given)
+
     def _vector(self, name, given, theta):
-        given = np.asarray(given, self.dtype)
+        given = np.array(given, self.dtype)  # a copy: the caller may return one buffer again and again, or v itself
         if given.shape != theta.shape:
             raise ValueError(f"{name}: expected a result of shape {theta.shape}; got {given.shape}")
         return given

@@ -3,10 +3,10 @@
 f(theta) = (1/B) sum of the cases' losses + l2/2 ||theta||^2, with its gradient g, its Hessian H and its
 Gauss-Newton matrix G = J' H_L J / B + l2 I. Weight decay enters all four alike.
 
-Losses, gradients and products are summed over chunks of cases, and divided by B once.
+Losses, gradients and products are summed over chunks of cases, over the ranks that share the cases (He et al. 2016,
+Algorithm 2, lines 3 to 5), and divided by B once.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,8 +16,13 @@ from scipy.sparse.linalg import LinearOperator
 from refhf import checks
 from refhf.model import network
 from refhf.model.network import Network
+from refhf.parallel.communicator import serial
+from refhf.parallel.launch import agree
+from refhf.parallel.reduction import Partial, Reduction, added
+from refhf.parallel.shards import REDUCTIONS, Rows, layout
+from refhf.threads import ordered_map
 
-CHUNK_SIZE = 2048  # cases; our choice, by `python benchmarks/chunk_size.py`: larger ones are no faster
+CHUNK_SIZE = 512  # cases; our choice, by `python benchmarks/chunk_size.py`
 TAPE_BYTES = 2**30  # our choice: the tapes a curvature operator may keep; beyond it chunks are swept anew
 
 
@@ -59,27 +64,27 @@ class Supervised:
 
     curvatures = frozenset({"hessian", "gauss-newton"})
 
-    def __init__(self, net: Network, X, y, l2: float, chunk_size: int):
+    def __init__(self, net: Network, X, y, l2: float, chunk_size: int, reduction: Reduction):
         self.net, self.X, self.y, self.l2, self.chunk_size = net, X, y, l2, chunk_size
-        self.size, self.cases, self.dtype = net.size, len(X), X.dtype
+        self.reduction, self.comm = reduction, reduction.comm
+        self.size, self.cases, self.dtype = net.size, reduction.layout.cases, X.dtype
 
     def value(self, theta) -> float:
         """f(theta), a float; sums are accumulated in float64."""
         theta = self._theta(theta)
-        losses = [self.net.loss.value(network.forward(self.net, theta, X).z, y) for X, y in self._chunks()]
-        return float(sum(losses)) / self.cases + self._decay(theta)
+
+        def loss(X, y):
+            return self.net.loss.value(network.forward(self.net, theta, X).z, y)
+
+        return self._number(loss, theta) / self.cases + self._decay(theta)
 
     def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
         """f(theta) and its gradient (P,)."""
         theta = self._theta(theta)
-        loss, gradient = 0.0, np.zeros(self.size, self.dtype)
-        for X, y in self._chunks():
-            chunk_loss, chunk_gradient = network.loss_and_gradient(self.net, theta, X, y)
-            loss += chunk_loss
-            gradient += chunk_gradient
+        loss, gradient = self._sum(lambda X, y: network.loss_and_gradient(self.net, theta, X, y), theta)
         gradient /= self.cases
         gradient += self.l2 * theta
-        return float(loss) / self.cases + self._decay(theta), gradient
+        return loss / self.cases + self._decay(theta), gradient
 
     def hessian(self, theta) -> LinearOperator:
         """H (P, P) at theta, exact: each H @ v is one R-forward and one R-backward sweep over a kept tape."""
@@ -94,15 +99,14 @@ class Supervised:
         cases = checks.positive_integer("cases", cases)
         if cases > self.cases:
             raise ValueError(f"cases: expected at most the {self.cases} cases there are; got {cases}")
-        drawn = np.random.default_rng(rng).choice(self.cases, cases, replace=False, shuffle=False)
-        drawn.sort()
-        return Supervised(self.net, self.X[drawn], self.y[drawn], self.l2, self.chunk_size)
+        reduction, rows = self.reduction.draw(cases, np.random.default_rng(rng))
+        return Supervised(self.net, self.X[rows], self.y[rows], self.l2, self.chunk_size, reduction)
 
     def gradient_squares(self, theta):
         """The mean over cases of g_i * g_i, plus l2 (P,): Martens 2010, section 4.7, and his code's weight decay."""
         theta = self._theta(theta)
-        parts = [network.gradient_squares(self.net, theta, X, y) for X, y in self._chunks()]
-        return sum(parts) / self.cases + self.l2
+        squares = self._sum(lambda X, y: (0.0, network.gradient_squares(self.net, theta, X, y)), theta).vector
+        return squares / self.cases + self.l2
 
     def predict(self, theta, X):
         """The network's answer (B, n_L) for other inputs X (B, n_0)."""
@@ -110,83 +114,130 @@ class Supervised:
 
     def error(self, theta) -> float:
         """The fraction of cases whose predicted class is not the label's (labels, or one column a class)."""
-        theta, wrong = self._theta(theta), 0
-        for X, y in self._chunks():
+        theta = self._theta(theta)
+
+        def wrong(X, y):
             z = network.forward(self.net, theta, X).z
-            said = z[:, 0] > 0 if z.shape[1] == 1 else z.argmax(axis=1)
+            said = self.net.loss.predict(z)[:, 0] > 0.5 if z.shape[1] == 1 else z.argmax(axis=1)
             truth = y if y.ndim == 1 else (y[:, 0] > 0.5 if y.shape[1] == 1 else y.argmax(axis=1))
-            wrong += int((said != truth).sum())
-        return wrong / self.cases
+            return (said != truth).sum()
+
+        return self._number(wrong, theta) / self.cases
 
     def _theta(self, theta):
         return checks.vector("theta", theta, self.size, self.dtype)
 
     def _decay(self, theta):
-        return 0.5 * self.l2 * float(np.vdot(theta, theta)) if self.l2 else 0.0
+        wide = theta.astype(np.float64)
+        return 0.5 * self.l2 * float(np.vdot(wide, wide)) if self.l2 else 0.0
 
-    def _chunks(self):
-        for start in range(0, self.cases, self.chunk_size):
-            rows = slice(start, start + self.chunk_size)
-            yield self.X[rows], self.y[rows]
+    def _sum(self, of_cases, asked) -> Partial:
+        """The sum over all cases, on all ranks, of what of_cases(X, y) -> (loss, vector (P,)) gives for some."""
+        return self._total(lambda rows: of_cases(self.X[rows], self.y[rows]), asked, self.size)
+
+    def _number(self, of_cases, asked) -> float:
+        """The same for of_cases(X, y) -> float."""
+        nothing = np.empty(0, self.dtype)
+        return self._total(lambda rows: (of_cases(self.X[rows], self.y[rows]), nothing), asked, 0).loss
+
+    def _total(self, of_rows, asked, size):
+        pieces = self.reduction.layout.mine
+        partials = [added(ordered_map(of_rows, self._chunks(piece)), size, self.dtype) for piece in pieces]
+        return self.reduction.total(partials, asked, size)
+
+    def _chunks(self, piece):
+        starts = range(piece.start, piece.stop, self.chunk_size)
+        return [slice(start, min(start + self.chunk_size, piece.stop)) for start in starts]
 
     def _curvature(self, linearise, theta):
-        theta, chunks = self._theta(theta).copy(), list(self._chunks())
-        # Kept a case: inputs, s, a, f', delta and bend of each layer, z and what the loss keeps of it.
-        widths = sum(4 * layer.n_out for layer in self.net.layers)
-        kept = max(1, TAPE_BYTES // (widths * self.dtype.itemsize * self.chunk_size))
-        products = [linearise(self.net, theta, X, y) for X, y in chunks[:kept]]
+        theta = self._theta(theta).copy()
+        chunks = [rows for piece in self.reduction.layout.mine for rows in self._chunks(piece)]
+        # Kept a case: s, a, f', delta and bend of each layer (z, delta, the loss's part of the last); a chunk: theta.
+        widths = sum(5 * layer.n_out for layer in self.net.layers)
+        kept = max(1, TAPE_BYTES // (self.dtype.itemsize * (widths * self.chunk_size + self.size)))
+
+        def linearised(rows):
+            return linearise(self.net, theta, self.X[rows], self.y[rows])
+
+        keep = chunks[:kept]
+        products = {rows.start: of for rows, of in zip(keep, ordered_map(linearised, keep), strict=True)}
 
         def product(v):
             v = np.ascontiguousarray(v, self.dtype).reshape(-1)
-            fresh = (linearise(self.net, theta, X, y) for X, y in chunks[kept:])
-            parts = (chunk(v) for chunk in itertools.chain(products, fresh))
-            total = next(parts)
-            for part in parts:
-                total += part
-            total /= self.cases
+
+            def of_rows(rows):
+                return 0.0, (products.get(rows.start) or linearised(rows))(v)
+
+            Hv = self._total(of_rows, v, self.size).vector
+            Hv /= self.cases
             if self.l2:
-                total += self.l2 * v
-            return total
+                Hv += self.l2 * v
+            return Hv
 
         return operator(product, self.size, self.dtype)
 
 
-def supervised(net: Network, X, y, *, l2: float = 0.0, chunk_size: int = CHUNK_SIZE) -> Supervised:
+def supervised(
+    net: Network, X, y, *, l2: float = 0.0, chunk_size: int = CHUNK_SIZE, comm=None, reduction: str = "fast"
+) -> Supervised:
     """The mean loss of `net` over the cases (X, y), plus l2/2 ||theta||^2.
 
     Parameters
     ----------
     net : Network
-    X : array (B, n_0)
+    X : array (B, n_0), or `refhf.parallel.shards.Rows` of a file
         Cases in rows. Computation is in X's dtype if that is float32 or float64, else in float64.
-    y : array (B,) of int, or (B, n_L)
+    y : array (B,) of int, or (B, n_L), or `Rows`
         Labels 0 .. n_L - 1 for the cross-entropies (0 or 1 where n_L = 1), or targets. Targets of the softmax
         cross-entropy are distributions, of the logistic one probabilities.
     l2 : float
         Weight decay, on every parameter, biases included.
     chunk_size : int
         Cases swept at once; memory grows with it and not with B.
+    comm : Communicator, optional
+        The ranks that share the cases, from `refhf.parallel`: each gives its own consecutive rows, which may be
+        none, as X and y, and gets the same answers. None is one process.
+    reduction : {'fast', 'reproducible'}
+        How sums over ranks are made (`refhf.parallel.reduction`): with 'reproducible' they have the same bits for
+        every number of ranks, and cost more.
 
     Raises
     ------
     ValueError
-        Naming the argument, what was expected and what came.
+        Naming the argument, what was expected and what came; on all ranks, if theirs are different.
     """
-    X = checks.array("X", X, (None, net.layers[0].n_in))
-    if len(X) == 0:
-        raise ValueError("X: expected at least one case; got none")
-    y = _targets(net, y, len(X), X.dtype)
-    l2 = checks.real("l2", l2, low=0.0)
-    return Supervised(net, X, y, l2, checks.positive_integer("chunk_size", chunk_size))
+    l2, chunk_size = checks.real("l2", l2, low=0.0), checks.positive_integer("chunk_size", chunk_size)
+    checks.choice("reduction", reduction, REDUCTIONS)
+    comm = serial() if comm is None else comm
+    X, y = _cases(net, X, y, chunk_size)
+    names = [net.loss.name, *(f.name for f in net.nonlinearities)]
+    agree(comm, network=(net.layers, names), dtype=X.dtype.str, l2=l2, chunk_size=chunk_size, reduction=reduction)
+    return Supervised(net, X, y, l2, chunk_size, Reduction(comm, layout(len(X), comm, reduction), reduction))
+
+
+def _cases(net, X, y, chunk_size):
+    """X and y, checked; what is on disk is checked a chunk at a time, and left there."""
+    shape = (None, net.layers[0].n_in)
+    if isinstance(X, Rows):
+        for start in range(0, max(len(X), 1), chunk_size):
+            checks.array("X", X[start : start + chunk_size], shape)
+    else:
+        X = checks.array("X", X, shape)
+    if not (isinstance(y, Rows) and y.ndim > 1):
+        return X, _targets(net, y, len(X), X.dtype)
+    for start in range(0, max(len(X), len(y), 1), chunk_size):
+        rows = slice(start, start + chunk_size)
+        _targets(net, y[rows], len(range(len(X))[rows]), X.dtype)
+    return X, y
 
 
 def _targets(net, y, cases, dtype):
     y, outputs = np.asarray(y), net.layers[-1].n_out
     if not (net.loss.labels and y.ndim == 1):
         y = checks.array("y", y, (cases, outputs), dtype)
-        if net.loss.labels and (y.min() < 0 or y.max() > 1):
+        if net.loss.labels and (y.min(initial=0) < 0 or y.max(initial=0) > 1):
             raise ValueError(f"y: expected targets in [0, 1]; got one of {y[(y < 0) | (y > 1)][0]:g}")
-        if net.loss.name == "softmax_cross_entropy" and abs(y.sum(axis=1) - 1).max() > 1e-5:  # our choice
+        if net.loss.name == "softmax_cross_entropy" and abs(y.sum(axis=1) - 1).max(initial=0) > 1e-5:  # our choice
             raise ValueError(f"y: expected rows that sum to 1; got one that sums to {_furthest(y.sum(axis=1), 1):g}")
         return y
     if y.shape != (cases,):
@@ -194,7 +245,7 @@ def _targets(net, y, cases, dtype):
     if y.dtype.kind not in "iu":
         raise ValueError(f"y: expected integer labels; got dtype {y.dtype}")
     classes = max(outputs, 2)
-    if y.min() < 0 or y.max() >= classes:
+    if y.min(initial=0) < 0 or y.max(initial=0) >= classes:
         raise ValueError(f"y: expected labels in 0 .. {classes - 1}; got {y[(y < 0) | (y >= classes)][0]}")
     y = y.astype(np.intp)
     if net.loss.name == "logistic_cross_entropy":

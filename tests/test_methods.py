@@ -201,6 +201,7 @@ BAD_CALLS = [
     ({"method": "gn-cg", "warm_start": 1.5}, ["warm_start", "[0, 1]", "1.5"]),
     ({"method": "sgd", "learning_rate": float("nan")}, ["learning_rate", "nan"]),
     ({"method": "sgd", "batch": 0}, ["batch", ">= 1", "0"]),
+    ({"method": "gn-cg", "backtracking": "flase"}, ["backtracking", "True or False", "'flase'"]),
     ({"steps": 0}, ["steps", ">= 1", "0"]),
     ({"gradient_tolerance": -1}, ["gradient_tolerance", "-1"]),
     ({"theta0": np.zeros(3)}, ["theta0", "(75,)", "(3,)"]),

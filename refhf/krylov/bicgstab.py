@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refhf import checks
 from refhf.krylov.stopping import Stop
-from refhf.krylov.vectors import inner, is_zero, start
+from refhf.krylov.vectors import inner, is_zero, start, system, underflows
 
 
 @dataclass(eq=False)
@@ -50,8 +51,9 @@ class BiCGStabIterate:
 def bicgstab_iterates(A, b, x0=None, shadow=None, M=None) -> Iterator[BiCGStabIterate]:
     """Iterates k = 0, 1, ... of Bi-CG-STAB on A x = b, for as long as the recurrence is defined.
 
-    The last iterate's `stop` says why there is no next one. Denominators are compared with the norms of the
-    vectors that make them, so a breakdown does not depend on the scale of A or b.
+    The last iterate's `stop` says why there is no next one; where it is the stabilising step that fails, that iterate
+    is the half step x_j + alpha_j p_j, whose residual is s_j (van der Vorst 1992). Denominators are compared with the
+    norms of the vectors that make them, so a breakdown does not depend on the scale of A or b.
 
     Parameters
     ----------
@@ -64,17 +66,18 @@ def bicgstab_iterates(A, b, x0=None, shadow=None, M=None) -> Iterator[BiCGStabIt
     M : like A, optional
         Approximate inverse of A.
     """
+    A, b, x0, M = system(A, b, x0, M)
     x, r = start(A, b, x0)
-    shadow = r if shadow is None else np.asarray(shadow, b.dtype)
+    shadow = r if shadow is None else checks.vector("shadow", shadow, b.size, b.dtype)
     p, rho = r, inner(r, shadow)
     for k in range(2**63):
         it = BiCGStabIterate(k, x, r, p, b)
         yield it
         with np.errstate(all="ignore"):
             it.stop, x, r, p, rho = _step(A, M, shadow, x, r, p, rho)
-            if not it.stop and not (np.isfinite(rho) and np.isfinite(x).all()):
-                it.stop = Stop.NON_FINITE
-        if it.stop is Stop.HALF_STEP:
+        if not (np.isfinite(rho) and np.isfinite(x).all()):
+            it.stop = Stop.NON_FINITE
+        elif it.stop and x is not it.x:
             yield BiCGStabIterate(k + 1, x, r, p, b, it.stop)
         if it.stop:
             return
@@ -88,27 +91,30 @@ def _step(A, M, shadow, x, r, p, rho):
     if not np.isfinite(rho):
         return Stop.NON_FINITE, *here
     if is_zero(rho, r, shadow):
-        return Stop.RHO_BREAKDOWN, *here
+        return Stop.UNDERFLOW if underflows(r, shadow) else Stop.RHO_BREAKDOWN, *here
     Mp = p if M is None else M @ p
     Ap = A @ Mp
     denominator = inner(Ap, shadow)
     if not np.isfinite(denominator):
         return Stop.NON_FINITE, *here
     if is_zero(denominator, Ap, shadow):
-        return Stop.ALPHA_BREAKDOWN, *here
+        return Stop.UNDERFLOW if underflows(Ap, shadow) else Stop.ALPHA_BREAKDOWN, *here
     alpha = rho / denominator  # alpha_j = (r_j, r0*) / (A p_j, r0*)
     s = r - alpha * Ap  # s_j = r_j - alpha_j A p_j
+    half = x + alpha * Mp, s, p, rho
     if not s.any():
-        return Stop.HALF_STEP, x + alpha * Mp, s, p, rho
+        return Stop.HALF_STEP, *half
     Ms = s if M is None else M @ s
     As = A @ Ms
     if not As.any():
-        return Stop.SINGULAR, *here
+        return Stop.SINGULAR, *half
     numerator, square = inner(s, As), inner(As, As)
     if not np.isfinite(numerator + square):
         return Stop.NON_FINITE, *here
     if is_zero(numerator, s, As):
-        return Stop.GAMMA_BREAKDOWN, *here
+        return Stop.UNDERFLOW if underflows(s, As) else Stop.GAMMA_BREAKDOWN, *half
+    if square == 0 or numerator / square == 0:
+        return Stop.UNDERFLOW, *half
     gamma = numerator / square  # gamma_j = (s_j, A s_j) / (A s_j, A s_j)
     x = x + alpha * Mp + gamma * Ms  # x_{j+1} = x_j + alpha_j p_j + gamma_j s_j
     r = s - gamma * As  # r_{j+1} = s_j - gamma_j A s_j

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from refhf.krylov.stopping import Stop
-from refhf.krylov.vectors import inner, start
+from refhf.krylov.vectors import inner, start, system, underflows
 
 
 @dataclass(eq=False)
@@ -46,13 +46,13 @@ class CGIterate:
     @cached_property
     def Ap(self):
         """A p_k."""
-        return self.A @ self.p
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.A @ self.p
 
     @cached_property
     def curvature(self) -> float:
         """p_k' A p_k."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return inner(self.p, self.Ap)
+        return inner(self.p, self.Ap)
 
     @cached_property
     def phi(self) -> float:
@@ -75,13 +75,15 @@ def cg_iterates(A, b, x0=None, M=None) -> Iterator[CGIterate]:
     M : like A, optional
         Approximate inverse of A, symmetric positive definite.
     """
+    A, b, x0, M = system(A, b, x0, M)
     x, r = start(A, b, x0)
-    z = r if M is None else M @ r
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = r if M is None else M @ r
     p, rho = z, inner(r, z)
     for k in range(2**63):
         it = CGIterate(k, x, r, p, A, b)
         yield it
-        it.stop = _cannot_go_on(it, rho)
+        it.stop = _cannot_go_on(it, rho, M)
         if it.stop:
             return
         with np.errstate(over="ignore", invalid="ignore"):
@@ -97,11 +99,15 @@ def cg_iterates(A, b, x0=None, M=None) -> Iterator[CGIterate]:
             return
 
 
-def _cannot_go_on(it, rho):
+def _cannot_go_on(it, rho, M):
     if not np.isfinite(rho):
         return Stop.NON_FINITE
     if rho <= 0:
-        return Stop.INDEFINITE_PRECONDITIONER if it.r.any() else Stop.EXACT
+        if not it.r.any():
+            return Stop.EXACT
+        return Stop.UNDERFLOW if M is None else Stop.INDEFINITE_PRECONDITIONER
     if not np.isfinite(it.curvature):
         return Stop.NON_FINITE
-    return Stop.ZERO_CURVATURE if it.curvature == 0 else None
+    if it.curvature == 0:
+        return Stop.UNDERFLOW if underflows(it.p, it.Ap) else Stop.ZERO_CURVATURE
+    return None

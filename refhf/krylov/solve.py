@@ -3,12 +3,12 @@
 import dataclasses
 
 import numpy as np
-from scipy.sparse.linalg import aslinearoperator
 
 from refhf import checks
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
+from refhf.krylov.vectors import norm, system
 
 # 0 and -10, -11 are SciPy's (converged; rho and omega breakdown), the others our choice.
 # A positive code is the number of iterations done without convergence, as in SciPy.
@@ -22,6 +22,7 @@ CODES = {
     Stop.ZERO_CURVATURE: -20,
     Stop.INDEFINITE_PRECONDITIONER: -21,
     Stop.NON_FINITE: -30,
+    Stop.UNDERFLOW: -31,
 }
 
 
@@ -38,8 +39,8 @@ class Info(int):
     """
 
     def __new__(cls, stop: Stop, iterations: int, direction=None):
-        """The integer of `CODES`, or the iterations done."""
-        info = super().__new__(cls, CODES.get(stop, iterations))
+        """The integer of `CODES`, or the iterations done; 0 only where it converged."""
+        info = super().__new__(cls, CODES.get(stop, max(iterations, 1)))
         info.stop, info.iterations, info.direction = stop, iterations, direction
         return info
 
@@ -68,7 +69,7 @@ def cg(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=Non
     Returns
     -------
     x : ndarray (n,)
-        Always finite: the last iterate, or after a breakdown the one of smallest residual.
+        Always finite: the last iterate, or after a breakdown the one of smallest residual, never worse than x0.
     info : Info
         An int as SciPy's, with `stop`, `iterations` and `direction`.
 
@@ -103,51 +104,52 @@ def bicgstab(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callba
 
 
 def _drive(iterates, A, b, x0, rtol, atol, maxiter, M, callback, *exits):
-    A, b, x0, M, maxiter = _checked(A, b, x0, rtol, atol, maxiter, M)
+    A, b, x0, M = system(A, b, x0, M)
+    checks.real("rtol", rtol, low=0.0)
+    checks.real("atol", atol, low=0.0)
+    maxiter = 10 * b.size if maxiter is None else checks.positive_integer("maxiter", maxiter)
     converged = small_residual(b, rtol, atol)
-    done, restarted_at = 0, np.inf
+    done, restarted_at, starts = 0, np.inf, _Smallest()
     while True:
-        best = _Smallest(callback)
-        it, stop = advance(iterates(A, b, x0=x0, M=M), best, converged, iteration_limit(maxiter - done), *exits)
+        seen = _Smallest()
+
+        def watch(it, seen=seen):
+            seen.show(it)
+            if it.k == 0:
+                starts.show(it)
+            elif callback:
+                callback(it.x.copy())
+
+        it, stop = advance(iterates(A, b, x0=x0, M=M), watch, converged, iteration_limit(maxiter - done), *exits)
         done += it.k
-        if stop not in (Stop.CONVERGED, Stop.EXACT, Stop.HALF_STEP):
-            x = it.x if stop in (Stop.ITERATION_LIMIT, Stop.NEGATIVE_CURVATURE) else best.x
-            return x, Info(stop, done, it.p if stop is Stop.NEGATIVE_CURVATURE else None)
-        true = dataclasses.replace(it, r=b - A @ it.x)
-        if converged(true):
-            return it.x, Info(Stop.CONVERGED, done)
-        if not np.linalg.norm(true.r) < restarted_at:
-            return it.x, Info(Stop.STAGNATED, done)
-        restarted_at, x0 = np.linalg.norm(true.r), it.x
+        if stop is Stop.ITERATION_LIMIT:
+            return it.x if norm(it.r) < restarted_at else x0, Info(stop, done)
+        finished = stop in (Stop.CONVERGED, Stop.EXACT, Stop.HALF_STEP)
+        x = it.x if finished else seen.x
+        with np.errstate(over="ignore", invalid="ignore"):
+            true = dataclasses.replace(it, r=b - A @ x)
+        if finished and converged(true):
+            return x, Info(Stop.CONVERGED, done)
+        size = norm(true.r)
+        # A restart begins at x; who returns here has the better of x and the starts.
+        x0, x = x, starts.x if np.inf > size > starts.size else x
+        if not finished:
+            return x, Info(stop, done, it.p if stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None)
+        if not np.isfinite(size):
+            return x, Info(Stop.NON_FINITE, done)
+        if not size < restarted_at:
+            return x, Info(Stop.STAGNATED, done)
+        restarted_at = size
 
 
 class _Smallest:
-    """A rule that never speaks: it remembers the x of smallest residual, and tells the callback."""
+    """The x of smallest residual among the iterates shown."""
 
-    def __init__(self, callback):
-        self.callback, self.size, self.x = callback, np.inf, None
+    def __init__(self):
+        self.size, self.x = np.inf, None
 
-    def __call__(self, it):
-        size = float(np.linalg.norm(it.r))
+    def show(self, it):
+        """Keep x if its residual is the smallest so far."""
+        size = norm(it.r)
         if self.x is None or size < self.size:
             self.size, self.x = size, it.x
-        if self.callback and it.k > 0:
-            self.callback(it.x.copy())
-
-
-def _checked(A, b, x0, rtol, atol, maxiter, M):
-    try:
-        A = aslinearoperator(A)
-        M = None if M is None else aslinearoperator(M)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"A, M: expected an array, sparse matrix or LinearOperator; got {error}") from None
-    n = A.shape[0]
-    for name, operator in (("A", A), ("M", M)):
-        if operator is not None and operator.shape != (n, n):
-            raise ValueError(f"{name}: expected shape ({n}, {n}); got {operator.shape}")
-    b = np.asarray(b)
-    b = checks.vector("b", b, n, b.dtype if b.dtype in (np.float32, np.float64) else np.float64)
-    x0 = None if x0 is None else checks.vector("x0", x0, n, b.dtype)
-    checks.real("rtol", rtol, low=0.0)
-    checks.real("atol", atol, low=0.0)
-    return A, b, x0, M, 10 * n if maxiter is None else checks.positive_integer("maxiter", maxiter)

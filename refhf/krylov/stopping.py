@@ -9,6 +9,8 @@ from enum import Enum
 
 import numpy as np
 
+from refhf.krylov.vectors import ROUNDING, norm
+
 
 class Stop(Enum):
     """Why a solver stopped; the value is a sentence."""
@@ -26,6 +28,11 @@ class Stop(Enum):
     ALPHA_BREAKDOWN = "(Ap, r0*) is zero to rounding: the step along p is undefined."
     GAMMA_BREAKDOWN = "(s, As) is zero to rounding: the stabilising step would be zero."
     SINGULAR = "As = 0 although s is not: the matrix is singular."
+    UNDERFLOW = "An inner product of vectors that are not zero underflowed: scale A or b up."
+    INVARIANT_SUBSPACE = "The Krylov subspace is invariant: its Ritz values are eigenvalues."
+    RITZ_CONVERGED = "The Ritz pair's error bound meets the tolerance."
+    SUFFICIENT_CURVATURE = "d'Hd <= mu lambda_min for a unit vector d (He et al. 2016, section 4.2)."
+    TRUST_BOUNDARY = "The step reached the trust region's boundary (Nocedal and Wright 2006, Algorithm 7.2)."
     NON_FINITE = "A number was not finite; the last finite iterate is kept."
 
     def __str__(self):
@@ -56,15 +63,15 @@ def iteration_limit(limit: int) -> Rule:
 
 def small_residual(b, rtol: float, atol: float) -> Rule:
     """Stop where ||r|| <= max(rtol ||b||, atol), SciPy's rule, on the recurrence's residual."""
-    tolerance = max(rtol * float(np.linalg.norm(b)), atol)
-    return lambda it: Stop.CONVERGED if np.linalg.norm(it.r) <= tolerance < np.inf else None
+    tolerance = max(rtol * norm(b), atol)
+    return lambda it: Stop.CONVERGED if norm(it.r) <= tolerance < np.inf else None
 
 
 def negative_curvature(it) -> Stop | None:
-    """Stop **before** a conjugate-gradient update whose p'Ap <= eps ||p|| ||Ap||.
+    """Stop **before** a conjugate-gradient update whose p'Ap < 32 eps ||p|| ||Ap||.
 
-    eps is the dtype's epsilon (our choice), the rounding error of an inner product of unit vectors. A curvature
-    that is not finite is not this rule's affair.
+    eps is the dtype's epsilon, and 32 eps what rounding makes of a zero (`vectors.ROUNDING`, our choice). What is
+    not finite, or has Ap = 0 or p = 0, is the recurrence's affair.
 
     Departure: the curvature test allows for rounding. He et al. 2016, section 4.1, test p'Bp < 0; a curvature that
     is zero to rounding has no sign and would make a step of arbitrary length, so it counts as negative here. It
@@ -72,8 +79,8 @@ def negative_curvature(it) -> Stop | None:
     """
     if not np.isfinite(it.curvature):
         return None
-    bound = np.finfo(it.p.dtype).eps * np.linalg.norm(it.p) * np.linalg.norm(it.Ap)
-    return Stop.NEGATIVE_CURVATURE if it.curvature <= bound else None
+    bound = ROUNDING * float(np.finfo(it.p.dtype).eps) * norm(it.p) * norm(it.Ap)
+    return Stop.NEGATIVE_CURVATURE if it.curvature < bound else None
 
 
 def no_progress(tolerance: float = 5e-4, window: int = 10, fraction: float = 0.1) -> Rule:

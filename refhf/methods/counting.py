@@ -11,17 +11,15 @@ class Counted:
         self.objective, self.ledger = objective, ledger or self
         self.size, self.cases, self.dtype = objective.size, objective.cases, objective.dtype
         self.curvatures = objective.curvatures
-        self.counts = Counts()
+        self.counts, self.swept = Counts(), 0
 
     def value(self, theta) -> float:
         """f(theta), counted."""
-        self._count("value_evaluations")
-        return self.objective.value(theta)
+        return self._counted("value_evaluations", self.objective.value, theta)
 
     def value_and_gradient(self, theta):
         """f(theta) and g (P,), counted as one gradient evaluation and one pass."""
-        self._count("gradient_evaluations")
-        return self.objective.value_and_gradient(theta)
+        return self._counted("gradient_evaluations", self.objective.value_and_gradient, theta)
 
     def hessian(self, theta):
         """H at theta; its products are counted."""
@@ -33,20 +31,29 @@ class Counted:
 
     def gradient_squares(self, theta):
         """The mean over cases of the squared gradients (P,), counted as a gradient evaluation."""
-        self._count("gradient_evaluations")
-        return self.objective.gradient_squares(theta)
+        return self._counted("gradient_evaluations", self.objective.gradient_squares, theta)
 
     def sample(self, cases: int, *, rng=None) -> "Counted":
         """A mini-batch whose calls count here, by its share of the cases."""
         return Counted(self.objective.sample(cases, rng=rng), self.ledger)
 
-    def _count(self, what):
-        counts, share = self.ledger.counts, self.cases / self.ledger.cases
-        self.ledger.counts = counts._replace(**{what: getattr(counts, what) + 1}, epochs=counts.epochs + share)
+    def _counted(self, what, function, argument):
+        before = self._traffic()
+        answer = function(argument)
+        ledger = self.ledger
+        counts, ledger.swept = ledger.counts, ledger.swept + self.cases
+        calls, size = (now - then for now, then in zip(self._traffic(), before, strict=True))
+        ledger.counts = counts._replace(
+            **{what: getattr(counts, what) + 1},
+            epochs=ledger.swept / ledger.cases,
+            communications=counts.communications + calls,
+            bytes_communicated=counts.bytes_communicated + size,
+        )
+        return answer
+
+    def _traffic(self):
+        comm = getattr(self.objective, "comm", None)
+        return comm.traffic[:2] if comm else (0, 0)
 
     def _counted_operator(self, A):
-        def product(v):
-            self._count("curvature_products")
-            return A @ v
-
-        return operator(product, A.shape[0], A.dtype)
+        return operator(lambda v: self._counted("curvature_products", A.__matmul__, v), A.shape[0], A.dtype)

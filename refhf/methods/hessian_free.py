@@ -39,7 +39,8 @@ class Options(NamedTuple):
         paper, for CG; Bi-CG-STAB always does.
     warm_start : float
         eta: the solver starts from eta times its last iterate of the step before; 0 starts from zero.
-        None: 0.95 for CG (Martens' code), 0 for Bi-CG-STAB (our choice; the paper allows both).
+        The paper allows both. None: 0.95 with the Gauss-Newton matrix (Martens' code); 0 with the Hessian (our
+        choice: a CG that negative curvature cuts short would return little but the old iterate).
     preconditioner : bool
         Martens 2010, section 4.7. Off, as in the paper (section 4.1).
     damped_ratio : bool
@@ -65,12 +66,15 @@ def check(options: Options, objective: Objective) -> Options:
     if options.curvature_batch is not None:
         checks.positive_integer("curvature_batch", options.curvature_batch, maximum=objective.cases)
     checks.real("damping", options.damping, low=0.0)
-    checks.has_curvature(
-        objective, *({"hybrid": ("hessian", "gauss-newton")}.get(options.curvature, (options.curvature,)))
-    )
-    cg = options.solver == "cg"
-    iterations = (250 if cg else 10) if options.solver_iterations is None else options.solver_iterations
-    warm_start = (0.95 if cg else 0.0) if options.warm_start is None else options.warm_start
+    for name in ("backtracking", "preconditioner", "damped_ratio"):
+        checks.boolean(name, getattr(options, name))
+    hybrid, cg = options.curvature == "hybrid", options.solver == "cg"
+    checks.has_curvature(objective, *(("hessian", "gauss-newton") if hybrid else (options.curvature,)))
+    iterations, warm_start = options.solver_iterations, options.warm_start
+    if iterations is None:
+        iterations = 250 if cg else 10
+    if warm_start is None:
+        warm_start = 0.95 if options.curvature == "gauss-newton" else 0.0
     return options._replace(
         solver_iterations=checks.positive_integer("solver_iterations", iterations),
         warm_start=checks.real("warm_start", warm_start, low=0.0, high=1.0),

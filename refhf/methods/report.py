@@ -52,7 +52,7 @@ class Report(NamedTuple):
     theta : ndarray (P,) or None
         The point after the step; None in a `history`.
     loss : float
-        f at `theta`, except for the stochastic methods: there the mini-batch's, before the step.
+        f at `theta`; of the gradient methods f where the step started, of the mini-batch if they are stochastic.
     gradient_norm : float
         ||g|| where the step started (of the mini-batch for the stochastic methods).
     outcome : Outcome

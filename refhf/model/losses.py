@@ -55,15 +55,14 @@ def _softmax(z):
     return e
 
 
-def _log_partition(z):
-    """The log of sum_j exp z_j, (B,), shifted by the largest real part."""
-    shift = z.real.max(axis=1, keepdims=True)
-    return (shift + np.log(np.exp(z - shift).sum(axis=1, keepdims=True)))[:, 0]
-
-
 def _softmax_value(z, y):
-    chosen = z[np.arange(len(z)), y] if y.ndim == 1 else (y * z).sum(axis=1)
-    return _total(_log_partition(z) - chosen)
+    """The log of sum_j exp z_j, less y'z; both of z less its largest, lest a sure answer's loss be rounded away."""
+    largest = z.real.max(axis=1)
+    z = z - largest[:, None]
+    log_partition = np.log(np.exp(z).sum(axis=1))
+    if y.ndim == 1:
+        return _total(log_partition - z[np.arange(len(z)), y])
+    return _total(log_partition - (y * z).sum(axis=1) + largest * (1 - y.sum(axis=1)))  # rows of y sum to 1 roughly
 
 
 def _softmax_gradient(z, y):
@@ -84,6 +83,12 @@ def _softmax_hessian(z, y):
         return HRz
 
     return product
+
+
+def _logistic_value(z, y):
+    """log(1 + e^z) - y z, summed; max(z, 0) is taken out of both, as in `_softmax_value`."""
+    positive = z.real > 0
+    return _total(softplus.f(np.where(positive, -z, z)) + (positive - y) * z)
 
 
 def _logistic_hessian(z, y):
@@ -109,7 +114,7 @@ softmax_cross_entropy = Loss(
 # -sum_j [y_j log p_j + (1 - y_j) log(1 - p_j)] with p = logistic(z), n_L independent binary outputs.
 logistic_cross_entropy = Loss(
     "logistic_cross_entropy",
-    value=lambda z, y: _total(softplus.f(z) - y * z),
+    value=_logistic_value,
     gradient=lambda z, y: logistic.f(z) - y,
     hessian=_logistic_hessian,
     predict=logistic.f,

@@ -94,14 +94,16 @@ def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entrop
     Raises
     ------
     ValueError
-        For fewer than two sizes, a size below 1, or an unknown name.
+        For fewer than two sizes, a size below 1, a softmax over one output, or an unknown name.
     """
-    if len(sizes) < 2:
-        raise ValueError(f"sizes: expected at least two (inputs and outputs); got {list(sizes)}")
+    if np.ndim(sizes) != 1 or len(sizes) < 2:
+        raise ValueError(f"sizes: expected at least two (inputs and outputs); got {sizes!r}")
     sizes = [checks.positive_integer(f"sizes[{i}]", n) for i, n in enumerate(sizes)]
     f = NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)]
+    if checks.choice("loss", loss, LOSSES) == "softmax_cross_entropy" and sizes[-1] == 1:
+        raise ValueError("sizes[-1]: expected two or more outputs for a softmax (one: logistic_cross_entropy); got 1")
     layers = tuple(Dense(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes))
-    return Network(layers, (f,) * (len(layers) - 1), LOSSES[checks.choice("loss", loss, LOSSES)])
+    return Network(layers, (f,) * (len(layers) - 1), LOSSES[loss])
 
 
 class Tape(NamedTuple):

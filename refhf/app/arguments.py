@@ -1,0 +1,155 @@
+"""The arguments of the command line: their defaults, their meaning, and the complaints about them."""
+
+import argparse
+import re
+from collections.abc import Sequence
+
+from refhf import checks
+from refhf.methods.minimize import METHODS, methods
+from refhf.model.losses import LOSSES
+from refhf.model.nonlinearities import NONLINEARITIES
+
+# What a run does unless it is told otherwise; our choice, by `make demo`.
+STEPS = 25
+CURVATURE_BATCH = 1000  # or all the cases, if fewer
+TRAIN_METHOD = "gn-cg"
+COMPARE_METHODS = "gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd"
+
+TRAIN_EXAMPLE = """\
+example: ten steps of Hessian-free optimisation on the bundled digits, with a figure in ./run
+  refhf train --method hessian-bicgstab --steps 10 --out run"""
+COMPARE_EXAMPLE = """\
+example: the four Hessian-free methods and SGD from the same start, side by side in ./demo
+  refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --out demo"""
+DATA_EXAMPLE = "example: where each data set would come from\n  refhf data --data-dir ~/mnist"
+INFO_EXAMPLE = "example: what to put into a report of a problem\n  refhf info"
+
+
+class Parser(argparse.ArgumentParser):
+    """Complaints are ValueErrors; flags are not guessed from their beginnings."""
+
+    def __init__(self, **settings):
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
+
+    def error(self, message):
+        """Raise what argparse found, for `main` to print."""
+        raise ValueError(message)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command and its arguments.
+
+    Raises
+    ------
+    ValueError
+        Naming what was expected and what came, with the nearest name for one that is not known.
+    SystemExit
+        After --help.
+    """
+    parser, commands = _parser()
+    if not argv:
+        raise ValueError(f"command: expected one of {', '.join(commands)}; got none (see refhf --help)")
+    if not argv[0].startswith("-"):
+        checks.choice("command", argv[0], commands)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        given = unknown[0].split("=")[0]
+        checks.choice(
+            f"argument of {args.command}", given, re.findall(r"--[\w-]+", commands[args.command].format_usage())
+        )
+    return args
+
+
+def _parser():
+    parser = Parser(prog="refhf", description="Hessian-free optimisation and its relatives.", epilog=TRAIN_EXAMPLE)
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    train = commands.add_parser("train", help="train a network by one method", epilog=_epilog(TRAIN_EXAMPLE))
+    train.add_argument("--method", default=TRAIN_METHOD, help="default: %(default)s; see below")
+    compare = commands.add_parser("compare", help="several methods from one start", epilog=_epilog(COMPARE_EXAMPLE))
+    compare.add_argument("--methods", default=COMPARE_METHODS, metavar="A,B,C", help="default: %(default)s; see below")
+    for command in train, compare:
+        _add_run_arguments(command)
+    listing = commands.add_parser("data", help="the data sets and where they come from", epilog=DATA_EXAMPLE)
+    listing.add_argument("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
+    info = commands.add_parser("info", help="versions, BLAS, threads, MPI", epilog=INFO_EXAMPLE)
+    for command in train, compare, listing, info:
+        command.add_argument("--json", action="store_true", help="print JSON")
+    return parser, commands.choices
+
+
+def _add_run_arguments(command):
+    add = command.add_argument
+    add("--data", default="mnist-mini", metavar="D", help="see refhf data, or a .npz; default: %(default)s")
+    add("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
+    add("--hidden", default="400,150", type=_widths, metavar="N,N", help="hidden widths, or none; default: %(default)s")
+    add("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
+    add("--loss", metavar="L", help=f"{', '.join(LOSSES)}; default: by the data, softmax or squared")
+    add("--l2", default=0.0, type=_number, metavar="X", help="weight decay; default: %(default)s")
+    add("--steps", default=STEPS, type=_positive, metavar="N", help="epochs for sgd; default: %(default)s")
+    add("--curvature-batch", type=_positive, metavar="B", help=f"cases; default: {CURVATURE_BATCH}, or all if fewer")
+    add("--damping", type=_number, metavar="X", help="the first lambda; default: the method's")
+    add("--option", action="append", default=[], type=_option, metavar="NAME=VALUE", help="of the method; repeatable")
+    add("--dtype", default="float32", metavar="T", help="float32 or float64; default: %(default)s")
+    add("--seed", default=0, type=_seed, metavar="S", help="of the start and of every draw; default: %(default)s")
+    add("--out", metavar="DIR", help="write history, parameters and figure here; default: nothing is written")
+    add("--overwrite", action="store_true", help="write into a folder that is not empty")
+    add("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _epilog(example):
+    """The example, the methods, and their options."""
+    lines = [example, "", "methods:", *(f"  {name:<18}{says}" for name, says in methods().items()), "", "options:"]
+    owners = {}
+    for name, method in METHODS.items():
+        owners.setdefault(method.options, []).append(name)
+    lines += [f"  {', '.join(names)}:\n    {', '.join(options)}" for options, names in owners.items()]
+    return "\n".join(lines)
+
+
+def _integer(text, low):
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if value < low:
+        raise argparse.ArgumentTypeError(f"expected an integer >= {low}; got {text!r}")
+    return value
+
+
+def _positive(text):
+    return _integer(text, 1)
+
+
+def _seed(text):
+    return _integer(text, 0)
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number; got {text!r}") from None
+
+
+def _widths(text):
+    """'400,150' -> [400, 150]; 'none' -> []."""
+    try:
+        return [] if text == "none" else [_positive(width) for width in text.split(",")]
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"expected widths >= 1 as in 400,150, or none; got {text!r}") from None
+
+
+def _option(text):
+    """'name=value' -> (name, value), the value None, a bool, an int, a float or the text itself."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE; got {text!r}")
+    words = {"none": None, "true": True, "false": False}
+    if value.lower() in words:
+        return name.replace("-", "_"), words[value.lower()]
+    for kind in int, float:
+        try:
+            return name.replace("-", "_"), kind(value)
+        except ValueError:
+            continue
+    return name.replace("-", "_"), value

@@ -1,0 +1,226 @@
+"""A run: method, options, data, network and seed in; a sequence of records, and files of them, out.
+
+A record is a dict, one a step, the first of step 0. Its `loss`, `training_error` and `test_error` are of all the
+cases, at the point after the step; `seconds` is the method's own time. Evaluating errors, and the loss where
+the method does not know it, is in no count and not in `seconds`. A step of a stochastic first-order method is an
+epoch of its updates (He et al. 2016, section 5). The other keys are fields of `refhf.methods.report.Report`.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.app import folders
+from refhf.app.data import DataSet
+from refhf.methods.minimize import METHODS, PATIENCE, Status, iterate
+from refhf.methods.report import Outcome, Report
+from refhf.model.network import Network, mlp
+from refhf.objective import Supervised, supervised
+
+MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
+
+
+class Problem(NamedTuple):
+    """What the runs of a comparison share.
+
+    Attributes
+    ----------
+    net : Network
+    objective : Supervised
+        Over the training cases.
+    test : Supervised or None
+        Over the test cases.
+    theta0 : ndarray (P,)
+    seed : int
+        Of theta0, and of the methods' draws.
+    title : str
+        The data's name and the network's shape.
+    """
+
+    net: Network
+    objective: Supervised
+    test: Supervised | None
+    theta0: np.ndarray
+    seed: int
+    title: str
+
+    @property
+    def sizes(self) -> list[int]:
+        """n_0, hidden widths, n_L."""
+        return [self.net.layers[0].n_in, *(layer.n_out for layer in self.net.layers)]
+
+
+def pose(data: DataSet, hidden: Sequence[int], *, nonlinearity="tanh", loss=None, l2=0.0, seed=0) -> Problem:
+    """The problem of training a network with these hidden widths on `data`, in the data's dtype.
+
+    `loss` is the softmax cross-entropy for labels and the squared error for targets unless it is given.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, what was expected and what came.
+    """
+    if data.y.ndim == 1:
+        labels = np.concatenate([data.y, [] if data.y_test is None else data.y_test])
+        outputs = max(int(labels.max()) + 1, 2)
+        if outputs > MAX_CLASSES:
+            raise ValueError(f"y: expected labels below {MAX_CLASSES}; got {outputs - 1}")
+    else:
+        outputs = data.y.shape[1]
+    loss = loss or ("softmax_cross_entropy" if data.y.ndim == 1 else "squared_error")
+    net = mlp([data.X.shape[1], *hidden, outputs], nonlinearity=nonlinearity, loss=loss)
+    objective = supervised(net, data.X, data.y, l2=l2)
+    test = None if data.X_test is None else supervised(net, data.X_test, data.y_test)
+    shape = "-".join(str(n) for n in (data.X.shape[1], *hidden, outputs))
+    title = f"{data.name}, {shape}" + (f", {nonlinearity}" if hidden else "")
+    return Problem(net, objective, test, net.init(seed, data.X.dtype), seed, title)
+
+
+class Run(NamedTuple):
+    """A run whose arguments have been checked; `rows` runs it once."""
+
+    problem: Problem
+    method: str
+    options: dict
+    steps: int
+    reports: Iterator[Report]
+
+
+def plan(problem: Problem, method: str, steps: int, options: dict | None = None) -> Run:
+    """A run of `method`, checked before any work.
+
+    Raises
+    ------
+    ValueError
+        As `refhf.iterate` does, or for steps below 1.
+    """
+    given = dict(options or {})
+    checks.positive_integer("steps", steps)
+    chosen = METHODS[checks.choice("method", method, METHODS)]
+    checks.option_names(given, chosen.options, method)
+    reports = iterate(problem.objective, problem.theta0, method=method, rng=problem.seed, **given)
+    complete = chosen.room.check(chosen.room.Options(**given, **chosen.fixed), problem.objective)
+    return Run(problem, method, complete._asdict(), steps, reports)
+
+
+class Row(NamedTuple):
+    """A record, the point it is of, and why the run ended there, if it did."""
+
+    record: dict
+    theta: np.ndarray
+    status: Status | None
+
+
+def rows(run: Run) -> Iterator[Row]:
+    """Run it: a row a step, step 0 included, until the steps are done or nothing more can come."""
+    stochastic = run.options.get("stochastic", False)
+    updates = math.ceil(run.problem.objective.cases / run.options["batch"]) if stochastic else 1
+    seconds, rejected = 0.0, 0
+    start = Report(0, run.problem.theta0, math.nan, math.nan, Outcome.ACCEPTED, math.nan)
+    yield Row(_record(run, 0, start, seconds), start.theta, None)
+    for step in range(1, run.steps + 1):
+        begin = time.perf_counter()
+        for report in islice(run.reports, updates):
+            if report.outcome is Outcome.NON_FINITE:
+                break
+        seconds += time.perf_counter() - begin
+        rejected = 0 if report.accepted else rejected + 1
+        status = _status(report, rejected, stochastic, step == run.steps)
+        yield Row(_record(run, step, report, seconds), report.theta, status)
+        if status:
+            return
+
+
+def _status(report, rejected, stochastic, last):
+    if report.outcome is Outcome.NON_FINITE:
+        return Status.NON_FINITE
+    if report.outcome is Outcome.STATIONARY and not stochastic:
+        return Status.CONVERGED
+    return Status.NO_PROGRESS if rejected >= PATIENCE else Status.STEPS_DONE if last else None
+
+
+def _record(run, step, report, seconds):
+    objective, test = run.problem.objective, run.problem.test
+    classifies = run.problem.net.loss.labels
+    with np.errstate(over="ignore", invalid="ignore"):
+        record = {
+            "step": step,
+            "loss": report.loss if report.curvature else objective.value(report.theta),
+            "training_error": objective.error(report.theta) if classifies else None,
+            "test_error": test.error(report.theta) if classifies and test else None,
+            "outcome": str(report.outcome) if step else "start",
+            "solver_stop": None if report.solver_stop is None else str(report.solver_stop),
+        }
+    left_out = {"k", "theta", "negative_direction", *record}
+    rest = {name: value for name, value in report._asdict().items() if name not in left_out}
+    return {**record, **rest, "seconds": seconds}
+
+
+class Result(NamedTuple):
+    """What became of a run.
+
+    Attributes
+    ----------
+    run : Run
+    history : list of dict
+        Its records.
+    theta : ndarray (P,)
+        The last point, finite.
+    status : Status
+        Why it ended.
+    """
+
+    run: Run
+    history: list[dict]
+    theta: np.ndarray
+    status: Status
+
+
+def execute(run: Run, folder=None, listen: Callable[[dict], object] = lambda record: None, arguments=None) -> Result:
+    """Run it, call `listen` with each record, and write to `folder` if there is one.
+
+    `run.json` (arguments, options, versions) comes first; `history.jsonl` grows a line a step; `theta.npz` is
+    the last point, also of a run that was interrupted.
+    """
+    history, folder = [], Path(folder) if folder else None
+    if folder:
+        folders.make(folder)
+        (folder / "run.json").write_text(
+            folders.to_json(_description(run, arguments), indent=2) + "\n", encoding="utf-8"
+        )
+    with open(folder / "history.jsonl" if folder else os.devnull, "w", encoding="utf-8", newline="\n") as stream:
+        try:
+            for row in rows(run):
+                history.append(row.record)
+                stream.write(folders.to_json(row.record) + "\n")
+                stream.flush()
+                listen(row.record)
+        finally:
+            if folder and history:
+                _save_theta(folder / "theta.npz", run, row.theta)
+    return Result(run, history, row.theta, row.status)
+
+
+def _description(run, arguments):
+    return {
+        "arguments": arguments,
+        "method": run.method,
+        "options": run.options,
+        "sizes": run.problem.sizes,
+        "parameters": run.problem.net.size,
+        "versions": folders.versions(),
+    }
+
+
+def _save_theta(path, run, theta):
+    net = run.problem.net
+    nonlinearity = net.nonlinearities[0].name if net.nonlinearities else "identity"
+    facts = {"sizes": run.problem.sizes, "nonlinearity": nonlinearity, "loss": net.loss.name}
+    np.savez(path, theta=theta, **facts, l2=run.problem.objective.l2, seed=run.problem.seed, method=run.method)

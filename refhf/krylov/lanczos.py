@@ -1,0 +1,215 @@
+"""Lanczos: extreme eigenpairs of a symmetric matrix from its products.
+
+Parlett, The Symmetric Eigenvalue Problem, SIAM 1998, chapter 13; Saad, Numerical Methods for Large Eigenvalue Problems,
+revised edition, SIAM 2011, section 6.3. Notation: q_k the basis, T the tridiagonal projection of A on it with diagonal
+alpha and off-diagonal beta, (theta, s) an eigenpair of T, theta and Q s the Ritz value and vector.
+
+Each new vector is orthogonalised against the whole basis, twice ("twice is enough", Parlett 1998, section 6.9), so that
+rounding brings nothing back that has been found. The basis is kept: k vectors.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+from refhf import checks
+from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit
+from refhf.krylov.vectors import inner, norm
+
+ROUNDINGS = 10  # our choice: what is below this many times eps ||T|| is rounding
+
+
+class RitzPair(NamedTuple):
+    """An approximate eigenpair of A: theta, its error bound |beta_k s_k|, and s (k,), of norm 1."""
+
+    value: float
+    error_bound: float
+    coefficients: np.ndarray
+
+
+@dataclass(eq=False)
+class LanczosIterate:
+    """Iterate k, after k products; k = 0 is the start, with no Ritz pair yet.
+
+    Attributes
+    ----------
+    k : int
+    alpha, beta : ndarray (k,)
+        T's diagonal and off-diagonal; the last beta couples the basis to what is not in it.
+    basis : ndarray (k, n)
+        q_1 .. q_k, the rows.
+    stop : Stop or None
+        Set on the last iterate where the recurrence cannot go on.
+    """
+
+    k: int
+    alpha: np.ndarray
+    beta: np.ndarray
+    basis: np.ndarray
+    stop: Stop | None = None
+
+    @cached_property
+    def norm(self) -> float:
+        """The largest ||A q_j||: never above ||A||, and soon near it."""
+        return float(np.hypot(np.hypot(self.alpha, self.beta), np.append(0, self.beta[:-1])).max())
+
+    @cached_property
+    def rounding(self) -> float:
+        """The rounding error of k products, as a norm: an estimate, our choice."""
+        return float(ROUNDINGS * np.sqrt(self.k) * np.finfo(self.basis.dtype).eps * self.norm)
+
+    def pair(self, index: int) -> RitzPair:
+        """The Ritz pair number `index` from below, or with -1 the one from above.
+
+        An eigenvalue of A is within the bound of theta (Parlett 1998, section 13.2; Saad 2011, section 6.3): the bound
+        is the norm of the residual, A Q s - theta Q s = beta_k s_k q_{k+1}.
+
+        Departure: the error bound of a Ritz value includes rounding. The books' bound is exact arithmetic's, and 0 on
+        an invariant subspace, where the value is right to rounding only; here `rounding` is added to it.
+        """
+        i, scale = index % self.k, self.norm or 1.0  # scaled, so that LAPACK's squares do not underflow
+        values, vectors = eigh_tridiagonal(self.alpha / scale, self.beta[:-1] / scale, select="i", select_range=(i, i))
+        bound = float(self.beta[-1] * abs(vectors[-1, 0])) + self.rounding
+        return RitzPair(float(values[0]) * scale, bound, vectors[:, 0])
+
+    def vector(self, coefficients) -> np.ndarray:
+        """Q s (n,), of norm 1."""
+        v = coefficients.astype(self.basis.dtype) @ self.basis
+        return v / norm(v)
+
+
+def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
+    """Iterates k = 0, 1, ... of the Lanczos process, until its Krylov subspace is invariant under A.
+
+    Parameters
+    ----------
+    A : array, sparse matrix or LinearOperator (n, n), symmetric
+    n : int
+    start : ndarray (n,)
+        Any vector but zero. Eigenvectors orthogonal to it are out of reach, exactly where the arithmetic is exact.
+    """
+    alpha, beta, basis = [], [norm(start)], np.empty((min(n, 16), n), start.dtype)
+    it, r = LanczosIterate(0, np.empty(0), np.empty(0), basis[:0]), start
+    yield it
+    for k in range(1, n + 1):
+        if k > len(basis):
+            basis = np.concatenate([basis, np.empty((min(n - len(basis), len(basis)), n), basis.dtype)])
+        with np.errstate(all="ignore"):
+            q = basis[k - 1] = r / beta[-1]  # q_k = r_{k-1} / beta_{k-1}
+            r = A @ q
+            alpha.append(inner(q, r))  # alpha_k = (q_k, A q_k)
+            for _ in range(2):
+                r = r - (basis[:k] @ r) @ basis[:k]  # r_k = A q_k - alpha_k q_k - beta_{k-1} q_{k-1}
+            beta.append(norm(r))  # beta_k = ||r_k||
+        if not np.isfinite(alpha[-1] + beta[-1]):
+            it.stop = Stop.NON_FINITE
+            return
+        it = LanczosIterate(k, np.array(alpha), np.array(beta[1:]), basis[:k])
+        if k == n or beta[-1] <= it.rounding:
+            it.stop = Stop.INVARIANT_SUBSPACE
+        yield it
+        if it.stop:
+            return
+
+
+class Eigenpair(NamedTuple):
+    """What Lanczos found.
+
+    Attributes
+    ----------
+    value : float
+        A Ritz value: the vector's Rayleigh quotient. NaN if not even one product was finite.
+    vector : ndarray (n,)
+        Of norm 1.
+    error_bound : float
+        At least one eigenvalue of A is within this of `value`; it also bounds ||A v - value v||.
+    stop : Stop
+    iterations : int
+        Products with A.
+    """
+
+    value: float
+    vector: np.ndarray
+    error_bound: float
+    stop: Stop
+    iterations: int
+
+
+def small_ritz_residual(index: int, rtol: float) -> Rule:
+    """Stop where the error bound of the Ritz pair `index` is at most rtol ||T||."""
+
+    def rule(it):
+        if it.k == 0 or it.stop:
+            return it.stop
+        return Stop.RITZ_CONVERGED if it.pair(index).error_bound <= rtol * it.norm else None
+
+    return rule
+
+
+def lanczos_smallest(A, n: int, *, rng=None, start=None, rtol: float = 1e-8, maxiter: int | None = None) -> Eigenpair:
+    """The smallest eigenvalue of a symmetric A and an eigenvector, matrix-free.
+
+    The Ritz value is never below the smallest eigenvalue; that it is near **it**, and not near the next one, rests on
+    the start: a random one has a part in every eigenvector, and the chance that the process overlooks an eigenvalue
+    falls exponentially with the iterations (Kuczynski and Wozniakowski 1992, Theorem 4.2). An eigenvalue that is
+    repeated is found once, with one vector of its eigenspace. In a cluster the value is as good as its bound says,
+    while the vector may be a mixture of the cluster's.
+
+    Parameters
+    ----------
+    A : array, sparse matrix, LinearOperator (n, n), or function v (n,) -> A v (n,)
+    n : int
+    rng : Generator, int or None
+        Draws the start, normal in each component.
+    start : array (n,), optional
+        Instead of a random one; not zero.
+    rtol : float
+        Converged where the error bound is at most rtol ||T||, T the projection of A. 1e-8 is our choice.
+    maxiter : int, optional
+        Most products; min(n, 300) if None (our choice). The basis takes n numbers for each.
+
+    Raises
+    ------
+    ValueError
+        For an A that is not (n, n), a start that is zero or not finite, a negative rtol, maxiter below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pair = lanczos_smallest(np.diag([3.0, -1.0, 2.0]), 3, rng=0)
+    >>> round(pair.value, 12), abs(pair.vector).round(6)
+    (-1.0, array([0., 1., 0.]))
+    >>> pair.stop
+    <Stop.INVARIANT_SUBSPACE: 'The Krylov subspace is invariant: its Ritz values are eigenvalues.'>
+    """
+    return _extreme(0, A, n, rng, start, rtol, maxiter)
+
+
+def lanczos_largest(A, n: int, *, rng=None, start=None, rtol: float = 1e-8, maxiter: int | None = None) -> Eigenpair:
+    """The largest eigenvalue of a symmetric A and an eigenvector; see `lanczos_smallest`."""
+    return _extreme(-1, A, n, rng, start, rtol, maxiter)
+
+
+def _extreme(index, A, n, rng, start, rtol, maxiter):
+    n = checks.positive_integer("n", n)
+    A = LinearOperator((n, n), matvec=A, dtype=np.float64) if callable(A) else aslinearoperator(A)
+    if A.shape != (n, n):
+        raise ValueError(f"A: expected shape ({n}, {n}); got {A.shape}")
+    dtype = A.dtype if A.dtype == np.float32 else np.dtype(np.float64)
+    start = np.random.default_rng(rng).standard_normal(n) if start is None else checks.array("start", start, (n,))
+    if not start.any():
+        raise ValueError("start: expected a vector other than zero")
+    checks.real("rtol", rtol, low=0.0)
+    limit = min(n, 300) if maxiter is None else checks.positive_integer("maxiter", maxiter)
+    it, stop = advance(
+        lanczos_iterates(A, n, start.astype(dtype)), small_ritz_residual(index, rtol), iteration_limit(limit)
+    )
+    if it.k == 0:
+        return Eigenpair(np.nan, start.astype(dtype) / norm(start), np.inf, stop, 0)
+    pair = it.pair(index)
+    return Eigenpair(pair.value, it.vector(pair.coefficients), pair.error_bound, stop, it.k)

@@ -1,0 +1,128 @@
+"""What holds a job together: ranks that agree at the start, end together, and share the cores of a node."""
+
+import hashlib
+import os
+import socket
+import sys
+import time
+import traceback
+import zlib
+from contextlib import contextmanager
+
+import numpy as np
+
+GRACE = 0.5  # seconds that the other ranks leave rank 0 to speak first, if it has the same to say; our choice
+SHOWN = 80  # characters of a fact in a message; our choice
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # what a user sets to decide alone
+
+
+def agree(comm, **facts) -> None:
+    """Make sure that all ranks were given the same, at the cost of one gathered number a rank.
+
+    Parameters
+    ----------
+    comm : Communicator
+    **facts
+        Arrays, compared by shape, dtype and bytes, and anything else, compared by its repr.
+
+    Raises
+    ------
+    ValueError
+        On every rank, saying which facts differ, what they are and on which ranks.
+
+    Examples
+    --------
+    >>> from refhf.parallel import run
+    >>> run(3, lambda comm: agree(comm, seed=7 if comm.rank == 1 else 0, steps=10))
+    Traceback (most recent call last):
+    ValueError: ranks: expected the same seed on all; got 0 on rank 0, 2, 7 on rank 1
+    """
+    said = {name: _said(fact) for name, fact in facts.items()}
+    digest = hashlib.blake2b(repr(sorted(said.items())).encode(), digest_size=8).digest()
+    if len({int(d[0]) for d in comm.gather(np.frombuffer(digest, np.int64))}) == 1:
+        return
+    everyones = [dict(line.split("=", 1) for line in text.splitlines()) for text in _texts(comm, said)]
+    complaints = []
+    for name in sorted({name for one in everyones for name in one}):
+        ranks = {}
+        for rank, one in enumerate(everyones):
+            ranks.setdefault(one.get(name, "nothing"), []).append(str(rank))
+        if len(ranks) > 1:
+            got = ", ".join(f"{value[:SHOWN]} on rank {', '.join(ranks[value])}" for value in ranks)
+            complaints.append(f"expected the same {name} on all; got {got}")
+    raise ValueError("ranks: " + "; ".join(complaints))
+
+
+def _said(fact):
+    if isinstance(fact, np.ndarray):
+        digest = hashlib.blake2b(np.ascontiguousarray(fact).tobytes(), digest_size=8).hexdigest()
+        return f"{fact.dtype} of shape {fact.shape}, digest {digest}"
+    return " ".join(repr(fact).splitlines())
+
+
+def _texts(comm, said):
+    text = np.frombuffer("\n".join(f"{name}={value}" for name, value in said.items()).encode(), np.uint8)
+    lengths = [int(n[0]) for n in comm.gather(np.array([text.size]))]
+    return [bytes(x).decode() for x in comm.gather(text, lengths)]
+
+
+@contextmanager
+def guard(comm):
+    """Within it, an exception on any rank is printed with the rank's number and ends all ranks, with its exit code.
+
+    Without it, and without `refhf.parallel.mpi`'s hook, the other processes would wait for ever in their next call.
+    It does what the hook does, for SystemExit too, and where exceptions do not reach the interpreter. Where
+    exceptions are enough (one rank, threads) it does nothing.
+    """
+    try:
+        yield
+    except BaseException as error:
+        end_job(comm, error)
+        raise
+
+
+def end_job(comm, error: BaseException) -> None:
+    """Say what happened on this rank and end all of them; nothing where the exception itself will do.
+
+    An error that all ranks have (a bad argument) is said once: rank 0 ends the job before the others speak.
+    """
+    code = error.code if isinstance(error, SystemExit) else 130 if isinstance(error, KeyboardInterrupt) else 1
+    if comm.abort is None or comm.size == 1 or code in (0, None):
+        return
+    if comm.rank > 0:
+        time.sleep(GRACE)
+    if not isinstance(error, SystemExit):
+        text = "".join(traceback.format_exception(error))
+        print(f"rank {comm.rank} of {comm.size}:\n{text}", end="", file=sys.stderr, flush=True)
+    elif not isinstance(code, int):
+        print(code, file=sys.stderr, flush=True)
+    comm.abort(code if isinstance(code, int) else 1)
+
+
+def abort_on_exception(comm) -> None:
+    """From now on, an exception that reaches the interpreter on this rank ends all ranks (plain `python` will do)."""
+
+    def hook(kind, error, trace):
+        end_job(comm, error)
+
+    sys.excepthook = hook
+
+
+def blas_threads(comm) -> int | None:
+    """Share the cores: limit BLAS on this rank to cores / ranks of its node, and return that number.
+
+    Ranks that a launcher has bound to cores of their own share them with nobody. Nothing is done, and None
+    returned, where an environment variable has decided or threadpoolctl is not installed.
+    """
+    mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+    place = np.array([zlib.crc32(repr((socket.gethostname(), mine)).encode())])
+    sharing = sum(int(other[0]) == int(place[0]) for other in comm.gather(place))
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return None
+    if any(name in os.environ for name in THREADS):
+        return None
+    threads = max(1, len(mine) // sharing)
+    threadpool_limits(threads, user_api="blas")
+    return threads

@@ -1,0 +1,182 @@
+"""Shards: who holds which rows of the data, on disk, in memory and in a mini-batch.
+
+Ranks hold consecutive rows in the order of the ranks, any number of them, none included.
+"""
+
+import itertools
+import tokenize
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.parallel.launch import agree
+
+VIRTUAL = 16  # pieces of the data that reduction="reproducible" sums one by one; our choice: ranks beyond it are idle
+REDUCTIONS = ("fast", "reproducible")
+
+
+def cuts(n: int, pieces: int) -> np.ndarray:
+    """Where n rows are cut into pieces that differ by one row at most: (pieces + 1,) row numbers."""
+    return n * np.arange(pieces + 1) // pieces
+
+
+def shard(n: int, rank: int, size: int, reduction: str = "fast") -> slice:
+    """The rows, of n, that rank `rank` of `size` holds.
+
+    Shares differ by one row at most for reduction="fast". For "reproducible" they are whole virtual shards, of which
+    there are `VIRTUAL`: ranks beyond as many get none.
+
+    Examples
+    --------
+    >>> [shard(10, rank, 4) for rank in range(4)]
+    [slice(0, 2, None), slice(2, 5, None), slice(5, 7, None), slice(7, 10, None)]
+    """
+    if checks.choice("reduction", reduction, REDUCTIONS) == "fast":
+        bounds = cuts(n, size)
+    else:
+        bounds = cuts(n, VIRTUAL)[cuts(VIRTUAL, size)]
+    return slice(int(bounds[rank]), int(bounds[rank + 1]))
+
+
+class Layout(NamedTuple):
+    """Pieces of consecutive rows, and who holds them. A sum over cases is made a piece at a time.
+
+    Attributes
+    ----------
+    bounds : ndarray (pieces + 1,)
+        Row numbers among all rows: piece j is bounds[j] .. bounds[j + 1].
+    owners : ndarray (pieces,)
+        The rank that holds piece j; ascending.
+    rank : int
+        This one.
+    """
+
+    bounds: np.ndarray
+    owners: np.ndarray
+    rank: int
+
+    @property
+    def cases(self) -> int:
+        """The rows on all ranks."""
+        return int(self.bounds[-1])
+
+    @property
+    def mine(self) -> tuple[slice, ...]:
+        """The pieces of this rank, as rows of its shard."""
+        bounds = self._own_bounds() - self._own_bounds()[0]
+        return tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(bounds))
+
+    def take(self, drawn) -> tuple["Layout", np.ndarray]:
+        """The layout of a mini-batch, from its ascending row numbers, and which rows of this rank's shard are in it."""
+        own = self._own_bounds()
+        first, last = np.searchsorted(drawn, own[[0, -1]])
+        return self._replace(bounds=np.searchsorted(drawn, self.bounds)), drawn[first:last] - own[0]
+
+    def _own_bounds(self):
+        first, last = np.searchsorted(self.owners, [self.rank, self.rank + 1])
+        return self.bounds[first : last + 1]
+
+
+def layout(held: int, comm, reduction: str) -> Layout:
+    """The layout of ranks that hold `held` rows each; one gathered number.
+
+    Raises
+    ------
+    ValueError
+        On all ranks, for no rows on any, or shards that are not made of whole virtual ones where they must be.
+    """
+    ends = np.cumsum(np.concatenate(comm.gather(np.array([held]))))
+    starts, n = np.concatenate([[0], ends[:-1]]), int(ends[-1])
+    if n == 0:
+        raise ValueError("X: expected at least one case; got none" + (" on any rank" if comm.size > 1 else ""))
+    if reduction == "fast":
+        return Layout(np.concatenate([starts, ends[-1:]]), np.arange(comm.size), comm.rank)
+    bounds = cuts(n, VIRTUAL)
+    stray = np.setdiff1d(starts, bounds)
+    if stray.size:
+        raise ValueError(
+            f"X: expected shards that begin at one of the rows {', '.join(map(str, np.unique(bounds[:-1])))} for "
+            f"reduction='reproducible' (refhf.parallel.shard makes them); got one that begins at {stray[0]}"
+        )
+    return Layout(bounds, np.searchsorted(starts, bounds[:-1], side="right") - 1, comm.rank)
+
+
+class Rows:
+    """Rows start .. stop of an array in a `.npy` file, read when they are asked for and not kept.
+
+    Attributes
+    ----------
+    shape, ndim, dtype
+        As of an array. What is neither float32 nor float64 comes as float64, unless told otherwise or one-dimensional.
+    """
+
+    def __init__(self, path, start: int = 0, stop: int | None = None, dtype=None):
+        self.path = Path(path)
+        self._all, self._stored, self._offset = _header(self.path)
+        self._rows = slice(start, self._all[0] if stop is None else stop)
+        self.shape = (self._rows.stop - start, *self._all[1:])
+        self.ndim = len(self.shape)
+        as_stored = self.ndim == 1 or self._stored in (np.float32, np.float64)
+        self.dtype = np.dtype(dtype or (self._stored if as_stored else np.float64))
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows) -> np.ndarray:
+        """The rows of a slice or an array of row numbers, in memory; the file is mapped only meanwhile."""
+        if 0 in self.shape:
+            return np.empty(self.shape, self.dtype)[rows]
+        everything = np.memmap(self.path, self._stored, "r", self._offset, self._all)
+        return np.array(everything[self._rows][rows], self.dtype)
+
+    def __array__(self, dtype=None, copy=None):
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+def load_shard(inputs, targets, comm, reduction: str = "fast") -> tuple:
+    """The shard (X, y) of this rank, of two `.npy` files with a case a row, for `refhf.supervised`.
+
+    X, and targets (B, n_L), stay on disk as `Rows`: a chunk or a mini-batch is in memory while it is swept. Labels
+    (B,) are in memory. The order of the rows does not matter: mini-batches are drawn from all of them.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, for one that is not a whole `.npy` file of real numbers in C order, or files of different
+        length; on all ranks, where they see different files.
+    """
+    X, y = Rows(inputs), Rows(targets)
+    if X.ndim < 2 or len(X) != len(y):
+        raise ValueError(
+            f"inputs, targets: expected (B, n_0), and (B,) or (B, n_L); "
+            f"got {X.shape} in {inputs} and {y.shape} in {targets}"
+        )
+    agree(comm, inputs=(X.shape, X.dtype.str), targets=(y.shape, y.dtype.str))
+    mine = shard(len(X), comm.rank, comm.size, reduction)
+    if y.ndim == 1:
+        return Rows(inputs, mine.start, mine.stop), Rows(targets, mine.start, mine.stop)[:]
+    return Rows(inputs, mine.start, mine.stop), Rows(targets, mine.start, mine.stop, X.dtype)
+
+
+def _header(path):
+    """Shape, dtype and offset of the array in a `.npy` file, checked against the file's length before any use."""
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+            shape, fortran_order, dtype = read(file)
+            offset, length = file.tell(), path.stat().st_size
+    except (ValueError, KeyError, SyntaxError, EOFError, tokenize.TokenError) as error:
+        raise ValueError(f"{path}: expected a .npy file; got a broken header ({error})") from error
+    if dtype.kind not in "fiub":
+        raise ValueError(f"{path}: expected real numbers; got dtype {dtype}")
+    if len(shape) == 0 or (fortran_order and len(shape) > 1):
+        raise ValueError(f"{path}: expected rows in C order; got shape {shape}{', Fortran order' * fortran_order}")
+    size = dtype.itemsize
+    for n in shape:
+        size *= n  # whole numbers of Python: a wrong header cannot overflow them
+    if length - offset != size:
+        raise ValueError(f"{path}: expected {size} bytes of data for shape {shape} of {dtype}; got {length - offset}")
+    return shape, dtype, offset

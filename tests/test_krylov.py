@@ -1,0 +1,819 @@
+"""refhf.krylov: conjugate gradients and Bi-CG-STAB, as generators and as drivers; promises R6 to R10 and R21."""
+
+import itertools
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import scipy.sparse
+import scipy.sparse.linalg
+from gallery import (
+    ALPHA,
+    BREAKDOWNS,
+    CASES,
+    CG,
+    GAMMA,
+    NEGATIVE,
+    RHO,
+    Stop,
+    conditioned,
+    convection_diffusion,
+    integers,
+    poisson1d,
+    with_spectrum,
+)
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.sparse.linalg import LinearOperator
+
+from refhf import bicgstab, bicgstab_iterates, cg, cg_iterates
+from refhf.krylov.solve import CODES, Info
+from refhf.krylov.stopping import advance, iteration_limit, negative_curvature, no_progress, small_residual
+from refhf.krylov.vectors import ROUNDING, inner, is_zero, norm
+
+EPS = np.finfo(np.float64).eps
+SOLVERS = [cg, bicgstab]
+ITERATES = {cg: cg_iterates, bicgstab: bicgstab_iterates}
+PRODUCTS = {cg: 1, bicgstab: 2}  # of an iteration
+
+both = pytest.mark.parametrize("solve", SOLVERS, ids=lambda solve: solve.__name__)
+
+
+# Random systems: hypothesis draws a kind, a size and a seed.
+
+
+class System(NamedTuple):
+    A: np.ndarray
+    b: np.ndarray
+    x0: np.ndarray
+    M: np.ndarray
+
+
+def definite(rng, n):
+    return with_spectrum(rng.uniform(1, 100, n), rng)
+
+
+def ill_conditioned(rng, n):
+    return with_spectrum(10.0 ** rng.uniform(-6, 0, n), rng)
+
+
+def indefinite(rng, n):
+    return with_spectrum(rng.uniform(-10, 10, n), rng)
+
+
+def nonsymmetric(rng, n):
+    return np.eye(n) + rng.standard_normal((n, n)) / (2 * np.sqrt(n))
+
+
+def whole(rng, n):
+    return rng.integers(-2, 3, (n, n)).astype(float)
+
+
+def whole_symmetric(rng, n):
+    return (A := whole(rng, n)) + A.T
+
+
+def whole_skew(rng, n):
+    return (A := whole(rng, n)) - A.T
+
+
+def whole_semidefinite(rng, n):
+    return (A := whole(rng, n)[:, : n - n // 3]) @ A.T
+
+
+@st.composite
+def systems(draw, *kinds, size=10):
+    """A system of one of the kinds, with a random right-hand side, start, and positive definite M."""
+    kind, n = draw(st.sampled_from(kinds)), draw(st.integers(1, size))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    A, M = kind(rng, n), with_spectrum(rng.uniform(0.5, 2, n), rng)
+    b, x0 = rng.standard_normal((2, n))
+    return System(A, rng.integers(-2, 3, n).astype(float) if kind in WHOLE else b, x0, M)
+
+
+WHOLE = (whole, whole_symmetric, whole_skew, whole_semidefinite)
+options = st.fixed_dictionaries({"x0": st.booleans(), "M": st.booleans()})
+
+
+def chosen(system, option):
+    """x0 and M as keywords, each None where it was not drawn."""
+    return {name: getattr(system, name) if wanted else None for name, wanted in option.items()}
+
+
+class Counting:
+    """An operator that counts its products, and spoils the one of number `spoiled` with `value`."""
+
+    def __init__(self, A, spoiled=None, value=None):
+        self.A, self.calls, self.spoiled, self.value = A, 0, spoiled, value
+        self.operator = LinearOperator(A.shape, self.product, dtype=A.dtype)
+
+    def product(self, v):
+        self.calls += 1
+        y = self.A @ v
+        if self.calls == self.spoiled:
+            y[len(y) // 2] = self.value
+        return y
+
+
+def true_residual(A, b, x):
+    """||b - A x|| in extended precision, which has the exponents for the gallery's ends of the range."""
+    A, b, x = (np.asarray(a, np.longdouble) for a in (A, b, x))
+    return np.sqrt(np.sum((b - (A * x).sum(axis=1)) ** 2))
+
+
+def size(x):
+    return true_residual(np.zeros((len(x), 1)), x, np.zeros(1))
+
+
+# R6: the gallery.
+
+cases = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+def test_gallery_is_named_and_large():
+    """At least 30 systems with a solution, each under its own name."""
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert sum(case.x is not None for case in CASES) >= 30
+
+
+@cases
+def test_gallery_solutions(case):
+    """The solutions that the gallery states are solutions, to the rounding of b."""
+    if case.x is not None:
+        eps, n = np.finfo(case.A.dtype).eps, len(case.b)
+        assert true_residual(case.A, case.b, case.x) <= n * eps * size(case.A.ravel()) * size(case.x)
+
+
+@both
+@cases
+def test_gallery_outcome(case, solve):
+    """The solver reports what the gallery expects; what it calls converged is, and x is near the solution."""
+    x, info = solve(case.A, case.b, case.x0, rtol=case.rtol, M=case.M)
+    assert info.stop is getattr(case, solve.__name__)
+    assert (info == 0) == (info.stop is Stop.CONVERGED)
+    assert x.dtype == case.A.dtype
+    assert np.isfinite(x).all()
+    residual = true_residual(case.A, case.b, x)
+    if info == 0:
+        assert residual <= case.rtol * size(case.b) * (1 + 1e-3)
+    elif info.stop is not Stop.ITERATION_LIMIT:
+        assert residual <= true_residual(case.A, case.b, 0 * x if case.x0 is None else case.x0)
+    if info == 0 and case.x is not None:
+        error = size(np.asarray(x, np.longdouble) - case.x)
+        assert error <= np.linalg.cond(case.A.astype(float)) * (case.rtol + len(x) * EPS) * size(case.x)
+
+
+SCIPY_DIFFERS = {  # info is 0 in one and not in the other
+    **dict.fromkeys(
+        [
+            ("cg", "1x1 negative"),
+            ("cg", "poisson1d 40, negated"),
+            ("cg", "diagonal, both signs"),
+            ("cg", "random symmetric"),
+            ("cg", "saddle point"),
+            ("cg", "helmholtz"),
+        ],
+        "SciPy goes on through negative curvature, and arrives; refhf returns the direction",
+    ),
+    **dict.fromkeys(
+        [("cg", "below rounding"), ("bicgstab", "below rounding")],
+        "SciPy believes the recurrence's residual; refhf asks the true one",
+    ),
+    **dict.fromkeys(
+        [
+            ("bicgstab", "poisson1d 8, A 2^400, b 2^0"),
+            ("bicgstab", "poisson1d 8, A 2^500, b 2^0"),
+            ("bicgstab", "poisson1d 8, A 2^0, b 2^-500"),
+            ("bicgstab", "poisson1d 8, A 2^0, b 2^-400"),
+        ],
+        "SciPy's breakdown thresholds are absolute; refhf converges",
+    ),
+    **dict.fromkeys(
+        [("cg", "poisson1d 8, A 2^0, b 2^-1000"), ("bicgstab", "poisson1d 8, A 2^0, b 2^-1000")],
+        "SciPy takes ||b||, which underflows, for zero, and returns b for x",
+    ),
+    **dict.fromkeys(
+        [("cg", "poisson1d 8, A 2^-1000, b 2^500"), ("bicgstab", "poisson1d 8, A 2^-1000, b 2^500")],
+        "SciPy's tolerance overflows, and x = NaN meets it",
+    ),
+}
+
+
+@both
+@cases
+def test_gallery_against_scipy(case, solve):
+    """info is 0 where SciPy's is 0 and nowhere else, but for the listed exceptions."""
+    with np.errstate(all="ignore"):
+        theirs = getattr(scipy.sparse.linalg, solve.__name__)(case.A, case.b, case.x0, rtol=case.rtol, M=case.M)[1]
+    info = solve(case.A, case.b, case.x0, rtol=case.rtol, M=case.M)[1]
+    assert ((theirs == 0) != (info == 0)) == ((solve.__name__, case.name) in SCIPY_DIFFERS), (theirs, info)
+
+
+# R9: breakdowns.
+
+breakdowns = pytest.mark.parametrize(
+    "case", BREAKDOWNS, ids=[f"{'cg' if case.iterates is CG else 'bicgstab'}: {case.name}" for case in BREAKDOWNS]
+)
+
+
+@breakdowns
+def test_breakdown(case):
+    """Each breakdown is reached, at the iterate computed by hand, by name, and what is kept is finite."""
+    it, stop = advance(case.iterates(case.A, case.b, M=case.M), iteration_limit(50))
+    assert (stop, it.k) == (case.stop, case.k)
+    assert np.isfinite(it.x).all()
+
+
+@breakdowns
+def test_breakdown_in_the_driver(case):
+    """The driver reports the breakdown, and its x is finite and no worse than the start."""
+    x, info = (cg if case.iterates is CG else bicgstab)(case.A, case.b, M=case.M)
+    assert info.stop is case.reported
+    assert np.isfinite(x).all()
+    assert true_residual(case.A, case.b, x) <= size(case.b)
+
+
+@given(
+    st.sampled_from([c for c in BREAKDOWNS if c.reported in (RHO, ALPHA, GAMMA, NEGATIVE)]),
+    st.integers(0, 2**32 - 1),
+    st.integers(-100, 100),
+)
+def test_breakdown_in_other_coordinates(case, seed, exponent):
+    """In rotated coordinates the zero is one to rounding only: the same breakdown, at the same iterate."""
+    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal(case.A.shape))
+    A, b = np.ldexp(q @ case.A @ q.T, exponent), q @ case.b
+    x, info = (cg if case.iterates is CG else bicgstab)(A, b)
+    assert (info.stop, info.iterations) == (case.reported, case.k)
+    assert true_residual(A, b, x) <= size(b) * (1 + 1e-12)
+
+
+def test_every_reason_is_reached():
+    """The gallery reaches every reason that has a code of its own, and those that have none."""
+    reached = {c.cg for c in CASES} | {c.bicgstab for c in CASES} | {c.stop for c in BREAKDOWNS}
+    reached |= {c.reported for c in BREAKDOWNS}
+    assert reached >= set(CODES) | {Stop.EXACT, Stop.HALF_STEP, Stop.ITERATION_LIMIT, Stop.STAGNATED}
+
+
+@both
+@given(data=st.data())
+def test_never_worse_than_the_start(solve, data):
+    """However it ends but by the iteration limit, b - A x, to its rounding, is no larger than at the start."""
+    system = data.draw(systems(*WHOLE, indefinite, ill_conditioned, size=6))
+    start = chosen(system, data.draw(options))
+    x, info = solve(system.A, system.b, rtol=10.0 ** -data.draw(st.integers(1, 15)), **start)
+    assert np.isfinite(x).all()
+    if info.stop is not Stop.ITERATION_LIMIT:
+        before = true_residual(system.A, system.b, np.zeros_like(x) if start["x0"] is None else start["x0"])
+        rounding = len(x) * EPS * np.linalg.norm(system.A) * np.linalg.norm(x)  # x can be 1e15, A being singular
+        assert true_residual(system.A, system.b, x) <= before * (1 + 1e-12) + rounding
+
+
+def test_stabilising_step_fails_after_convergence():
+    """s_1 is rounding error here, and (s_1, A s_1) of it is zero to rounding: the half step has converged."""
+    A, b = np.array([[1.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 2.0])
+    x, info = bicgstab(A, b)
+    assert info.stop is Stop.CONVERGED
+    np.testing.assert_allclose(x, [-2, 3], rtol=1e-14)
+
+
+def test_exact_solution_is_not_negative_curvature():
+    """At r = 0 the next direction is zero: p'Ap = 0, but nothing has been learnt about the curvature."""
+    assert advance(cg_iterates(np.eye(3), np.ones(3)), negative_curvature)[1] is Stop.EXACT
+
+
+# R7: what makes conjugate gradients what they are.
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=5, unique=True), st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_distinct_eigenvalues(eigenvalues, copies, seed):
+    """k distinct eigenvalues take at most k + 1 iterations, however often each occurs (Saad 2003, section 6.11)."""
+    rng = np.random.default_rng(seed)
+    A = with_spectrum(eigenvalues * copies, rng)
+    _, info = cg(A, rng.standard_normal(len(A)), rtol=1e-8)
+    assert info == 0
+    assert info.iterations <= len(eigenvalues) + 1
+
+
+@given(systems(definite, ill_conditioned), options)
+def test_error_falls_in_the_energy_norm(system, option):
+    """||x_k - x||_A falls with every iteration, until rounding."""
+    solution = np.linalg.solve(system.A, system.b)
+    errors = []
+    for it in itertools.islice(cg_iterates(system.A, system.b, **chosen(system, option)), len(system.b)):
+        e = it.x - solution
+        errors.append(np.sqrt(max(e @ system.A @ e, 0)))
+    floor = 1e-7 * errors[0] + 1e-8 * np.sqrt(abs(solution @ system.A @ solution))
+    for before, after in itertools.pairwise(errors):
+        assert after < before or before <= floor
+
+
+@given(systems(definite), options)
+def test_directions_are_conjugate(system, option):
+    """p_i' A p_j = 0 for i != j, to 1e-8 of ||p_i||_A ||p_j||_A, until the residual has fallen to 1e-4."""
+    start, *rest = itertools.islice(cg_iterates(system.A, system.b, **chosen(system, option)), len(system.b))
+    p = [start.p] + [it.p for it in itertools.takewhile(lambda it: norm(it.r) > 1e-4 * norm(start.r), rest)]
+    p = np.array(p)
+    products = p @ system.A @ p.T
+    scale = np.sqrt(np.diag(products))
+    assert (abs(products / np.outer(scale, scale) - np.eye(len(p))) <= 1e-8).all()
+
+
+@given(systems(definite), options)
+def test_iterate_is_the_best_of_its_krylov_space(system, option):
+    """x_k minimises phi over x_0 + span{z, (MA) z, .., (MA)^(k-1) z}, z = M r_0, found here by a dense solve."""
+    A, b = system.A, system.b
+    x0, M = system.x0 if option["x0"] else np.zeros_like(b), system.M if option["M"] else np.eye(len(b))
+    iterates = list(itertools.islice(cg_iterates(A, b, **chosen(system, option)), 5))
+    r0 = b - A @ x0
+    basis = np.empty((len(b), 0))
+    for it in iterates:
+        best = x0 + basis @ np.linalg.solve(basis.T @ A @ basis, basis.T @ r0)
+        np.testing.assert_allclose(it.x, best, rtol=0, atol=1e-8 * (np.linalg.norm(x0) + np.linalg.norm(b)))
+        v = M @ (A @ basis[:, -1] if it.k else r0)
+        v -= basis @ (basis.T @ v)
+        v -= basis @ (basis.T @ v)
+        if len(b) == it.k + 1 or np.linalg.norm(v) < 1e-3 * np.linalg.norm(A @ M):
+            break
+        basis = np.column_stack([basis, v / np.linalg.norm(v)])
+
+
+def algorithm3(A, b, shadow):
+    """He et al. 2016, Algorithm 3, in rational arithmetic: x_0, x_1, .. until a denominator is small."""
+    vector = lambda v: np.array([Fraction(float(c)) for c in v])  # noqa: E731
+    A, r, shadow = np.array([vector(row) for row in A]), vector(b), vector(shadow)
+    x, p = 0 * r, r
+
+    def clear(u, v):
+        return (u @ v) ** 2 * 400 > (u @ u) * (v @ v) > 0
+
+    while True:
+        yield x
+        if not (clear(r, shadow) and clear(A @ p, shadow)):
+            return
+        alpha = (r @ shadow) / (A @ p @ shadow)
+        s = r - alpha * (A @ p)
+        if not clear(s, A @ s):
+            return
+        gamma = (A @ s @ s) / (A @ s @ (A @ s))
+        x = x + alpha * p + gamma * s
+        beta = alpha / gamma / (r @ shadow)
+        r = s - gamma * (A @ s)
+        p = r + beta * (r @ shadow) * (p - gamma * (A @ p))
+
+
+@given(st.integers(2, 6), st.booleans(), st.integers(0, 2**32 - 1))
+def test_bicgstab_is_algorithm_3(n, own_shadow, seed):
+    """The iterates are those of the paper's algorithm in rational arithmetic, with r_0 or another vector for r_0*."""
+    rng = np.random.default_rng(seed)
+    A, b, shadow = 4 * np.eye(n) + whole(rng, n), rng.integers(1, 4, n), rng.integers(1, 4, n)
+    exact = [x.astype(float) for x in itertools.islice(algorithm3(A, b, shadow if own_shadow else b), 4)]
+    iterates = bicgstab_iterates(A, b, shadow=shadow if own_shadow else None)
+    for x, it in zip(exact, iterates, strict=False):
+        np.testing.assert_allclose(it.x, x, rtol=0, atol=1e-9 * max(1, np.abs(x).max()))
+
+
+# R8: scale.
+
+
+@both
+@given(data=st.data())
+def test_scale_invariance(solve, data):
+    """(2^i A) x = 2^j b, preconditioned by 2^m M: the same iterations and reason, and x times 2^(j - i) bit for bit."""
+    symmetric = definite, ill_conditioned, indefinite, whole_symmetric, whole_semidefinite
+    system = data.draw(systems(*symmetric, *([] if solve is cg else [nonsymmetric, whole, whole_skew])))
+    option = data.draw(options)
+    i, j, m = (data.draw(st.integers(-100, 100)) for _ in range(3))
+    x0, M = (chosen(system, option)[name] for name in ("x0", "M"))
+    limits = {"rtol": 1e-9, "maxiter": 3 * len(system.b)}
+    x, info = solve(system.A, system.b, x0, M=M, **limits)
+    y, scaled = solve(
+        np.ldexp(system.A, i),
+        np.ldexp(system.b, j),
+        None if x0 is None else np.ldexp(x0, j - i),
+        M=None if M is None else np.ldexp(M, m),
+        **limits,
+    )
+    assert (scaled.stop, scaled.iterations) == (info.stop, info.iterations)
+    assert np.ldexp(x, j - i).tobytes() == y.tobytes()
+
+
+# Preconditioning.
+
+
+@given(systems(definite), st.integers(0, 2**32 - 1))
+def test_preconditioned_cg_is_cg_on_the_scaled_system(system, seed):
+    """CG on A with M = D^2 is D times CG on D A D, D b; D of powers of two, so bit for bit."""
+    A, b = system.A, system.b
+    d = 2.0 ** np.random.default_rng(seed).integers(-8, 9, len(b))
+    pairs = zip(cg_iterates(A, b, M=np.diag(d**2)), cg_iterates(A * np.outer(d, d), d * b), strict=False)
+    for it, scaled in itertools.islice(pairs, len(b) + 1):
+        assert it.x.tobytes() == (d * scaled.x).tobytes()
+        assert it.curvature == scaled.curvature
+
+
+@given(systems(nonsymmetric, definite), st.integers(0, 2**32 - 1))
+def test_preconditioned_bicgstab_is_bicgstab_on_the_product(system, seed):
+    """Bi-CG-STAB on A x = b with M is M times Bi-CG-STAB on (A M) u = b, bit for bit where M is of powers of two."""
+    A, b = system.A, system.b
+    d = 2.0 ** np.random.default_rng(seed).integers(-8, 9, len(b))
+    pairs = zip(bicgstab_iterates(A, b, M=np.diag(d)), bicgstab_iterates(A * d, b), strict=False)
+    for it, product in itertools.islice(pairs, len(b) + 1):
+        assert it.x.tobytes() == (d * product.x).tobytes()
+        assert it.r.tobytes() == product.r.tobytes()
+
+
+# Against SciPy, and the drivers against their generators.
+
+
+def recorded(solve, system, start, **rest):
+    """The xs that the callback saw, copied."""
+    seen = []
+    solve(system.A, system.b, callback=lambda x: seen.append(x.copy()), **start, **rest)
+    return seen
+
+
+@both
+@given(data=st.data())
+def test_iterates_are_scipys(solve, data):
+    """Iterate by iterate the same x as SciPy's solver, to 1e-8 of ||x||, over the first eight."""
+    system = data.draw(systems(definite, *([] if solve is cg else [nonsymmetric])))
+    start = chosen(system, data.draw(options))
+    limits = {"rtol": 1e-6, "maxiter": 8}
+    ours = recorded(solve, system, start, **limits)
+    theirs = recorded(getattr(scipy.sparse.linalg, solve.__name__), system, start, **limits)
+    assert len(theirs) <= len(ours) <= len(theirs) + 1  # SciPy may leave at the half step, without a call
+    for x, y in zip(ours, theirs, strict=False):
+        np.testing.assert_allclose(x, y, rtol=0, atol=1e-8 * max(np.linalg.norm(x), np.linalg.norm(ours[-1])))
+
+
+@both
+@given(data=st.data())
+def test_driver_runs_its_generator(solve, data):
+    """The callback sees the generator's x_1, x_2, .., and the driver returns the last of them."""
+    system = data.draw(systems(definite, *([] if solve is cg else [nonsymmetric])))
+    start = chosen(system, data.draw(options))
+    x, info = solve(system.A, system.b, **start)
+    seen = recorded(solve, system, start)
+    assert info.stop is Stop.CONVERGED
+    assert len(seen) == info.iterations
+    iterates = list(itertools.islice(ITERATES[solve](system.A, system.b, **start), info.iterations + 1))
+    assert [y.tobytes() for y in seen] == [it.x.tobytes() for it in iterates[1:]]
+    assert x.tobytes() == iterates[-1].x.tobytes()
+
+
+@both
+def test_kinds_of_matrices(solve):
+    """An array, a sparse matrix and an operator are the same matrix; so are lists and whole numbers for vectors."""
+    A, b = poisson1d(6), [1, 2, 3, 4, 5, 6]
+    x, _ = solve(A, np.array(b, float))
+    for same in (scipy.sparse.csr_array(A), LinearOperator(A.shape, lambda v: A @ v, dtype=float), A.astype(int)):
+        np.testing.assert_allclose(solve(same, b)[0], x, rtol=1e-12)
+
+
+@both
+def test_iteration_limit(solve):
+    """maxiter is the number of iterations, of calls of the callback, and the integer returned with the last x."""
+    system = System(convection_diffusion(12, 0.0), integers(12), None, None)
+    x, info = solve(system.A, system.b, maxiter=3, rtol=1e-12)
+    seen = recorded(solve, system, {}, maxiter=3, rtol=1e-12)
+    assert (info, info.iterations, info.stop, len(seen)) == (3, 3, Stop.ITERATION_LIMIT, 3)
+    assert x.tobytes() == seen[-1].tobytes()
+
+
+# What costs a product and what does not.
+
+
+@both
+@given(data=st.data())
+def test_phi_and_curvature_are_free(solve, data):
+    """phi_k = x'Ax/2 - b'x, and Bi-CG-STAB's x_curvature = x'Ax, both without a product."""
+    system = data.draw(systems(definite, *([] if solve is cg else [nonsymmetric, indefinite])))
+    start = chosen(system, data.draw(options))
+    A = Counting(system.A)
+    for it in itertools.islice(ITERATES[solve](A.operator, system.b, **start), 4):
+        calls = A.calls
+        x_curvature = it.x @ system.A @ it.x
+        scale = np.linalg.norm(it.x) * (np.linalg.norm(system.b) + np.linalg.norm(system.A) * np.linalg.norm(it.x))
+        assert abs(it.phi - (x_curvature / 2 - system.b @ it.x)) <= 1e-11 * scale
+        if solve is bicgstab:
+            assert abs(it.x_curvature - x_curvature) <= 1e-11 * scale
+        assert A.calls == calls
+
+
+@both
+@pytest.mark.parametrize("k", [0, 1, 3])
+def test_stopping_at_an_iterate_costs_no_product_more(solve, k):
+    """Who stops on x_k or r_k has paid for k iterations: CG's A p_k is not computed until it is looked at."""
+    A = Counting(poisson1d(9))
+    it, _ = advance(ITERATES[solve](A.operator, integers(9)), iteration_limit(k))
+    assert (it.k, A.calls) == (k, PRODUCTS[solve] * k)
+
+
+@both
+def test_products_of_a_solve(solve):
+    """A converged solve costs its iterations' products, one for the true residual, and one for a start."""
+    for x0 in (None, np.ones(9)):
+        A = Counting(poisson1d(9))
+        _, info = solve(A.operator, integers(9), x0)
+        assert info == 0
+        assert A.calls == PRODUCTS[solve] * info.iterations + 1 + (x0 is not None)
+
+
+# Curvature.
+
+
+@given(systems(indefinite, whole_symmetric))
+def test_negative_curvature_ends_before_the_update(system):
+    """CG stops at the first p_k with p'Ap <= 0, at x_k, not x_{k+1}, and hands over that p_k."""
+    A, b = system.A, system.b
+    rules = negative_curvature, small_residual(b, 1e-5, 0.0), iteration_limit(30)
+    last, stop = advance(cg_iterates(A, b), *rules)
+    for it in itertools.islice(cg_iterates(A, b), last.k + 1):
+        noise = 2 * ROUNDING * EPS * np.linalg.norm(it.p) * np.linalg.norm(A @ it.p)
+        assert it.k == last.k or it.p @ A @ it.p > -noise
+    assert it.x.tobytes() == last.x.tobytes()
+    assert it.phi <= 0
+    if stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE):
+        assert it.p.any()
+        assert it.p @ A @ it.p <= noise
+        _, info = cg(A, b)
+        assert (info.stop, info.iterations) == (stop, it.k)
+        assert info.direction.tobytes() == it.p.tobytes()
+
+
+@given(st.floats(0.01, 100), st.integers(-300, 300), st.integers(-100, 100), st.sampled_from([np.float32, np.float64]))
+def test_curvature_test_knows_scale_and_precision(ratio, i, j, dtype):
+    """Curvature counts as negative below 32 eps ||p|| ||Ap||, eps the dtype's, whatever the scales of p and A."""
+    assume(abs(ratio - 1) > 0.01)
+    i, j = (i // 10, j // 10) if dtype == np.float32 else (i, j)
+    p, product = np.array([3, 4], dtype) * 2.0**i, np.array([-8, 6], dtype) * 2.0**j
+    curvature = ratio * ROUNDING * float(np.finfo(dtype).eps) * 5.0 * 2.0**i * 10.0 * 2.0**j
+    stop = negative_curvature(SimpleNamespace(p=p.astype(dtype), Ap=product.astype(dtype), curvature=curvature))
+    assert (stop is Stop.NEGATIVE_CURVATURE) == (ratio < 1)
+
+
+# Stopping rules.
+
+
+def martens(phis, window=10, tolerance=5e-4):
+    """Martens 2010, section 4.4, word for word: the first i > k with phi_i < 0 and a relative fall below k eps."""
+    for i, phi in enumerate(phis):
+        k = max(window, -(-i // 10))
+        if i > k and phi < 0 and (phi - phis[i - k]) / phi < k * tolerance:
+            return i
+    return None
+
+
+@given(
+    st.floats(0.3, 0.999),
+    st.floats(-2, 2),
+    st.sampled_from([0.0, 1e-4, 1e-2]),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([{}, {"window": 3, "tolerance": 1e-3}]),
+)
+def test_no_progress_is_martens_rule(rate, start, noise, seed, constants):
+    """The rule stops where Martens' does, also from a warm start with phi_0 > 0, and the same when used again."""
+    steps = np.arange(300)
+    phis = -1 + (1 + start) * rate**steps + noise * np.random.default_rng(seed).standard_normal(300)
+    rule = no_progress(**constants)
+    for _ in range(2):
+        iterates = (SimpleNamespace(k=k, phi=float(phi), stop=None) for k, phi in enumerate(phis))
+        it, stop = advance(iterates, rule)
+        assert (it.k if stop else None) == martens([float(phi) for phi in phis], **constants)
+        assert stop in (None, Stop.NO_PROGRESS)
+
+
+def test_no_progress_on_conjugate_gradients():
+    """On a real run the rule ends CG while x still moves, at a phi within a few per cent of the minimum."""
+    A, b = conditioned(4, 200), np.ones(200)
+    it, stop = advance(cg_iterates(A, b), iteration_limit(2000), no_progress())
+    assert stop is Stop.NO_PROGRESS
+    assert it.k == martens([it.phi for it in itertools.islice(cg_iterates(A, b), 500)])
+    assert it.phi < 0.9 * (-b @ np.linalg.solve(A, b) / 2)
+
+
+@pytest.mark.parametrize(
+    ("rtol", "atol", "tolerance"), [(0.1, 0.0, 0.5), (0.1, 0.75, 0.75), (0.1, 0.25, 0.5), (0, 0, 0)]
+)
+def test_tolerance(rtol, atol, tolerance):
+    """A residual is small where ||r|| <= max(rtol ||b||, atol), the bound included."""
+    rule = small_residual(np.array([3.0, -4.0]), rtol, atol)
+    assert rule(SimpleNamespace(r=np.array([0, tolerance]))) is Stop.CONVERGED
+    assert rule(SimpleNamespace(r=np.array([0, tolerance * (1 + 1e-15) + 1e-300]))) is None
+
+
+# Pitfall 24: convergence is claimed on b - A x.
+
+
+def test_convergence_is_claimed_on_the_true_residual():
+    """At condition 1e10 the recurrence drifts: it meets the tolerance where b - A x does not.
+
+    SciPy's cg says 0 there. Of 20 such systems refhf's solves some by a restart, and says of the others that it
+    did not; it never claims a residual that is not there.
+    """
+    scipy_false, mended, admitted = 0, 0, 0
+    for seed in range(20):
+        A, b = with_spectrum(np.logspace(0, -10, 12), seed), np.ones(12)
+        x, info = cg(A, b, rtol=1e-8)
+        if info == 0:
+            assert true_residual(A, b, x) <= 1e-8 * size(b)
+        y, code = scipy.sparse.linalg.cg(A, b, rtol=1e-8)
+        if code == 0 and true_residual(A, b, y) > 2e-8 * size(b):
+            scipy_false += 1
+            mended += info == 0
+            admitted += info.stop in (Stop.STAGNATED, Stop.ITERATION_LIMIT) and info > 0
+            assert true_residual(A, b, x) <= 2 * true_residual(A, b, y)
+    assert scipy_false == mended + admitted
+    assert mended >= 1
+    assert admitted >= 1
+
+
+# R10: numbers that are not finite.
+
+not_finite = pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=str)
+
+
+def assert_stopped(x, info, iterations):
+    assert info.stop is Stop.NON_FINITE
+    assert info < 0
+    assert info.iterations == iterations
+    assert np.isfinite(x).all()
+
+
+@both
+@not_finite
+@pytest.mark.parametrize("place", ["A", "b", "M", "x0"])
+@pytest.mark.parametrize("index", [0, 3, 5])
+def test_not_finite_argument(solve, value, place, index):
+    """NaN or an infinity in A, b, M or x0 ends the solve before the first iteration, with a finite x."""
+    arguments = {"A": poisson1d(6), "b": integers(6), "M": np.eye(6), "x0": np.ones(6)}
+    arguments[place][(index,) * arguments[place].ndim] = value
+    x, info = solve(**arguments)
+    assert_stopped(x, info, 0)
+
+
+@both
+@not_finite
+def test_not_finite_matrix_with_nothing_to_solve(solve, value):
+    """With b = 0, x = 0 is not called the solution of a matrix with NaN in it."""
+    A = poisson1d(4)
+    A[1, 2] = value
+    assert_stopped(*solve(A, np.zeros(4)), 0)
+
+
+@both
+@not_finite
+@pytest.mark.parametrize("call", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("place", ["A", "M"])
+def test_not_finite_product(solve, value, call, place):
+    """A product that goes wrong ends that iteration, and x is that of the last whole one, or better."""
+    A, M = poisson1d(12), np.diag(1 / np.arange(1.0, 13))
+    bad = Counting(A if place == "A" else M, call, value)
+    x, info = solve(bad.operator if place == "A" else A, integers(12), M=bad.operator if place == "M" else M)
+    done = (call - 1) // PRODUCTS[solve]
+    if solve is cg and place == "M":
+        done = max(call - 2, 0)  # z_0 = M r_0 comes first
+    assert_stopped(x, info, done)
+    assert bad.calls <= call + 1  # one for the true residual
+    assert true_residual(A, integers(12), x) <= size(integers(12))
+
+
+@both
+@not_finite
+def test_not_finite_start_product(solve, value):
+    """r_0 = b - A x_0 that is not finite ends the solve at x_0."""
+    bad = Counting(poisson1d(5), 1, value)
+    x, info = solve(bad.operator, integers(5), np.ones(5))
+    assert_stopped(x, info, 0)
+
+
+@both
+@not_finite
+def test_not_finite_true_residual(solve, value):
+    """Convergence is not claimed, nor stagnation, where the product that would confirm it is not finite."""
+    _, info = solve(poisson1d(5), integers(5))
+    bad = Counting(poisson1d(5), PRODUCTS[solve] * info.iterations + 1, value)
+    x, spoiled = solve(bad.operator, integers(5))
+    assert_stopped(x, spoiled, info.iterations)
+
+
+# Precision.
+
+
+@both
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_result_has_the_arguments_precision(solve, dtype):
+    """x is of the precision of A, b and M together, also where no iteration is done; x0 does not raise it."""
+    A, b = poisson1d(5).astype(dtype), integers(5).astype(dtype)
+    for right in (b, 0 * b):
+        assert solve(A, right)[0].dtype == dtype
+        assert solve(A, right, np.ones(5), M=np.eye(5, dtype=dtype))[0].dtype == dtype
+        assert solve(poisson1d(5), right)[0].dtype == np.float64
+        assert solve(A, right.astype(float))[0].dtype == np.float64
+        assert solve(A, right, M=np.eye(5))[0].dtype == np.float64
+    for it in itertools.islice(ITERATES[solve](A, b), 3):
+        assert it.x.dtype == it.r.dtype == it.p.dtype == dtype
+
+
+def test_float32_inner_products_are_summed_in_float64():
+    """4096^2 + 1 - 4096^2 is 1, and 0 in float32: the sign of a curvature can hang on it."""
+    assert np.float32(2**24) + np.float32(1) - np.float32(2**24) == 0
+    A, b = np.diag([1, 1, -1]).astype(np.float32), np.array([4096, 1, 4096], np.float32)
+    it = next(cg_iterates(A, b))
+    assert it.p.dtype == np.float32
+    assert it.curvature == 1.0
+    start = np.array([4096, 1, -4096], np.float32)
+    for iterates in (cg_iterates, bicgstab_iterates):
+        it = next(iterates(np.eye(3, dtype=np.float32), b, start))
+        assert it.phi == (2 * 4096**2 + 1) / 2 - 1
+    assert it.x_curvature == 2 * 4096**2 + 1
+
+
+@given(
+    st.integers(1, 20),
+    st.integers(-1020, 1000) | st.integers(-540, -490),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_norm_at_the_ends_of_the_range(n, exponent, seed, dtype):
+    """norm agrees with extended precision wherever x is normal, though its squares under- or overflow."""
+    exponent = exponent // 8 if dtype == np.float32 else exponent
+    x = np.ldexp(np.random.default_rng(seed).uniform(1, 2, n), exponent).astype(dtype)
+    expected = float(np.sqrt(np.sum(x.astype(np.longdouble) ** 2)))
+    assert norm(x) == pytest.approx(expected, rel=n * float(np.finfo(dtype).eps), abs=0)
+    assert norm(0 * x) == 0
+    assert np.isnan(norm(x * np.nan))
+
+
+@given(st.floats(-4, 4), st.integers(-300, 300), st.integers(-300, 300))
+def test_zero_to_rounding_knows_scale(multiple, i, j):
+    """(x, y) is zero to rounding where |(x, y)| <= 32 eps ||x|| ||y||, and scaling x or y does not change it."""
+    assume(abs(abs(multiple) - 1) > 1e-6)
+    x, y = np.ldexp([1.0, multiple * ROUNDING * EPS], i), np.ldexp([0.0, 1.0], j)
+    assert is_zero(inner(x, y), x, y) == (abs(multiple) <= 1)
+
+
+# R21: callers.
+
+
+@both
+def test_arguments_are_not_modified(solve):
+    """A, b, x0 and M are read only; x shares no memory with them; a callback may do as it likes with its x."""
+    A, b, x0, M = arguments = poisson1d(7), integers(7), np.ones(7), np.diag(np.arange(1.0, 8))
+    copies = [a.copy() for a in arguments]
+    for array in arguments:
+        array.flags.writeable = False
+    x, _ = solve(A, b, x0, M=M)
+    assert [a.tobytes() for a in arguments] == [a.tobytes() for a in copies]
+    assert x.tobytes() == solve(A, b, x0, M=M, callback=lambda x: x.fill(np.nan))[0].tobytes()
+    for start in (x0, None):
+        for right in (b, A @ x0, 0 * b):  # the last two return at once
+            assert not any(np.shares_memory(solve(A, right, start, M=M)[0], a) for a in (b, x0, right))
+        for it in itertools.islice(ITERATES[solve](A, b, start), 3):
+            assert not any(np.shares_memory(v, a) for v in (it.x, it.r, it.p) for a in (b, x0))
+
+
+MISTAKES = [  # argument given, what the message says
+    ({"A": poisson1d(3)[:2]}, r"A: expected a square matrix.* got float64 of shape \(2, 3\)"),
+    ({"A": poisson1d(3) * 1j}, r"A: expected .* real numbers; got complex128"),
+    ({"A": "poisson"}, r"A: expected an array, sparse matrix or LinearOperator; got 'poisson'"),
+    ({"b": np.ones(2)}, r"b: expected a real vector \(3,\); got float64 of shape \(2,\)"),
+    ({"b": np.ones((3, 1))}, r"b: expected a real vector \(3,\); got float64 of shape \(3, 1\)"),
+    ({"b": 1j * np.ones(3)}, r"b: expected a real vector \(3,\); got complex128"),
+    ({"x0": np.ones(4)}, r"x0: expected a real vector \(3,\); got float64 of shape \(4,\)"),
+    ({"M": np.eye(2)}, r"M: expected shape \(3, 3\).* got float64 of shape \(2, 2\)"),
+    ({"M": 3.0j * np.eye(3)}, r"M: expected .* real numbers; got complex128"),
+]
+MISTAKES_OF_DRIVERS = [
+    ({"rtol": -1.0}, r"rtol: expected a finite number in \[0, inf\]; got -1"),
+    ({"rtol": np.nan}, r"rtol: expected .*; got nan"),
+    ({"atol": np.inf}, r"atol: expected .*; got inf"),
+    ({"maxiter": 0}, r"maxiter: expected an integer >= 1; got 0"),
+    ({"maxiter": 2.5}, r"maxiter: expected an integer >= 1; got 2.5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "mistake", "message"),
+    [(f, *m) for f in (*SOLVERS, *ITERATES.values()) for m in MISTAKES]
+    + [(f, *m) for f in SOLVERS for m in MISTAKES_OF_DRIVERS]
+    + [(bicgstab_iterates, {"shadow": np.ones(2)}, r"shadow: expected a real vector \(3,\); got .* \(2,\)")],
+)
+def test_mistakes(function, mistake, message):
+    """A ValueError names the argument, what was expected and what came, before any product."""
+    A = Counting(poisson1d(3))
+    with pytest.raises(ValueError, match=message):
+        next(iter(function(**{"A": A.operator, "b": np.ones(3), **mistake})))
+    assert A.calls == 0
+
+
+def test_info_is_scipys_integer():
+    """Info is an int, 0 only for convergence, negative for a breakdown, else the iterations; and says which."""
+    assert Info(Stop.CONVERGED, 7) == 0
+    assert Info(Stop.ITERATION_LIMIT, 7) == Info(Stop.STAGNATED, 7) == 7
+    assert Info(Stop.STAGNATED, 0) > 0
+    assert {CODES[stop] < 0 for stop in CODES} == {True, False}
+    assert [stop for stop, code in CODES.items() if code == 0] == [Stop.CONVERGED]
+    assert "7" in repr(Info(Stop.RHO_BREAKDOWN, 7))

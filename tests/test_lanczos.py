@@ -1,0 +1,202 @@
+"""Lanczos against dense eigh: values, bounds that bound, and what is said where there is little to find."""
+
+import numpy as np
+import pytest
+
+import refhf
+from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
+from refhf.krylov.stopping import Stop, advance, iteration_limit
+from refhf.objective import operator
+
+ENDS = [(lanczos_smallest, 0), (lanczos_largest, -1)]
+
+SPECTRA = {
+    "normal": lambda rng, n: rng.normal(size=n),
+    "integers, many repeated": lambda rng, n: rng.integers(-2, 3, n).astype(float),
+    "a cluster at the low end": lambda rng, n: np.append(-3 + 1e-9 * np.arange(n // 3), rng.normal(size=n - n // 3)),
+    "sixteen orders, both signs": lambda rng, n: np.geomspace(1e-8, 1e8, n) * rng.choice([-1, 1], n),
+    "all but one": lambda rng, n: 1 + 1e-13 * rng.normal(size=n),
+    "negative, graded": lambda rng, n: -np.geomspace(1, 1e-14, n),
+    "one value": lambda rng, n: np.full(n, -2.5),
+    "one negative": lambda rng, n: np.append(np.ones(n - 1), -1.0),
+    "singular": lambda rng, n: np.append(np.zeros(n - n // 2), rng.uniform(1, 2, n // 2)),
+}
+
+
+def matrix(eigenvalues, rng):
+    basis = np.linalg.qr(rng.normal(size=(eigenvalues.size,) * 2))[0]
+    half = (basis * eigenvalues) @ basis.T / 2
+    return half + half.T
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 40, 90])
+@pytest.mark.parametrize("scale", [1.0, 1e-140, 1e140])
+@pytest.mark.parametrize("spectrum", SPECTRA)
+def test_against_eigh(spectrum, scale, n):
+    """Where it says it has converged, the value is eigh's; always its error bound bounds the error and the residual."""
+    rng = np.random.default_rng(n)
+    A = matrix(scale * SPECTRA[spectrum](rng, n), rng)
+    eigenvalues = np.linalg.eigvalsh(A)
+    for find, end in ENDS:
+        for maxiter in (None, max(1, n // 4)):
+            pair = find(A, n, rng=1, maxiter=maxiter)
+            assert abs(eigenvalues - pair.value).min() <= pair.error_bound
+            assert np.linalg.norm(A @ pair.vector - pair.value * pair.vector) <= pair.error_bound
+            assert np.linalg.norm(pair.vector) == pytest.approx(1)
+            if pair.stop in (Stop.RITZ_CONVERGED, Stop.INVARIANT_SUBSPACE):
+                assert pair.error_bound <= 1e-8 * abs(eigenvalues).max()
+                assert abs(pair.value - eigenvalues[end]) <= 1e-8 * abs(eigenvalues).max()
+            else:
+                assert (pair.stop, pair.iterations) == (Stop.ITERATION_LIMIT, maxiter)
+
+
+def test_the_bound_is_not_idle():
+    """The error bound follows the residual: without rounding, it is the residual's norm to three digits."""
+    rng = np.random.default_rng(0)
+    A = matrix(rng.normal(size=60), rng)
+    for maxiter in (2, 5, 10, 15):
+        pair = lanczos_smallest(A, 60, rng=1, maxiter=maxiter)
+        assert np.linalg.norm(A @ pair.vector - pair.value * pair.vector) == pytest.approx(pair.error_bound, rel=1e-3)
+
+
+def test_recurrence():
+    """The basis is orthonormal to rounding, and A Q = Q T + beta_k q_{k+1} e_k'."""
+    rng = np.random.default_rng(0)
+    A = matrix(np.geomspace(1e-6, 1, 50), rng)
+    it, _ = advance(lanczos_iterates(A, 50, rng.normal(size=50)), iteration_limit(30))
+    assert np.abs(it.basis @ it.basis.T - np.eye(30)).max() <= 1e-14
+    tridiagonal = np.diag(it.alpha) + np.diag(it.beta[:-1], 1) + np.diag(it.beta[:-1], -1)
+    rest = A @ it.basis.T - it.basis.T @ tridiagonal
+    assert np.abs(rest[:, :-1]).max() <= 1e-15
+    assert np.linalg.norm(rest[:, -1]) == pytest.approx(it.beta[-1])
+    assert 0.7 < it.norm <= 1 + 1e-15
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 3, 4])
+def test_repeated_eigenvalues_are_found_once(distinct):
+    """A matrix with m distinct eigenvalues has an invariant Krylov subspace of dimension m with them as Ritz values."""
+    rng = np.random.default_rng(distinct)
+    values = np.arange(distinct) - 2.0
+    A = matrix(np.repeat(values, 5), rng)
+    *_, it = lanczos_iterates(A, 5 * distinct, rng.normal(size=5 * distinct))
+    assert (it.k, it.stop) == (distinct, Stop.INVARIANT_SUBSPACE)
+    assert [it.pair(i).value for i in range(distinct)] == pytest.approx(values)
+
+
+def test_clusters_are_reported_honestly():
+    """In a cluster tighter than the tolerance the value is right and the vector a mixture, as good as its residual."""
+    rng = np.random.default_rng(0)
+    A = matrix(np.append(-1 + 1e-12 * np.arange(10), np.linspace(0, 1, 50)), rng)
+    pair = lanczos_smallest(A, 60, rng=0)
+    assert abs(pair.value + 1) <= 1e-11
+    assert np.linalg.norm(A @ pair.vector - pair.value * pair.vector) <= pair.error_bound <= 1e-8
+
+
+def test_out_of_reach():
+    """An eigenvector orthogonal to the start is not found, exactly: components that are zero stay zero."""
+    A = np.diag([-1.0, 1.0, 2.0, 3.0])
+    pair = lanczos_smallest(A, 4, start=[0, 1, 1, 1])
+    assert (pair.stop, pair.iterations, pair.vector[0]) == (Stop.INVARIANT_SUBSPACE, 3, 0.0)
+    assert pair.value == pytest.approx(1)
+    assert lanczos_smallest(A, 4, rng=0).value == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 50])
+def test_zero_matrix(n):
+    """The zero matrix has the eigenvalue 0, found with one product and no error."""
+    pair = lanczos_smallest(np.zeros((n, n)), n, rng=0)
+    assert pair[0] == pair[2] == 0
+    assert (pair.stop, pair.iterations) == (Stop.INVARIANT_SUBSPACE, 1)
+
+
+def test_one_by_one():
+    """A 1x1 matrix is its own eigenvalue."""
+    for find, _ in ENDS:
+        pair = find(np.array([[-3.0]]), 1, rng=0)
+        assert (pair.value, abs(pair.vector[0]), pair.iterations) == (-3.0, 1.0, 1)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e308])
+@pytest.mark.parametrize("call", range(1, 6))
+def test_not_finite(bad, call):
+    """A product that is not finite at call 1 .. 5 ends the process there; what was known before is returned."""
+    rng, calls = np.random.default_rng(0), []
+    A = matrix(rng.normal(size=20), rng)
+
+    def product(v):
+        calls.append(v)
+        return A @ v if len(calls) < call else np.full(20, bad)
+
+    pair = lanczos_smallest(product, 20, rng=0)
+    assert (pair.stop, pair.iterations, len(calls)) == (Stop.NON_FINITE, call - 1, call)
+    assert np.isfinite(pair.vector).all()
+    if call == 1:
+        assert np.isnan(pair.value)
+        assert pair.error_bound == np.inf
+    else:
+        before = lanczos_smallest(A, 20, rng=0, maxiter=call - 1)
+        assert (pair.value, pair.error_bound) == (before.value, before.error_bound)
+        assert (pair.vector == before.vector).all()
+
+
+def test_scale_invariance():
+    """A scaled by a power of two gives the same iterations and the bit-equal scaled value and vector."""
+    rng = np.random.default_rng(0)
+    A = matrix(rng.normal(size=30), rng)
+    one, other = (lanczos_smallest(scale * A, 30, rng=1) for scale in (1.0, 2.0**40))
+    assert (one.value * 2.0**40, one.iterations) == (other.value, other.iterations)
+    assert (one.vector == other.vector).all()
+
+
+def test_largest_is_smallest_of_minus():
+    """The largest eigenvalue of A is minus the smallest of -A."""
+    rng = np.random.default_rng(0)
+    A = matrix(rng.normal(size=30), rng)
+    assert lanczos_largest(A, 30, rng=1).value == pytest.approx(-lanczos_smallest(-A, 30, rng=1).value, rel=1e-14)
+
+
+def test_float32():
+    """A float32 operator has a float32 vector, and a bound that says how little float32 knows."""
+    rng = np.random.default_rng(0)
+    A = matrix(np.linspace(-1, 1, 30), rng).astype(np.float32)
+    pair = lanczos_smallest(A, 30, rng=0)
+    assert pair.vector.dtype == np.float32
+    assert abs(np.linalg.eigvalsh(A.astype(float))[0] - pair.value) <= pair.error_bound < 1e-4
+
+
+def test_network():
+    """On a network's Hessian the extreme eigenvalues are eigh's."""
+    rng = np.random.default_rng(0)
+    net = refhf.mlp([4, 5, 3])
+    objective = refhf.supervised(net, rng.normal(size=(20, 4)), rng.integers(3, size=20))
+    H = objective.hessian(net.init(rng=1))
+    eigenvalues = np.linalg.eigvalsh(H @ np.eye(net.size))
+    assert eigenvalues[0] < 0
+    for find, end in ENDS:
+        assert find(H, net.size, rng=0).value == pytest.approx(eigenvalues[end], rel=1e-10)
+
+
+def test_reproducible():
+    """The same rng gives the same bits, another one another vector."""
+    A = operator(lambda v: np.arange(40) * v, 40, float)
+    a, b, c = (lanczos_smallest(A, 40, rng=seed, maxiter=5) for seed in (3, 3, 4))
+    assert (a.value, a.vector.tobytes()) == (b.value, b.vector.tobytes())
+    assert a.value != c.value
+
+
+@pytest.mark.parametrize(
+    ("argument", "given"),
+    [
+        ("A", {"A": np.ones((3, 4))}),
+        ("n", {"n": 0}),
+        ("start", {"start": np.zeros(3)}),
+        ("start", {"start": [1, np.nan, 0]}),
+        ("start", {"start": np.ones(4)}),
+        ("rtol", {"rtol": -1.0}),
+        ("maxiter", {"maxiter": 0}),
+    ],
+)
+def test_mistakes(argument, given):
+    """A mistake is refused by the name of the argument."""
+    with pytest.raises(ValueError, match=argument):
+        lanczos_smallest(**{"A": np.eye(3), "n": 3, **given})

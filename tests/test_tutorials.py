@@ -1,0 +1,60 @@
+"""Promise R19: every tutorial runs in under a minute, and what its text states is what it prints.
+
+The convention: in a markdown cell, a code span with ` = `, ` < ` or ` > ` in it is a claim about the output, such as
+`rank of G = 10`, and must be printed, word for word, by the tutorial itself (which asserts it).
+"""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py"))
+SECONDS = 60
+ONE_CORE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+each = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+
+
+def claims(path):
+    cells = re.split(r"^# %%", path.read_text(), flags=re.MULTILINE)
+    prose = (re.sub(r"\n#? ?", " ", cell) for cell in cells if cell.startswith(" [markdown]"))
+    return [span for cell in prose for span in re.findall(r"`([^`]*)`", cell) if re.search(r" [=<>] ", span)]
+
+
+def printed(claim, output):
+    """Whether the output has the claim, and not as a part of another number or word."""
+    return re.search(rf"(?<![\w.-]){re.escape(claim)}(?!\w|\.\d)", output) is not None
+
+
+def altered(claim):
+    """The claim with its last digit another, or its last letter where it has none."""
+    last = r"\d(?=\D*$)" if re.search(r"\d", claim) else r"\w(?=\W*$)"
+    return re.sub(last, lambda found: str((int(found[0]) + 1) % 10) if found[0].isdigit() else "?", claim)
+
+
+@cache
+def output(path, folder):
+    command = [sys.executable, "-W", "error", str(path)]
+    run = subprocess.run(
+        command, cwd=folder, env=os.environ | ONE_CORE, capture_output=True, text=True, timeout=SECONDS
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("empty")
+
+
+@each
+def test_what_a_tutorial_states_is_what_it_prints(path, folder):
+    stated, shown = claims(path), output(path, folder)
+    assert len(stated) >= 5
+    assert [claim for claim in stated if not printed(claim, shown)] == []
+    assert [claim for claim in map(altered, stated) if printed(claim, shown)] == []  # the check can fail
+    assert list(folder.iterdir()) == []  # and a tutorial leaves nothing behind

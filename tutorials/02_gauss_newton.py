@@ -1,0 +1,196 @@
+# %% [markdown]
+# # 2. The Gauss-Newton product, as three arrows
+#
+# The Hessian of a network can be indefinite, and conjugate gradients want a positive definite matrix. He et al. 2016
+# (section 4.1) therefore describe, after Martens 2010, its positive semidefinite stand-in, the Gauss-Newton matrix
+#
+#     G = J' H_L J / B,      J = dz/dtheta,      H_L = the loss's Hessian with respect to z
+#
+# where z is the network's output and B the number of cases. Schraudolph (2002, section 3) multiplies with it without
+# forming it: three arrows, v -> J v -> H_L J v -> J' H_L J v. We follow them on a network small enough that J, H_L
+# and G can be written down in full, ask why H_L belongs at the *pre-activation* output, and when G is the Hessian.
+
+# %%
+import numpy as np
+from scipy.linalg import block_diag
+
+import refhf
+from refhf.model.network import backward, forward, r_forward, slopes
+
+rng = np.random.default_rng(0)
+net = refhf.mlp([3, 4, 3], nonlinearity="tanh", loss="softmax_cross_entropy")
+theta, v = rng.normal(size=net.size), rng.normal(size=net.size)
+X, y = rng.normal(size=(5, 3)), rng.integers(3, size=5)
+objective = refhf.supervised(net, X, y)
+
+B, P = len(X), net.size
+print(f"cases B = {B}, parameters P = {P}")
+assert (B, P) == (5, 31)
+
+
+def close(a, b):
+    return np.allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+# %% [markdown]
+# ## J and H_L in full
+#
+# A column of J is a complex step in one parameter (tutorial 1). J has a row for each output of each case, here
+# `J is 15 x 31`. H_L is block diagonal, a block diag(p) - p p' for each case, p the softmax of its z.
+
+
+# %%
+def dense(function):
+    """The Jacobian of a function of theta, a complex step a column."""
+    return np.column_stack([function(theta + 1e-20j * e).imag.ravel() / 1e-20 for e in np.eye(P)])
+
+
+J = dense(lambda theta: forward(net, theta, X).z)
+print(f"J is {J.shape[0]} x {J.shape[1]}")
+assert J.shape == (B * 3, P)
+
+p = net.predict(theta, X)
+H_L = block_diag(*[np.diag(p_i) - np.outer(p_i, p_i) for p_i in p])
+
+# %% [markdown]
+# ## The three arrows
+#
+# These are the three statements of `gauss_newton_product` in `refhf/model/network.py`. The first is the R-forward
+# sweep of tutorial 1; the last is the backward sweep, with H_L J v where the gradient has dL/dz.
+
+# %%
+tape = forward(net, theta, X)
+f_d = slopes(net, tape)
+
+Rs, _ = r_forward(net, tape, f_d, v)  # v -> J v
+assert close(Rs[-1].ravel(), J @ v)
+
+HJv = net.loss.hessian(tape.z, y)(Rs[-1])  # J v -> H_L J v
+assert close(HJv.ravel(), H_L @ J @ v)
+
+JHJv = backward(net, tape, f_d, HJv)  # H_L J v -> J' H_L J v
+assert close(JHJv, J.T @ H_L @ J @ v)
+
+assert close(objective.gauss_newton(theta) @ v, JHJv / B)
+print("three arrows agree with J and H_L in full")
+
+# %% [markdown]
+# One v proves little. All columns of G, a product with each unit vector, prove everything:
+
+# %%
+G = objective.gauss_newton(theta) @ np.eye(P)
+assert close(G, J.T @ H_L @ J / B)
+print(f"columns of G checked = {G.shape[1]}")
+
+# %% [markdown]
+# `columns of G checked = 31`.
+#
+# ## Why at the pre-activation output: matching losses
+#
+# Cross-entropy and softmax *match* (Schraudolph 2002, section 3.1): taken together, as a function of z, the gradient
+# is p - y and its derivative diag(p) - p p' is positive semidefinite. For p = (1/4, 1/2, 1/4) the eigenvalues are
+# `0.000, 0.250, 0.375 = eigenvalues of H_L`: never negative, whatever the label. The zero belongs to the vector (1,
+# 1, 1): softmax does not see a constant added to z.
+
+# %%
+quarter = np.array([1, 2, 1]) / 4
+block = np.diag(quarter) - np.outer(quarter, quarter)
+eigenvalues = np.linalg.eigvalsh(block)
+print(", ".join(f"{abs(e):.3f}" for e in eigenvalues), "= eigenvalues of H_L")
+assert close(eigenvalues, [0, 1 / 4, 3 / 8])
+assert close(block @ np.ones(3), 0)
+
+# %% [markdown]
+# Therefore v'Gv = (J v)' H_L (J v) / B >= 0 for every v. Each block has rank 2, so G has at most rank 5 * 2:
+# `rank of G = 10` of 31. On a mini-batch G is singular more often than not, which is one reason for the damping G +
+# lambda I of Algorithm 1, line 3. The Hessian at the same point has `negative eigenvalues of H = 11`.
+
+# %%
+H = objective.hessian(theta) @ np.eye(P)
+rank, negative = np.linalg.matrix_rank(G), (np.linalg.eigvalsh(H) < -1e-6).sum()
+print(f"rank of G = {rank}")
+print(f"negative eigenvalues of H = {negative}")
+assert (rank, negative) == (10, 11)
+assert np.linalg.eigvalsh(G).min() > -1e-14
+
+# %% [markdown]
+# ## When G = H
+#
+# Differentiate f(z(theta)) twice. The chain rule leaves two terms, and G is the first of them:
+#
+#     H = G + (1/B) sum over outputs i of  Dz_i  d^2 z_i / dtheta^2
+#
+# So G = H wherever z is linear in theta, as it is in a network without a hidden layer, at any theta:
+
+# %%
+linear = refhf.mlp([3, 3])
+at = rng.normal(size=linear.size)
+flat = refhf.supervised(linear, X, y)
+assert close(flat.hessian(at) @ np.eye(linear.size), flat.gauss_newton(at) @ np.eye(linear.size))
+print("no hidden layer: G = H")
+
+# %% [markdown]
+# And wherever Dz = p - y is zero, that is where the data are fitted. Let the targets be p + t (y - p): t = 1 is our
+# problem, at t = 0 the network is right. G does not contain the targets and stays; H - G is proportional to t. At t =
+# 1 it is as large as G, `t = 1.00: |H - G| / |G| = 1.0109`, at t = 0 nothing is left. This is He et al.'s remark in
+# 4.1 that G is "a good approximation only if the current point is close to local minimizer", and why they keep H as
+# well.
+
+# %%
+one_hot = np.eye(3)[y]
+for t in (1, 0.5, 0.1, 0.01, 0):
+    fitted = refhf.supervised(net, X, p + t * (one_hot - p))
+    H_t, G_t = (A @ np.eye(P) for A in (fitted.hessian(theta), fitted.gauss_newton(theta)))
+    ratio, lowest = np.linalg.norm(H_t - G_t) / np.linalg.norm(G_t), np.linalg.eigvalsh(H_t).min()
+    print(f"t = {t:.2f}: |H - G| / |G| = {ratio:.4f}, smallest eigenvalue of H = {round(lowest, 4) + 0:7.4f}")
+    assert close(G_t, G)
+    assert abs(ratio - t * 1.0109) < 1e-4
+
+# %% [markdown]
+# ## The wrong version: the loss Hessian after the softmax
+#
+# It is tempting to call p the output, with J_p = dp/dtheta and the loss -log p_y, whose Hessian with respect to p is
+# y y' / p_y^2. That too gives a positive semidefinite matrix, so nothing breaks. But softmax has moved into the part
+# that is linearised, and it is another matrix:
+
+# %%
+J_p = dense(lambda theta: net.predict(theta, X))
+wrong = J_p.T @ np.diag((one_hot / p**2).ravel()) @ J_p / B
+difference, wrong_rank = np.linalg.norm(wrong - G) / np.linalg.norm(G), np.linalg.matrix_rank(wrong)
+print(f"|wrong - G| / |G| = {difference:.2f}, rank of wrong = {wrong_rank}")
+assert np.linalg.eigvalsh(wrong).min() > -1e-14
+assert (round(difference, 2), wrong_rank) == (1.16, 5)
+
+# %% [markdown]
+# `|wrong - G| / |G| = 1.16`, and it sees one direction a case, `rank of wrong = 5`: it is the mean of g_i g_i', the
+# gradients of single cases multiplied with themselves (the "empirical Fisher" matrix), and knows the slope of the
+# loss but not its curvature.
+
+# %%
+single = [refhf.supervised(net, X[i : i + 1], y[i : i + 1]).value_and_gradient(theta)[1] for i in range(B)]
+assert close(wrong, np.mean([np.outer(g, g) for g in single], axis=0))
+print("wrong = mean of g_i g_i'")
+
+# %% [markdown]
+# ## A factor of 2
+#
+# The squared error hides a smaller trap. For ||z - y||^2 / 2 the matrix H_L is the identity; for ||z - y||^2 it is
+# twice that. Take the gradient of one and H_L of the other, and G is off by that factor. On a linear least-squares
+# problem the step -G^-1 g must land on the minimum f*. With 2 G it goes half the way, and a quarter of f - f* is
+# left.
+
+# %%
+least_squares = refhf.supervised(refhf.mlp([3, 2], loss="squared_error"), X, rng.normal(size=(B, 2)))
+at = rng.normal(size=8)
+f, g = least_squares.value_and_gradient(at)
+step = -np.linalg.solve(least_squares.gauss_newton(at) @ np.eye(8), g)
+best = least_squares.value(at + step)
+assert np.linalg.norm(least_squares.value_and_gradient(at + step)[1]) < 1e-12
+
+left = (least_squares.value(at + step / 2) - best) / (f - best)
+print(f"(f - f*) after / (f - f*) before = {left:.2f}")
+assert close(left, 1 / 4)
+
+# %% [markdown]
+# `(f - f*) after / (f - f*) before = 0.25`. Damping and a line search would hide the factor from you: hence the dense
+# check by columns, on a network this small, before anything is trained.

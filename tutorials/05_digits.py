@@ -1,0 +1,170 @@
+# %% [markdown]
+# # 5. Training on digits
+#
+# He et al. 2016 (section 5) train four Hessian-free methods on MNIST and report that Hessian-Bi-CG-STAB "outperforms
+# other Hessian-free variants". We repeat this in small, on the digits that come with the package, and ask what a fair
+# comparison is. It takes ten seconds or so.
+#
+# - `gn-cg`: Gauss-Newton matrix, conjugate gradients (Martens 2010)
+# - `hessian-cg`: the Hessian; conjugate gradients stop at negative curvature
+# - `hybrid-cg`: the Hessian, and Gauss-Newton for one step after negative curvature
+# - `hessian-bicgstab`: the Hessian; a fixed number of Bi-CG-STAB iterations, each turned downhill
+
+# %%
+import numpy as np
+
+import refhf
+from refhf.app.data import load
+
+
+def hold(condition, statement):
+    """Print a statement that holds; stop at one that does not."""
+    assert condition, f"does not hold: {statement}"
+    print(statement)
+
+
+# %% [markdown]
+# ## The task
+#
+# 2,000 digits, a network 784-50-10 (`P = 39760`), all methods from the same theta_0. float32 is enough for a network,
+# and faster; refhf accumulates in float64 the scalars that steer a method. There are as many digits for the test,
+# `cases to train on = 2000, to test on = 2000`.
+
+# %%
+digits = load("mnist-mini", dtype=np.float32)
+net = refhf.mlp([784, 50, 10], nonlinearity="tanh", loss="softmax_cross_entropy")
+train = refhf.supervised(net, digits.X[:2000], digits.y[:2000])
+test = refhf.supervised(net, digits.X_test, digits.y_test)
+theta_0 = net.init(rng=0, dtype=np.float32)
+hold(net.size == 39760, "P = 39760")
+hold((train.cases, test.cases) == (2000, 2000), "cases to train on = 2000, to test on = 2000")
+
+# %% [markdown]
+# ## Run them
+#
+# A step is cheap or dear as the method pleases, so steps cannot be compared. We let each run make 250 effective
+# passes over the data: gradients, products and losses count with their share of the cases (a product here is 500 of
+# 2000).
+
+
+# %%
+def run(method, passes, **options):
+    """The reports of a run, as many as fit into a number of passes."""
+    reports = []
+    for report in refhf.iterate(train, theta_0, method=method, rng=0, **options):
+        if report.epochs > passes:
+            return reports
+        reports.append(report)
+
+
+PASSES = 250
+common = {"curvature_batch": 500, "damping": 0.1}
+runs = {method: run(method, PASSES, **common) for method in ("gn-cg", "hessian-cg", "hybrid-cg")}
+runs["hessian-bicgstab"] = run("hessian-bicgstab", PASSES, **common, solver_iterations=10)
+
+# %% [markdown]
+# A report carries everything that was spent so far. We look at each run where it had made 400 curvature products
+# (*equal products*; Bi-CG-STAB makes two an iteration), and at its end (*equal passes*).
+
+
+# %%
+def at(reports, count, budget):
+    """The last report within a budget of 'curvature_products' or 'epochs'."""
+    return [report for report in reports if getattr(report, count) <= budget][-1]
+
+
+def line(name, report):
+    loss, error, test_error = train.value(report.theta), train.error(report.theta), test.error(report.theta)
+    print(
+        f"{name:17} {report.k:5} {report.curvature_products:8} {report.epochs:7.0f} {loss:9.4f} "
+        f"{100 * error:8.2f} % {100 * test_error:8.2f} %"
+    )
+    return loss, error, test_error
+
+
+def table(title, reports):
+    print(f"\n{title:17} steps products  passes      loss   training       test")
+    return {name: line(name, report) for name, report in reports.items()}
+
+
+at_products = table("400 products", {name: at(reports, "curvature_products", 400) for name, reports in runs.items()})
+at_passes = table("250 passes", {name: reports[-1] for name, reports in runs.items()})
+
+# %% [markdown]
+# All four train: `training error of each < 1 %` in the end. On unseen digits none shines,
+# `test error of each < 12 %`: with so few cases, the last of the loss is gained by memory, not skill.
+#
+# hessian-bicgstab is ahead of hessian-cg at equal passes, `loss of hessian-cg / loss of hessian-bicgstab > 1`, as in
+# the paper's Figure 4. But hessian-bicgstab and gn-cg are close: whichever leads, `their ratio < 5` and
+# `their ratio at equal products < 5`. The table shows the order for one seed. We have seen both orders.
+
+# %%
+hold(max(error for _, error, _ in at_passes.values()) < 0.01, "training error of each < 1 %")
+hold(max(test_error for _, _, test_error in at_passes.values()) < 0.12, "test error of each < 12 %")
+
+
+def ratio(losses, a, b):
+    return losses[a][0] / losses[b][0]
+
+
+hold(ratio(at_passes, "hessian-cg", "hessian-bicgstab") > 1, "loss of hessian-cg / loss of hessian-bicgstab > 1")
+hold(1 / 5 < ratio(at_passes, "hessian-bicgstab", "gn-cg") < 5, "their ratio < 5")
+hold(1 / 5 < ratio(at_products, "hessian-bicgstab", "gn-cg") < 5, "their ratio at equal products < 5")
+
+# %% [markdown]
+# ## Do not believe it yet
+#
+# Two constants went into this that the paper does not print, and that we picked by trying: the first lambda, 0.1, and
+# the number of Bi-CG-STAB iterations, 10. Now start from lambda = 1 and do 20; nothing else changes.
+
+# %%
+runs["other constants"] = run("hessian-bicgstab", PASSES, curvature_batch=500, damping=1.0, solver_iterations=20)
+at_passes = table("250 passes", {name: reports[-1] for name, reports in runs.items()})
+hold(ratio(at_passes, "other constants", "hessian-bicgstab") > 2, "loss with other constants / loss before > 2")
+hold(ratio(at_passes, "other constants", "gn-cg") > 2, "loss with other constants / loss of gn-cg > 2")
+
+# %% [markdown]
+# `loss with other constants / loss before > 2`, and gn-cg is well ahead,
+# `loss with other constants / loss of gn-cg > 2`. So a ranking is one of settings and seeds as much as one of
+# methods: compare with more than one of each (`refhf compare` draws the curves). Try it here: with `rng=10` for
+# theta_0, is the order the same? With 1,000 digits?
+#
+# ## Was it the negative curvature?
+#
+# gn-cg cannot meet any, its matrix is positive definite: `negative curvature of gn-cg = 0 steps`. The others meet it
+# again and again. hessian-cg drops the direction, hessian-bicgstab keeps it, and was ahead: that fits the paper's
+# argument. But the run with other constants met and kept it too. A count of negative curvatures explains nothing.
+
+# %%
+for name, reports in runs.items():
+    print(f"{name:17} negative curvature in {sum(r.negative_curvature for r in reports)} of {len(reports)} steps")
+hold(not any(r.negative_curvature for r in runs["gn-cg"]), "negative curvature of gn-cg = 0 steps")
+for name in ("hessian-cg", "hybrid-cg", "hessian-bicgstab", "other constants"):
+    assert any(r.negative_curvature for r in runs[name])
+
+# %% [markdown]
+# ## And stochastic gradient descent?
+#
+# Plain SGD, batch 64, rate 0.1, nothing tuned. Per pass it is far ahead at first: after 50 passes
+# `loss of SGD / lowest loss of the others at 50 passes < 0.5`. The paper says so too (Figure 3, middle): an iteration
+# of the second-order methods "requires multiple epochs".
+
+# %%
+sgd = run("sgd", 60, batch=64, learning_rate=0.1)
+fifty = table("50 passes", {name: at(reports, "epochs", 50) for name, reports in (runs | {"sgd": sgd}).items()})
+others = min(loss for name, (loss, _, _) in fifty.items() if name != "sgd")
+hold(fifty["sgd"][0] < 0.5 * others, "loss of SGD / lowest loss of the others at 50 passes < 0.5")
+
+# %% [markdown]
+# What the Hessian-free methods buy is not less work but *fewer, larger pieces of work*. On many machines each
+# gradient and each product is one reduction of P numbers. SGD made `reductions of SGD in 60 passes = 1875`;
+# hessian-bicgstab is below SGD's loss after a fraction of them, `reductions of hessian-bicgstab / of SGD < 0.25`.
+# That is the argument of the paper's title (Figure 3, right).
+
+# %%
+loss = train.value(sgd[-1].theta)
+below = next(report for report in runs["hessian-bicgstab"] if report.loss < loss)
+reductions = below.gradient_evaluations + below.curvature_products
+hold(len(sgd) == 1875, "reductions of SGD in 60 passes = 1875")
+print(f"SGD's loss {loss:.4f} is passed in step {below.k}, after {below.epochs:.0f} passes and {reductions} reductions")
+hold(reductions / len(sgd) < 0.25, "reductions of hessian-bicgstab / of SGD < 0.25")
