@@ -9,7 +9,7 @@ INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 
 demo: $(STAMP)-demo
 	$(BIN)/refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini \
-		--hidden 400,150 --steps 28 --option backtracking=true --out demo --overwrite
+		--hidden 400,150 --steps 25 --option backtracking=true --out demo --overwrite
 
 test: $(STAMP)-test
 	$(BIN)/python -m pytest -q

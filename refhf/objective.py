@@ -186,7 +186,8 @@ def supervised(
     ----------
     net : Network
     X : array (B, n_0), or `refhf.parallel.shards.Rows` of a file
-        Cases in rows. Computation is in X's dtype if that is float32 or float64, else in float64.
+        Cases in rows. Computation is in X's dtype if that is float32 or float64, else in float64. It is not
+        copied where it need not be: do not write over it.
     y : array (B,) of int, or (B, n_L), or `Rows`
         Labels 0 .. n_L - 1 for the cross-entropies (0 or 1 where n_L = 1), or targets. Targets of the softmax
         cross-entropy are distributions, of the logistic one probabilities.

@@ -270,6 +270,17 @@ def test_never_worse_than_the_start(solve, data):
         assert true_residual(system.A, system.b, x) <= before * (1 + 1e-12) + rounding
 
 
+@given(systems(indefinite), options)
+def test_breakdown_returns_the_smallest_residual(system, option):
+    """Where negative curvature ends CG, x is the iterate, or the start, of smallest residual."""
+    seen, start = [], chosen(system, option)
+    x, info = cg(system.A, system.b, callback=seen.append, **start)
+    if info.stop is Stop.NEGATIVE_CURVATURE:
+        seen.append(np.zeros_like(x) if start["x0"] is None else start["x0"])
+        smallest = min(true_residual(system.A, system.b, y) for y in seen)
+        assert true_residual(system.A, system.b, x) <= smallest * (1 + 1e-6)
+
+
 def test_stabilising_step_fails_after_convergence():
     """s_1 is rounding error here, and (s_1, A s_1) of it is zero to rounding: the half step has converged."""
     A, b = np.array([[1.0, 1.0], [-1.0, 0.0]]), np.array([1.0, 2.0])
@@ -480,6 +491,18 @@ def test_iteration_limit(solve):
     seen = recorded(solve, system, {}, maxiter=3, rtol=1e-12)
     assert (info, info.iterations, info.stop, len(seen)) == (3, 3, Stop.ITERATION_LIMIT, 3)
     assert x.tobytes() == seen[-1].tobytes()
+
+
+@both
+def test_restarts_share_the_iterations(solve):
+    """Iterations, the limit on them and the calls of the callback run on through restarts from the true residual."""
+    system = System(poisson1d(10), 1 / np.arange(1.0, 11), None, None)
+    _, info = solve(system.A, system.b, rtol=1e-17)
+    assert info.stop is Stop.STAGNATED  # which takes a restart
+    assert len(recorded(solve, system, {}, rtol=1e-17)) == info.iterations
+    shorter = info.iterations - 1
+    assert solve(system.A, system.b, rtol=1e-17, maxiter=shorter)[1].stop is Stop.ITERATION_LIMIT
+    assert len(recorded(solve, system, {}, rtol=1e-17, maxiter=shorter)) == shorter
 
 
 # What costs a product and what does not.
@@ -693,10 +716,11 @@ def test_not_finite_start_product(solve, value):
 @not_finite
 def test_not_finite_true_residual(solve, value):
     """Convergence is not claimed, nor stagnation, where the product that would confirm it is not finite."""
-    _, info = solve(poisson1d(5), integers(5))
+    x, info = solve(poisson1d(5), integers(5))
     bad = Counting(poisson1d(5), PRODUCTS[solve] * info.iterations + 1, value)
-    x, spoiled = solve(bad.operator, integers(5))
-    assert_stopped(x, spoiled, info.iterations)
+    y, spoiled = solve(bad.operator, integers(5))
+    assert_stopped(y, spoiled, info.iterations)
+    assert y.tobytes() == x.tobytes()
 
 
 # Precision.

@@ -112,7 +112,7 @@ def _step(A, M, shadow, x, r, p, rho):
     if not np.isfinite(numerator + square):
         return Stop.NON_FINITE, *here
     if is_zero(numerator, s, As):
-        return Stop.UNDERFLOW if underflows(s, As) else Stop.GAMMA_BREAKDOWN, *half
+        return Stop.GAMMA_BREAKDOWN, *half
     if square == 0 or numerator / square == 0:
         return Stop.UNDERFLOW, *half
     gamma = numerator / square  # gamma_j = (s_j, A s_j) / (A s_j, A s_j)
