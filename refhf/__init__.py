@@ -46,6 +46,7 @@ Ms      (n,)            M s
 from refhf.functions import from_functions
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
+from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
 from refhf.krylov.solve import bicgstab, cg
 from refhf.methods.minimize import iterate, methods, minimize, scipy_method
 from refhf.model.network import Network, mlp
@@ -61,6 +62,9 @@ __all__ = [
     "cg_iterates",
     "from_functions",
     "iterate",
+    "lanczos_iterates",
+    "lanczos_largest",
+    "lanczos_smallest",
     "methods",
     "minimize",
     "mlp",

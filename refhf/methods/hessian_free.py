@@ -15,7 +15,7 @@ from refhf.krylov.vectors import inner
 from refhf.methods.damping import levenberg_marquardt, predicted_change, reduction_ratio
 from refhf.methods.directions import bicgstab_candidates, cg_candidates, walk_back
 from refhf.methods.line_search import armijo
-from refhf.methods.report import Outcome, Report
+from refhf.methods.report import Outcome, Report, Source
 from refhf.objective import Objective, operator
 
 
@@ -45,6 +45,9 @@ class Options(NamedTuple):
         Martens 2010, section 4.7. Off, as in the paper (section 4.1).
     damped_ratio : bool
         Whether the reduction ratio's model includes the damping. Not in Martens' code, nor here.
+    delta_0_norm : float
+        The norm of the random vector delta_0 from which the first step's solver starts (Algorithm 2, line 1);
+        0 starts it from zero. The paper names delta_0 and gives no value.
     """
 
     curvature: str
@@ -56,6 +59,7 @@ class Options(NamedTuple):
     warm_start: float | None = None
     preconditioner: bool = False
     damped_ratio: bool = False
+    delta_0_norm: float = 0.0
 
 
 PRECONDITIONER_POWER = 0.75  # Martens 2010, section 4.7
@@ -66,6 +70,7 @@ def check(options: Options, objective: Objective) -> Options:
     if options.curvature_batch is not None:
         checks.positive_integer("curvature_batch", options.curvature_batch, maximum=objective.cases)
     checks.real("damping", options.damping, low=0.0)
+    checks.real("delta_0_norm", options.delta_0_norm, low=0.0)
     for name in ("backtracking", "preconditioner", "damped_ratio"):
         checks.boolean(name, getattr(options, name))
     hybrid, cg = options.curvature == "hybrid", options.solver == "cg"
@@ -124,6 +129,10 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     A = mini.gauss_newton(theta) if use_gauss_newton else mini.hessian(theta)  # 5
     B = operator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
     start = None if state.delta is None or options.warm_start == 0 else options.warm_start * state.delta
+    random_start = k == 1 and options.delta_0_norm > 0
+    if random_start:
+        delta_0 = rng.standard_normal(theta.size).astype(theta.dtype)
+        start = options.delta_0_norm / np.linalg.norm(delta_0) * delta_0
     M = _preconditioner(mini, theta, damping) if options.preconditioner else None
     find = cg_candidates if options.solver == "cg" else bicgstab_candidates
     solution = find(B, g, start, M, options.solver_iterations)  # 6
@@ -134,6 +143,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         negative_curvature=solution.negative_curvature,
         negative_direction=solution.negative_direction,
         curvature="gauss-newton" if use_gauss_newton else "hessian",
+        source=Source.GRADIENT if solution.iterations == 0 else Source.RANDOM_START if random_start else Source.KRYLOV,
     )
     if solution.stop is Stop.NON_FINITE:
         return state, report

@@ -9,9 +9,9 @@ from scipy.optimize import OptimizeResult
 
 from refhf import checks
 from refhf.functions import from_functions
-from refhf.methods import first_order, hessian_free
+from refhf.methods import first_order, hessian_free, negative_curvature, newton, saddle_free, truncated_newton
 from refhf.methods.counting import Counted
-from refhf.methods.report import Outcome, Report
+from refhf.methods.report import Kind, Outcome, Report
 from refhf.objective import Objective
 
 
@@ -49,6 +49,12 @@ METHODS = {
     "hessian-bicgstab": Method(
         "Hessian, Bi-CG-STAB, every iterate a candidate (He et al.)", *_hf("hessian", "bicgstab")
     ),
+    "newton": Method("Newton's step, H s = -g, wherever it leads", newton, {}),
+    "truncated-newton": Method("Newton's step by conjugate gradients cut at negative curvature", truncated_newton, {}),
+    "saddle-free-newton": Method("Newton's step with |H| in place of H (Dauphin et al. 2014)", saddle_free, {}),
+    "negative-curvature-newton": Method(
+        "A Newton step joined with a random probe's negative curvature (More and Sorensen 1979)", negative_curvature, {}
+    ),
     "gradient-descent": Method(
         "The full gradient with a fixed rate", first_order, {"stochastic": False, "batch": None}
     ),
@@ -69,6 +75,7 @@ class Status(Enum):
     CALLBACK = 2, True, "The callback asked to stop."
     NON_FINITE = 3, False, "A value, gradient or product is not finite; the best point so far is returned."
     NO_PROGRESS = 4, False, "Steps were rejected one after the other; the best point so far is returned."
+    NOT_A_MINIMUM = 5, False, "The gradient is zero, but the point is not a minimum."
 
 
 PATIENCE = 40  # rejected steps in a row; our choice: lambda has then grown by (3/2)^40 = 1e7
@@ -118,6 +125,10 @@ def _steps(room, objective, state, options, seed, k=0):
         k += 1
         with np.errstate(over="ignore", invalid="ignore"):
             state, report = room.step(state, objective, options, k, np.random.default_rng([seed, k]))
+            unknown = report.outcome is Outcome.STATIONARY and np.isnan(report.smallest_eigenvalue)
+            if unknown and "hessian" in objective.curvatures:
+                probe = negative_curvature.second_order(objective, report.theta, np.random.default_rng([seed, k, 1]))
+                report = report._replace(kind=probe.kind, smallest_eigenvalue=probe.value)
         yield report._replace(**objective.counts._asdict())
 
 
@@ -168,6 +179,8 @@ def minimize(
         if status or report.k == steps:
             break
     code, success, message = (status or Status.STEPS_DONE).value
+    if report.kind is not Kind.UNKNOWN:
+        message = report.sentence
     with np.errstate(over="ignore", invalid="ignore"):
         fun = objective.value(x)
     return OptimizeResult(
@@ -184,7 +197,10 @@ def minimize(
 def _ended(report, rejected, tolerance):
     if report.outcome is Outcome.NON_FINITE:
         return Status.NON_FINITE
-    if report.outcome is Outcome.STATIONARY or report.gradient_norm <= tolerance:
+    if report.kind is Kind.NOT_A_MINIMUM:
+        return Status.NOT_A_MINIMUM
+    leaving = report.accepted and report.source.random  # a small gradient is then not all there is to it
+    if report.outcome is Outcome.STATIONARY or (report.gradient_norm <= tolerance and not leaving):
         return Status.CONVERGED
     return Status.NO_PROGRESS if rejected >= PATIENCE else None
 

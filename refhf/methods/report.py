@@ -14,11 +14,49 @@ class Outcome(Enum):
     ACCEPTED = "The step was taken."
     STATIONARY = "The gradient is zero to its tolerance; no step was tried."
     NO_DECREASE = "No step length satisfied the Armijo condition; theta is unchanged."
+    POOR_RATIO = "The step did not keep what its model promised; theta is unchanged, the trust region shrinks."
     NOT_DESCENT = "The direction has g'd = 0 or is not a descent direction; theta is unchanged."
     NON_FINITE = "The value, the gradient or the direction is not finite; theta is unchanged."
 
     def __str__(self):
         return self.name.lower().replace("_", " ")
+
+
+class Kind(Enum):
+    """What a stationary point is, by its Hessian; the value ends a sentence."""
+
+    MINIMUM = "a minimum"
+    NOT_A_MINIMUM = "not a minimum"
+    DEGENERATE = "of a kind that the Hessian does not decide"
+    UNKNOWN = "of unknown kind"
+
+    def __str__(self):
+        return self.name.lower().replace("_", " ")
+
+
+class Source(Enum):
+    """What gave a step its direction; the value is a sentence.
+
+    All but the `random` ones are made of the gradient and products with it: what those leave at zero stays zero.
+    """
+
+    NONE = "There was no direction."
+    GRADIENT = "Minus the gradient."
+    KRYLOV = "A combination of g, Hg, H^2 g, ...: what a solver made of the gradient."
+    NEWTON = "Minus the gradient, along each eigenvector of H divided by its eigenvalue."
+    SADDLE_FREE = "Minus the gradient, along each eigenvector of H divided by its eigenvalue's size."
+    NEGATIVE_CURVATURE = "Negative curvature that conjugate gradients met, starting from the gradient."
+    PROBE = "Negative curvature that Lanczos found, starting from a random vector, and a Newton step."
+    RANDOM_START = "A solver that started from a random vector."
+    NOISE = "Minus the gradient, and noise."
+
+    def __str__(self):
+        return self.name.lower().replace("_", " ")
+
+    @property
+    def random(self) -> bool:
+        """Whether something other than the gradient went into the direction."""
+        return self in (Source.PROBE, Source.RANDOM_START, Source.NOISE)
 
 
 class Counts(NamedTuple):
@@ -67,6 +105,12 @@ class Report(NamedTuple):
         That direction; None in a `history`.
     curvature : str
         'hessian' or 'gauss-newton', the matrix of this step; empty where there is none.
+    source : Source
+        What gave the step its direction.
+    smallest_eigenvalue : float
+        Of the Hessian where the step started, as far as the method knows it; NaN if it does not.
+    kind : Kind
+        Where the outcome is stationary, of what kind the point is.
     value_evaluations ... bytes_communicated
         Running counts, see `Counts`.
     """
@@ -84,6 +128,9 @@ class Report(NamedTuple):
     negative_curvature: bool = False
     negative_direction: np.ndarray | None = None
     curvature: str = ""
+    source: Source = Source.NONE
+    smallest_eigenvalue: float = float("nan")
+    kind: Kind = Kind.UNKNOWN
     value_evaluations: int = 0
     gradient_evaluations: int = 0
     curvature_products: int = 0
@@ -95,6 +142,13 @@ class Report(NamedTuple):
     def accepted(self) -> bool:
         """Whether theta moved."""
         return self.outcome is Outcome.ACCEPTED
+
+    @property
+    def sentence(self) -> str:
+        """The outcome's sentence; at a stationary point whose kind is known, that and the smallest eigenvalue."""
+        if self.outcome is not Outcome.STATIONARY or self.kind is Kind.UNKNOWN:
+            return self.outcome.value
+        return f"Stationary, {self.kind.value}: smallest eigenvalue {self.smallest_eigenvalue:.6g}."
 
     def scalars(self) -> "Report":
         """The report without its vectors, as a history keeps it."""
