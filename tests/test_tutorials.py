@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ import pytest
 TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py"))
 SECONDS = 60
 ONE_CORE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-each = pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 
 
 def claims(path):
@@ -36,7 +34,6 @@ def altered(claim):
     return re.sub(last, lambda found: str((int(found[0]) + 1) % 10) if found[0].isdigit() else "?", claim)
 
 
-@cache
 def output(path, folder):
     command, before = [sys.executable, "-W", "error", str(path)], os.times()
     run = subprocess.run(
@@ -48,15 +45,10 @@ def output(path, folder):
     return run.stdout
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("empty")
-
-
-@each
-def test_what_a_tutorial_states_is_what_it_prints(path, folder):
-    stated, shown = claims(path), output(path, folder)
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_what_a_tutorial_states_is_what_it_prints(path, tmp_path):
+    stated, shown = claims(path), output(path, tmp_path)
     assert len(stated) >= 5
     assert [claim for claim in stated if not printed(claim, shown)] == []
     assert [claim for claim in map(altered, stated) if printed(claim, shown)] == []  # the check can fail
-    assert list(folder.iterdir()) == []  # and a tutorial leaves nothing behind
+    assert list(tmp_path.iterdir()) == []  # and a tutorial leaves nothing behind

@@ -3,7 +3,7 @@
 #
 # He et al. 2016 (section 5) train four Hessian-free methods on MNIST and report that Hessian-Bi-CG-STAB "outperforms
 # other Hessian-free variants". We repeat this in small, on the digits that come with the package, and ask what a fair
-# comparison is. It takes ten seconds or so.
+# comparison is. It takes a quarter of a minute.
 #
 # - `gn-cg`: Gauss-Newton matrix, conjugate gradients (Martens 2010)
 # - `hessian-cg`: the Hessian; conjugate gradients stop at negative curvature
@@ -48,10 +48,10 @@ hold((train.cases, test.cases) == (2000, 2000), "cases to train on = 2000, to te
 
 
 # %%
-def run(method, passes, **options):
+def run(method, passes, start=theta_0, **options):
     """The reports of a run, as many as fit into a number of passes."""
     reports = []
-    for report in refhf.iterate(train, theta_0, method=method, rng=0, **options):
+    for report in refhf.iterate(train, start, method=method, rng=0, **options):
         if report.epochs > passes:
             return reports
         reports.append(report)
@@ -76,14 +76,14 @@ def at(reports, count, budget):
 def line(name, report):
     loss, error, test_error = train.value(report.theta), train.error(report.theta), test.error(report.theta)
     print(
-        f"{name:17} {report.k:5} {report.curvature_products:8} {report.epochs:7.0f} {loss:9.4f} "
+        f"{name:23} {report.k:5} {report.curvature_products:8} {report.epochs:7.0f} {loss:9.4f} "
         f"{100 * error:8.2f} % {100 * test_error:8.2f} %"
     )
     return loss, error, test_error
 
 
 def table(title, reports):
-    print(f"\n{title:17} steps products  passes      loss   training       test")
+    print(f"\n{title:23} steps products  passes      loss   training       test")
     return {name: line(name, report) for name, report in reports.items()}
 
 
@@ -91,15 +91,15 @@ at_products = table("400 products", {name: at(reports, "curvature_products", 400
 at_passes = table("250 passes", {name: reports[-1] for name, reports in runs.items()})
 
 # %% [markdown]
-# All four train: `training error of each < 1 %` in the end. On unseen digits none shines,
+# All four train: `training error of each < 2 %` in the end. On unseen digits none shines,
 # `test error of each < 12 %`: with so few cases, the last of the loss is gained by memory, not skill.
 #
 # hessian-bicgstab is ahead of hessian-cg at equal passes, `loss of hessian-cg / loss of hessian-bicgstab > 1`, as in
-# the paper's Figure 4. But hessian-bicgstab and gn-cg are close: whichever leads, `their ratio < 5` and
-# `their ratio at equal products < 5`. The table shows the order for one seed. We have seen both orders.
+# the paper's Figure 4. Against gn-cg we dare to say only `loss of hessian-bicgstab / loss of gn-cg < 3`, at equal
+# passes and at equal products, whatever the table shows. The next two sections say why.
 
 # %%
-hold(max(error for _, error, _ in at_passes.values()) < 0.01, "training error of each < 1 %")
+hold(max(error for _, error, _ in at_passes.values()) < 0.02, "training error of each < 2 %")
 hold(max(test_error for _, _, test_error in at_passes.values()) < 0.12, "test error of each < 12 %")
 
 
@@ -108,11 +108,28 @@ def ratio(losses, a, b):
 
 
 hold(ratio(at_passes, "hessian-cg", "hessian-bicgstab") > 1, "loss of hessian-cg / loss of hessian-bicgstab > 1")
-hold(1 / 5 < ratio(at_passes, "hessian-bicgstab", "gn-cg") < 5, "their ratio < 5")
-hold(1 / 5 < ratio(at_products, "hessian-bicgstab", "gn-cg") < 5, "their ratio at equal products < 5")
+hold(ratio(at_passes, "hessian-bicgstab", "gn-cg") < 3, "loss of hessian-bicgstab / loss of gn-cg < 3")
+assert ratio(at_products, "hessian-bicgstab", "gn-cg") < 3
 
 # %% [markdown]
-# ## Do not believe it yet
+# ## What rounding alone does
+#
+# Multiply theta_0 by 1.000001 and run again. For gn-cg it makes no difference to speak of, `change of gn-cg < 5 %`.
+# hessian-bicgstab ends elsewhere: its matrix is indefinite, an iterate may be huge, of either sign, and chosen or not
+# by a hair. Another processor, whose BLAS sums in another order, does the same to it. So one run is one draw.
+
+# %%
+for name, options in (("gn-cg", {}), ("hessian-bicgstab", {"solver_iterations": 10})):
+    runs[name + ", again"] = run(name, PASSES, start=theta_0 * np.float32(1.000001), **common, **options)
+pair = ("gn-cg", "hessian-bicgstab")
+again = table("250 passes", {name: runs[name][-1] for one in pair for name in (one, one + ", again")})
+change = {name: abs(ratio(again, name + ", again", name) - 1) for name in pair}
+print(f"change of hessian-bicgstab: {100 * change['hessian-bicgstab']:.0f} %")
+hold(change["gn-cg"] < 0.05, "change of gn-cg < 5 %")
+assert change["gn-cg"] < change["hessian-bicgstab"]
+
+# %% [markdown]
+# ## What two constants do
 #
 # Two constants went into this that the paper does not print, and that we picked by trying: the first lambda, 0.1, and
 # the number of Bi-CG-STAB iterations, 10. Now start from lambda = 1 and do 20; nothing else changes.
@@ -126,8 +143,7 @@ hold(ratio(at_passes, "other constants", "gn-cg") > 2, "loss with other constant
 # %% [markdown]
 # `loss with other constants / loss before > 2`, and gn-cg is well ahead,
 # `loss with other constants / loss of gn-cg > 2`. So a ranking is one of settings and seeds as much as one of
-# methods: compare with more than one of each (`refhf compare` draws the curves). Try it here: with `rng=10` for
-# theta_0, is the order the same? With 1,000 digits?
+# methods: compare with more than one of each (`refhf compare` draws the curves).
 #
 # ## Was it the negative curvature?
 #
@@ -137,7 +153,7 @@ hold(ratio(at_passes, "other constants", "gn-cg") > 2, "loss with other constant
 
 # %%
 for name, reports in runs.items():
-    print(f"{name:17} negative curvature in {sum(r.negative_curvature for r in reports)} of {len(reports)} steps")
+    print(f"{name:23} negative curvature in {sum(r.negative_curvature for r in reports)} of {len(reports)} steps")
 hold(not any(r.negative_curvature for r in runs["gn-cg"]), "negative curvature of gn-cg = 0 steps")
 for name in ("hessian-cg", "hybrid-cg", "hessian-bicgstab", "other constants"):
     assert any(r.negative_curvature for r in runs[name])
@@ -158,8 +174,8 @@ hold(fifty["sgd"][0] < 0.5 * others, "loss of SGD / lowest loss of the others at
 # %% [markdown]
 # What the Hessian-free methods buy is not less work but *fewer, larger pieces of work*. On many machines each
 # gradient and each product is one reduction of P numbers. SGD made `reductions of SGD in 60 passes = 1875`;
-# hessian-bicgstab is below SGD's loss after a fraction of them, `reductions of hessian-bicgstab / of SGD < 0.25`.
-# That is the argument of the paper's title (Figure 3, right).
+# hessian-bicgstab is below SGD's loss after a fraction of them, `reductions of hessian-bicgstab / of SGD < 0.5`. That
+# is the argument of the paper's title (Figure 3, right).
 
 # %%
 loss = train.value(sgd[-1].theta)
@@ -167,4 +183,4 @@ below = next(report for report in runs["hessian-bicgstab"] if report.loss < loss
 reductions = below.gradient_evaluations + below.curvature_products
 hold(len(sgd) == 1875, "reductions of SGD in 60 passes = 1875")
 print(f"SGD's loss {loss:.4f} is passed in step {below.k}, after {below.epochs:.0f} passes and {reductions} reductions")
-hold(reductions / len(sgd) < 0.25, "reductions of hessian-bicgstab / of SGD < 0.25")
+hold(reductions / len(sgd) < 0.5, "reductions of hessian-bicgstab / of SGD < 0.5")

@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -156,10 +157,13 @@ def _record(run, step, report, seconds):
             "training_error": objective.error(report.theta) if classifies else None,
             "test_error": test.error(report.theta) if classifies and test else None,
             "outcome": str(report.outcome) if step else "start",
-            "solver_stop": None if report.solver_stop is None else str(report.solver_stop),
         }
     left_out = {"k", "theta", "negative_direction", *record}
-    rest = {name: value for name, value in report._asdict().items() if name not in left_out}
+    rest = {
+        name: str(value) if isinstance(value, Enum) else value
+        for name, value in report._asdict().items()
+        if name not in left_out
+    }
     return {**record, **rest, "seconds": seconds}
 
 

@@ -52,7 +52,8 @@ def cg(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=Non
     """Solve A x = b by conjugate gradients, A symmetric positive definite (Saad 2003, Algorithm 9.1).
 
     Convergence, ||b - A x|| <= max(rtol ||b||, atol), is claimed on the true residual. Unlike SciPy's, it stops
-    at negative curvature, before the update, with the direction in `info.direction`.
+    at negative curvature, before the update, with the direction in `info.direction`. x is then the iterate of
+    smallest residual; He et al. 2016, section 4.1, take the current one, which is the last of `cg_iterates`.
 
     Parameters
     ----------

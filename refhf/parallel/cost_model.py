@@ -48,10 +48,10 @@ def hops(ranks: int, numbers: float, algorithm: str) -> np.ndarray:
 def largest_share(cases: int, ranks: int) -> float:
     """The most cases, on average, that a rank has of a mini-batch drawn from all, shards being equal.
 
-    The largest of N numbers Binomial(cases, 1/N), taken as independent.
+    The sum over k of P(largest > k), for N numbers Binomial(cases, 1/N) taken as independent.
     """
-    k = np.arange(cases)
-    return float((1 - bdtr(k, cases, 1 / ranks) ** ranks).sum())
+    least = math.ceil(cases / ranks)
+    return least + float((1 - bdtr(np.arange(least, cases), cases, 1 / ranks) ** ranks).sum())
 
 
 class Rate(NamedTuple):
@@ -128,7 +128,7 @@ class Seconds(NamedTuple):
 def fit(measurements: Sequence[Measurement], algorithm: str = "tree") -> Machine:
     """The machine that explains what was measured, by non-negative least squares of the relative errors.
 
-    Each kind needs two different numbers of cases, and something has to be measured on 2 ranks or more.
+    Each kind needs two numbers of cases (or two networks), and something has to be measured on 2 ranks or more.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def fit(measurements: Sequence[Measurement], algorithm: str = "tree") -> Machine
         row /= m.seconds
     scale = np.linalg.norm(rows, axis=0)
     if not scale.all() or np.linalg.matrix_rank(rows / scale) < len(scale):
-        raise ValueError("measurements: expected two numbers of cases a kind, and two of ranks above 1 or of kinds")
+        raise ValueError("measurements: expected some on 2 ranks or more, two numbers of cases a kind, and more rows")
     x = nnls(rows / scale, np.ones(len(rows)))[0] / scale
     rates = {kind: Rate(*x[2 + 2 * i : 4 + 2 * i].tolist()) for i, kind in enumerate(kinds)}
     return Machine(float(x[0]), float(x[1]), rates, algorithm)

@@ -108,8 +108,8 @@ def abort_on_exception(comm) -> None:
     sys.excepthook = hook
 
 
-def blas_threads(comm) -> int | None:
-    """Share the cores: limit BLAS on this rank to cores / ranks of its node, and return that number.
+def share_cores(comm) -> int | None:
+    """Limit BLAS, and with it the threads of a sweep, to cores / ranks of this node, and return that number.
 
     Ranks that a launcher has bound to cores of their own share them with nobody. Nothing is done, and None
     returned, where an environment variable has decided or threadpoolctl is not installed.

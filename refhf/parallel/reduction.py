@@ -59,8 +59,9 @@ class Reduction(NamedTuple):
         'fast': a piece a rank, and one all-reduce of m + 3 numbers for a vector (m,). The result depends on the
         number of ranks in its last bits.
         'reproducible': V = `shards.VIRTUAL` pieces whatever the number of ranks N, gathered by all (one call,
-        V (m + 1) + N numbers) and added in their order: the same bits for every N. For checks, not for speed: it
-        moves and holds V / 2 times as much as an all-reduce, and sweeps cases in V small batches.
+        V (m + 1) + N numbers) and added in their order: the same bits for every N, if each rank's BLAS has the same
+        number of threads (one). For checks, not for speed: it moves V / 2 times as much as an all-reduce, holds V
+        vectors on each rank, and sweeps cases in V small batches.
     key : int
         Of the draws that led to this mini-batch; 0 for all cases.
     """
