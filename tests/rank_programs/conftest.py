@@ -1,0 +1,3 @@
+"""These are scripts for mpiexec, not modules to collect."""
+
+collect_ignore_glob = ["*"]
