@@ -73,6 +73,16 @@ def test_recurrence():
     assert 0.7 < it.norm <= 1 + 1e-15
 
 
+@pytest.mark.parametrize("leak", [1e-3, 1e-6, 1e-9, 1e-12])
+def test_orthogonal_after_a_small_beta(leak):
+    """The basis stays orthonormal where a subspace is nearly invariant: beta_3 is small, not zero, and divided by."""
+    start = np.append(np.ones(3), np.full(37, leak))
+    *_, it = lanczos_iterates(np.diag(np.linspace(-1, 1, 40) ** 3), 40, start)
+    assert it.k > 10
+    assert it.beta[2] < 1000 * leak
+    assert np.abs(it.basis @ it.basis.T - np.eye(it.k)).max() <= 1e-14
+
+
 @pytest.mark.parametrize("distinct", [1, 2, 3, 4])
 def test_repeated_eigenvalues_are_found_once(distinct):
     """A matrix with m distinct eigenvalues has an invariant Krylov subspace of dimension m with them as Ritz values."""

@@ -4,8 +4,8 @@ Parlett, The Symmetric Eigenvalue Problem, SIAM 1998, chapter 13; Saad, Numerica
 revised edition, SIAM 2011, section 6.3. Notation: q_k the basis, T the tridiagonal projection of A on it with diagonal
 alpha and off-diagonal beta, (theta, s) an eigenpair of T, theta and Q s the Ritz value and vector.
 
-Each new vector is orthogonalised against the whole basis, where needed twice ("twice is enough", Parlett 1998, section
-6.9), so that rounding brings nothing back that has been found. The basis is kept: k vectors.
+Each new vector is orthogonalised twice, by the recurrence and then against the whole basis ("twice is enough", Parlett
+1998, section 6.9), so that rounding brings nothing back that has been found. The basis is kept: k vectors.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,6 @@ from refhf import checks
 from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit
 from refhf.krylov.vectors import inner, norm
 
-ENOUGH = 0.7  # our choice, about 1/sqrt 2, in Kahan and Parlett's range: less is left, orthogonalise again
 ROUNDINGS = 10  # our choice: what is below this many times eps ||T|| is rounding
 
 
@@ -104,7 +103,8 @@ def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
             q = basis[k - 1] = r / beta[-1]  # q_k = r_{k-1} / beta_{k-1}
             r = A @ q if k == 1 else A @ q - beta[-1] * basis[k - 2]
             alpha.append(inner(q, r))  # alpha_k = (q_k, A q_k)
-            r = _orthogonalised(r - alpha[-1] * q, basis[:k])  # r_k = A q_k - alpha_k q_k - beta_{k-1} q_{k-1}
+            r = r - alpha[-1] * q  # r_k = A q_k - alpha_k q_k - beta_{k-1} q_{k-1}
+            r = r - (basis[:k] @ r) @ basis[:k]  # and what rounding left in it of q_1 .. q_k
             beta.append(norm(r))  # beta_k = ||r_k||
         if not np.isfinite(alpha[-1] + beta[-1]):
             it.stop = Stop.NON_FINITE
@@ -115,13 +115,6 @@ def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
         yield it
         if it.stop:
             return
-
-
-def _orthogonalised(r, basis):
-    """`r` without what rounding has left in it of the basis; once more where that made it much shorter."""
-    size = norm(r)
-    r = r - (basis @ r) @ basis
-    return r if norm(r) > ENOUGH * size else r - (basis @ r) @ basis
 
 
 class Eigenpair(NamedTuple):

@@ -123,8 +123,8 @@ def _drive(iterates, A, b, x0, rtol, atol, maxiter, M, callback, *exits):
 
         it, stop = advance(iterates(A, b, x0=x0, M=M), watch, converged, iteration_limit(maxiter - done), *exits)
         done += it.k
-        if stop is Stop.ITERATION_LIMIT:
-            return it.x if norm(it.r) < restarted_at else x0, Info(stop, done)
+        if stop is Stop.ITERATION_LIMIT and restarted_at == np.inf:
+            return it.x, Info(stop, done)
         finished = stop in (Stop.CONVERGED, Stop.EXACT, Stop.HALF_STEP)
         x = it.x if finished else seen.x
         with np.errstate(over="ignore", invalid="ignore"):
