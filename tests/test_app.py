@@ -223,7 +223,7 @@ def test_bar_on_a_terminal(refhf_cli, monkeypatch):
 
 
 BAD = [  # arguments, what the line must say
-    ("trian", "expected one of train, compare, data, info; got 'trian' (did you mean 'train'?)"),
+    ("trian", "expected one of train, compare, saddle, data, info; got 'trian' (did you mean 'train'?)"),
     ("train --stesp 3", "got '--stesp' (did you mean '--steps'?)"),
     ("train --step 3", "got '--step' (did you mean '--steps'?)"),
     ("train --method gn-gc", "method: expected one of gn-cg, hessian-cg, "),

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 
 from refhf import checks
+from refhf.app.saddle import command as saddle
 from refhf.methods.minimize import METHODS, methods
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
@@ -69,6 +70,7 @@ def _parser():
     compare.add_argument("--methods", default=COMPARE_METHODS, metavar="A,B,C", help="default: %(default)s; see below")
     for command in train, compare:
         _add_run_arguments(command)
+    saddle.add(commands)
     listing = commands.add_parser("data", help="the data sets and where they come from", epilog=DATA_EXAMPLE)
     listing.add_argument("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
     info = commands.add_parser("info", help="versions, BLAS, threads, MPI", epilog=INFO_EXAMPLE)

@@ -1,4 +1,4 @@
-"""The command line: `refhf train | compare | data | info`.
+"""The command line: `refhf train | compare | saddle | data | info`.
 
 Results go to stdout (`--json`: one JSON value), progress to stderr. Exit status 0: done; 1: a check failed;
 2: a mistake of the caller's, in one line; 130: interrupted.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from refhf import checks
 from refhf.app import arguments, console, data, folders, plots, runs
+from refhf.app.saddle import command as saddle
 from refhf.methods.minimize import METHODS, Status
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         args = arguments.parse(sys.argv[1:] if argv is None else argv)
-        {"train": _train, "compare": _compare, "data": _data, "info": _info}[args.command](args)
+        {"train": _train, "compare": _compare, "saddle": saddle.run, "data": _data, "info": _info}[args.command](args)
     except (ValueError, OSError, MemoryError) as error:
         print("refhf: error:", *(str(error) or repr(error)).split(), file=sys.stderr)
         return 2

@@ -1,0 +1,127 @@
+"""`refhf saddle`: its arguments, and what it prints and writes."""
+
+import re
+import sys
+from pathlib import Path
+
+from refhf import checks
+from refhf.app import folders, plots
+from refhf.app.saddle import animation, page, picture, table
+from refhf.app.saddle.lineup import DEFAULT, LINEUP
+from refhf.app.saddle.trajectories import path
+from refhf.methods.minimize import METHODS
+from refhf.model.surfaces import SURFACES
+
+STEPS = 200  # our choice: gradient descent from 1e-9 off the saddle's line reaches a minimum within
+ENDINGS = ".png", ".svg", ".pdf", ".gif", ".html"
+EXAMPLE = """\
+example: the table, and a page for the classroom that needs no network
+  refhf saddle --start 1,0 --out saddle.html"""
+
+
+def add(commands) -> None:
+    """Add the command to argparse's subcommands."""
+    command = commands.add_parser("saddle", help="which methods leave a saddle, and why", epilog=_epilog())
+    command._negative_number_matcher = re.compile(r"-(?:[\d.]|inf|nan)")  # --start -1,0 is a value, not a flag
+    option = command.add_argument
+    option("--surface", default="saddle", metavar="S", help="default: %(default)s; see below")
+    option("--start", metavar="X,Y", help="where all begin; default: the surface's own start")
+    option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT)} below")
+    option("--steps", default=str(STEPS), metavar="N", help=f"at most; default: {STEPS} (a page: {page.STEPS})")
+    option("--seed", default="0", metavar="N", help="of every draw; default: %(default)s")
+    option("--out", metavar="FILE", help=f"by its ending a picture, an animation or a page: {', '.join(ENDINGS)}")
+    option("--json", action="store_true", help="print JSON")
+
+
+def _epilog():
+    surfaces = [f"  {name:<18}{surface.description}" for name, surface in SURFACES.items()]
+    names = [f"  {name:<26}{describe(name)}" for name in LINEUP]
+    return "\n".join([EXAMPLE, "", "surfaces:", *surfaces, "", "methods:", *names])
+
+
+def describe(name: str) -> str:
+    """What a contestant does, in a line."""
+    more = {"delta_0_norm": ", from a random start delta_0", "noise": ", and noise"}
+    return METHODS[LINEUP[name].method].description + "".join(more[option] for option in LINEUP[name].options)
+
+
+def run(args) -> None:
+    """Print the table or its JSON, and write the file if one is asked for."""
+    surface = SURFACES[checks.choice("surface", args.surface, SURFACES)]
+    names = _names(args.methods)
+    start = surface.start if args.start is None else _start(args.start, surface)
+    steps = _integer("steps", args.steps, 1)
+    seed = _integer("seed", args.seed, 0)
+    _check_out(args.out, surface)
+    paths = [path(surface, name, start, steps=steps, seed=seed) for name in names]
+    if args.out:
+        _write(Path(args.out), surface, paths, names, start, seed, steps)
+    if args.json:
+        facts = {"surface": surface.name, "start": list(start), "paths": table.rows(paths), "out": args.out}
+        print(folders.to_json(facts))
+    else:
+        where = (
+            table.place(start) if surface.size <= 3 else "its own start" if args.start is None else "the given start"
+        )
+        print(f"{surface.name}: {surface.description}\nfrom {where}, at most {steps} steps\n")
+        print(table.table(paths))
+        if args.out:
+            print(f"\nwritten: {args.out}")
+
+
+def _names(given):
+    if given is None:
+        return list(DEFAULT)
+    names = given.split(",")
+    for i, name in enumerate(names):
+        checks.choice("method", name, LINEUP)
+        if name in names[:i]:
+            raise ValueError(f"methods: expected each once; got {name!r} twice")
+    return names
+
+
+def _start(text, surface):
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"start: expected {surface.size} numbers with commas between; got {text!r}") from None
+    return checks.array("start", numbers, (surface.size,))
+
+
+def _integer(argument, text, low):
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if value < low:
+        raise ValueError(f"{argument}: expected an integer >= {low}; got {text!r}")
+    return value
+
+
+def _check_out(out, surface):
+    """Refuse, before any work, a file that could not be written."""
+    if out is None:
+        return
+    checks.choice("out: the file's ending", Path(out).suffix.lower(), ENDINGS)
+    if Path(out).suffix.lower() == ".html" and surface.window is None:
+        flat = ", ".join(name for name, one in SURFACES.items() if one.window)
+        raise ValueError(f"out: expected a surface of two parameters for a page, one of {flat}; got {surface.name!r}")
+    if not Path(out).absolute().parent.is_dir():
+        raise ValueError(f"out: expected a file in a folder that exists; got {out!r}")
+
+
+def _write(file, surface, paths, names, start, seed, steps):
+    kind = file.suffix.lower()
+    if kind == ".html":
+        steps = min(steps, page.STEPS)
+        text = page.page(surface, names, start=start, seed=seed, steps=steps, listen=_progress)
+        file.write_text(text, encoding="utf-8")
+    elif kind == ".gif":
+        animation.save(paths, file)
+    else:
+        plots.save(picture.picture(paths), file)
+
+
+def _progress(done, of):
+    if sys.stderr.isatty():
+        print(f"\rstart {done} of {of}", end="\n" if done == of else "", file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""What took a path off a saddle's stable directions, and when it was away."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf.methods.report import Source
+
+ROUNDING = 1e-12  # our choice: a first component below this, of a step from g and H alone, is rounding
+BY = {
+    Source.NONE: "nothing",
+    Source.GRADIENT: "g",
+    Source.KRYLOV: "g and H",
+    Source.NEWTON: "g and H",
+    Source.SADDLE_FREE: "g and |H|",
+    Source.NEGATIVE_CURVATURE: "negative curvature that CG met",
+    Source.PROBE: "a Lanczos probe",
+    Source.RANDOM_START: "a random start",
+    Source.NOISE: "noise",
+}
+
+
+class Escape(NamedTuple):
+    """How a path came to have a component along the saddle's directions of negative curvature.
+
+    Attributes
+    ----------
+    step : int or None
+        The step that brought it; 0 if the start has it, None if no point of the path does.
+    size : float
+        How large the largest was then.
+    by : str
+        What gave it.
+    """
+
+    step: int | None
+    size: float
+    by: str
+
+
+def escape(path) -> Escape | None:
+    """The path's Escape; None where the surface lists no saddle with a negative eigenvalue."""
+    directions = unstable(path.surface)
+    if directions is None:
+        return None
+    saddle = path.surface.saddle.theta
+    exact = np.isin(abs(directions), (0, 1)).all()
+    for k, point in enumerate(path.points):
+        offset = point.theta - saddle
+        size = float(abs(directions @ offset).max())
+        if size > (0 if exact else 8 * np.finfo(float).eps * np.linalg.norm(offset)):
+            return Escape(k, size, _gave(path, k, size))
+    return Escape(None, 0.0, "nothing")
+
+
+def _gave(path, k, size):
+    if k == 0:
+        return "the start"
+    source = path.points[k - 1].source
+    return f"rounding, {size:.0e}" if size < ROUNDING and not source.random else BY[source]
+
+
+def unstable(surface) -> np.ndarray | None:
+    """The eigenvectors (m, P) of negative curvature at the surface's first saddle, or None.
+
+    Where they are axes they are exact, and what is off the stable directions is told from what is on them exactly.
+    """
+    at = surface.saddle
+    if at is None or at.eigenvalues is None or not at.eigenvalues[0] < 0:
+        return None
+    n = surface.size
+    dense = np.column_stack([surface.hessp(at.theta, e) for e in np.eye(n)])
+    values, vectors = np.linalg.eigh((dense + dense.T) / 2)
+    return vectors[:, values < 0].T
+
+
+def steps_to_leave(path, radius: float) -> int | None:
+    """How many steps until the path is further than `radius` from the surface's first saddle for good.
+
+    None if it ends within, or if there is no saddle.
+    """
+    if path.surface.saddle is None:
+        return None
+    inside = [np.linalg.norm(point.theta - path.surface.saddle.theta) <= radius for point in path.points]
+    if inside[-1]:
+        return None
+    return len(inside) - inside[::-1].index(True) if True in inside else 0

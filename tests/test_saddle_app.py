@@ -1,0 +1,392 @@
+"""refhf.app.saddle: the lab's paths, its table, its picture, animation and page, its command line; and the figure."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+import refhf
+from refhf.app import cli
+from refhf.app.saddle import command, lineup, page, picture, reasons, table
+from refhf.app.saddle.lineup import DEFAULT, LINEUP
+from refhf.app.saddle.trajectories import Ending, Point, path
+from refhf.app.saddle.trajectories import Path as Trajectory
+from refhf.methods.report import Source
+from refhf.model.surfaces import SURFACES
+
+ROOT = Path(__file__).parent.parent
+SADDLE = SURFACES["saddle"]
+MAGIC = {".png": b"\x89PNG", ".gif": b"GIF89a", ".svg": b"<?xml", ".pdf": b"%PDF", ".html": b"<!DOCTYPE html>"}
+FLAT = [name for name, surface in SURFACES.items() if surface.window]
+
+
+def can_run(name, surface):
+    """Not every surface has a Gauss-Newton matrix."""
+    return surface.gauss_newton is not None or LINEUP[name].method not in ("gn-cg", "hybrid-cg")
+
+
+# What a path is.
+
+
+@pytest.mark.parametrize("name", LINEUP)
+@pytest.mark.parametrize("start", [(1, 0), (0.6, -0.8), (0, 0)], ids=str)
+def test_path_is_what_the_library_does(name, start):
+    """A path's points are those of refhf.iterate on the same objective, and what is said of each is exact."""
+    one = path(SADDLE, name, start, steps=12, seed=3)
+    f, contestant = refhf.from_functions(*SADDLE.functions), LINEUP[name]
+    options = lineup.options(contestant, SADDLE)
+    reports = list(islice(refhf.iterate(f, start, method=contestant.method, rng=3, **options), len(one.points) - 1))
+    thetas = [np.array(start, float), *(report.theta for report in reports)]
+    assert np.array_equal([p.theta for p in one.points], thetas)
+    for k, point in enumerate(one.points):
+        x, y = point.theta
+        assert np.array_equal(point.gradient, [x, y**3 - y])
+        assert np.allclose(point.eigenvalues, sorted([1, 3 * y**2 - 1]), rtol=1e-14, atol=0)
+        if k == len(reports) or not reports[k].accepted:
+            assert np.isnan(point.curvature)
+            continue
+        d = one.points[k + 1].theta - point.theta if point.tangent is None else reports[k].negative_direction
+        if d.any():
+            assert point.curvature == pytest.approx((d[0] ** 2 + (3 * y**2 - 1) * d[1] ** 2) / (d @ d), rel=1e-12)
+        assert point.source is reports[k].source
+        assert point.reason.startswith(reports[k].source.value)
+
+
+def test_last_point_says_why_there_is_no_step():
+    """Where a method reports that there is no step to take, its last point has the report's sentence."""
+    one = path(SADDLE, "gradient-descent", (0, 0))
+    assert [(p.reason, p.source) for p in one.points] == [
+        ("Stationary, not a minimum: smallest eigenvalue -1.", Source.NONE)
+    ]
+
+
+def test_curved_step_sets_out_along_its_tangent():
+    """More and Sorensen's step from (1, 0) is the parabola (1 - t^2, +-t): it sets out at right angles to the line."""
+    one = path(SADDLE, "negative-curvature-newton", (1, 0))
+    assert np.allclose(abs(one.points[0].tangent), [0, 1], atol=1e-12)
+    assert one.points[0].curvature == pytest.approx(-1)
+    assert np.allclose(abs(one.points[1].theta), [0, 1], atol=1e-12)
+    drawn = picture._leg(*one.points[:2])
+    assert np.allclose(drawn[:, 0], 1 - drawn[:, 1] ** 2)
+
+
+@pytest.mark.parametrize("surface", SURFACES.values(), ids=lambda surface: surface.name)
+@pytest.mark.parametrize("name", LINEUP)
+def test_every_contestant_runs_on_every_surface(surface, name):
+    """From a surface's own start a path has finite points, an ending, and a table row; or the matrix is missing."""
+    if not can_run(name, surface):
+        with pytest.raises(ValueError, match="gauss-newton"):
+            path(surface, name, surface.start)
+        return
+    one = path(surface, name, surface.start, steps=15)
+    assert all(np.isfinite(p.theta).all() and np.isfinite(p.value) for p in one.points)
+    assert isinstance(one.ending, Ending)
+    assert len(one.points) <= 16
+    assert name in table.table([one])
+
+
+# What the lab concludes.
+
+
+def trajectory(*points, surface=SADDLE, source=Source.GRADIENT):
+    """A path through these points, its steps all of one source."""
+    made = tuple(Point(np.array(p, float), np.ones(2), 0.0, np.ones(2), 1.0, None, "", source) for p in points)
+    return Trajectory("newton", surface, made, Ending.MOVING)
+
+
+def test_escape_tells_exact_zero_from_small():
+    """A y of 1e-300 is off the line y = 0 and a y of 0 is on it; what brought it is the step's source, or rounding."""
+    assert reasons.escape(trajectory((1, 0), (0, 0))) == (None, 0.0, "nothing")
+    assert reasons.escape(trajectory((1, 1e-300), (0, 0))) == (0, 1e-300, "the start")
+    assert reasons.escape(trajectory((1, 0), (1, 0), (0, 0.5), source=Source.NOISE)) == (2, 0.5, "noise")
+    assert reasons.escape(trajectory((1, 0), (0, 1e-17))).by == "rounding, 1e-17"
+    assert reasons.escape(trajectory((1, 0), (0, 1e-17), source=Source.NOISE)).by == "noise"
+    assert reasons.escape(trajectory((1, 0), surface=SURFACES["rosenbrock"])) is None
+
+
+def test_escape_allows_for_the_rounding_of_turned_axes():
+    """On the rotated saddle the stable line is y = -3x/4, and a start on it counts as on it in spite of rounding."""
+    turned = SURFACES["rotated-saddle"]
+    for t in 1.0, 0.7, -0.3:
+        assert reasons.escape(trajectory((0.8 * t, -0.6 * t), surface=turned)).step is None
+    assert reasons.escape(trajectory((0.8, -0.6 + 1e-9), surface=turned)).step == 0
+
+
+@given(inside=st.lists(st.booleans(), min_size=1, max_size=12))
+def test_steps_to_leave_counts_to_the_last_return(inside):
+    """A path has left after its last point within the radius; never, if it ends there; 0, if it was never within."""
+    points = [(0.1, 0.2) if within else (3, 1) for within in inside]
+    steps = reasons.steps_to_leave(trajectory(*points), 0.5)
+    if inside[-1]:
+        assert steps is None
+    else:
+        assert not any(inside[steps:])
+        assert steps == 0 or inside[steps - 1]
+
+
+def test_endings_are_what_is_there():
+    """Each ending, on a surface and from a start where it is known."""
+    assert path(SADDLE, "gradient-descent", (1, 0)).ending is Ending.SADDLE
+    assert path(SADDLE, "gradient-descent", (1, 0)).verdict == "stationary, not a minimum: smallest eigenvalue -1"
+    assert path(SADDLE, "gradient-descent", (1, 0.1)).ending is Ending.MINIMUM
+    assert path(SADDLE, "gradient-descent", (1, 0.1), steps=3).ending is Ending.MOVING
+    assert path(SADDLE, "noisy-gradient-descent", (1, 0)).ending is Ending.NEAR_MINIMUM
+    assert path(SURFACES["quadratic-saddle"], "gradient-descent", (1, 0.5)).ending is Ending.UNBOUNDED
+    assert path(SURFACES["monkey-saddle"], "hessian-cg", (1, 0)).ending is Ending.DEGENERATE
+    assert path(SURFACES["xor"], "hessian-cg", SURFACES["xor"].start).ending is Ending.PLATEAU
+
+
+@pytest.mark.parametrize("name", ["gradient-descent", "newton", "truncated-newton", "saddle-free-newton",
+                                  "hessian-bicgstab", "gn-cg", "hessian-cg", "hybrid-cg"])  # fmt: skip
+def test_what_uses_g_and_h_alone_stays_on_the_line(name):
+    """Claim H8: from (x, 0) every point of the path has y = 0, exactly, and the path ends at the saddle and says so."""
+    for x in np.linspace(-2, 2, 50):
+        one = path(SADDLE, name, (x, 0))
+        (row,) = table.rows([one])
+        assert all(p.theta[1] == 0 for p in one.points)
+        assert np.linalg.norm(row["point"]) < 1e-8
+        assert (row["ending"], row["steps_to_leave"], row["left_stable_directions_at"]) == ("saddle", None, None)
+        assert row["eigenvalues"] == [-1, 1]
+        assert row["why"] == "stationary, not a minimum: smallest eigenvalue -1; no step left the line y = 0"
+
+
+@pytest.mark.parametrize(("name", "by", "more", "starts"), [
+    ("random-start-cg", "a random start", {}, 50),
+    ("negative-curvature-newton", "a Lanczos probe", {}, 50),
+    ("noisy-gradient-descent", "noise", {"noise": 1e-7}, 10),
+])  # fmt: skip
+def test_what_has_another_source_leaves_the_line(name, by, more, starts):
+    """From (x, 0) the first step brings a y, the table names its source, and the path comes within 1e-6 of (0, +-1)."""
+    for seed, x in enumerate(np.linspace(-2, 2, starts)):
+        one = path(SADDLE, name, (x, 0), seed=seed, **more)
+        (row,) = table.rows([one])
+        assert (row["left_stable_directions_at"], row["by"]) == (1, by)
+        assert by in row["why"]
+        assert np.allclose(abs(one.points[-1].theta), [0, 1], rtol=0, atol=1e-6)
+
+
+def test_from_the_saddle_only_the_probe_and_noise_leave():
+    """At (0, 0) the gradient is zero: no solver is started; the probe and noise do not ask for it."""
+    endings = {name: path(SADDLE, name, (0, 0), steps=60).ending for name in LINEUP}
+    left = {name for name, ending in endings.items() if ending is not Ending.SADDLE}
+    assert left == {"noisy-gradient-descent", "negative-curvature-newton"}
+    assert len(path(SADDLE, "negative-curvature-newton", (0, 0)).points) <= 26
+
+
+def test_numbers_are_zero_only_if_they_are():
+    """The table writes 0 for zeros alone, however small a number is."""
+    assert [table.number(x) for x in (0.0, -0.0, 1e-300, -5e-324, 1.0, 0.9999999)] == [
+        "0", "0", "1e-300", "-4.941e-324", "1", "1",
+    ]  # fmt: skip
+
+
+# The command.
+
+
+@pytest.fixture
+def saddle_cli(capsys):
+    def call(*arguments):
+        return cli.main(["saddle", *map(str, arguments)]), *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--surface", "sadle"], [*SURFACES, "did you mean 'saddle'"]),
+        (["--methods", "newt"], [*LINEUP]),
+        (["--methods", "newton,newton"], ["each once", "newton"]),
+        (["--start", "1"], ["start", "(2,)", "(1,)"]),
+        (["--start", "1,0,0"], ["start", "(2,)", "(3,)"]),
+        (["--start", "nan,0"], ["start", "finite"]),
+        (["--start", "-inf,0"], ["start", "finite"]),
+        (["--start", "1,one"], ["start", "2 numbers"]),
+        (["--steps", "0"], ["steps", ">= 1"]),
+        (["--steps", "many"], ["steps", ">= 1"]),
+        (["--seed", "-1"], ["seed", ">= 0"]),
+        (["--out", "lab.jpg"], ["out", *command.ENDINGS, ".jpg"]),
+        (["--out", "lab"], ["out", *command.ENDINGS]),
+        (["--out", "no-such-folder/lab.png"], ["out", "folder"]),
+        (["--surface", "xor", "--out", "lab.html"], ["two parameters", *FLAT]),
+        (["--surface", "quadratic-saddle", "--methods", "gn-cg"], ["gauss-newton"]),
+        (["--sruface", "saddle"], ["--surface"]),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line(arguments, expected, saddle_cli, tmp_path, monkeypatch):
+    """A mistake ends with status 2 and one line that has the valid choices; nothing is printed or written."""
+    monkeypatch.chdir(tmp_path)
+    status, out, err = saddle_cli(*arguments)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert [part for part in expected if part not in err] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_table_is_printed(saddle_cli):
+    """The command prints the table of the paths, negative numbers in the start or not."""
+    status, out, err = saddle_cli("--start", "-1,0", "--steps", 30)
+    assert (status, err) == (0, "")
+    assert table.table([path(SADDLE, name, (-1, 0), steps=30) for name in DEFAULT]) in out
+    assert all(max(map(len, line.split("  "))) < 120 for line in out.splitlines())
+
+
+def test_json_is_the_table(saddle_cli):
+    """--json has the rows of the table as numbers."""
+    status, out, _ = saddle_cli("--methods", "gradient-descent,noisy-gradient-descent", "--json")
+    found = json.loads(out, parse_constant=pytest.fail)
+    assert status == 0
+    assert [row["method"] for row in found["paths"]] == ["gradient-descent", "noisy-gradient-descent"]
+    assert found["start"] == [1, 0]
+    rows = table.rows([path(SADDLE, name, (1, 0)) for name in ("gradient-descent", "noisy-gradient-descent")])
+    assert found["paths"] == json.loads(json.dumps(rows))
+
+
+@pytest.mark.parametrize("ending", command.ENDINGS)
+def test_file_is_what_its_ending_says(ending, saddle_cli, tmp_path, monkeypatch):
+    """--out writes the format that the file's name ends in, the same bytes each time."""
+    monkeypatch.setattr(page, "STARTS", 3)
+    files = [tmp_path / f"{name}{ending}" for name in "ab"]
+    for file in files:
+        assert saddle_cli("--methods", "gradient-descent,noisy-gradient-descent", "--steps", 5, "--out", file)[0] == 0
+    first, second = (file.read_bytes() for file in files)
+    assert first.startswith(MAGIC[ending])
+    assert first == second
+
+
+@pytest.mark.parametrize("surface", SURFACES.values(), ids=lambda surface: surface.name)
+def test_picture_is_legible(surface):
+    """No two texts overlap, none leaves the picture, and none is smaller than 14 points on 16 inches."""
+    figure = picture.picture([path(surface, name, surface.start, steps=40) for name in DEFAULT])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
+    boxes = [(text, box) for text, box in boxes if box.width]
+    for i, (text, box) in enumerate(boxes):
+        assert figure.bbox.padded(1).fully_containsx(box.x0), text
+        assert figure.bbox.padded(1).fully_containsx(box.x1), text
+        overlapping = [other for other, rest in boxes[i + 1 :] if Bbox.intersection(box, rest) and other != text]
+        assert overlapping == [], text
+    assert min(text.get_fontsize() for text in texts) >= 14
+
+
+# The page.
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """The page with a coarse grid of starts, and its data."""
+    text = page.page(SADDLE, DEFAULT, starts=5)
+    return text, contents(text)
+
+
+def contents(text):
+    return json.loads(text.split('id="data">')[1].split("</script>")[0], parse_constant=pytest.fail)
+
+
+def test_page_has_the_paths(opened):
+    """Every run in the page is refhf's path: points to four digits, the rest to three, and zeros exactly zero."""
+    data, width = opened[1], len(page.COLUMNS)
+    every, _ = page.grid_of_starts(SADDLE, 5)
+    every += page.special_starts(SADDLE, SADDLE.start).values()
+    assert len(every) == len(data["starts"]) == len(data["runs"])
+    for theta, start, runs in zip(every, data["starts"], data["runs"], strict=True):
+        assert start == pytest.approx(theta.tolist(), rel=1e-3, abs=0)
+        for method, run in zip(data["methods"], runs, strict=True):
+            one = path(SADDLE, method["name"], theta, steps=page.STEPS)
+            got = [run["numbers"][i : i + width] for i in range(0, len(run["numbers"]), width)]
+            for point, row in zip(one.points, got, strict=False):
+                last = row is got[-1]
+                numbers = [*point.theta, *point.gradient, *point.eigenvalues]
+                assert row[:6] == [pytest.approx(x, rel=5e-3, abs=0) for x in numbers]
+                assert row[:2] == [pytest.approx(x, rel=5e-4, abs=0) for x in point.theta]
+                if not last:
+                    curvature = np.nan if row[6] is None else row[6]
+                    assert curvature == pytest.approx(point.curvature, rel=5e-3, nan_ok=True)
+                    assert data["reasons"][row[7]] == picture.formula(point.reason)
+            assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= page.STILL
+            assert data["reasons"][got[-1][7]] == picture.formula(one.points[-1].reason)
+            assert run["why"] == picture.minus(table.why(one))
+
+
+def test_page_has_the_line_and_the_saddle(opened):
+    """Among the starts are the line y = 0 exactly, the saddle itself, and one a little off the line."""
+    starts = opened[1]["starts"]
+    assert [x for x, y in starts[: opened[1]["grid"]] if y == 0] == [-1.0, -0.5, 0, 0.5, 1.0]
+    assert starts[opened[1]["grid"] :] == [[1, 0], [1, 1e-06], [0, 0]]
+    assert opened[1]["special"] == ["(1, 0)", "10\u207b\u2076 beside", "the saddle"]
+
+
+def test_page_is_one_small_file(opened):
+    """The page names no address outside itself, and with the full grid stays under 2 MB."""
+    text, data = opened
+    assert re.findall(r"(?:https?:)?//[\w.]+\.\w+|@import|<link(?! rel=\"icon\" href=\"data:,\")|src=", text) == []
+    runs = len(json.dumps(data["runs"], separators=(",", ":")))
+    full = len(page.grid_of_starts(SADDLE, page.STARTS)[0]) + 3
+    assert len(text) - runs + runs / len(data["runs"]) * full < 2e6
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_page_of_every_flat_surface(name):
+    """Every surface of two parameters has a page; grid and window fit together."""
+    surface = SURFACES[name]
+    data = contents(page.page(surface, ["gradient-descent", "newton"], steps=3, starts=5))
+    assert 4 <= data["grid"] <= page.STARTS**2
+    assert all(picture.within(surface, start) for start in data["starts"][: data["grid"]])
+    assert len(data["contours"]) > 10
+
+
+def test_page_needs_two_parameters():
+    """A surface of nine parameters has no page."""
+    with pytest.raises(ValueError, match="two parameters"):
+        page.page(SURFACES["xor"], DEFAULT)
+
+
+# The figure.
+
+
+def test_figure_is_reproducible(tmp_path):
+    """Two fresh processes write the same bytes; the table has a row for each method of the lab."""
+    written = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        command = [sys.executable, "-W", "error", ROOT / "figures" / "fig2_saddle.py", "--fast", tmp_path / name]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+        written.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
+    assert written[0] == written[1]
+    assert sorted(written[0]) == ["fig2_saddle.png", "fig2_saddle.txt"]
+    lines = written[0]["fig2_saddle.txt"].decode().splitlines()
+    assert all(any(line.startswith(name) for line in lines) for name in DEFAULT)
+
+
+def test_verdict_of_h8_is_that_of_the_table():
+    """The counts and steps in figures/README.md are those that fig2_saddle.py wrote beside it."""
+    text = (ROOT / "figures" / "fig2_saddle.txt").read_text().split("\n\n")[1]
+    found = {line[:37].strip(): re.findall(r"(\d+)/\d+(?: in (\d+))?", line) for line in text.splitlines()[1:]}
+    rows = (ROOT / "figures" / "README.md").read_text().split("\n| ")
+    (bicgstab,) = (row for row in rows if "zero start (`hessian-bicgstab`" in row)
+    (random_start,) = (row for row in rows if row.startswith("Bi-CG-STAB, random"))
+    (noise,) = (row for row in rows if row.startswith("gradient descent and noise"))
+    for row, name in (bicgstab, "hessian-bicgstab"), (random_start, "random-start-bicgstab"):
+        line, _, *discs = (int(count) for count, _ in found[name])
+        assert f"{50 - line} of 50" in row
+        assert f"{min(discs)} to {max(discs)} of 100" in row
+    loud, quiet = (found[f"noisy-gradient-descent{more}"][0] for more in ("", ", noise 1e-07"))
+    assert f"{loud[0]} of 50 leave, in {loud[1]} steps; in {quiet[1]} (median)" in noise
+    stay = {name for name, (line, *_) in found.items() if line[0] == "0"}
+    assert stay == set(LINEUP) - {name for name, one in LINEUP.items() if one.options} - {"negative-curvature-newton"}
+    everywhere = {name for name, (_, _, *discs) in found.items() if all(count == "100" for count, _ in discs)}
+    assert set(found) - everywhere == {"newton", "hessian-bicgstab", "random-start-bicgstab"}
