@@ -24,7 +24,7 @@ RECORD = {
     "step", "loss", "training_error", "test_error", "damping", "rho", "step_length", "solver_iterations", "solver_stop",
     "negative_curvature", "curvature", "outcome", "gradient_norm", "curvature_products", "gradient_evaluations",
     "value_evaluations", "epochs", "communications", "bytes_communicated", "seconds", "source", "smallest_eigenvalue",
-    "kind",
+    "kind", "beta", "rate_scale", "secant", "skipped", "floored",
 }  # fmt: skip
 METHOD_NAMES = ",".join(METHODS)
 PNG = b"\x89PNG"
@@ -441,7 +441,8 @@ def test_data_lists_every_set(refhf_cli, monkeypatch):
     monkeypatch.delenv("REFHF_DATA_DIR", raising=False)
     status, out, err = refhf_cli("data")
     assert (status, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()[::2]] == ["mnist-mini", "mnist", "fashion-mnist", "FILE.npz"]
+    names = ["mnist-mini", "mnist", "fashion-mnist", "FILE.npz", "FOLDER"]
+    assert [line.split()[0] for line in out.splitlines()[::2]] == names
 
 
 def test_info_with_and_without_threadpoolctl(refhf_cli, monkeypatch):

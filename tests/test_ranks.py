@@ -3,15 +3,12 @@
 import importlib.util
 import json
 import os
-import shutil
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import LIMIT, mpiexec, needs_mpi, python
 from rank_programs import problem
 
 import refhf
@@ -19,41 +16,6 @@ from refhf.parallel.shards import Rows
 from refhf.parallel.volume import counted_data_parallel
 
 PROGRAMS = Path(__file__).parent / "rank_programs"
-MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
-LIMIT = 20  # seconds, R13
-ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
-needs_mpi = pytest.mark.skipif(
-    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpiexec and mpi4py: refhf[mpi]"
-)
-
-
-def mpiexec(ranks, program, *args, limit=60.0, **environment):
-    """Run a rank program; kill all of it after `limit` seconds. (exit code, stdout, stderr, seconds)."""
-    command = [MPIEXEC, "-n", str(ranks), sys.executable, str(PROGRAMS / program), *map(str, args)]
-    return finish(command, limit, environment)
-
-
-def python(code, **environment):
-    return finish([sys.executable, "-c", code], LIMIT, environment)
-
-
-def finish(command, limit, environment):
-    begin = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={name: value for name, value in (os.environ | ONE_THREAD | environment).items() if value is not None},
-    )
-    try:
-        out, err = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        out, err = process.communicate()
-        pytest.fail(f"no end after {limit} s: {command}\n{out}\n{err}")
-    return process.returncode, out, err, time.monotonic() - begin
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +61,7 @@ def test_processes_get_what_one_gets(ranks, alone, folder, tmp_path):
     Also: a rank's memory grows by chunks of its shard on disk, not by the shard; `equal.py` asserts that, and that all
     ranks have the same bits.
     """
-    code, out, err, _ = mpiexec(ranks, "equal.py", tmp_path / "out.npz", folder)
+    code, out, err, _ = mpiexec(ranks, PROGRAMS / "equal.py", tmp_path / "out.npz", folder)
     assert code == 0, err
     assert out.startswith(f"{ranks} ranks")
     got = dict(np.load(tmp_path / "out.npz"))
@@ -136,7 +98,7 @@ CRASHES = [
 @pytest.mark.parametrize(("place", "rank", "message", "code"), CRASHES, ids=lambda x: str(x))
 def test_one_crash_ends_the_job(place, rank, message, code, small):
     """R13: what fails on one rank, under plain `python`, ends the job in time, non-zero, with that rank's message."""
-    got, _, err, seconds = mpiexec(2, "crash.py", place, rank, small, limit=LIMIT)
+    got, _, err, seconds = mpiexec(2, PROGRAMS / "crash.py", place, rank, small, limit=LIMIT)
     assert got == code
     assert message in err
     assert not message or f"rank {rank} of 2:" in err
@@ -153,7 +115,7 @@ def test_one_crash_ends_the_job(place, rank, message, code, small):
 )
 def test_different_arguments_end_the_job(place, message, small):
     """Ranks started with different arguments, or that draw from different streams, end, and rank 0 says why."""
-    code, _, err, _ = mpiexec(3, "crash.py", place, 2, small, limit=LIMIT)
+    code, _, err, _ = mpiexec(3, PROGRAMS / "crash.py", place, 2, small, limit=LIMIT)
     assert code == 1
     assert message in err
     assert "rank 0 of 3:" in err
@@ -162,7 +124,7 @@ def test_different_arguments_end_the_job(place, message, small):
 @needs_mpi
 def test_nothing_fails_by_itself(small):
     """The program of the crashes, without one, ends well."""
-    code, _, err, _ = mpiexec(2, "crash.py", "nowhere", 1, small, limit=LIMIT)
+    code, _, err, _ = mpiexec(2, PROGRAMS / "crash.py", "nowhere", 1, small, limit=LIMIT)
     assert code == 0, err
 
 

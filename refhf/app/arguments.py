@@ -9,6 +9,7 @@ from refhf.app.saddle import command as saddle
 from refhf.methods.minimize import METHODS, methods
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
+from refhf.parallel.shards import REDUCTIONS
 
 # What a run does unless it is told otherwise; our choice, by `make demo`.
 STEPS = 25
@@ -18,7 +19,9 @@ COMPARE_METHODS = "gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd"
 
 TRAIN_EXAMPLE = """\
 example: ten steps of Hessian-free optimisation on the bundled digits, with a figure in ./run
-  refhf train --method hessian-bicgstab --steps 10 --out run"""
+  refhf train --method hessian-bicgstab --steps 10 --out run
+the same on four ranks, of one machine or a cluster
+  mpiexec -n 4 refhf train --method hessian-bicgstab --steps 10 --out run"""
 COMPARE_EXAMPLE = """\
 example: the four Hessian-free methods and SGD from the same start, side by side in ./demo
   refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --out demo"""
@@ -81,7 +84,7 @@ def _parser():
 
 def _add_run_arguments(command):
     add = command.add_argument
-    add("--data", default="mnist-mini", metavar="D", help="see refhf data, or a .npz; default: %(default)s")
+    add("--data", default="mnist-mini", metavar="D", help="see refhf data; default: %(default)s")
     add("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
     add("--hidden", default="400,150", type=_widths, metavar="N,N", help="hidden widths, or none; default: %(default)s")
     add("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
@@ -93,6 +96,7 @@ def _add_run_arguments(command):
     add("--option", action="append", default=[], type=_option, metavar="NAME=VALUE", help="of the method; repeatable")
     add("--dtype", default="float32", metavar="T", help="float32 or float64; default: %(default)s")
     add("--seed", default=0, type=_seed, metavar="S", help="of the start and of every draw; default: %(default)s")
+    add("--reduction", default="fast", metavar="R", help=f"over ranks: {', '.join(REDUCTIONS)}; default: %(default)s")
     add("--out", metavar="DIR", help="write history, parameters and figure here; default: nothing is written")
     add("--overwrite", action="store_true", help="write into a folder that is not empty")
     add("--quiet", action="store_true", help="no progress on stderr")

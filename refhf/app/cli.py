@@ -2,10 +2,14 @@
 
 Results go to stdout (`--json`: one JSON value), progress to stderr. Exit status 0: done; 1: a check failed;
 2: a mistake of the caller's, in one line; 130: interrupted.
+
+Under `mpiexec` or `srun` all ranks run `train` and `compare`; the first speaks and writes, and does the rest alone.
 """
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from refhf import checks
@@ -14,6 +18,8 @@ from refhf.app.saddle import command as saddle
 from refhf.methods.minimize import METHODS, Status
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
+from refhf.parallel import agree, end_all, launched, launched_rank, mpi, serial, share_cores
+from refhf.parallel.shards import REDUCTIONS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,19 +36,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     try:
-        args = arguments.parse(sys.argv[1:] if argv is None else argv)
-        {"train": _train, "compare": _compare, "saddle": saddle.run, "data": _data, "info": _info}[args.command](args)
+        comm = mpi() if launched() > 1 else serial()
+    except RuntimeError as error:
+        return _failed(serial(), f"error: {error}", 2) if launched_rank() == 0 else 2
+    try:
+        with open(os.devnull, "w") as nothing, redirect_stdout(nothing if comm.rank else sys.stdout):
+            _run(arguments.parse(sys.argv[1:] if argv is None else argv), comm)
     except (ValueError, OSError, MemoryError) as error:
-        print("refhf: error:", *(str(error) or repr(error)).split(), file=sys.stderr)
-        return 2
+        return _failed(comm, f"error: {str(error) or repr(error)}", 2)
     except KeyboardInterrupt:
-        print("refhf: interrupted; what was written is kept", file=sys.stderr)
-        return 130
+        return _failed(comm, "interrupted; what was written is kept", 130)
     return 0
 
 
-def _train(args):
-    (run,) = _planned(args, [args.method])
+def _run(args, comm):
+    if args.command in ("train", "compare"):
+        (_train if args.command == "train" else _compare)(args, comm)
+    elif comm.rank == 0:
+        {"saddle": saddle.run, "data": _data, "info": _info}[args.command](args)
+
+
+def _failed(comm, said, code):
+    """Say so in a line, on one rank of those that have it to say, and end all."""
+    line = " ".join(["refhf:", *said.split()])
+    end_all(comm, line + (f" (rank {comm.rank})\n" if comm.rank else "\n"), code)
+    print(line, file=sys.stderr)
+    return code
+
+
+def _train(args, comm):
+    (run,) = _planned(args, [args.method], comm)
     result = _execute(args, run, args.out, lines=True)
     picture = str(Path(args.out, "run.png")) if args.out else None
     if args.json:
@@ -51,8 +74,8 @@ def _train(args):
         _report([result], picture)
 
 
-def _compare(args):
-    planned = _planned(args, args.methods.split(","))
+def _compare(args, comm):
+    planned = _planned(args, args.methods.split(","), comm)
     if args.out:
         folders.make(Path(args.out))
     places = [Path(args.out, run.method) if args.out else None for run in planned]
@@ -68,25 +91,52 @@ def _compare(args):
         _report(results, picture)
 
 
-def _planned(args, names):
-    """The runs of these methods from one start; every argument is checked before the data is read."""
+def _planned(args, names, comm):
+    """The runs of these methods from one start; every argument is checked before the data is read.
+
+    On the ranks but the first there is no folder from here on, and no progress: `args` say so.
+    """
+    agree(comm, **vars(args), **folders.versions())
+    if comm.rank > 0:
+        args.out, args.quiet = None, True
     given = _given_options(args, names)
     checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
     checks.choice("dtype", args.dtype, ("float32", "float64"))
+    checks.choice("reduction", args.reduction, REDUCTIONS)
     if args.loss:
         checks.choice("loss", args.loss, LOSSES)
     checks.real("l2", args.l2, low=0.0)
     if args.out:
         folders.check(args.out, args.overwrite)
-    bar = not args.quiet and sys.stderr.isatty()
-    cases = data.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
-    problem = runs.pose(cases, args.hidden, nonlinearity=args.nonlinearity, loss=args.loss, l2=args.l2, seed=args.seed)
+    if comm.size > 1 or args.reduction == "reproducible":
+        share_cores(comm, 1 if args.reduction == "reproducible" else None)
+    problem = runs.pose(
+        _loaded(args, comm),
+        args.hidden,
+        nonlinearity=args.nonlinearity,
+        loss=args.loss,
+        l2=args.l2,
+        seed=args.seed,
+        comm=comm,
+        reduction=args.reduction,
+    )
     default = {"curvature_batch": min(arguments.CURVATURE_BATCH, problem.objective.cases)}
     planned = []
     for name in names:
         options = {key: value for key, value in {**default, **given}.items() if key in METHODS[name].options}
         planned.append(runs.plan(problem, name, args.steps, options))
     return planned
+
+
+def _loaded(args, comm):
+    """The data; where it has to be downloaded, the first rank does, and the others wait."""
+    if comm.rank > 0:
+        comm.barrier()
+    bar = not args.quiet and sys.stderr.isatty()
+    cases = data.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
+    if comm.rank == 0:
+        comm.barrier()
+    return cases
 
 
 def _given_options(args, names):
@@ -147,6 +197,7 @@ def _data(args):
     for row in rows:
         print(f"{row.name:<15}{row.description}\n{'':<15}{row.source}")
     print(f"{'FILE.npz':<15}X, y and, if it has them, X_test, y_test\n{'':<15}your own")
+    print(f"{'FOLDER':<15}the same as X.npy, y.npy, ..., left on disk\n{'':<15}your own")
 
 
 def _info(args):

@@ -81,7 +81,8 @@ def progress(run: Run, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping],
             bar.update(int(record["step"] > 0))
 
     if written:
-        write(f"{run.method} on {run.problem.title}")
+        ranks = run.problem.objective.comm.size
+        write(f"{run.method} on {run.problem.title}" + (f", {ranks} ranks" if ranks > 1 else ""))
         write(HEADER)
     try:
         yield show

@@ -1,4 +1,4 @@
-"""Data sets: a bundled sample of MNIST, the IDX files of MNIST and Fashion-MNIST, and anybody's `.npz`."""
+"""Data sets: a bundled sample of MNIST, the IDX files of MNIST and Fashion-MNIST, and anybody's `.npz` or `.npy`."""
 
 import difflib
 from pathlib import Path
@@ -8,6 +8,8 @@ import numpy as np
 
 from refhf.app.fetch import IDX_SETS, locate, read_idx_set
 from refhf.app.idx import FormatError
+from refhf.parallel import agree, shard
+from refhf.parallel.shards import Rows
 
 MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by scripts/make_mnist_mini.py
 WHITE = 255  # the largest value of a pixel, which becomes 1.0
@@ -16,10 +18,12 @@ WHITE = 255  # the largest value of a pixel, which becomes 1.0
 class DataSet(NamedTuple):
     """Cases to train on and, where there are any, cases to test on; rows are cases.
 
+    Those of a folder of `.npy` files stay on disk, as `refhf.parallel.shards.Rows`.
+
     Attributes
     ----------
     name : str
-    X : (B, n_0) float; pixels lie in [0, 1], a `.npz` file keeps its own units
+    X : (B, n_0) float; pixels lie in [0, 1], a `.npz` or `.npy` file keeps its own units
     y : (B,) int64 labels, or (B, n_L) float targets
     X_test : (B_test, n_0) float, or None
     y_test : (B_test,) int64 labels or (B_test, n_L) float targets, or None
@@ -51,7 +55,8 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
     ----------
     name_or_path : str or path
         `mnist-mini`, `mnist`, `fashion-mnist`, or a path ending in `.npz` of a file that holds `X (B, n_0)`
-        and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`.
+        and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a folder with
+        these as `X.npy`, `y.npy` and so on, for what does not fit into memory.
     data_dir : str or path, optional
         Folder with the four IDX files, gzipped or not, in it or in its subfolder of the data set's name.
         Default: the environment variable REFHF_DATA_DIR. Looked at for `mnist` and `fashion-mnist` only.
@@ -92,10 +97,14 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
         return _scaled(name, arrays, dtype)
     if name.endswith(".npz"):
         return _from_npz(Path(name).expanduser(), dtype)
+    if Path(name, "X.npy").is_file():
+        return _from_folder(Path(name), dtype)
     names = ["mnist-mini", *IDX_SETS]
     near = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"name_or_path: expected {', '.join(names)} or a path to a .npz; got {name!r}{hint}")
+    raise ValueError(
+        f"name_or_path: expected {', '.join(names)}, a path to a .npz or a folder with X.npy; got {name!r}{hint}"
+    )
 
 
 def data_sets(*, data_dir=None, base_url=None):
@@ -112,6 +121,25 @@ def data_sets(*, data_dir=None, base_url=None):
             source = str(error)
         rows.append(Row(name, idx_set.description, source))
     return rows
+
+
+def own(data: DataSet, comm, reduction: str) -> DataSet:
+    """The rows of this rank, of data that all ranks were given; those that are in memory are copied, to free the rest.
+
+    Raises
+    ------
+    ValueError
+        On all ranks, if they were given different data (of `.npy` files, different shapes).
+    """
+    if comm.size == 1:
+        return data
+    arrays = data._asdict()
+    agree(comm, **{key: (x.shape, x.dtype.str) if isinstance(x, Rows) else x for key, x in arrays.items()})
+    for key, x in arrays.items():
+        if key != "name" and x is not None:
+            rows = shard(len(x), comm.rank, comm.size, reduction)
+            arrays[key] = x.part(rows) if isinstance(x, Rows) else x[rows].copy()
+    return DataSet(**arrays)
 
 
 def _scaled(name, arrays, dtype):
@@ -135,11 +163,20 @@ def _from_npz(path, dtype):
     if not path.is_file():
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
     arrays = _read_npz(path)
-    if set(arrays) not in ({"X", "y"}, {"X", "y", "X_test", "y_test"}):
-        raise FormatError(path, f"expected arrays X, y or X, y, X_test, y_test; found {[*arrays]}")
+    _check_names(path, arrays)
     for key, array in arrays.items():
         is_labels = key.startswith("y") and array.ndim == 1
         arrays[key] = _labels(path, key, array) if is_labels else _matrix(path, key, array, dtype)
+    _check_shapes(path, arrays)
+    return DataSet(path.stem, **arrays)
+
+
+def _check_names(path, arrays):
+    if set(arrays) not in ({"X", "y"}, {"X", "y", "X_test", "y_test"}):
+        raise FormatError(path, f"expected arrays X, y or X, y, X_test, y_test; found {[*arrays]}")
+
+
+def _check_shapes(path, arrays):
     shapes = {key: array.shape for key, array in arrays.items()}
     for X, y in ("X", "y"), ("X_test", "y_test"):
         if X in shapes and shapes[X][0] != shapes[y][0]:
@@ -147,7 +184,20 @@ def _from_npz(path, dtype):
     for train, test in ("X", "X_test"), ("y", "y_test"):
         if test in shapes and shapes[train][1:] != shapes[test][1:]:
             raise FormatError(path, f"expected the same columns in {train} and {test}; found shapes {shapes}")
-    return DataSet(path.stem, **arrays)
+
+
+def _from_folder(path, dtype):
+    """A DataSet from X.npy, y.npy and, if they are there, X_test.npy and y_test.npy; only labels are read now."""
+    files = {key: path / f"{key}.npy" for key in DataSet._fields[1:] if (path / f"{key}.npy").exists()}
+    _check_names(path, files)
+    arrays = {key: Rows(file, dtype=dtype) for key, file in files.items()}
+    for key in arrays:
+        if key.startswith("y") and arrays[key].ndim == 1:
+            arrays[key] = _labels(files[key], key, Rows(files[key])[:])
+        elif arrays[key].ndim != 2 or 0 in arrays[key].shape:
+            raise FormatError(files[key], f"{key}: expected rows of numbers; found {arrays[key].shape}")
+    _check_shapes(path, arrays)
+    return DataSet(path.name, **arrays)
 
 
 def _matrix(path, key, array, dtype):

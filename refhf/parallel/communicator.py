@@ -128,11 +128,17 @@ class MPICommunicator(Communicator):
 
 # Where launchers tell a process how many they started: MPICH's and Intel's, Open MPI's, MVAPICH's, Slurm's srun.
 LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
 
 
 def launched() -> int:
     """How many processes the launcher says it started; 1 without a launcher."""
     return max((int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdecimal()), default=1)
+
+
+def launched_rank() -> int:
+    """Which of the launcher's processes this is; 0 without a launcher. For those that cannot have a communicator."""
+    return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=0)
 
 
 def mpi(required: bool = False) -> Communicator:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-GRACE = 0.5  # seconds that the other ranks leave rank 0 to speak first, if it has the same to say; our choice
+GRACE = 1.0  # seconds that the other ranks leave rank 0 to speak first, if it has the same to say; our choice
+FORWARDING = 0.3  # seconds that a launcher gets to pass on what was said: an abort can overtake it; our choice
 SHOWN = 80  # characters of a fact in a message; our choice
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # what a user sets to decide alone
 
@@ -37,6 +38,8 @@ def agree(comm, **facts) -> None:
     Traceback (most recent call last):
     ValueError: ranks: expected the same seed on all; got 0 on rank 0, 2, 7 on rank 1
     """
+    if comm.size == 1:
+        return
     said = {name: _said(fact) for name, fact in facts.items()}
     digest = hashlib.blake2b(repr(sorted(said.items())).encode(), digest_size=8).digest()
     if len({int(d[0]) for d in comm.gather(np.frombuffer(digest, np.int64))}) == 1:
@@ -82,21 +85,29 @@ def guard(comm):
 
 
 def end_job(comm, error: BaseException) -> None:
-    """Say what happened on this rank and end all of them; nothing where the exception itself will do.
+    """Say what happened on this rank and end all of them; nothing where the exception itself will do."""
+    code = error.code if isinstance(error, SystemExit) else 130 if isinstance(error, KeyboardInterrupt) else 1
+    if isinstance(error, SystemExit):
+        said = "" if isinstance(code, int) else f"{code}\n"
+    else:
+        said = f"rank {comm.rank} of {comm.size}:\n" + "".join(traceback.format_exception(error))
+    if code not in (0, None):
+        end_all(comm, said, code if isinstance(code, int) else 1)
+
+
+def end_all(comm, said: str, code: int) -> None:
+    """Say so on stderr and end all ranks with this exit code; nothing where there are no other processes.
 
     An error that all ranks have (a bad argument) is said once: rank 0 ends the job before the others speak.
     """
-    code = error.code if isinstance(error, SystemExit) else 130 if isinstance(error, KeyboardInterrupt) else 1
-    if comm.abort is None or comm.size == 1 or code in (0, None):
+    if comm.abort is None or comm.size == 1:
         return
     if comm.rank > 0:
         time.sleep(GRACE)
-    if not isinstance(error, SystemExit):
-        text = "".join(traceback.format_exception(error))
-        print(f"rank {comm.rank} of {comm.size}:\n{text}", end="", file=sys.stderr, flush=True)
-    elif not isinstance(code, int):
-        print(code, file=sys.stderr, flush=True)
-    comm.abort(code if isinstance(code, int) else 1)
+    print(said, end="", file=sys.stderr, flush=True)
+    time.sleep(FORWARDING)
+    comm.abort(code)
+    os._exit(code)  # MPICH's Abort can return
 
 
 def abort_on_exception(comm) -> None:
@@ -108,11 +119,11 @@ def abort_on_exception(comm) -> None:
     sys.excepthook = hook
 
 
-def share_cores(comm) -> int | None:
+def share_cores(comm, most: int | None = None) -> int | None:
     """Limit BLAS, and with it the threads of a sweep, to cores / ranks of this node, and return that number.
 
-    Ranks that a launcher has bound to cores of their own share them with nobody. Nothing is done, and None
-    returned, where an environment variable has decided or threadpoolctl is not installed.
+    Ranks that a launcher has bound to cores of their own share them with nobody; none gets more than `most`.
+    Nothing is done, and None returned, where an environment variable has decided or threadpoolctl is not installed.
     """
     mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     place = np.array([zlib.crc32(repr((socket.gethostname(), mine)).encode())])
@@ -123,6 +134,6 @@ def share_cores(comm) -> int | None:
         return None
     if any(name in os.environ for name in THREADS):
         return None
-    threads = max(1, len(mine) // sharing)
+    threads = min(max(1, len(mine) // sharing), most or len(mine))
     threadpool_limits(threads, user_api="blas")
     return threads

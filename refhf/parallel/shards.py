@@ -131,6 +131,11 @@ class Rows:
         everything = np.memmap(self.path, self._stored, "r", self._offset, self._all)
         return np.array(everything[self._rows][rows], self.dtype)
 
+    def part(self, rows: slice) -> "Rows":
+        """The rows start .. stop of these, on disk as they are."""
+        first = self._rows.start
+        return Rows(self.path, first + rows.start, first + rows.stop, self.dtype)
+
     def __array__(self, dtype=None, copy=None):
         return self[:].astype(dtype or self.dtype, copy=False)
 
@@ -156,8 +161,8 @@ def load_shard(inputs, targets, comm, reduction: str = "fast") -> tuple:
     agree(comm, inputs=(X.shape, X.dtype.str), targets=(y.shape, y.dtype.str))
     mine = shard(len(X), comm.rank, comm.size, reduction)
     if y.ndim == 1:
-        return Rows(inputs, mine.start, mine.stop), Rows(targets, mine.start, mine.stop)[:]
-    return Rows(inputs, mine.start, mine.stop), Rows(targets, mine.start, mine.stop, X.dtype)
+        return X.part(mine), y[mine]
+    return X.part(mine), Rows(targets, mine.start, mine.stop, X.dtype)
 
 
 def _header(path):

@@ -1,0 +1,58 @@
+"""Programs as processes with a hard time limit, under `mpiexec` and alone. Nothing here loads MPI."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+LIMIT = 20  # seconds, R13
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
+needs_mpi = pytest.mark.skipif(
+    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpiexec and mpi4py: refhf[mpi]"
+)
+
+
+def mpiexec(ranks, *args, limit=60.0, **environment):
+    """Run `python ARGS` on that many ranks; kill all of it after `limit` seconds. (exit code, stdout, stderr, seconds).
+
+    With ":" among the arguments, what follows it is run by one rank more.
+    """
+    command, begin = [MPIEXEC], [*map(str, args), ":"]
+    while begin:
+        end = begin.index(":")
+        first = 2 if begin[0] == "-wdir" else 0
+        command += ["-n", str(ranks), *begin[:first], sys.executable, *begin[first:end], ":"]
+        ranks, begin = 1, begin[end + 1 :]
+    return finish(command[:-1], limit, environment)
+
+
+def python(code, **environment):
+    """Run this code in a process of its own."""
+    return finish([sys.executable, "-c", code], LIMIT, environment)
+
+
+def finish(command, limit, environment):
+    """Run a command to its end; a variable of value None is left out of its environment."""
+    begin = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={name: value for name, value in (os.environ | ONE_THREAD | environment).items() if value is not None},
+    )
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        pytest.fail(f"no end after {limit} s: {command}\n{out}\n{err}")
+    return process.returncode, out, err, time.monotonic() - begin
