@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf.app.fetch import IDX_SETS, locate, read_idx_set
-from refhf.app.idx import FormatError
+from refhf.formats import FormatError, read_npz
 from refhf.parallel import agree, shard
 from refhf.parallel.shards import Rows
 
@@ -91,7 +91,7 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
         raise ValueError(f"dtype: expected float64 or float32; got {dtype!r}")
     name = str(name_or_path)
     if name == "mnist-mini":
-        return _scaled(name, _read_npz(MNIST_MINI).values(), dtype)
+        return _scaled(name, (read_npz(MNIST_MINI)[key] for key in DataSet._fields[1:]), dtype)
     if name in IDX_SETS:
         arrays = read_idx_set(name, data_dir=data_dir, base_url=base_url, progress=progress)
         return _scaled(name, arrays, dtype)
@@ -149,20 +149,11 @@ def _scaled(name, arrays, dtype):
     return DataSet(name, X, y.astype(np.int64), X_test, y_test.astype(np.int64))
 
 
-def _read_npz(path):
-    """{name: array} of those of X, y, X_test, y_test that the file has."""
-    try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {key: np.asarray(file[key]) for key in DataSet._fields[1:] if key in file}
-    except Exception as error:  # zipfile, zlib, lzma and the .npy parser each raise their own kinds
-        raise FormatError(path, f"cannot be read as .npz: {error}") from error
-
-
 def _from_npz(path, dtype):
     """A DataSet from anybody's file, each member checked."""
     if not path.is_file():
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
-    arrays = _read_npz(path)
+    arrays = read_npz(path, DataSet._fields[1:])
     _check_names(path, arrays)
     for key, array in arrays.items():
         is_labels = key.startswith("y") and array.ndim == 1

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from refhf.app.idx import FormatError, read_idx
+from refhf.app.idx import read_idx
+from refhf.formats import FormatError
 
 
 class IdxSet(NamedTuple):

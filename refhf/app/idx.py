@@ -16,30 +16,13 @@ import zlib
 
 import numpy as np
 
+from refhf.formats import FormatError
+
 GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
 UINT8 = 0x08  # the IDX code of unsigned bytes: "File formats"
 MAX_BYTES = 2**30  # 1 GiB, our choice: twenty times the largest MNIST file
 MAX_NDIM = 4  # our choice: cases, rows, columns, channels
 CHUNK = 2**20  # 1 MiB, our choice: what a false header can cost in memory
-
-
-class FormatError(ValueError):
-    """A file is not what its format, or its published digest, says it should be.
-
-    Attributes
-    ----------
-    path : the file (or the address it came from)
-    reason : str, what was expected and what was found
-    """
-
-    def __init__(self, path, reason):
-        """Keep both, so that the error survives pickling between ranks."""
-        super().__init__(path, reason)
-        self.path, self.reason = path, reason
-
-    def __str__(self):
-        """Say which file, then why."""
-        return f"{self.path}: {self.reason}"
 
 
 def read_idx(path, *, ndim=None, sha256=None):

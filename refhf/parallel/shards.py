@@ -4,13 +4,13 @@ Ranks hold consecutive rows in the order of the ranks, any number of them, none 
 """
 
 import itertools
-import tokenize
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from refhf import checks
+from refhf.formats import FormatError, Header, array_header
 from refhf.parallel.launch import agree
 
 VIRTUAL = 16  # pieces of the data that reduction="reproducible" sums one by one; our choice: ranks beyond it are idle
@@ -114,7 +114,7 @@ class Rows:
 
     def __init__(self, path, start: int = 0, stop: int | None = None, dtype=None):
         self.path = Path(path)
-        self._all, self._stored, self._offset = _header(self.path)
+        self._all, self._stored, _, self._offset = _header(self.path)
         self._rows = slice(start, self._all[0] if stop is None else stop)
         self.shape = (self._rows.stop - start, *self._all[1:])
         self.ndim = len(self.shape)
@@ -165,23 +165,16 @@ def load_shard(inputs, targets, comm, reduction: str = "fast") -> tuple:
     return X.part(mine), Rows(targets, mine.start, mine.stop, X.dtype)
 
 
-def _header(path):
-    """Shape, dtype and offset of the array in a `.npy` file, checked against the file's length before any use."""
+def _header(path) -> Header:
+    """The header of a `.npy` file of rows, checked against the file's length before any use."""
     try:
         with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shape, fortran_order, dtype = read(file)
-            offset, length = file.tell(), path.stat().st_size
-    except (ValueError, KeyError, SyntaxError, EOFError, tokenize.TokenError) as error:
-        raise ValueError(f"{path}: expected a .npy file; got a broken header ({error})") from error
-    if dtype.kind not in "fiub":
-        raise ValueError(f"{path}: expected real numbers; got dtype {dtype}")
-    if len(shape) == 0 or (fortran_order and len(shape) > 1):
-        raise ValueError(f"{path}: expected rows in C order; got shape {shape}{', Fortran order' * fortran_order}")
-    size = dtype.itemsize
-    for n in shape:
-        size *= n  # whole numbers of Python: a wrong header cannot overflow them
-    if length - offset != size:
-        raise ValueError(f"{path}: expected {size} bytes of data for shape {shape} of {dtype}; got {length - offset}")
-    return shape, dtype, offset
+            header = array_header(file, path.stat().st_size, path)
+    except IsADirectoryError as error:
+        raise FormatError(path, "expected a .npy file; found a folder") from error
+    if header.dtype.kind not in "fiub":
+        raise FormatError(path, f"expected real numbers; found dtype {header.dtype}")
+    if len(header.shape) == 0 or (header.fortran_order and len(header.shape) > 1):
+        order = ", Fortran order" * header.fortran_order
+        raise FormatError(path, f"expected rows in C order; found shape {header.shape}{order}")
+    return header
