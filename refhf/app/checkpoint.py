@@ -1,0 +1,117 @@
+"""Checkpoints: arrays and a record in one file, that is either the old one or the new one, whatever happens.
+
+A checkpoint is a `.npz` file, without pickles: its arrays, and as `record` the UTF-8 bytes of one JSON object with a
+format version and a digest of all the rest.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from refhf.formats import FormatError, read_npz
+
+FORMAT = 1  # grows when a checkpoint of before could be misunderstood
+NAME = "checkpoint.npz"
+
+
+def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
+    """Write a checkpoint in place of the one at `path`, if there is one.
+
+    It is written to a file beside it, synced to the disk, and renamed: a process killed, or a disk full, at any moment
+    leaves a whole checkpoint, the old or the new.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; nothing is left of it then.
+    """
+    path = Path(path)
+    record = {"format": FORMAT, "digest": _digest(arrays, record), **record}
+    beside = path.with_name(path.name + ".part")
+    try:
+        with open(beside, "wb") as file:
+            np.savez(file, allow_pickle=False, record=np.frombuffer(_text(record), np.uint8), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def load(path) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays and the record of a checkpoint.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, is none, is damaged, or is of another format.
+    """
+    arrays = read_npz(path)
+    try:
+        record = json.loads(arrays.pop("record").tobytes())
+        version, digest = record.pop("format"), record.pop("digest")
+    except (KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise FormatError(path, f"expected a checkpoint; its record is missing or broken ({error!r})") from error
+    if version != FORMAT:
+        raise FormatError(path, f"expected a checkpoint of format {FORMAT}; found format {version!r}")
+    if digest != _digest(arrays, record):
+        raise FormatError(path, "expected what its digest says; found another content")
+    return arrays, record
+
+
+def _digest(arrays, record):
+    digest = hashlib.blake2b(_text(record), digest_size=16)
+    for name in sorted(arrays):
+        x = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {x.dtype.str} {x.shape}".encode())
+        digest.update(x.view(np.uint8).data if x.ndim else x.tobytes())
+    return digest.hexdigest()
+
+
+def _text(record):
+    return json.dumps(record, allow_nan=False, sort_keys=True).encode()
+
+
+def _sync_folder(folder):
+    """Make the renaming last, where a folder can be synced."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(folder) -> Iterator[None]:
+    """Within it no other process can be within it; a process that ends, however it ends, leaves it.
+
+    The lock is the folder's own (flock), so that nothing is left behind. Without flock (Windows) there is none.
+
+    Raises
+    ------
+    ValueError
+        If another process is in it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"out: expected a folder for this run; another process writes to {folder}") from error
+        yield
+    finally:
+        os.close(descriptor)
