@@ -12,10 +12,10 @@ demo: $(STAMP)-demo
 		--hidden 400,150 --steps 25 --option backtracking=true --out demo --overwrite
 
 test: $(STAMP)-test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 long: $(STAMP)-test
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n auto
 
 lint: $(STAMP)-lint
 	$(BIN)/ruff check .
@@ -29,9 +29,13 @@ figures: $(STAMP)-test
 
 bench: $(STAMP)-crosscheck
 	$(BIN)/python benchmarks/curvature_products.py
+	$(BIN)/python benchmarks/convolution.py
+	$(BIN)/python benchmarks/nlcg_step.py
+	$(BIN)/python benchmarks/scaling.py --quick
 
 crosscheck: $(STAMP)-crosscheck
 	$(BIN)/python -m pytest -q -o addopts= tests/crosscheck
+	$(BIN)/python -m pytest -q tests/test_vectors.py -k adapter
 
 $(STAMP)-demo: pyproject.toml
 	$(INSTALL) -e '.[cli]'

@@ -2,14 +2,15 @@
 
 Data flows one way: theta -> model -> objective -> curvature product -> Krylov solver -> method -> report.
 
-Notation. Rows are cases. Lower case is Python's, words are words; these capitals are the papers'.
+Notation. Rows are cases. Lower case is Python's, words are words; these capitals are the papers'. Where
+W (n_in, n_out) stands, a convolution has W (k, k, C_in, C_out); its s_l is a row of pixels, channels last.
 
 ======  ==============  ====================================================================
 name    shape           meaning
 ======  ==============  ====================================================================
 X       (B, n_0)        inputs of the network, a case a row
 X_test  (B, n_0)        inputs it was not trained on
-W       (n_in, n_out)   a layer's weights; theta holds W_1.ravel(), b_1, W_2.ravel(), ...
+W       (n_in, n_out)   a layer's weights; theta holds W_1.ravel(), b_1, ..; of replicas (P, M) their thetas
 V       (n_in, n_out)   the part of a direction v that belongs to W
 W2      (n_in, n_out)   the part of the squared gradients that belongs to W
 Dz      (B, n_L)        Dx is dL/dx, here at the output's pre-activation z
@@ -32,7 +33,7 @@ Hv      (P,)            H v
 HRz     (B, n_L)        H_L R{z}, H_L the loss's Hessian at z
 HJv     (B, n_L)        H_L J v, J = dz/dtheta
 H       (P, P)          Hessian of the objective
-G       (P, P)          Gauss-Newton matrix J' H_L J / B + l2 I
+G       (P, P)          Gauss-Newton matrix J' H_L J / B + l2 I; of replicas (P, M) their gradients
 B       (P, P)          damped matrix H + lambda I or G + lambda I; in shapes the number of cases
 A       (n, n)          matrix of a linear system A x = b
 M       (n, n)          approximate inverse of A (Saad's M^-1)
@@ -43,13 +44,21 @@ Ms      (n,)            M s
 ======  ==============  ====================================================================
 """
 
+from refhf.conformance.gradients import check_gradient
+from refhf.conformance.networks import check_network
+from refhf.conformance.products import check_gauss_newton_product, check_hessian_product
+from refhf.conformance.solvers import check_solver
 from refhf.functions import from_functions
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
 from refhf.krylov.solve import bicgstab, cg
-from refhf.methods.minimize import iterate, methods, minimize, scipy_method
-from refhf.model.network import Network, mlp
+from refhf.methods.minimize import iterate, minimize, resume
+from refhf.methods.scipy_method import scipy_method
+from refhf.methods.secants import inverse_hessian_product
+from refhf.methods.table import methods
+from refhf.model.architectures import conv, convnet, mlp, pool
+from refhf.model.network import Network
 from refhf.objective import supervised
 
 __version__ = "0.1.0"
@@ -60,7 +69,15 @@ __all__ = [
     "bicgstab_iterates",
     "cg",
     "cg_iterates",
+    "check_gauss_newton_product",
+    "check_gradient",
+    "check_hessian_product",
+    "check_network",
+    "check_solver",
+    "conv",
+    "convnet",
     "from_functions",
+    "inverse_hessian_product",
     "iterate",
     "lanczos_iterates",
     "lanczos_largest",
@@ -68,6 +85,8 @@ __all__ = [
     "methods",
     "minimize",
     "mlp",
+    "pool",
+    "resume",
     "scipy_method",
     "supervised",
 ]

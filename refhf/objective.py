@@ -23,6 +23,7 @@ from refhf.parallel.shards import REDUCTIONS, Rows, layout
 from refhf.threads import ordered_map
 
 CHUNK_SIZE = 512  # cases; our choice, by `python benchmarks/chunk_size.py`
+IMAGE_CHUNK_SIZE = 64  # the same for convolutional networks, by `python benchmarks/convolution.py`
 TAPE_BYTES = 2**30  # our choice: the tapes a curvature operator may keep; beyond it chunks are swept anew
 
 
@@ -152,9 +153,8 @@ class Supervised:
     def _curvature(self, linearise, theta):
         theta = self._theta(theta).copy()
         chunks = [rows for piece in self.reduction.layout.mine for rows in self._chunks(piece)]
-        # Kept a case: s, a, f', delta and bend of each layer (z, delta, the loss's part of the last); a chunk: theta.
-        widths = sum(5 * layer.n_out for layer in self.net.layers)
-        kept = max(1, TAPE_BYTES // (self.dtype.itemsize * (widths * self.chunk_size + self.size)))
+        numbers = self.net.tape_width * self.chunk_size + self.size
+        kept = max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))
 
         def linearised(rows):
             return linearise(self.net, theta, self.X[rows], self.y[rows])
@@ -178,7 +178,7 @@ class Supervised:
 
 
 def supervised(
-    net: Network, X, y, *, l2: float = 0.0, chunk_size: int = CHUNK_SIZE, comm=None, reduction: str = "fast"
+    net: Network, X, y, *, l2: float = 0.0, chunk_size: int | None = None, comm=None, reduction: str = "fast"
 ) -> Supervised:
     """The mean loss of `net` over the cases (X, y), plus l2/2 ||theta||^2.
 
@@ -193,8 +193,8 @@ def supervised(
         cross-entropy are distributions, of the logistic one probabilities.
     l2 : float
         Weight decay, on every parameter, biases included.
-    chunk_size : int
-        Cases swept at once; memory grows with it and not with B.
+    chunk_size : int, optional
+        Cases swept at once; memory grows with it and not with B. None is 512, and 64 for convolutional networks.
     comm : Communicator, optional
         The ranks that share the cases, from `refhf.parallel`: each gives its own consecutive rows, which may be
         none, as X and y, and gets the same answers. None is one process.
@@ -207,6 +207,7 @@ def supervised(
     ValueError
         Naming the argument, what was expected and what came; on all ranks, if theirs are different.
     """
+    chunk_size = (IMAGE_CHUNK_SIZE if net.images else CHUNK_SIZE) if chunk_size is None else chunk_size
     l2, chunk_size = checks.real("l2", l2, low=0.0), checks.positive_integer("chunk_size", chunk_size)
     checks.choice("reduction", reduction, REDUCTIONS)
     comm = serial() if comm is None else comm
@@ -218,12 +219,12 @@ def supervised(
 
 def _cases(net, X, y, chunk_size):
     """X and y, checked; what is on disk is checked a chunk at a time, and left there."""
-    shape = (None, net.layers[0].n_in)
+    name, shape = (f"X (rows of images {net.layers[0].shape})" if net.images else "X"), (None, net.layers[0].n_in)
     if isinstance(X, Rows):
         for start in range(0, max(len(X), 1), chunk_size):
-            checks.array("X", X[start : start + chunk_size], shape)
+            checks.array(name, X[start : start + chunk_size], shape)
     else:
-        X = checks.array("X", X, shape)
+        X = checks.array(name, X, shape)
     if not (isinstance(y, Rows) and y.ndim > 1):
         return X, _targets(net, y, len(X), X.dtype)
     for start in range(0, max(len(X), len(y), 1), chunk_size):

@@ -3,7 +3,7 @@
 A problem is a `strategies.Problem`. Thetas are (..., P): any leading axes, real or complex.
 """
 
-from itertools import pairwise
+import math
 
 import numpy as np
 
@@ -50,14 +50,45 @@ def taylor_rate(function, x, v, derivative, t, halvings=4):
 
 def outputs(problem, theta):
     """z (..., B, n_L) by the formulas of the network, without refhf's unpack, layers, nonlinearities or sweeps."""
-    sizes = [problem.X.shape[1], *(layer.n_out for layer in problem.net.layers)]
-    a, start = problem.X, 0
-    for l, (m, n) in enumerate(pairwise(sizes)):
-        W = theta[..., start : start + m * n].reshape(*theta.shape[:-1], m, n)
-        b = theta[..., start + m * n : start + m * n + n]
-        z, start = a @ W + b[..., None, :], start + m * n + n
-        a = FORMULAS[problem.net.nonlinearities[l].name](z) if l < len(sizes) - 2 else None
-    return z
+    a, dimensions, start = problem.X.reshape(-1, *problem.shape), len(problem.shape), 0
+    left = sum(kind != "pool" for kind, *_ in problem.stages)
+
+    def numbers(*shape):
+        nonlocal start
+        start += math.prod(shape)
+        return theta[..., start - math.prod(shape) : start].reshape(*theta.shape[:-1], *shape)
+
+    for kind, n, *rest in problem.stages:
+        if kind == "pool":
+            a = sum(a[..., i::n, j::n, :] for i in range(n) for j in range(n)) / n**2
+            continue
+        if kind == "conv":
+            kernel, stride, padding = rest
+            a = convolution(a, numbers(kernel, kernel, a.shape[-1], n), stride, padding)
+            a = a + numbers(n)[..., None, None, None, :]
+        else:
+            a, dimensions = a.reshape(*a.shape[: a.ndim - dimensions], -1), 1
+            a = a @ numbers(a.shape[-1], n) + numbers(n)[..., None, :]
+        left -= 1
+        a = FORMULAS[problem.net.nonlinearities[0].name](a) if left else a
+    return a.reshape(*a.shape[: a.ndim - dimensions], -1)
+
+
+def convolution(x, W, stride, padding):
+    """x (..., B, height, width, C_in) by W (..., k, k, C_in, C_out): a term for each pixel of the kernel."""
+    kernel = W.shape[-3]
+    x = np.pad(x, [(0, 0)] * (x.ndim - 3) + [(padding, padding)] * 2 + [(0, 0)])
+    rows, columns = (n - kernel + 1 for n in x.shape[-3:-1])
+    terms = (
+        np.einsum(
+            "...hwc,...co->...hwo",
+            x[..., i : i + rows : stride, j : j + columns : stride, :],
+            W[..., None, i, j, :, :],
+        )
+        for i in range(kernel)
+        for j in range(kernel)
+    )
+    return sum(terms)
 
 
 def targets(problem):

@@ -15,9 +15,10 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 import refhf
-from refhf.app import arguments, cli, console, plots, runs
+from refhf.app import arguments, cli, console, folders, plots, runs
 from refhf.app.data import load
-from refhf.methods.minimize import METHODS
+from refhf.app.keeping import Keeper
+from refhf.methods.table import METHODS
 from refhf.objective import Supervised
 
 RECORD = {
@@ -153,7 +154,8 @@ def test_history_grows_and_seconds_are_the_methods(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(Supervised, "error", lambda *args: now.append(now.pop() + 100) or error(*args))
     run = runs.plan(runs.pose(load(tiny), [6]), "gn-cg", 3)
     lines = []
-    history = runs.execute(run, tmp_path, lambda record: lines.append(len(read_history(tmp_path)))).history
+    with Keeper(tmp_path, run) as keeper:
+        history = runs.execute(run, lambda record: lines.append(len(read_history(tmp_path))), keeper).history
     assert lines == [1, 2, 3, 4]
     assert now[0] > 0
     assert [record["seconds"] for record in history] == [0, 0, 0, 0]
@@ -223,7 +225,7 @@ def test_bar_on_a_terminal(refhf_cli, monkeypatch):
 
 
 BAD = [  # arguments, what the line must say
-    ("trian", "expected one of train, compare, saddle, data, info; got 'trian' (did you mean 'train'?)"),
+    ("trian", "sweep, saddle, check, vectors, data, info; got 'trian' (did you mean 'train'?)"),
     ("train --stesp 3", "got '--stesp' (did you mean '--steps'?)"),
     ("train --step 3", "got '--step' (did you mean '--steps'?)"),
     ("train --method gn-gc", "method: expected one of gn-cg, hessian-cg, "),
@@ -320,7 +322,7 @@ def test_unwritable_folder_is_refused(refhf_cli, tmp_path, monkeypatch):
     assert status == 2
     assert "is not writable" in err
     monkeypatch.undo()
-    monkeypatch.setattr(runs.folders.Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError("no")))
+    monkeypatch.setattr(folders.Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError("no")))
     status, out, err = refhf_cli("train", "--quiet", "--out", tmp_path / "new")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "out: expected a folder that can be written" in err
@@ -334,7 +336,7 @@ def test_overwrite_replaces_its_own_files_only(refhf_cli, tmp_path):
     assert (tmp_path / "precious").read_text() == "thesis"
     assert len(read_history(tmp_path)) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "history.jsonl", "precious", "run.json", "run.png", "theta.npz"
+        "checkpoint.npz", "history.jsonl", "precious", "run.json", "run.png", "theta.npz"
     ]  # fmt: skip
 
 
@@ -422,7 +424,7 @@ def undrawn_labels(figure):
 def test_nothing_overlaps(histories):
     """No two texts of a figure overlap, and none is cut off."""
     for figure in figures(histories):
-        with plots._style():
+        with plots.style():
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
             undrawn = set(undrawn_labels(figure))

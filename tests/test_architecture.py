@@ -13,7 +13,19 @@ import refhf
 
 PACKAGE = Path(refhf.__file__).parent
 ROOT = PACKAGE.parent
-ROOMS = ("checks", "formats", "threads", "model", "parallel", "objective", "functions", "krylov", "methods", "app")
+ROOMS = (
+    "checks",
+    "formats",
+    "threads",
+    "model",
+    "parallel",
+    "objective",
+    "functions",
+    "krylov",
+    "methods",
+    "conformance",
+    "app",
+)
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 PAGES = 260  # lines; a module is a page or two
 

@@ -167,7 +167,14 @@ def test_one_to_four_dimensions(tmp_path, ndim):
         read_idx(tmp_path / "bad")
 
 
-@pytest.mark.parametrize("content", [b"\x1f\x8b", gzip.compress(GOOD)[:-8] + b"\0" * 8, gzip.compress(GOOD) + b"x"])
+DAMAGED = {
+    "no header": b"\x1f\x8b",
+    "wrong CRC": gzip.compress(GOOD)[:-8] + b"\0" * 8,
+    "trailing bytes": gzip.compress(GOOD) + b"x",
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_damaged_gzip_is_refused(tmp_path, content):
     """No header, a wrong CRC and trailing bytes are a FormatError, as is a file that is not there."""
     (tmp_path / "bad.gz").write_bytes(content)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
-from refhf.methods.minimize import METHODS, PATIENCE, Status
+from refhf.methods.minimize import PATIENCE, Status
 from refhf.methods.report import Outcome
+from refhf.methods.table import METHODS
 
 HESSIAN_FREE = ["gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab"]
 
@@ -155,7 +156,7 @@ def test_minimize_ends():
     assert (result.nit, result.status, result.history[0].outcome) == (1, 0, Outcome.STATIONARY)
 
 
-@pytest.mark.parametrize("method", [*HESSIAN_FREE, "gradient-descent", "sgd"])
+@pytest.mark.parametrize("method", [*HESSIAN_FREE, "gradient-descent", "sgd", "momentum", "rmsprop"])
 @pytest.mark.parametrize("where", ["value", "gradient", "product"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_ends_the_run(method, where, bad):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rank_programs import problem
 
 import refhf
-from refhf.methods.minimize import METHODS
+from refhf.methods.table import METHODS
 from refhf.parallel import agree, guard, in_process, load_shard, run, serial, shard
 from refhf.parallel.model_parallel import model_parallel
 from refhf.parallel.reduction import MARKS, mark

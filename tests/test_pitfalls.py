@@ -10,8 +10,8 @@ import refhf
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, no_progress
 from refhf.krylov.vectors import inner
 from refhf.methods import damping, directions, hessian_free, line_search
-from refhf.methods.minimize import METHODS
 from refhf.methods.report import Outcome
+from refhf.methods.table import METHODS
 from refhf.model.losses import softmax_cross_entropy, squared_error
 
 SIZES, CASES = [6, 5, 3], 40

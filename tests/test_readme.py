@@ -20,6 +20,7 @@ def test_files_exist():
     named = set(re.findall(r"\]\(([\w/.-]+)\)", README)) | set(
         re.findall(r"`((?:tests|refhf|benchmarks)/[\w/.]+)`", README)
     )
+    named |= {f"tests/{name}" for name in re.findall(r"`(test_\w+\.py)`", README)}
     named |= {f"tutorials/{name}" for name in re.findall(r"`(\d\d_\w+\.py)`", README)}
     assert named
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

@@ -5,8 +5,10 @@ import re
 from collections.abc import Sequence
 
 from refhf import checks
+from refhf.app import check, folders, vectors
 from refhf.app.saddle import command as saddle
-from refhf.methods.minimize import METHODS, methods
+from refhf.methods.schedules import SCHEDULES
+from refhf.methods.table import METHODS, methods
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
 from refhf.parallel.shards import REDUCTIONS
@@ -25,8 +27,15 @@ the same on four ranks, of one machine or a cluster
 COMPARE_EXAMPLE = """\
 example: the four Hessian-free methods and SGD from the same start, side by side in ./demo
   refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --out demo"""
+SWEEP_EXAMPLE = """\
+example: two methods at three batch sizes from five starts, and sgd at the best of three rates
+  refhf sweep --methods sgd,gn-cg --batches 128,512,2048 --grid learning_rate=0.03,0.1,0.3 --epochs 20 --out sweep"""
 DATA_EXAMPLE = "example: where each data set would come from\n  refhf data --data-dir ~/mnist"
 INFO_EXAMPLE = "example: what to put into a report of a problem\n  refhf info"
+
+
+OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # what a resumed run does not take from its beginning
+MAY_CHANGE = ("steps", "checkpoint_every")
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,7 +62,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser, commands = _parser()
     if not argv:
         raise ValueError(f"command: expected one of {', '.join(commands)}; got none (see refhf --help)")
-    if not argv[0].startswith("-"):
+    if argv[0] not in ("-h", "--help"):
         checks.choice("command", argv[0], commands)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
@@ -61,7 +70,22 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         checks.choice(
             f"argument of {args.command}", given, re.findall(r"--[\w-]+", commands[args.command].format_usage())
         )
+    if getattr(args, "resume", None):
+        return _resumed(parser, commands[args.command], argv, args)
     return args
+
+
+def _resumed(parser, command, argv, args):
+    """The arguments with which the run began, but for those that may change."""
+    began = folders.arguments(args.resume)
+    checks.choice("command", args.command, [began["command"]])
+    command.set_defaults(**{name: value for name, value in began.items() if name not in OF_THE_MOMENT})
+    again = parser.parse_args(argv)
+    for name, value in vars(again).items():
+        if name not in (*OF_THE_MOMENT, *MAY_CHANGE) and value != began.get(name):
+            raise ValueError(f"{name}: expected {began.get(name)!r}, as the run in {args.resume} has; got {value!r}")
+    again.out = args.resume
+    return again
 
 
 def _parser():
@@ -71,18 +95,24 @@ def _parser():
     train.add_argument("--method", default=TRAIN_METHOD, help="default: %(default)s; see below")
     compare = commands.add_parser("compare", help="several methods from one start", epilog=_epilog(COMPARE_EXAMPLE))
     compare.add_argument("--methods", default=COMPARE_METHODS, metavar="A,B,C", help="default: %(default)s; see below")
+    sweep = commands.add_parser("sweep", help="methods x batch sizes x seeds", epilog=_epilog(SWEEP_EXAMPLE))
+    for command in train, compare, sweep:
+        _add_problem_arguments(command)
     for command in train, compare:
         _add_run_arguments(command)
+    _add_sweep_arguments(sweep)
     saddle.add(commands)
+    check.add(commands)
+    vectors.add(commands)
     listing = commands.add_parser("data", help="the data sets and where they come from", epilog=DATA_EXAMPLE)
     listing.add_argument("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
     info = commands.add_parser("info", help="versions, BLAS, threads, MPI", epilog=INFO_EXAMPLE)
-    for command in train, compare, listing, info:
+    for command in train, compare, sweep, listing, info:
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser, commands.choices
 
 
-def _add_run_arguments(command):
+def _add_problem_arguments(command):
     add = command.add_argument
     add("--data", default="mnist-mini", metavar="D", help="see refhf data; default: %(default)s")
     add("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
@@ -90,16 +120,35 @@ def _add_run_arguments(command):
     add("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
     add("--loss", metavar="L", help=f"{', '.join(LOSSES)}; default: by the data, softmax or squared")
     add("--l2", default=0.0, type=_number, metavar="X", help="weight decay; default: %(default)s")
+    add("--option", action="append", default=[], type=_option, metavar="NAME=VALUE", help="of the method; repeatable")
+    add("--dtype", default="float32", metavar="T", help="float32 or float64; default: %(default)s")
+    add("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _add_run_arguments(command):
+    add = command.add_argument
     add("--steps", default=STEPS, type=_positive, metavar="N", help="epochs for sgd; default: %(default)s")
     add("--curvature-batch", type=_positive, metavar="B", help=f"cases; default: {CURVATURE_BATCH}, or all if fewer")
     add("--damping", type=_number, metavar="X", help="the first lambda; default: the method's")
-    add("--option", action="append", default=[], type=_option, metavar="NAME=VALUE", help="of the method; repeatable")
-    add("--dtype", default="float32", metavar="T", help="float32 or float64; default: %(default)s")
-    add("--seed", default=0, type=_seed, metavar="S", help="of the start and of every draw; default: %(default)s")
+    add("--seed", default=0, type=_whole, metavar="S", help="of the start and of every draw; default: %(default)s")
     add("--reduction", default="fast", metavar="R", help=f"over ranks: {', '.join(REDUCTIONS)}; default: %(default)s")
+    add("--checkpoint-every", default=10, type=_whole, metavar="N", help="steps, 0: at the end; default: %(default)s")
+    add("--resume", metavar="DIR", help="go on with the run in DIR; with --steps for longer")
     add("--out", metavar="DIR", help="write history, parameters and figure here; default: nothing is written")
     add("--overwrite", action="store_true", help="write into a folder that is not empty")
-    add("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _add_sweep_arguments(command):
+    add = command.add_argument
+    add("--methods", required=True, metavar="A,B,C", help="see below")
+    add("--batches", required=True, type=_list(_positive), metavar="B,B", help="batch, or curvature_batch, of a method")
+    add("--seeds", default=5, type=_positive, metavar="N", help="0 to N - 1; default: %(default)s")
+    add("--steps", type=_positive, metavar="N", help="end of a run; epochs for sgd and its like")
+    add("--epochs", type=_number, metavar="N", help="or its end in effective passes over the data")
+    add("--grid", action="append", default=[], type=_grid, metavar="NAME=V,V", help="an option's values, to try all")
+    add("--targets", default=[], type=_list(_number), metavar="E,E", help="training errors: when are they reached?")
+    add("--stop-at-target", action="store_true", help="a run ends once it has reached them all")
+    add("--out", required=True, metavar="DIR", help="where the lines and the picture go; a run that is there is kept")
 
 
 def _epilog(example):
@@ -109,6 +158,7 @@ def _epilog(example):
     for name, method in METHODS.items():
         owners.setdefault(method.options, []).append(name)
     lines += [f"  {', '.join(names)}:\n    {', '.join(options)}" for options, names in owners.items()]
+    lines += ["", f"learning_rate is a number, or the name of a schedule: {', '.join(SCHEDULES)}"]
     return "\n".join(lines)
 
 
@@ -126,7 +176,7 @@ def _positive(text):
     return _integer(text, 1)
 
 
-def _seed(text):
+def _whole(text):
     return _integer(text, 0)
 
 
@@ -143,6 +193,20 @@ def _widths(text):
         return [] if text == "none" else [_positive(width) for width in text.split(",")]
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"expected widths >= 1 as in 400,150, or none; got {text!r}") from None
+
+
+def _list(kind):
+    """What reads '1,2,3' as a list of that kind."""
+    return lambda text: [kind(part) for part in text.split(",")]
+
+
+def _grid(text):
+    """'name=1,2,3' -> (name, [1, 2, 3]), its values as `_option` reads them."""
+    name, _, values = text.partition("=")
+    if not (name and values and all(values.split(","))):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE,VALUE; got {text!r}")
+    pairs = [_option(f"{name}={value}") for value in values.split(",")]
+    return pairs[0][0], [value for _, value in pairs]
 
 
 def _option(text):

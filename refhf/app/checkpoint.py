@@ -5,6 +5,7 @@ format version and a digest of all the rest.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from refhf.formats import FormatError, read_npz
 
 FORMAT = 1  # grows when a checkpoint of before could be misunderstood
 NAME = "checkpoint.npz"
+WITHOUT_LOCKS = errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK
 
 
 def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
@@ -35,7 +37,7 @@ def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
     beside = path.with_name(path.name + ".part")
     try:
         with open(beside, "wb") as file:
-            np.savez(file, allow_pickle=False, record=np.frombuffer(_text(record), np.uint8), **arrays)
+            np.savez(file, record=np.frombuffer(_text(record), np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
@@ -77,7 +79,7 @@ def _digest(arrays, record):
 
 
 def _text(record):
-    return json.dumps(record, allow_nan=False, sort_keys=True).encode()
+    return json.dumps(record, allow_nan=False).encode()
 
 
 def _sync_folder(folder):
@@ -94,7 +96,8 @@ def _sync_folder(folder):
 def locked(folder) -> Iterator[None]:
     """Within it no other process can be within it; a process that ends, however it ends, leaves it.
 
-    The lock is the folder's own (flock), so that nothing is left behind. Without flock (Windows) there is none.
+    The lock is the folder's own (flock), so that nothing is left behind. Without flock (Windows, some file systems of
+    clusters) there is none.
 
     Raises
     ------
@@ -112,6 +115,9 @@ def locked(folder) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(f"out: expected a folder for this run; another process writes to {folder}") from error
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
         yield
     finally:
         os.close(descriptor)

@@ -61,7 +61,7 @@ def progress(run: Run, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping],
 
     A line a step is written where there is no bar, and above the bar if `lines`.
     """
-    bar = None if quiet else _bar(run.method, run.steps)
+    bar = None if quiet else make_bar(run.method, run.steps)
     written = not quiet and (lines or bar is None)
 
     def write(text):
@@ -91,7 +91,7 @@ def progress(run: Run, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping],
             bar.close()
 
 
-def _bar(title, steps):
+def make_bar(title: str, steps: int):
     """A tqdm bar on stderr, or None where it is no terminal or tqdm is not installed."""
     if not sys.stderr.isatty():
         return None

@@ -7,7 +7,10 @@ import os
 import platform
 from pathlib import Path
 
-FILES = ("run.json", "history.jsonl", "theta.npz", "run.png", "comparison.png")
+from refhf.formats import FormatError
+
+PARTS = ("run.json.part", "checkpoint.npz.part", "theta.npz.part")  # what a kill in the middle of writing leaves
+FILES = (*PARTS, "run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
 
 
 def to_json(value, **layout) -> str:
@@ -21,6 +24,34 @@ def to_json(value, **layout) -> str:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return json.dumps(strict(value), allow_nan=False, **layout)
+
+
+def write(path: Path, text: str) -> None:
+    """Put a file in place whole: a process that is killed leaves the old one or the new one."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(beside, path)
+
+
+def arguments(folder) -> dict:
+    """The arguments of the command line with which a run in the folder, or in one of its subfolders, began.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    FormatError
+        If its `run.json` is broken.
+    """
+    places = Path(folder, "run.json"), *sorted(Path(folder).glob("*/run.json"))
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise ValueError(f"resume: expected the folder of a run (--out); got {folder}, which has no run.json")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["arguments"]
+        return dict(found, command=found["command"], option=[tuple(pair) for pair in found["option"]])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error!r})") from error
 
 
 def versions() -> dict[str, str | None]:
@@ -46,9 +77,16 @@ def check(folder, overwrite: bool) -> None:
 
 
 def make(folder: Path) -> None:
-    """Make the folder, without the files of an earlier run; ValueError if that is not possible."""
+    """Make the folder; ValueError if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"out: expected a folder that can be written; got {folder} ({error})") from error
+
+
+def empty(folder: Path) -> None:
+    """Remove the files of an earlier run, and no others; ValueError if that is not possible."""
+    try:
         for name in FILES:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:

@@ -38,7 +38,7 @@ METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationD
 
 def save(figure, path) -> None:
     """Write a figure, in the format that the path ends in, without a date."""
-    with _style():
+    with style():
         figure.savefig(path, metadata=METADATA.get(str(path).rpartition(".")[2].lower()))
 
 
@@ -55,7 +55,7 @@ def run_figure(history: Sequence[Mapping], title: str):
     drawn = [panels.loss, panels.errors]
     if inside:
         drawn += [panels.iterations, panels.damping, panels.rho, panels.length]
-    with _style():
+    with style():
         figure = _figure((15, 8.5) if inside else (10, 4.5))
         last = history[-1]
         error = "" if last["training_error"] is None else f", training error {panels.percent(last['training_error'])}"
@@ -77,8 +77,9 @@ def comparison_figure(histories: Mapping[str, Sequence[Mapping]], title: str):
     keys = [*NUMBER]
     if all(history[-1]["training_error"] is None for history in histories.values()):
         keys.remove("training_error")
-    with _style():
-        figure = _figure((19, 1.2 + 4.2 * len(keys)))
+    with style():
+        height = max(4.2, 0.34 * (len(histories) + 2))  # our choice; a line of the legend is 0.32 inches
+        figure = _figure((19, 1.2 + height * len(keys)))
         figure.suptitle(f"{_headline(histories)}\n{title}")
         for key, row in zip(keys, figure.subplots(len(keys), len(AXES), sharey="row", squeeze=False), strict=True):
             floor = panels.floor_of([record[key] for history in histories.values() for record in history])
@@ -110,20 +111,21 @@ def _curve(ax, history, x, y, floor, i):
         [record[x] for record in history],
         [panels.on_log(record[y], floor) for record in history],
         markevery=list(range((len(history) - 1) % every, len(history), every)),
-        **_look(i),
+        **look(i),
     )
 
 
-def _look(i):
+def look(i):
     """Colour, marker and line of the i-th curve."""
     n = len(panels.COLOURS)
-    return {"color": panels.COLOURS[i % n], "marker": panels.MARKERS[i % n], "linestyle": "-" if i < n else "--"}
+    return {"color": panels.COLOURS[i % n], "marker": panels.MARKERS[i % n], "linestyle": ("-", "--", ":")[i // n % 3]}
 
 
 def _note_absent(ax, histories):
     absent = [name for name, history in histories.items() if not history[-1]["curvature_products"]]
     if absent:
-        ax.set_title(f"not drawn: {', '.join(absent)} (no products)", color=panels.QUIET)
+        who = ", ".join(absent) if len(absent) < 3 else f"{len(absent)} methods"
+        ax.set_title(f"not drawn: {who} (no products)", color=panels.QUIET)
 
 
 def _ranking(ax, histories, key):
@@ -139,7 +141,7 @@ def _ranking(ax, histories, key):
 def _handles(n):
     from matplotlib.lines import Line2D
 
-    return [Line2D([], [], **_look(i)) for i in range(n)]
+    return [Line2D([], [], **look(i)) for i in range(n)]
 
 
 def _figure(size):
@@ -149,7 +151,7 @@ def _figure(size):
 
 
 @contextmanager
-def _style():
+def style():
     """Matplotlib's own defaults and STYLE, whatever the user's settings."""
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""A run: method, options, data, network and seed in; a sequence of records, and files of them, out.
+"""A run: method, options, data, network and seed in; a sequence of records out.
 
 A record is a dict, one a step, the first of step 0. Its `loss`, `training_error` and `test_error` are of all the
 cases, at the point after the step; `seconds` is the method's own time. Evaluating errors, and the loss where
@@ -7,22 +7,23 @@ epoch of its updates (He et al. 2016, section 5). The other keys are fields of `
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from refhf import checks
-from refhf.app import folders
 from refhf.app.data import DataSet, own
-from refhf.methods.minimize import METHODS, PATIENCE, Status, iterate
+from refhf.app.progress import Position
+from refhf.methods.minimize import PATIENCE, Status, Steps, iterate, resume
 from refhf.methods.report import Outcome, Report
-from refhf.model.network import Network, mlp
+from refhf.methods.schedules import SCHEDULES
+from refhf.methods.table import METHODS
+from refhf.model.architectures import mlp
+from refhf.model.network import Network
 from refhf.objective import Supervised, supervised
 from refhf.parallel import serial
 
@@ -98,58 +99,79 @@ class Run(NamedTuple):
     method: str
     options: dict
     steps: int
-    reports: Iterator[Report]
+    reports: Steps
+    since: Position | None = None
 
 
-def plan(problem: Problem, method: str, steps: int, options: dict | None = None) -> Run:
-    """A run of `method`, checked before any work.
+def plan(problem: Problem, method: str, steps: int, options: dict | None = None, since: Position | None = None) -> Run:
+    """A run of `method`, from its start or from where it stood before, checked before any work.
+
+    The option `learning_rate` may also be a schedule's name: it is made for the method's batch and `steps` epochs.
 
     Raises
     ------
     ValueError
         As `refhf.iterate` does, or for steps below 1.
     """
-    given = dict(options or {})
+    named = dict(options or {})
     checks.positive_integer("steps", steps)
     chosen = METHODS[checks.choice("method", method, METHODS)]
-    checks.option_names(given, chosen.options, method)
-    reports = iterate(problem.objective, problem.theta0, method=method, rng=problem.seed, **given)
-    complete = chosen.room.check(chosen.room.Options(**given, **chosen.fixed), problem.objective)
-    return Run(problem, method, complete._asdict(), steps, reports)
+    checks.option_names(named, chosen.options, method)
+    given = _scheduled(named, chosen, problem.objective, steps)
+    if since is None:
+        reports = iterate(problem.objective, problem.theta0, method=method, rng=problem.seed, **given)
+    else:
+        reports = resume(problem.objective, since.progress, method=method, **given)
+    complete = chosen.room.check(chosen.room.Options(**given, **chosen.fixed), problem.objective)._asdict()
+    if given is not named:
+        complete["learning_rate"] = named["learning_rate"]
+    return Run(problem, method, complete, steps, reports, since)
+
+
+def _scheduled(given, method, objective, epochs):
+    """The options, a learning rate that is a schedule's name made that schedule."""
+    name = given.get("learning_rate")
+    if not isinstance(name, str) or name == "estimated":  # the latter is replica-newton's
+        return given
+    checks.choice("learning_rate", name, SCHEDULES)
+    options = method.room.check(method.room.Options(**{**given, **method.fixed, "learning_rate": None}), objective)
+    return given | {"learning_rate": SCHEDULES[name](options.batch, objective.cases, epochs)}
 
 
 class Row(NamedTuple):
-    """A record, the point it is of, and why the run ended there, if it did."""
+    """A record, the point it is of, why the run ended there, if it did, and how many steps in a row were rejected."""
 
     record: dict
     theta: np.ndarray
     status: Status | None
+    rejected: int = 0
 
 
 def rows(run: Run) -> Iterator[Row]:
     """Run it: a row a step, step 0 included, until the steps are done or nothing more can come."""
     stochastic = run.options.get("stochastic", False)
     updates = math.ceil(run.problem.objective.cases / run.options["batch"]) if stochastic else 1
-    seconds, rejected = 0.0, 0
-    start = Report(0, run.problem.theta0, math.nan, math.nan, Outcome.ACCEPTED, math.nan)
-    yield Row(_record(run, 0, start, seconds), start.theta, None)
-    for step in range(1, run.steps + 1):
+    done, rejected, seconds = run.since[:3] if run.since else (0, 0, 0.0)
+    if not run.since:
+        start = Report(0, run.problem.theta0, math.nan, math.nan, Outcome.ACCEPTED, math.nan)
+        yield Row(_record(run, 0, start, seconds), start.theta, None)
+    for step in range(done + 1, run.steps + 1):
         begin = time.perf_counter()
         for report in islice(run.reports, updates):
             if report.outcome is Outcome.NON_FINITE:
                 break
         seconds += time.perf_counter() - begin
         rejected = 0 if report.accepted else rejected + 1
-        status = _status(report, rejected, stochastic, step == run.steps)
-        yield Row(_record(run, step, report, seconds), report.theta, status)
+        status = _status(report, rejected, run.reports.draws, step == run.steps)
+        yield Row(_record(run, step, report, seconds), report.theta, status, rejected)
         if status:
             return
 
 
-def _status(report, rejected, stochastic, last):
+def _status(report, rejected, draws, last):
     if report.outcome is Outcome.NON_FINITE:
         return Status.NON_FINITE
-    if report.outcome is Outcome.STATIONARY and not stochastic:
+    if report.outcome is Outcome.STATIONARY and not draws:
         return Status.CONVERGED
     return Status.NO_PROGRESS if rejected >= PATIENCE else Status.STEPS_DONE if last else None
 
@@ -194,44 +216,43 @@ class Result(NamedTuple):
     status: Status
 
 
-def execute(run: Run, folder=None, listen: Callable[[dict], object] = lambda record: None, arguments=None) -> Result:
-    """Run it, call `listen` with each record, and write to `folder` if there is one.
+def execute(run: Run, listen: Callable[[dict], object] = lambda record: None, keeper=None, asked=lambda: 0) -> Result:
+    """Run it, call `listen` with each record, and have `keeper` keep what it has come to.
 
-    `run.json` (arguments, options, versions) comes first; `history.jsonl` grows a line a step; `theta.npz` is
-    the last point, also of a run that was interrupted.
+    Parameters
+    ----------
+    run : Run
+    listen : callable
+    keeper : refhf.app.keeping.Keeper, optional
+        Gets a `Position` after each step.
+    asked : callable
+        Called after each step; anything but 0 or False ends the run there.
     """
-    history, folder = [], Path(folder) if folder else None
-    if folder:
-        folders.make(folder)
-        (folder / "run.json").write_text(
-            folders.to_json(_description(run, arguments), indent=2) + "\n", encoding="utf-8"
-        )
-    with open(folder / "history.jsonl" if folder else os.devnull, "w", encoding="utf-8", newline="\n") as stream:
-        try:
-            for row in rows(run):
-                history.append(row.record)
-                stream.write(folders.to_json(row.record) + "\n")
-                stream.flush()
-                listen(row.record)
-        finally:
-            if folder and history:
-                _save_theta(folder / "theta.npz", run, row.theta)
-    return Result(run, history, row.theta, row.status)
+    since = run.since
+    history, best = (list(since.history), since.best) if since else ([], run.problem.theta0)
+    theta, status = (since.theta, since.status) if since else (best, None)
+    if over(run):
+        return Result(run, history, theta, Status.STEPS_DONE if status in GOING_ON else status)
+    lowest = min((record["loss"] for record in history if math.isfinite(record["loss"])), default=math.inf)
+    for row in rows(run):
+        history.append(row.record)
+        step, loss, seconds = (row.record[key] for key in ("step", "loss", "seconds"))
+        if loss < lowest:
+            best, lowest = row.theta, loss
+        status = row.status or (Status.INTERRUPTED if asked() else None)
+        position = Position(step, row.rejected, seconds, run.reports.progress, history, best, status)
+        theta = position.theta
+        if keeper:
+            keeper.keep(position)
+        listen(row.record)
+        if status:
+            break
+    return Result(run, history, theta, status)
 
 
-def _description(run, arguments):
-    return {
-        "arguments": arguments,
-        "method": run.method,
-        "options": run.options,
-        "sizes": run.problem.sizes,
-        "parameters": run.problem.net.size,
-        "versions": folders.versions(),
-    }
+GOING_ON = None, Status.STEPS_DONE, Status.INTERRUPTED
 
 
-def _save_theta(path, run, theta):
-    net = run.problem.net
-    nonlinearity = net.nonlinearities[0].name if net.nonlinearities else "identity"
-    facts = {"sizes": run.problem.sizes, "nonlinearity": nonlinearity, "loss": net.loss.name}
-    np.savez(path, theta=theta, **facts, l2=run.problem.objective.l2, seed=run.problem.seed, method=run.method)
+def over(run: Run) -> bool:
+    """Whether nothing is left to do: it had ended before for a reason of its own, or has its steps."""
+    return run.since is not None and (run.since.status not in GOING_ON or run.since.step >= run.steps)

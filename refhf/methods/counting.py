@@ -3,15 +3,17 @@
 from refhf.methods.report import Counts
 from refhf.objective import Objective, operator
 
+NOTHING = Counts()
+
 
 class Counted:
     """`objective` with a running `counts`; made once a run, shared with every sample."""
 
-    def __init__(self, objective: Objective, ledger: "Counted | None" = None):
+    def __init__(self, objective: Objective, ledger: "Counted | None" = None, counts: Counts = NOTHING):
         self.objective, self.ledger = objective, ledger or self
         self.size, self.cases, self.dtype = objective.size, objective.cases, objective.dtype
         self.curvatures = objective.curvatures
-        self.counts, self.swept = Counts(), 0
+        self.counts, self.swept = counts, round(counts.epochs * objective.cases)
 
     def value(self, theta) -> float:
         """f(theta), counted."""

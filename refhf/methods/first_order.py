@@ -1,72 +1,128 @@
-"""First-order baselines: gradient descent and stochastic gradient descent, theta - alpha g."""
+"""First-order methods: gradient descent and stochastic gradient descent, momentum, and RMSProp with momentum.
 
+Momentum is Polyak's 1964; RMSProp is Tieleman and Hinton's 2012 (lecture 6.5). What they leave open is as in
+TensorFlow 1, whose methods Adya et al. 2018 compare theirs with: there the rate multiplies the whole velocity of
+`MomentumOptimizer`, but each gradient that enters that of `RMSPropOptimizer`.
+"""
+
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from refhf import checks
-from refhf.methods.report import Outcome, Report, Source
+from refhf.methods import schedules
+from refhf.methods.report import Report, Source, begin, taken
 from refhf.objective import Objective
 
 BATCH = 128
+RATES = {"plain": 0.1, "momentum": 0.1, "rmsprop": 0.001}  # our choice; of RMSProp Keras's
 
 
 class Options(NamedTuple):
-    """Options of the gradient methods.
+    """Options of the first-order methods.
 
     Attributes
     ----------
     stochastic : bool
-        Whether a step takes the gradient of a mini-batch. What the method's name stands for.
-    learning_rate : float
-        alpha. 0.1 is our choice.
+        Whether a step takes the gradient of a mini-batch.
+    rule : {'plain', 'momentum', 'rmsprop'}
+        These two are what the method's name stands for.
+    learning_rate : float, callable or None
+        alpha, or a function of the step k = 1, 2, ...; see `refhf.methods.schedules`. None: 0.1, of rmsprop 0.001
+        (our choice).
     batch : int or None
-        Cases of a step's mini-batch, drawn without replacement; None is 128 (our choice), or all if fewer.
+        Cases of a step's mini-batch, drawn without replacement; None is 128 (our choice), or all if fewer. All the
+        cases are no draw.
     noise : float
         The norm of a random vector added to each gradient, uniform in direction (Ge, Huang, Jin and Yuan 2015,
         Algorithm 1, where it is 1). 0 adds none.
+    momentum : float
+        How much of the velocity is kept. 0.9 is Adya et al. 2018, section 4.1, for both.
+    decay : float
+        How much of the mean square is kept. 0.9 is Tieleman and Hinton's, and TensorFlow's.
+    epsilon : float
+        Added to the mean square. 1e-10 is TensorFlow 1's.
     """
 
     stochastic: bool
-    learning_rate: float = 0.1
+    rule: str
+    learning_rate: float | Callable[[int], float] | None = None
     batch: int | None = None
     noise: float = 0.0
+    momentum: float = 0.9
+    decay: float = 0.9
+    epsilon: float = 1e-10
 
 
 def check(options: Options, objective: Objective) -> Options:
     """The options with their defaults filled in; ValueError for one out of range."""
-    checks.real("learning_rate", options.learning_rate, low=0.0)
-    checks.real("noise", options.noise, low=0.0)
-    batch = min(BATCH, objective.cases) if options.batch is None else options.batch
-    return options._replace(batch=checks.positive_integer("batch", batch, maximum=objective.cases))
+    rate = RATES[options.rule] if options.learning_rate is None else options.learning_rate
+    cases = objective.cases
+    batch = (min(BATCH, cases) if options.stochastic else cases) if options.batch is None else options.batch
+    return options._replace(
+        learning_rate=schedules.check(rate),
+        batch=checks.positive_integer("batch", batch, maximum=cases),
+        noise=checks.real("noise", options.noise, low=0.0),
+        momentum=checks.real("momentum", options.momentum, low=0.0, high=1.0),
+        decay=checks.real("decay", options.decay, low=0.0, high=1.0),
+        epsilon=checks.real("epsilon", options.epsilon, low=0.0),
+    )
 
 
 class State(NamedTuple):
-    """theta (P,)."""
+    """theta, and where the rule has them, the velocity v and the mean square r, (P,) each."""
 
     theta: np.ndarray
+    v: np.ndarray | None = None
+    r: np.ndarray | None = None
 
 
 def init(theta, options: Options) -> State:
-    """The state before the first step."""
-    return State(theta)
+    """The state before the first step. The mean square starts from ones, as in TensorFlow 1."""
+    v = None if options.rule == "plain" else np.zeros_like(theta)
+    return State(theta, v, np.ones_like(theta) if options.rule == "rmsprop" else None)
+
+
+def plain(state: State, g, alpha: float, options: Options) -> State:
+    """Gradient descent."""
+    return state._replace(theta=state.theta - alpha * g)  # theta_k = theta_{k-1} - alpha_k g_k
+
+
+def momentum(state: State, g, alpha: float, options: Options) -> State:
+    """Polyak 1964."""
+    v = options.momentum * state.v + g  # v_k = m v_{k-1} + g_k
+    return state._replace(theta=state.theta - alpha * v, v=v)  # theta_k = theta_{k-1} - alpha_k v_k
+
+
+def rmsprop(state: State, g, alpha: float, options: Options) -> State:
+    """Tieleman and Hinton 2012, with momentum."""
+    r = options.decay * state.r + (1 - options.decay) * g**2  # r_k = rho r_{k-1} + (1 - rho) g_k^2
+    v = options.momentum * state.v + alpha * g / np.sqrt(r + options.epsilon)  # v_k = m v_{k-1} + alpha_k g_k / r_k^1/2
+    return State(state.theta - v, v, r)  # theta_k = theta_{k-1} - v_k
+
+
+RULES = {"plain": plain, "momentum": momentum, "rmsprop": rmsprop}
+
+
+def mini_batch(objective: Objective, cases: int, rng) -> Objective:
+    """The objective on a draw of its cases; itself where these are all."""
+    return objective if cases == objective.cases else objective.sample(cases, rng=rng)
 
 
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
     """One gradient step. The report's loss is that of the step's cases, where the step started."""
-    theta = state.theta
-    mini = objective.sample(options.batch, rng=rng) if options.stochastic else objective
-    f, g = mini.value_and_gradient(theta)
-    report = Report(k, theta, f, float(np.linalg.norm(g)), Outcome.NON_FINITE, 0.0)
-    if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):
+    mini = mini_batch(objective, options.batch, rng)
+    moving = state.v is not None and state.v.any()
+    f, g, report, over = begin(mini, state.theta, k, ends_at_zero=not (options.noise or moving))
+    if over:
         return state, report
     if options.noise:
-        xi = rng.standard_normal(theta.size).astype(theta.dtype)
+        xi = rng.standard_normal(g.size).astype(g.dtype)
         g = g + options.noise / np.linalg.norm(xi) * xi
-    elif report.gradient_norm == 0:
-        return state, report._replace(outcome=Outcome.STATIONARY)
-    report = report._replace(source=Source.NOISE if options.noise else Source.GRADIENT)
-    theta = theta - options.learning_rate * g
-    if not np.isfinite(theta).all():
-        return state, report
-    return State(theta), report._replace(theta=theta, step_length=options.learning_rate, outcome=Outcome.ACCEPTED)
+    alpha = schedules.rate(options.learning_rate, k)
+    source = Source.NOISE if options.noise else Source.GRADIENT if options.rule == "plain" else Source.MOMENTUM
+    moved = RULES[options.rule](state, g, alpha, options)
+    if not np.isfinite(moved.theta).all():
+        return state, report._replace(source=source)
+    return taken(moved, report._replace(source=source), moved.theta, f, alpha)

@@ -15,7 +15,7 @@ from refhf.krylov.vectors import inner
 from refhf.methods.damping import levenberg_marquardt, predicted_change, reduction_ratio
 from refhf.methods.directions import bicgstab_candidates, cg_candidates, walk_back
 from refhf.methods.line_search import armijo
-from refhf.methods.report import Outcome, Report, Source
+from refhf.methods.report import Outcome, Report, Source, begin, taken
 from refhf.objective import Objective, operator
 
 
@@ -115,12 +115,9 @@ def init(theta, options: Options) -> State:
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
     """Step k of Algorithm 2; the numbers on the right are its lines."""
     theta, damping = state.theta, state.damping
-    f, g = objective.value_and_gradient(theta)  # 3, 4: on all data
-    report = Report(k, theta, f, float(np.linalg.norm(g)), Outcome.NON_FINITE, 0.0, damping)
-    if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):
+    f, g, report, over = begin(objective, theta, k, damping)  # 3, 4: on all data
+    if over:
         return state, report
-    if report.gradient_norm == 0:
-        return state, report._replace(outcome=Outcome.STATIONARY)
 
     mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
     use_gauss_newton = options.curvature == "gauss-newton" or (
@@ -165,10 +162,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     )  # 9
     if alpha == 0:
         return state, report._replace(outcome=Outcome.NO_DECREASE)
-    theta = theta + alpha * d.vector  # 10
-    return state._replace(theta=theta), report._replace(
-        theta=theta, loss=f, step_length=alpha, outcome=Outcome.ACCEPTED
-    )
+    return taken(state, report, theta + alpha * d.vector, f, alpha)  # 10
 
 
 def _preconditioner(mini, theta, damping):

@@ -1,6 +1,6 @@
-"""The driver: methods by name, run step by step, for users and for SciPy."""
+"""The driver: a method run step by step, from a start or from where another run stopped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
@@ -8,63 +8,11 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refhf import checks
-from refhf.functions import from_functions
-from refhf.methods import first_order, hessian_free, negative_curvature, newton, saddle_free, truncated_newton
+from refhf.methods import negative_curvature, schedules
 from refhf.methods.counting import Counted
-from refhf.methods.report import Kind, Outcome, Report
+from refhf.methods.report import Counts, Kind, Outcome, Report
+from refhf.methods.table import METHODS
 from refhf.objective import Objective
-
-
-class Method(NamedTuple):
-    """An optimiser as data.
-
-    Attributes
-    ----------
-    description : str
-        One line.
-    room : module
-        With `Options`, `check`, `init` and `step`.
-    fixed : dict
-        The options that the method's name stands for.
-    """
-
-    description: str
-    room: object
-    fixed: dict
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The names of the options a caller may set."""
-        return tuple(name for name in self.room.Options._fields if name not in self.fixed)
-
-
-def _hf(curvature, solver):
-    return hessian_free, {"curvature": curvature, "solver": solver}
-
-
-METHODS = {
-    "gn-cg": Method("Gauss-Newton matrix, conjugate gradients (Martens 2010)", *_hf("gauss-newton", "cg")),
-    "hessian-cg": Method("Hessian, conjugate gradients cut at negative curvature (He et al.)", *_hf("hessian", "cg")),
-    "hybrid-cg": Method("Hessian, and Gauss-Newton for a step after negative curvature", *_hf("hybrid", "cg")),
-    "hessian-bicgstab": Method(
-        "Hessian, Bi-CG-STAB, every iterate a candidate (He et al.)", *_hf("hessian", "bicgstab")
-    ),
-    "newton": Method("Newton's step, H s = -g, wherever it leads", newton, {}),
-    "truncated-newton": Method("Newton's step by conjugate gradients cut at negative curvature", truncated_newton, {}),
-    "saddle-free-newton": Method("Newton's step with |H| in place of H (Dauphin et al. 2014)", saddle_free, {}),
-    "negative-curvature-newton": Method(
-        "A Newton step joined with a random probe's negative curvature (More and Sorensen 1979)", negative_curvature, {}
-    ),
-    "gradient-descent": Method(
-        "The full gradient with a fixed rate", first_order, {"stochastic": False, "batch": None}
-    ),
-    "sgd": Method("Stochastic gradient descent with a fixed rate", first_order, {"stochastic": True}),
-}
-
-
-def methods() -> dict[str, str]:
-    """Names of the methods, each with a one-line description."""
-    return {name: method.description for name, method in METHODS.items()}
 
 
 class Status(Enum):
@@ -74,14 +22,15 @@ class Status(Enum):
     STEPS_DONE = 1, True, "The given number of steps was done."
     CALLBACK = 2, True, "The callback asked to stop."
     NON_FINITE = 3, False, "A value, gradient or product is not finite; the best point so far is returned."
-    NO_PROGRESS = 4, False, "Steps were rejected one after the other; the best point so far is returned."
+    NO_PROGRESS = 4, False, "Steps were rejected one after the other; the last accepted point is returned."
     NOT_A_MINIMUM = 5, False, "The gradient is zero, but the point is not a minimum."
+    INTERRUPTED = 6, False, "The run was interrupted, and can be resumed."
 
 
 PATIENCE = 40  # rejected steps in a row; our choice: lambda has then grown by (3/2)^40 = 1e7
 
 
-def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", rng=None, **options) -> Iterator[Report]:
+def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", rng=None, **options) -> "Steps":
     """Run a method step by step, without end: a report a step.
 
     Step k draws from a stream of its own, keyed by one seed and k.
@@ -99,9 +48,10 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     **options
         The method's options, see the `Options` of its module.
 
-    Yields
-    ------
-    Report
+    Returns
+    -------
+    Steps
+        An iterator of `Report`.
 
     Raises
     ------
@@ -111,7 +61,29 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     chosen, options = _chosen(objective, method, options)
     theta = checks.array("theta0", theta0, (objective.size,), objective.dtype).copy()
     seed = int(np.random.default_rng(rng).integers(2**63))
-    return _steps(chosen.room, Counted(objective), chosen.room.init(theta, options), options, seed)
+    return Steps(
+        chosen.room, Counted(objective), options, Progress(0, seed, chosen.room.init(theta, options), Counts())
+    )
+
+
+def resume(objective: Objective, progress: "Progress", *, method: str, **options) -> "Steps":
+    """Go on where a run of the same method, options and objective stopped: the same reports to the bit.
+
+    Parameters
+    ----------
+    objective, method, **options
+        As for `iterate`, when the run began.
+    progress : Progress
+        What `iterate(...)` had as its `progress`.
+
+    Raises
+    ------
+    ValueError
+        As `iterate` does, of `progress.state.theta`.
+    """
+    chosen, options = _chosen(objective, method, options)
+    checks.array("progress.state.theta", progress.state.theta, (objective.size,), objective.dtype)
+    return Steps(chosen.room, Counted(objective, counts=progress.counts), options, progress)
 
 
 def _chosen(objective, name, given):
@@ -120,16 +92,57 @@ def _chosen(objective, name, given):
     return method, method.room.check(method.room.Options(**given, **method.fixed), objective)
 
 
-def _steps(room, objective, state, options, seed, k=0):
-    while True:
-        k += 1
+class Progress(NamedTuple):
+    """All that the next step depends on.
+
+    Attributes
+    ----------
+    k : int
+        Steps done.
+    seed : int
+        Of the steps' streams.
+    state : NamedTuple
+        The method's `State`; its arrays are not written to.
+    counts : Counts
+        What has been spent.
+    """
+
+    k: int
+    seed: int
+    state: NamedTuple
+    counts: Counts
+
+
+class Steps:
+    """The reports of a run, one a step, without end. Made by `iterate` and `resume`.
+
+    Attributes
+    ----------
+    progress : Progress
+        After the last report that was taken.
+    draws : bool
+        Whether a step's gradient is that of a mini-batch, of which zero says nothing of all the cases.
+    """
+
+    def __init__(self, room, objective: Counted, options, progress: Progress):
+        self.room, self.objective, self.options, self.progress = room, objective, options, progress
+        self.draws = getattr(options, "stochastic", False) and options.batch < objective.cases
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> Report:
+        """Do a step."""
+        k, seed, objective = self.progress.k + 1, self.progress.seed, self.objective
         with np.errstate(over="ignore", invalid="ignore"):
-            state, report = room.step(state, objective, options, k, np.random.default_rng([seed, k]))
-            unknown = report.outcome is Outcome.STATIONARY and np.isnan(report.smallest_eigenvalue)
-            if unknown and "hessian" in objective.curvatures:
+            rng = np.random.default_rng([seed, k])
+            state, report = self.room.step(self.progress.state, objective, self.options, k, rng)
+            stationary = report.outcome is Outcome.STATIONARY and not self.draws
+            if stationary and np.isnan(report.smallest_eigenvalue) and "hessian" in objective.curvatures:
                 probe = negative_curvature.second_order(objective, report.theta, np.random.default_rng([seed, k, 1]))
                 report = report._replace(kind=probe.kind, smallest_eigenvalue=probe.value)
-        yield report._replace(**objective.counts._asdict())
+        self.progress = Progress(k, seed, state, objective.counts)
+        return report.counted(objective.counts)
 
 
 def minimize(
@@ -159,25 +172,34 @@ def minimize(
     Returns
     -------
     OptimizeResult
-        x (P,), always finite and the last accepted point; fun = f(x); success, status, message; nit, the steps;
-        history, their reports without vectors.
+        x (P,), always finite; fun = f(x); success, status, message; nit, the steps; history, their reports without
+        vectors. x is the last accepted point; of a run that ended at something not finite it is the best, the one
+        where the smallest loss of the history was measured, of stochastic methods on that step's mini-batch.
 
     Raises
     ------
     ValueError
-        As `iterate`, or for steps below 1.
+        As `iterate`; for steps below 1, or others than a schedule's.
     """
     checks.positive_integer("steps", steps)
     checks.real("gradient_tolerance", gradient_tolerance, low=0.0)
+    schedules.check_length(options.get("learning_rate"), steps)
     x, history, status, rejected = np.array(theta0), [], None, 0
-    for report in iterate(objective, theta0, method=method, rng=rng, **options):
+    best, lowest = x, np.inf
+    reports = iterate(objective, theta0, method=method, rng=rng, **options)
+    for report in reports:
+        measured_at = report.theta if report.curvature else x
+        if report.loss < lowest:
+            best, lowest = measured_at, report.loss
         x = report.theta
         history.append(report.scalars())
         rejected = 0 if report.accepted else rejected + 1
         asked = callback is not None and _stops(callback, report)
-        status = _ended(report, rejected, gradient_tolerance) or (Status.CALLBACK if asked else None)
+        status = _ended(report, rejected, gradient_tolerance, reports.draws) or (Status.CALLBACK if asked else None)
         if status or report.k == steps:
             break
+    if status is Status.NON_FINITE:
+        x = best
     code, success, message = (status or Status.STEPS_DONE).value
     if report.kind is not Kind.UNKNOWN:
         message = report.sentence
@@ -194,13 +216,14 @@ def minimize(
     )
 
 
-def _ended(report, rejected, tolerance):
+def _ended(report, rejected, tolerance, draws):
     if report.outcome is Outcome.NON_FINITE:
         return Status.NON_FINITE
     if report.kind is Kind.NOT_A_MINIMUM:
         return Status.NOT_A_MINIMUM
     leaving = report.accepted and report.source.random  # a small gradient is then not all there is to it
-    if report.outcome is Outcome.STATIONARY or (report.gradient_norm <= tolerance and not leaving):
+    small = 0 < report.gradient_norm <= tolerance and not leaving
+    if not draws and (report.outcome is Outcome.STATIONARY or small):
         return Status.CONVERGED
     return Status.NO_PROGRESS if rejected >= PATIENCE else None
 
@@ -210,44 +233,3 @@ def _stops(callback, report):
         return bool(callback(report))
     except StopIteration:
         return True
-
-
-def scipy_method(name: str, **options):
-    """A method as `scipy.optimize.minimize` takes it.
-
-    `scipy.optimize.minimize(fun, x0, jac=..., hessp=..., method=refhf.scipy_method("hessian-cg"))`. SciPy's
-    `options={"maxiter": ...}` and `tol` (on ||g||) are understood; `callback` gets x, as SciPy's does.
-
-    Raises
-    ------
-    ValueError
-        For an unknown method or option; when called, for a missing jac, or bounds or constraints.
-    """
-    checks.choice("method", name, METHODS)
-    checks.option_names(options, METHODS[name].options, name)
-
-    def run(fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **given):
-        if not callable(jac):
-            raise ValueError(f"jac: expected the gradient as a function; got {jac!r}")
-        if bounds is not None or constraints:
-            raise ValueError("bounds, constraints: expected none, the methods are unconstrained")
-        product = (lambda x, v: hessp(x, v, *args)) if hessp else (lambda x, v: hess(x, *args) @ v) if hess else None
-        objective = from_functions(lambda x: fun(x, *args), lambda x: jac(x, *args), hessp=product)
-        tolerance = given.pop("tol", None) or GRADIENT_TOLERANCE
-        result = minimize(
-            objective,
-            np.atleast_1d(np.asarray(x0, float)),
-            name,
-            given.pop("maxiter", None) or MAXITER,
-            callback=callback and (lambda report: callback(report.theta.copy())),
-            gradient_tolerance=tolerance,
-            **{**options, **given},
-        )
-        if result.status == Status.STEPS_DONE.value[0]:
-            result.success = False  # SciPy's convention: the limit is a failure to converge
-        return result
-
-    return run
-
-
-GRADIENT_TOLERANCE, MAXITER = 1e-5, 1000  # SciPy's gtol of CG and BFGS; our choice

@@ -20,10 +20,10 @@ import numpy as np
 from refhf import checks
 from refhf.krylov.lanczos import lanczos_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit
-from refhf.krylov.vectors import inner, norm
+from refhf.krylov.vectors import inner
 from refhf.methods.directions import downhill
 from refhf.methods.line_search import SHRINK, SUFFICIENT, TRIES, Search, armijo
-from refhf.methods.report import Kind, Outcome, Report, Source
+from refhf.methods.report import Kind, Outcome, Report, Source, begin, taken
 from refhf.methods.truncated_newton import cut_at_negative_curvature
 from refhf.objective import Objective
 
@@ -163,9 +163,8 @@ def init(theta, options: Options) -> State:
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
     """One step along the curve, or the statement that the point is stationary to second order."""
     theta = state.theta
-    f, g = objective.value_and_gradient(theta)
-    report = Report(k, theta, f, norm(g), Outcome.NON_FINITE, 0.0, curvature="hessian")
-    if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):
+    f, g, report, over = begin(objective, theta, k, curvature="hessian", ends_at_zero=False)
+    if over:
         return state, report
     H, flat = (objective.hessian(theta), report.gradient_norm <= options.gradient_tolerance)
     found = probe(H, theta.size, rng, options.mu, FINAL_ITERATIONS if flat else options.probe_iterations)
@@ -203,8 +202,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         alpha, f = armijo(lambda alpha: objective.value(path(alpha)), f, slope)
     if alpha == 0:
         return state, report._replace(outcome=Outcome.NO_DECREASE)
-    theta = path(alpha)
-    return State(theta), report._replace(theta=theta, loss=f, step_length=alpha, outcome=Outcome.ACCEPTED)
+    return taken(state, report, path(alpha), f, alpha)
 
 
 def curvilinear(along, f: float, slope: float, curvature: float) -> Search:

@@ -11,9 +11,8 @@ import numpy as np
 from refhf import checks
 from refhf.krylov.solve import bicgstab
 from refhf.krylov.stopping import Stop
-from refhf.krylov.vectors import norm
 from refhf.methods.directions import downhill
-from refhf.methods.report import Outcome, Report, Source
+from refhf.methods.report import Outcome, Report, Source, begin, taken
 from refhf.objective import Objective, operator
 
 DENSE = 500  # our choice: up to this P the matrix is built, P products, and its eigenvectors computed, O(P^3)
@@ -56,14 +55,20 @@ def init(theta, options: Options) -> State:
 
 
 def spectrum(H):
-    """Eigenvalues (P,), ascending, and eigenvectors (P, P), the columns, from P products; None if not finite."""
+    """Eigenvalues (P,), ascending, and eigenvectors (P, P), the columns, from P products; None if not finite.
+
+    None, too, where LAPACK finds none: of numbers near overflow.
+    """
     unit, columns = np.eye(H.shape[0], dtype=H.dtype), []
     for e in unit:
         columns.append(H @ e)
         if not np.isfinite(columns[-1]).all():
             return None
     matrix = np.array(columns) / 2
-    return np.linalg.eigh(matrix + matrix.T)
+    try:
+        return np.linalg.eigh(matrix + matrix.T)
+    except np.linalg.LinAlgError:
+        return None
 
 
 def divide(g, vectors, divisors):
@@ -76,12 +81,9 @@ def divide(g, vectors, divisors):
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
     """One Newton step."""
     theta, damping = state.theta, options.damping
-    f, g = objective.value_and_gradient(theta)
-    report = Report(k, theta, f, norm(g), Outcome.NON_FINITE, 0.0, damping, curvature="hessian")
-    if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):
+    _, g, report, over = begin(objective, theta, k, damping, curvature="hessian")
+    if over:
         return state, report
-    if report.gradient_norm == 0:
-        return state, report._replace(outcome=Outcome.STATIONARY)
     H = objective.hessian(theta)
     if theta.size <= DENSE:
         known = spectrum(H)
@@ -100,11 +102,11 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
             return state, report
     if not s.any():
         return state, report._replace(outcome=Outcome.NOT_DESCENT)
-    return taken(state, report, objective, theta + s)
+    return wherever_it_leads(state, report, objective, theta + s)
 
 
-def taken(state: State, report: Report, objective: Objective, theta) -> tuple[State, Report]:
+def wherever_it_leads(state: State, report: Report, objective: Objective, theta) -> tuple[State, Report]:
     """The state and report of a full step to `theta`, uphill or not, unless it or f there is not finite."""
     if not np.isfinite(theta).all() or not np.isfinite(f := objective.value(theta)):
         return state, report
-    return State(theta), report._replace(theta=theta, loss=f, step_length=1.0, outcome=Outcome.ACCEPTED)
+    return taken(state, report, theta, f, 1.0)

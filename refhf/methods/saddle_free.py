@@ -15,10 +15,9 @@ from scipy.linalg import eigh_tridiagonal
 from refhf import checks
 from refhf.krylov.lanczos import lanczos_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit
-from refhf.krylov.vectors import norm
 from refhf.methods.directions import downhill
-from refhf.methods.newton import DENSE, State, divide, init, spectrum, taken
-from refhf.methods.report import Outcome, Report, Source
+from refhf.methods.newton import DENSE, State, divide, init, spectrum, wherever_it_leads
+from refhf.methods.report import Outcome, Report, Source, begin, taken
 from refhf.objective import Objective
 
 __all__ = ["Options", "State", "check", "init", "step"]
@@ -56,12 +55,9 @@ def check(options: Options, objective: Objective) -> Options:
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
     """One saddle-free Newton step."""
     theta = state.theta
-    f, g = objective.value_and_gradient(theta)
-    report = Report(k, theta, f, norm(g), Outcome.NON_FINITE, 0.0, curvature="hessian")
-    if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):
+    f, g, report, over = begin(objective, theta, k, curvature="hessian")
+    if over:
         return state, report
-    if report.gradient_norm == 0:
-        return state, report._replace(outcome=Outcome.STATIONARY)
     H = objective.hessian(theta)
     if options.subspace is None and theta.size <= DENSE:
         known = spectrum(H)
@@ -82,7 +78,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     if options.damping is not None:
         s = divide(g, vectors, abs(values) + options.damping)
         report = report._replace(damping=options.damping)
-        return taken(state, report, objective, theta + s)
+        return wherever_it_leads(state, report, objective, theta + s)
     dampings = DAMPINGS * abs(values).max()
     steps = [divide(g, vectors, abs(values) + damping) for damping in dampings]
     heights = np.array([objective.value(theta + s) for s in steps])
@@ -90,5 +86,4 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     report = report._replace(damping=float(dampings[i]))
     if not heights[i] <= f:
         return state, report._replace(outcome=Outcome.NO_DECREASE)
-    theta = theta + steps[i]
-    return State(theta), report._replace(theta=theta, loss=float(heights[i]), step_length=1.0, outcome=Outcome.ACCEPTED)
+    return taken(state, report, theta + steps[i], float(heights[i]), 1.0)

@@ -18,7 +18,7 @@ from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curva
 from refhf.krylov.vectors import inner, norm
 from refhf.methods.damping import reduction_ratio
 from refhf.methods.line_search import armijo
-from refhf.methods.report import Outcome, Report, Source
+from refhf.methods.report import Outcome, Report, Source, begin, taken
 from refhf.objective import Objective, operator
 
 RULES = ("paper", "steihaug")
@@ -128,12 +128,9 @@ def _negative(it, stop):
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
     """One step of Algorithm 1, or of the trust region method."""
     theta, damping = state.theta, options.damping
-    f, g = objective.value_and_gradient(theta)
-    report = Report(k, theta, f, norm(g), Outcome.NON_FINITE, 0.0, damping, curvature="hessian")
-    if not (np.isfinite(f) and np.isfinite(report.gradient_norm)):
+    f, g, report, over = begin(objective, theta, k, damping, curvature="hessian")
+    if over:
         return state, report
-    if report.gradient_norm == 0:
-        return state, report._replace(outcome=Outcome.STATIONARY)
     H = objective.hessian(theta)
     B = operator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
     if options.rule == "paper":
@@ -160,10 +157,7 @@ def _line_search(state, report, objective, p, f, g):
     alpha, f = armijo(lambda alpha: objective.value(theta + alpha * p.vector), f, slope)
     if alpha == 0:
         return state, report._replace(outcome=Outcome.NO_DECREASE)
-    theta = theta + alpha * p.vector
-    return state._replace(theta=theta), report._replace(
-        theta=theta, loss=f, step_length=alpha, outcome=Outcome.ACCEPTED
-    )
+    return taken(state, report, theta + alpha * p.vector, f, alpha)
 
 
 def _trust_region(state, report, objective, p, f, g):
@@ -177,4 +171,4 @@ def _trust_region(state, report, objective, p, f, g):
     report = report._replace(rho=rho)
     if rho <= ACCEPT:
         return State(state.theta, radius), report._replace(outcome=Outcome.POOR_RATIO)
-    return State(theta, radius), report._replace(theta=theta, loss=f_p, step_length=1.0, outcome=Outcome.ACCEPTED)
+    return taken(State(theta, radius), report, theta, f_p, 1.0)

@@ -1,7 +1,11 @@
 """Weighted layers: maps bilinear in (weights W, input x), with their two adjoints.
 
 Bilinearity is all that the sweeps of `refhf.model.network` use: the R-operator of a layer is the product
-rule, R{apply(W, x)} = apply(V, x) + apply(W, Rx), and both adjoints are bilinear again.
+rule, R{apply(W, x)} = apply(V, x) + apply(W, Rx), and both adjoints are bilinear again. Convolutions are in
+`refhf.model.convolution`. Cases are rows of flat arrays, images too.
+
+What a layer does to an activation a before its weights, linear and without weights of its own, is `enter`: x =
+enter(a) is made once and kept in the tape, and `adjoint_input` leads back to a.
 """
 
 from typing import NamedTuple
@@ -29,6 +33,16 @@ class Dense(NamedTuple):
     def fan_in(self):
         """Inputs that one unit sums."""
         return self.n_in
+
+    @property
+    def fan_out(self):
+        """Units that sum one input."""
+        return self.n_out
+
+    @staticmethod
+    def enter(a):
+        """The activation as it is, (B, n_in)."""
+        return a
 
     @staticmethod
     def apply(W, x):

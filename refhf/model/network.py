@@ -2,6 +2,8 @@
 
 Notation here (rows are cases) / in the papers (columns are cases):
 a_0 = X (B, n_0),  s_l = a_{l-1} W_l + b_l,  a_l = f(s_l),  z = s_L   /   s_l = W_l' a_{l-1} + b_l.
+The products with W_l are its layer's: a convolution is one of a sparse matrix made of W_l, and its b_l is one number
+a channel. Pooling belongs to the layer that follows it: a_{l-1} is what enters that layer's product.
 Dx is dL/dx, Rx the directional derivative of x along v, RDx that of dL/dx. V_l, c_l are v's own W_l, b_l.
 
 Sources: Pearlmutter 1994, section 4 (R-operator of backpropagation); Schraudolph 2002, section 3
@@ -11,16 +13,16 @@ Every function here sums over the cases it is given, without l2, and computes in
 complex ones included; shapes are the caller's business (`refhf.supervised` checks them).
 """
 
-import itertools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from refhf import checks
+from refhf.model.convolution import Convolution, Pooled
 from refhf.model.layers import Dense
-from refhf.model.losses import LOSSES, Loss
-from refhf.model.nonlinearities import NONLINEARITIES, Nonlinearity, identity
+from refhf.model.losses import Loss
+from refhf.model.nonlinearities import Nonlinearity, identity
 
 
 class Network(NamedTuple):
@@ -28,14 +30,14 @@ class Network(NamedTuple):
 
     Attributes
     ----------
-    layers : tuple of Dense
+    layers : tuple of Dense, Convolution and Pooled
         L weighted layers.
     nonlinearities : tuple of Nonlinearity
         L - 1 of them; the output has none, the loss contains it.
     loss : Loss
     """
 
-    layers: tuple[Dense, ...]
+    layers: tuple[Dense | Convolution | Pooled, ...]
     nonlinearities: tuple[Nonlinearity, ...]
     loss: Loss
 
@@ -44,13 +46,26 @@ class Network(NamedTuple):
         """P, the length of theta."""
         return sum(np.prod(layer.weight_shape) + np.prod(layer.bias_shape) for layer in self.layers).item()
 
+    @property
+    def images(self) -> bool:
+        """Whether it starts with a layer of images."""
+        return not isinstance(self.layers[0], Dense)
+
+    @property
+    def tape_width(self) -> int:
+        """Numbers that a linearisation keeps of a case, at most, besides theta.
+
+        They are s, a, f', delta and bend of each layer; z, delta and the loss's part of the last.
+        """
+        return sum(5 * layer.n_out for layer in self.layers)
+
     def unpack(self, theta):
         """Views ((W_1, b_1), ..., (W_L, b_L)) of theta (P,), which holds W_1.ravel(), b_1, ... in C order."""
         pairs, start = [], 0
         for layer in self.layers:
             pair = []
             for shape in (layer.weight_shape, layer.bias_shape):
-                stop = start + int(np.prod(shape))
+                stop = start + math.prod(shape)
                 pair.append(theta[start:stop].reshape(shape))
                 start = stop
             pairs.append(tuple(pair))
@@ -60,7 +75,7 @@ class Network(NamedTuple):
         """A starting point theta (P,): zero biases, weights by the rule of the nonlinearity that follows.
 
         He et al. 2015, eq. 10, N(0, 2/n_in), before a relu; Glorot and Bengio 2010, eq. 16, uniform on
-        +-sqrt(6 / (n_in + n_out)), elsewhere.
+        +-sqrt(6 / (n_in + n_out)), elsewhere. In a convolution by k x k, n_in and n_out are k^2 times the channels.
 
         Parameters
         ----------
@@ -72,38 +87,13 @@ class Network(NamedTuple):
             if f.name == "relu":
                 W[...] = rng.normal(0, np.sqrt(2 / layer.fan_in), W.shape)
             else:
-                r = np.sqrt(6 / (layer.fan_in + W.shape[-1]))
+                r = np.sqrt(6 / (layer.fan_in + layer.fan_out))
                 W[...] = rng.uniform(-r, r, W.shape)
         return theta
 
     def predict(self, theta, X):
         """The network's answer (B, n_L): probabilities for the cross-entropies, z for the squared error."""
         return self.loss.predict(forward(self, theta, X).z)
-
-
-def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entropy") -> Network:
-    """A fully connected network.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        n_0 (inputs), hidden widths, n_L (outputs).
-    nonlinearity : {'tanh', 'logistic', 'softplus', 'relu', 'identity'}
-    loss : {'softmax_cross_entropy', 'logistic_cross_entropy', 'squared_error'}
-
-    Raises
-    ------
-    ValueError
-        For fewer than two sizes, a size below 1, a softmax over one output, or an unknown name.
-    """
-    if np.ndim(sizes) != 1 or len(sizes) < 2:
-        raise ValueError(f"sizes: expected at least two (inputs and outputs); got {sizes!r}")
-    sizes = [checks.positive_integer(f"sizes[{i}]", n) for i, n in enumerate(sizes)]
-    f = NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)]
-    if checks.choice("loss", loss, LOSSES) == "softmax_cross_entropy" and sizes[-1] == 1:
-        raise ValueError("sizes[-1]: expected two or more outputs for a softmax (one: logistic_cross_entropy); got 1")
-    layers = tuple(Dense(n_in, n_out) for n_in, n_out in itertools.pairwise(sizes))
-    return Network(layers, (f,) * (len(layers) - 1), LOSSES[loss])
 
 
 class Tape(NamedTuple):
@@ -114,7 +104,7 @@ class Tape(NamedTuple):
     weights : ((W_1, b_1), ..., (W_L, b_L))
         Views of the sweep's own copy of theta.
     a : (a_0, ..., a_{L-1})
-        Inputs of the layers, a_l (B, n_l).
+        What enters the layers, a_l (B, n_l).
     s : (s_1, ..., s_{L-1})
         Hidden pre-activations, s_l (B, n_l).
     z : ndarray (B, n_L)
@@ -141,21 +131,28 @@ def _read_only(arrays):
     return tuple(arrays)
 
 
-def _over_cases(x):
-    return x.sum(axis=0)
+def _add_bias(s, b):
+    units = s.reshape(-1, b.size)  # a convolution's rows are the pixels
+    units += b
+
+
+def _bias_gradient(Ds, b):
+    of_units = Ds.sum(axis=0)
+    return of_units if of_units.size == b.size else of_units.reshape(-1, b.size).sum(axis=0)
 
 
 def forward(net: Network, theta, X) -> Tape:
     """Sweep 1: the network's output, and everything on the way to it."""
     weights = net.unpack(*_read_only([theta.copy()]))
-    a, s = [X.view()], []
+    a, s, a_l = [], [], X.view()
     for layer, (W, b), f in zip(net.layers, weights, (*net.nonlinearities, identity), strict=True):
+        a.append(layer.enter(a_l))
         s_l = layer.apply(W, a[-1])
-        s_l += b
+        _add_bias(s_l, b)
         s.append(s_l)  # s_l = a_{l-1} W_l + b_l
-        a.append(f.f(s_l))  # a_l = f(s_l)
+        a_l = f.f(s_l)  # a_l = f(s_l)
     _read_only(a + s)
-    return Tape(weights, tuple(a[:-1]), tuple(s[:-1]), s[-1])
+    return Tape(weights, tuple(a), tuple(s[:-1]), s[-1])
 
 
 def slopes(net: Network, tape: Tape) -> tuple:
@@ -171,9 +168,9 @@ def backward(net: Network, tape: Tape, slopes: tuple, Dz, keep: list | None = No
     Dtheta = np.empty(net.size, Dz.dtype)
     Ds, Da = Dz, None
     for l in reversed(range(len(net.layers))):
-        layer, (W, _), (DW, Db) = net.layers[l], tape.weights[l], net.unpack(Dtheta)[l]
+        layer, (W, b), (DW, Db) = net.layers[l], tape.weights[l], net.unpack(Dtheta)[l]
         layer.adjoint_weight(tape.a[l], Ds, out=DW)  # DW_l = a_{l-1}' Ds_l
-        Db[...] = _over_cases(Ds)  # Db_l = sum of Ds_l
+        Db[...] = _bias_gradient(Ds, b)  # Db_l = sum of Ds_l
         if keep is not None:
             keep.append((Ds, Da))
         if l > 0:
@@ -189,10 +186,10 @@ def r_forward(net: Network, tape: Tape, slopes: tuple, v):
         Rs_l = layer.apply(V, tape.a[l])
         if l > 0:  # RX = 0
             Rs_l += layer.apply(W, Ra[-1])
-        Rs_l += c
+        _add_bias(Rs_l, c)
         Rs.append(Rs_l)  # Rs_l = a_{l-1} V_l + Ra_{l-1} W_l + c_l
         if l < len(slopes):
-            Ra.append(slopes[l] * Rs_l)  # Ra_l = f'(s_l) Rs_l
+            Ra.append(net.layers[l + 1].enter(slopes[l] * Rs_l))  # Ra_l = f'(s_l) Rs_l
     return Rs, Ra
 
 
@@ -201,9 +198,9 @@ def r_backward(net: Network, tape: Tape, lin: Linearisation, v, Rs, Ra, RDz):
     Hv = np.empty(net.size, RDz.dtype)
     directions, RDs = net.unpack(v), RDz
     for l in reversed(range(len(net.layers))):
-        layer, (W, _), (V, _), (HV, Hc) = net.layers[l], tape.weights[l], directions[l], net.unpack(Hv)[l]
+        layer, (W, b), (V, _), (HV, Hc) = net.layers[l], tape.weights[l], directions[l], net.unpack(Hv)[l]
         layer.adjoint_weight(tape.a[l], RDs, out=HV)
-        Hc[...] = _over_cases(RDs)  # RDb_l = sum of RDs_l
+        Hc[...] = _bias_gradient(RDs, b)  # RDb_l = sum of RDs_l
         if l > 0:
             HV += layer.adjoint_weight(Ra[l - 1], lin.deltas[l])  # RDW_l = a_{l-1}' RDs_l + Ra_{l-1}' Ds_l
             RDa = layer.adjoint_input(W, RDs)
@@ -226,7 +223,8 @@ def gradient_squares(net: Network, theta, X, y):
     backward(net, tape, slopes(net, tape), net.loss.gradient(tape.z, y), kept)
     for layer, a, (Ds, _), (W2, b2) in zip(net.layers, tape.a, reversed(kept), net.unpack(squares), strict=True):
         layer.adjoint_weight_squares(a, Ds, out=W2)
-        b2[...] = _over_cases(Ds * Ds)
+        Db = Ds.reshape(len(Ds), -1, b2.size).sum(axis=1)  # of each case
+        b2[...] = _bias_gradient(Db * Db, b2)
     return squares
 
 

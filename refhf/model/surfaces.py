@@ -11,7 +11,7 @@ import numpy as np
 from scipy.fft import dst
 
 from refhf import checks
-from refhf.model import network
+from refhf.model import architectures, network
 from refhf.model.surface import Surface, numbers, point
 
 # He et al. 2016, section 4.2 and eq. 2. As a sum of squares: x^2/2 + ((y^2 - 1)/sqrt 2)^2/2 - 1/4.
@@ -193,7 +193,7 @@ def _xor():
     `start` has equal units too. Then g has equal entries for both, and so has every step made of g, Hg, ...:
     the units never part (Rumelhart, Hinton and Williams 1986, "breaking symmetry"), and one unit cannot do XOR.
     """
-    net = network.mlp([2, 2, 1], nonlinearity="tanh", loss="squared_error")
+    net = architectures.mlp([2, 2, 1], nonlinearity="tanh", loss="squared_error")
     X = numbers(1, 1, 1, -1, -1, 1, -1, -1).reshape(4, 2)
     y = -X[:, :1] * X[:, 1:]
     t2 = np.tanh(2) ** 2

@@ -1,4 +1,4 @@
-"""Communicators: a rank, a size, and four calls that all ranks make together.
+"""Communicators: a rank, a size, and five calls that all ranks make together.
 
 Buffers only: contiguous arrays in and out (mpi4py's upper-case calls), nothing is pickled. Every call is counted.
 `serial` is one rank; `mpi` are the processes that `mpiexec` or `srun` started; `refhf.parallel.in_process` are
@@ -21,7 +21,8 @@ class Traffic(NamedTuple):
     ----------
     calls : int
     bytes : int
-        Of the results that the calls made known to every rank: a sum, a broadcast vector, all that was gathered.
+        Of the results that the calls made known to this rank: a sum, a broadcast vector, all that was gathered or
+        exchanged.
         How many times an algorithm sends them is the network's affair (`refhf.parallel.cost_model`).
     seconds : float
         In the calls, waiting for the other ranks included.
@@ -67,6 +68,11 @@ class Communicator:
         self._counted(everyones, everyones.nbytes, self._gather, _buffer(x), everyones, lengths)
         return tuple(np.split(everyones, np.cumsum(lengths)[:-1]))
 
+    def exchange(self, x):
+        """Row j of x (size, n) for rank j; the rows (size, n) that the ranks had for this one, in their order."""
+        received = np.empty_like(_buffer(x))
+        return self._counted(received, x.nbytes, self._exchange, x, received) if self.size > 1 else x
+
     def barrier(self):
         """Wait for all ranks."""
         self._counted(None, 0, self._barrier)
@@ -84,6 +90,8 @@ class Communicator:
     def _broadcast(self, x, root): ...
 
     def _gather(self, x, everyones, lengths): ...
+
+    def _exchange(self, x, received): ...
 
     def _barrier(self): ...
 
@@ -121,6 +129,9 @@ class MPICommunicator(Communicator):
 
     def _gather(self, x, everyones, lengths):
         self._world.Allgatherv(x, [everyones, lengths])
+
+    def _exchange(self, x, received):
+        self._world.Alltoall(x, received)
 
     def _barrier(self):
         self._world.Barrier()

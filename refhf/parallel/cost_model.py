@@ -2,8 +2,12 @@
 
 n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L of the network (`refhf.parallel.volume`).
 
-Left out: what ranks on one node take from each other (memory bandwidth, clock), stragglers, overlap of communication
-with computation, the topology of the nodes.
+`quantities` is the whole model: how much there is, on the rank with most cases, of each thing that takes time. A
+`Machine` has the seconds that one of each takes, `fit` to what was measured (`python benchmarks/scaling.py`).
+
+Left out: what ranks on one node take from each other (memory bandwidth, clock), caches, in which the vectors of a small
+network stay and those of a large one do not (fit a machine to one network), stragglers, overlap of communication with
+computation, the topology of the nodes.
 """
 
 import math
@@ -19,8 +23,11 @@ from refhf.parallel.reduction import EXTRA
 from refhf.parallel.volume import parameters, weights
 
 NUMBER = 8  # bytes of a float64, in which sums over ranks are made
+CHUNK = 512  # cases swept at once: `refhf.objective.CHUNK_SIZE`
 # How many matrix products a sweep has in every layer, and how many more from the second on.
 KINDS = {"value": (1, 0), "gradient": (2, 1), "gauss-newton": (2, 2), "hessian": (2, 4)}
+OTHERS = "solver", "total", "sum"
+ALGORITHMS = "tree", "ring", "halving"
 
 
 def flops(kind: str, sizes: Sequence[int]) -> int:
@@ -32,17 +39,24 @@ def flops(kind: str, sizes: Sequence[int]) -> int:
     return 2 * (every * weights(sizes) + later * weights(sizes, first=2))
 
 
-def hops(ranks: int, numbers: float, algorithm: str) -> np.ndarray:
-    """An all-reduce's messages one after the other, and the bytes in them: time = (latency, 1 / bandwidth) @ hops.
+def hops(ranks: int, numbers: float, algorithm: str) -> tuple[float, float]:
+    """An all-reduce's messages one after the other, and the bytes in them.
 
     'tree': a reduction to a root and a broadcast back, ceil(log2 N) levels each of the whole vector (section 3).
     'ring': N - 1 steps of 1/N of the vector to make the sums, as many to spread them (Patarasuk and Yuan 2009).
+    'halving': the same parts in log2 N steps, of 1/2, 1/4, ... of the vector, and as many back: Rabenseifner's, which
+    MPICH takes for long vectors (Thakur, Rabenseifner and Gropp 2005). With N not a power of two, the ranks beyond one
+    hand their vectors to others first, and get the sums last.
     """
-    if checks.choice("algorithm", algorithm, ("tree", "ring")) == "tree":
-        levels = 2 * math.ceil(math.log2(ranks))
-        return np.array([levels, levels * numbers * NUMBER])
-    steps = 2 * (ranks - 1)
-    return np.array([steps, steps / ranks * numbers * NUMBER])
+    levels = math.ceil(math.log2(ranks))
+    if checks.choice("algorithm", algorithm, ALGORITHMS) == "tree":
+        return 2 * levels, 2 * levels * numbers * NUMBER
+    if algorithm == "ring":
+        return 2 * (ranks - 1), 2 * (ranks - 1) / ranks * numbers * NUMBER
+    power = 2 ** int(math.log2(ranks))
+    spare = 2 if power < ranks else 0
+    steps = 2 * int(math.log2(power)) + spare
+    return steps, (2 * (power - 1) / power + spare) * numbers * NUMBER
 
 
 def largest_share(cases: int, ranks: int) -> float:
@@ -54,11 +68,34 @@ def largest_share(cases: int, ranks: int) -> float:
     return least + float((1 - bdtr(np.arange(least, cases), cases, 1 / ranks) ** ranks).sum())
 
 
-class Rate(NamedTuple):
-    """Seconds of an evaluation on one rank: per flop, for the sweeps, and per parameter, for vectors (P,)."""
+def quantities(kind: str, sizes: Sequence[int], ranks: int, cases: float, algorithm: str = "tree") -> dict[str, float]:
+    """What the rank with most cases, `cases` of them, does for an evaluation of some kind, by the names of things.
 
-    per_flop: float
-    per_parameter: float
+    '<kind> flops'
+        Of the matrix products. Sweeps mix them differently with element-wise work, which is counted in.
+    '<kind> vectors'
+        The numbers of a vector (P,) for each chunk of cases: weights are read, and gradients made and added.
+    'solver'
+        The numbers of theta, in an iteration of CG: what it does with vectors beside its product.
+    'marked', 'widened'
+        The numbers of what was asked, which an evaluation over ranks reads (`refhf.parallel.reduction.mark`); and of
+        the vector that is summed, made float64 before and narrowed after.
+    'messages', 'bytes'
+        One after the other, of the all-reduce.
+
+    `kind` is one of KINDS or of OTHERS: 'solver'; 'total', what ranks add to an evaluation whose vector has `cases`
+    numbers; and 'sum', the all-reduce in it.
+    """
+    size = parameters(sizes)
+    if checks.choice("kind", kind, (*KINDS, *OTHERS)) == "solver":
+        return {"solver": size}
+    if kind in KINDS:
+        own = {f"{kind} flops": cases * flops(kind, sizes), f"{kind} vectors": math.ceil(cases / CHUNK) * size}
+        return own | quantities("total", sizes, ranks, 0 if kind == "value" else size, algorithm)
+    if ranks == 1:
+        return {}
+    summed = dict(zip(("messages", "bytes"), hops(ranks, EXTRA + cases, algorithm), strict=True))
+    return summed if kind == "sum" else {"marked": size, "widened": cases} | summed
 
 
 class Machine(NamedTuple):
@@ -66,30 +103,71 @@ class Machine(NamedTuple):
 
     Attributes
     ----------
-    latency : float
-        alpha, seconds a message.
-    per_byte : float
-        beta, seconds a byte: 1 / bandwidth.
-    rates : dict
-        gamma, a `Rate` for each of KINDS: they mix matrix products and element-wise work differently.
-    algorithm : {'tree', 'ring'}
+    seconds : dict
+        Of one of each of `quantities`. 'messages' is alpha, the latency; 'bytes' beta, 1 / bandwidth; the others,
+        1 / the rate at which a rank works, are gamma.
+    algorithm : {'tree', 'ring', 'halving'}
         Of all-reduces.
     """
 
-    latency: float
-    per_byte: float
-    rates: dict[str, Rate]
+    seconds: dict[str, float]
     algorithm: str = "tree"
+
+    def network(self, latency: float, bandwidth: float) -> "Machine":
+        """The same ranks on another network: seconds a message, bytes a second."""
+        return self._replace(seconds=self.seconds | {"messages": latency, "bytes": 1 / bandwidth})
 
 
 class Measurement(NamedTuple):
-    """An evaluation that was timed: its kind, on a rank with `cases` cases at most (of all ranks), in seconds."""
+    """What was timed: its kind, on a rank with `cases` cases at most (see `quantities`), in seconds."""
 
     kind: str
     sizes: tuple[int, ...]
     ranks: int
     cases: float
     seconds: float
+
+
+class Seconds(NamedTuple):
+    """Of computing and of communicating."""
+
+    compute: float
+    communicate: float
+
+    @property
+    def total(self) -> float:
+        """Both."""
+        return self.compute + self.communicate
+
+
+def fit(measurements: Sequence[Measurement], algorithm: str = "tree") -> Machine:
+    """The machine that explains what was measured, by non-negative least squares of the relative errors.
+
+    Raises
+    ------
+    ValueError
+        If they leave the seconds of something undetermined: a kind needs chunks that are not whole, and latency and
+        bandwidth, on 2 ranks, two lengths of 'sum'.
+    """
+    made_of = [quantities(*m[:4], algorithm) for m in measurements]
+    names = sorted({name for one in made_of for name, n in one.items() if n})
+    rows = np.array([[one.get(name, 0.0) for name in names] for one in made_of])
+    rows /= np.array([[m.seconds] for m in measurements])
+    scale = np.linalg.norm(rows, axis=0)
+    if np.linalg.matrix_rank(rows / scale) < len(names):
+        raise ValueError(f"measurements: expected enough to tell apart {', '.join(names)}; got {len(rows)}")
+    x = nnls(rows / scale, np.ones(len(rows)))[0] / scale
+    return Machine(dict(zip(names, x.tolist(), strict=True)), algorithm)
+
+
+def evaluation(
+    machine: Machine, kind: str, sizes: Sequence[int], ranks: int, cases: float, sent: bool = True
+) -> Seconds:
+    """The time of one evaluation: of the rank with most cases, and of the messages one after the other."""
+    made_of = quantities(kind, sizes, ranks if sent else 1, cases, machine.algorithm)
+    time = {name: n * machine.seconds[checks.choice("kind", name, machine.seconds)] for name, n in made_of.items()}
+    communicate = time.pop("messages", 0.0) + time.pop("bytes", 0.0)
+    return Seconds(math.fsum(time.values()), communicate)
 
 
 class Evaluations(NamedTuple):
@@ -113,57 +191,13 @@ class Evaluations(NamedTuple):
     sent: bool = True
 
 
-class Seconds(NamedTuple):
-    """Of computing and of communicating."""
-
-    compute: float
-    communicate: float
-
-    @property
-    def total(self) -> float:
-        """Both."""
-        return self.compute + self.communicate
-
-
-def fit(measurements: Sequence[Measurement], algorithm: str = "tree") -> Machine:
-    """The machine that explains what was measured, by non-negative least squares of the relative errors.
-
-    Each kind needs two numbers of cases (or two networks), and something has to be measured on 2 ranks or more.
-
-    Raises
-    ------
-    ValueError
-        If the measurements leave a coefficient undetermined.
-    """
-    kinds = list(dict.fromkeys(m.kind for m in measurements))
-    rows = np.zeros((len(measurements), 2 + 2 * len(kinds)))
-    for row, m in zip(rows, measurements, strict=True):
-        at = 2 + 2 * kinds.index(m.kind)
-        row[:2] = hops(m.ranks, _numbers(m.kind, m.sizes), algorithm)
-        row[at : at + 2] = m.cases * flops(m.kind, m.sizes), parameters(m.sizes)
-        row /= m.seconds
-    scale = np.linalg.norm(rows, axis=0)
-    if not scale.all() or np.linalg.matrix_rank(rows / scale) < len(scale):
-        raise ValueError("measurements: expected some on 2 ranks or more, two numbers of cases a kind, and more rows")
-    x = nnls(rows / scale, np.ones(len(rows)))[0] / scale
-    rates = {kind: Rate(*x[2 + 2 * i : 4 + 2 * i].tolist()) for i, kind in enumerate(kinds)}
-    return Machine(float(x[0]), float(x[1]), rates, algorithm)
-
-
-def _numbers(kind, sizes):
-    return EXTRA + (0 if kind == "value" else parameters(sizes))
-
-
 def seconds(machine: Machine, sizes: Sequence[int], plan: Sequence[Evaluations], ranks: int) -> Seconds:
-    """The time of a plan on so many ranks: of the rank with most cases, and of the messages one after the other."""
+    """The time of a plan on so many ranks."""
     compute = communicate = 0.0
     for one in plan:
         share = largest_share(one.cases, ranks) if one.drawn else math.ceil(one.cases / ranks)
-        rate = machine.rates[checks.choice("kind", one.kind, machine.rates)]
-        compute += one.times * (rate.per_flop * share * flops(one.kind, sizes) + rate.per_parameter * parameters(sizes))
-        if one.sent:
-            path = hops(ranks, _numbers(one.kind, sizes), machine.algorithm)
-            communicate += one.times * float(np.dot([machine.latency, machine.per_byte], path))
+        each = evaluation(machine, one.kind, sizes, ranks, share, one.sent)
+        compute, communicate = compute + one.times * each.compute, communicate + one.times * each.communicate
     return Seconds(compute, communicate)
 
 
@@ -175,13 +209,14 @@ def sgd_epoch(n: int, b: int) -> tuple[Evaluations, ...]:
 def hf_iteration(n: int, b: int, products: int, tries: int, curvature: str = "gauss-newton") -> dict[str, tuple]:
     """The parts of an iteration of He et al.'s Algorithm 2, as in their Figure 5: gradient, CG and line search.
 
-    The gradient and the line search's `tries` are on all n cases; CG's tape and `products`, and the two values of the
-    reduction ratio, on a mini-batch of b.
+    The gradient and the line search's `tries` are on all n cases; CG's tape, its iterations with a product each, and
+    the two values of the reduction ratio, on a mini-batch of b.
     """
     tape, drawn = "value" if curvature == "gauss-newton" else "gradient", b < n
     cg = (
         Evaluations(tape, b, 1, drawn, sent=False),
         Evaluations(curvature, b, products, drawn),
+        Evaluations("solver", 0, products),
         Evaluations("value", b, 2, drawn),
     )
     return {

@@ -49,6 +49,11 @@ class SplitDense(NamedTuple):
         """(n_out,)."""
         return (self.n_out,)
 
+    @staticmethod
+    def enter(a):
+        """The activation as it is, (B, n_in)."""
+        return a
+
     def apply(self, W, x):
         """The pre-activation without its bias (B, n_out), of which this rank makes its columns."""
         return self.gather(x @ W)
@@ -134,7 +139,8 @@ def model_parallel(objective, comm: Communicator) -> ModelParallel:
     Raises
     ------
     ValueError
-        For a layer of fewer columns than there are ranks, or an objective that shares its cases or decays.
+        For a convolutional network, a layer of fewer columns than there are ranks, or an objective that shares its
+        cases or decays.
 
     Examples
     --------
@@ -147,6 +153,8 @@ def model_parallel(objective, comm: Communicator) -> ModelParallel:
     """
     if objective.comm.size > 1 or objective.l2:
         raise ValueError("objective: expected one with all cases on every rank and l2 = 0")
+    if objective.net.images:
+        raise ValueError("objective: expected a fully connected network (refhf.mlp); got a convolutional one")
     for l, layer in enumerate(objective.net.layers, start=1):
         if layer.n_out < comm.size:
             raise ValueError(f"comm: expected at most {layer.n_out} ranks, the columns of layer {l}; got {comm.size}")

@@ -68,3 +68,22 @@ def counted_model_parallel(b: int, sizes: Sequence[int], gradients: int = 0, pro
     calls = gradients * (2 * layers - 1) + products * (3 * layers - 2)
     gradient, product = 2 * hidden + outputs, 3 * hidden + 2 * outputs - sizes[1]
     return Volume(calls, b * (gradients * gradient + products * product))
+
+
+def counted_replicas(size: int, replicas: int, ranks: int, topology: str, reading: str = "own-batch") -> Volume:
+    """What a synchronisation of `replica-newton` makes known to a rank, exactly, theta having `size` numbers.
+
+    A replica has 2 columns of P numbers, displacement and gradient, 3 where the reading is not 'own-batch'. The server
+    gets them all, and a loss each, and broadcasts 2 P + 5. In the tree they become P / N rows of all (one exchange),
+    triangles of 2 M + 3 columns with a loss each (a gather), and rows of two vectors (a gather). With M = N replicas
+    that is 2 P numbers a rank, 2 P and (2 M + 3)^2 M, where the server itself receives 2 P M. Arnold and Wang give no
+    counts.
+    """
+    if ranks == 1:
+        return Volume(0, 0)
+    columns, used = 2 if reading == "own-batch" else 3, replicas + (reading == "pairs")
+    if topology == "server":
+        return Volume(2, columns * size * replicas + replicas + 2 * size + 5)
+    rows, width = -(-size // ranks), 2 * used + 3
+    triangles = ranks * (width * min(width, rows) + 1) if used > 1 else ranks
+    return Volume(3, columns * rows * replicas + triangles + 2 * ranks * rows)

@@ -23,14 +23,16 @@ def same_everywhere(comm, x):
 
 
 def primitives(comm):
-    """The four calls, against what they should give."""
+    """The five calls, against what they should give."""
     x = comm.sum(np.full((2, 3), comm.rank + 0.5))
     np.testing.assert_array_equal(x, np.full((2, 3), comm.size**2 / 2))
     np.testing.assert_array_equal(comm.broadcast(np.array([comm.rank]), comm.size - 1), [comm.size - 1])
     gathered = comm.gather(np.full(comm.rank, comm.rank, np.int32), range(comm.size))
     np.testing.assert_array_equal(np.concatenate(gathered), np.repeat(range(comm.size), range(comm.size)))
+    sent = np.array([[10 * comm.rank + to] for to in range(comm.size)])
+    np.testing.assert_array_equal(comm.exchange(sent), [[10 * rank + comm.rank] for rank in range(comm.size)])
     comm.barrier()
-    expected = (4, 8 * 6 + 8 + 4 * comm.size * (comm.size - 1) // 2) if comm.size > 1 else (0, 0)
+    expected = (5, 8 * 6 + 8 + 4 * comm.size * (comm.size - 1) // 2 + 8 * comm.size) if comm.size > 1 else (0, 0)
     assert comm.traffic[:2] == expected, comm.traffic
 
 

@@ -12,6 +12,9 @@ HESSIAN_FREE = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 OPTIONS = {method: {"curvature_batch": 40, "damping": 1.0, "solver_iterations": 5} for method in HESSIAN_FREE}
 OPTIONS |= {
     "sgd": {"batch": 40},
+    "rmsprop": {"batch": 40},
+    "nlcg-pr": {"batch": 40, "line_search": "online"},
+    "replica-newton": {"batch": 40},
     "gradient-descent": {},
     "newton": {"damping": 1.0},
     "truncated-newton": {"damping": 1.0, "solver_iterations": 5},

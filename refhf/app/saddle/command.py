@@ -9,7 +9,7 @@ from refhf.app import folders, plots
 from refhf.app.saddle import animation, page, picture, table
 from refhf.app.saddle.lineup import DEFAULT, LINEUP
 from refhf.app.saddle.trajectories import path
-from refhf.methods.minimize import METHODS
+from refhf.methods.table import METHODS
 from refhf.model.surfaces import SURFACES
 
 STEPS = 200  # our choice: gradient descent from 1e-9 off the saddle's line reaches a minimum within

@@ -1,0 +1,238 @@
+"""Figures 2, 4, 7 and 8 of Adya et al. 2018: large batches, for a fixed number of epochs and longer.
+
+    python figures/fig_adya_large_batches.py [--fast | --as-is] [--seeds N] [--data-dir DIR] [FOLDER]
+
+writes fig_adya_<data>.png and fig_adya_large_batches.txt, into this folder unless told otherwise, from the runs in its
+fig_adya_large_batches/*.jsonl, a line each; those that are not there are run first. The paper trains ResNets on
+ImageNet and CIFAR-100; here it is 784-50-10, tanh, on the 10,000 cases of mnist-mini and on the first 10,000 of
+Fashion-MNIST (from DIR or REFHF_DATA_DIR; left out without), in float32; plain SGD, which the paper has for CIFAR-100,
+is left out. Seeds are 0 to N - 1, 5 unless told otherwise.
+
+    schedule   momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 20 epochs; the paper's schedule
+    constant   the same, each with the one of its own six rates that gives seed 0 the least training loss
+    longer     the largest batch for 20, 40 and 80 epochs, with the schedule, and with the rates of `constant`
+    search     nlcg-fr and nlcg-pr with the online line search on and off at batches 128, 512 and 2048 (schedule)
+
+Figure 3 has wall-clock time where Figure 2 has steps: what a step costs is measured by benchmarks/nlcg_step.py. Claims
+N1 to N3, N5 and N6 are judged from them in figures/README.md. --fast has 200 cases and 6 epochs, and keeps
+nothing; --as-is runs nothing.
+"""
+
+import argparse
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from refhf.app import panels, plots
+from refhf.app.data import DataSet, load
+from refhf.app.sweep.cells import Cell, Setting, cells
+from refhf.app.sweep.lines import execute
+from refhf.app.sweep.picture import against_batch
+from refhf.app.sweep.summary import Row, best, columns, rows, said
+
+METHODS = ("momentum", "rmsprop", "nlcg-fr", "nlcg-pr")
+NLCG = METHODS[2:]
+SCHEDULE = {"learning_rate": "adya-2018"}
+RATES = {  # our choice: factors of about 3; momentum's velocity multiplies its rate by up to 10
+    "momentum": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
+    "rmsprop": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+    "nlcg-fr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "nlcg-pr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+}
+DATA = {"mnist-mini": "MNIST", "fashion-mnist": "Fashion-MNIST"}
+
+
+class Scale(NamedTuple):
+    """How much is run."""
+
+    cases: int
+    batches: tuple
+    hidden: tuple
+    epochs: int
+    longer: tuple
+    searched: tuple
+    rates: int
+    seeds: int
+
+
+FULL = Scale(10_000, (128, 512, 2048, 10_000), (50,), 20, (20, 40, 80), (128, 512, 2048), 6, 5)
+FAST = Scale(200, (64, 200), (4,), 6, (6, 7), (64,), 2, 2)
+
+
+class Runs(NamedTuple):
+    """The lines of the four parts."""
+
+    schedule: list[dict]
+    constant: list[dict]
+    longer: dict[int, list[dict]]
+    search: list[dict]
+
+
+# ----- runs
+
+
+def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None) -> Runs:
+    """The runs that are in the folder, if there is one, and those that it lacks."""
+    whole = load(name, dtype="float32", data_dir=data_dir)
+    data = DataSet(name, *(x[: scale.cases] for x in whole[1:]))
+
+    def run(part, chosen, epochs=scale.epochs):
+        path = folder and folder / f"{name}_{part}_{epochs}.jsonl"
+        return execute(Setting(data, scale.hidden, steps=epochs), chosen, path, say)
+
+    largest = scale.batches[-1]
+    schedule = run("schedule", cells(METHODS, scale.batches, range(seeds), options=SCHEDULE))
+    tried = []
+    for method in METHODS:
+        tried += cells([method], scale.batches, [0], grid={"learning_rate": RATES[method][-scale.rates :]})
+    constant = run("constant", tried)
+    rates = {(row.method, row.batch): row.lines[0]["options"] for row in best(rows(constant))}
+    more = [Cell(*place, seed, options) for seed in range(1, seeds) for place, options in rates.items()]
+    constant += run("constant", more)
+    ends = [
+        Cell(method, largest, seed, options)
+        for seed in range(seeds)
+        for method in METHODS
+        for options in (SCHEDULE, rates[method, largest])
+    ]
+    longer = {epochs: run("longer", ends, epochs) for epochs in scale.longer}
+    ways = [SCHEDULE | {"line_search": way} for way in ("online", "off")]
+    searched = itertools.product(NLCG, scale.searched, range(seeds), ways)
+    return Runs(schedule, constant, longer, run("search", [Cell(*cell) for cell in searched]))
+
+
+def there(scale: Scale, name: str, folder: Path) -> Runs:
+    """The runs that are in the folder."""
+
+    def read(part, epochs=scale.epochs):
+        path = folder / f"{name}_{part}_{epochs}.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    longer = {epochs: lines for epochs in scale.longer if (lines := read("longer", epochs))}
+    return Runs(read("schedule"), read("constant"), longer, read("search"))
+
+
+def say(line, resumed):
+    if not resumed:
+        words = line["setting"]["data"], line["method"], line["batch"], line["options"], line["seed"]
+        print(*words, line["status"], f"loss {line['loss']}, {line['seconds']:.1f} s", flush=True)
+
+
+# ----- numbers
+
+
+def chosen(runs: Runs) -> list[Row]:
+    """Of each method and batch the rate that has all its seeds."""
+    found = rows(runs.constant)
+    most = max(len(row.lines) for row in found)
+    return [row for row in found if len(row.lines) == most] if most > 1 else best(found)
+
+
+def written(scale: Scale, name: str, runs: Runs) -> str:
+    """The tables of a data set."""
+    tables = {
+        f"the paper's schedule, {scale.epochs} epochs": rows(runs.schedule),
+        f"each its own constant rate, {scale.epochs} epochs": chosen(runs),
+        **{f"batch {scale.batches[-1]}, {epochs} epochs": rows(lines) for epochs, lines in runs.longer.items()},
+        "the online line search on and off, the paper's schedule": rows(runs.search),
+    }
+    parts = (f"{head}\n" + "\n".join(columns(table(found))) for head, found in tables.items())
+    return f"{DATA[name]}, {scale.cases} cases, 784-{scale.hidden[0]}-10\n\n" + "\n\n".join(parts) + "\n"
+
+
+def table(found):
+    head = ["", "batch", "rate", "line search", "runs", "diverged", "training loss", "training error", "test error"]
+    return [head] + [
+        [
+            row.method,
+            str(row.batch),
+            str(row.lines[0]["options"]["learning_rate"]),
+            str(row.lines[0]["options"].get("line_search") or row.lines[0]["defaults"].get("line_search", "-")),
+            str(len(row.lines)),
+            str(row.diverged),
+            said(row.statistic("loss")),
+            said(row.statistic("training_error"), 100, " %"),
+            said(row.statistic("test_error"), 100, " %"),
+        ]
+        for row in found
+    ]
+
+
+# ----- picture
+
+
+def figure(scale: Scale, name: str, runs: Runs):
+    from matplotlib.figure import Figure
+
+    largest = scale.batches[-1]
+    with plots.style():
+        drawn = Figure(figsize=(14, 9.5), layout="constrained")
+        axes = drawn.subplots(2, 3)
+        seeds = len({line["seed"] for line in runs.schedule})
+        drawn.suptitle(
+            f"{DATA[name]}, {scale.cases} cases, 784-{scale.hidden[0]}-10, mean and deviation of {seeds} seeds\n"
+            "above: the learning rate is the paper's schedule for all; below: for each its own best constant rate"
+        )
+        for line, found, own in zip(axes, (rows(runs.schedule), chosen(runs)), (False, True), strict=True):
+            curves(line[0], [row for row in found if row.batch == largest])
+            line[0].set_title(f"training loss, batch {largest}, step by step")
+            against_batch(line[1], found, lambda row: row.statistic("test_error"), panels.percent)
+            line[1].set_title(f"test error after {scale.epochs} epochs")
+            by_length(line[2], runs.longer, own)
+            line[2].set_title(f"test error, batch {largest}, longer")
+        drawn.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside lower center", ncols=len(METHODS))
+    return drawn
+
+
+def curves(ax, ends):
+    """The training loss of all seeds of the largest batch, of which a step is an epoch."""
+    for i, row in enumerate(ends):
+        for line in row.lines:
+            loss = [float("nan") if value is None else value for value in line["curve"]["loss"]]
+            ax.plot(line["curve"]["step"], loss, color=plots.look(i)["color"], lw=1.2)
+    panels.log_axis(ax, None, "{:.3g}".format)
+    ax.set_xlabel("steps")
+
+
+def by_length(ax, longer, own):
+    """The test error against the number of epochs, of the runs with the schedule or with a rate of their own."""
+    for i, method in enumerate(METHODS):
+        found = {}
+        for epochs, lines in longer.items():
+            kept = [x for x in lines if x["method"] == method and (x["options"] != SCHEDULE) == own]
+            if kept:
+                (row,) = rows(kept)
+                found[epochs] = row.statistic("test_error")
+        spread = [value.spread if value.spread == value.spread else 0.0 for value in found.values()]
+        ax.errorbar([*found], [value.mean for value in found.values()], spread, capsize=4, **plots.look(i))
+    ax.set_xlabel("epochs")
+    ax.set_xticks([*longer])
+    panels.log_axis(ax, None, panels.percent)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--as-is", action="store_true")
+    parser.add_argument("--seeds", type=int, metavar="N")
+    parser.add_argument("--data-dir", default=os.environ.get("REFHF_DATA_DIR"), metavar="DIR")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
+    args = parser.parse_args()
+    scale, texts = FAST if args.fast else FULL, []
+    folder = args.folder / "fig_adya_large_batches"
+    for name in DATA if args.data_dir and not args.fast else ["mnist-mini"]:
+        if args.as_is:
+            runs = there(scale, name, folder)
+        else:
+            runs = made(scale, name, args.seeds or scale.seeds, None if args.fast else folder, args.data_dir)
+        texts.append(written(scale, name, runs))
+        plots.save(figure(scale, name, runs), args.folder / f"fig_adya_{name}.png")
+    text = "\n".join(texts)
+    (args.folder / "fig_adya_large_batches.txt").write_text(text, encoding="utf-8", newline="\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Ctrl-C and a polite kill: the step in hand is finished first."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+SIGNALS = signal.SIGINT, signal.SIGTERM
+
+
+@contextlib.contextmanager
+def finishing(comm) -> Iterator[Callable[[], int]]:
+    """Within it the first SIGINT or SIGTERM is kept; the second raises KeyboardInterrupt.
+
+    What it gives is a function to call between two steps, on all ranks: the largest signal that any has got, or 0.
+    Outside the main thread, which alone gets signals, nothing is changed.
+    """
+    got = []
+
+    def keep(number, frame):
+        if got:
+            raise KeyboardInterrupt
+        got.append(number)
+
+    def asked():
+        return int(max(x[0] for x in comm.gather(np.array([max(got, default=0)]))))
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, keep) for number in SIGNALS}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

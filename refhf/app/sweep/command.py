@@ -1,0 +1,101 @@
+"""`refhf sweep`: what it checks, prints and writes."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from refhf import checks
+from refhf.app import console, data, folders, plots
+from refhf.app.sweep import picture, summary
+from refhf.app.sweep.cells import Setting, batch_option, cells
+from refhf.app.sweep.lines import execute
+from refhf.model.losses import LOSSES
+from refhf.model.nonlinearities import NONLINEARITIES
+
+LINES, PICTURE = "runs.jsonl", "sweep.png"
+
+
+def run(args) -> None:
+    """Run what the folder lacks, draw the picture, and print the table or its JSON."""
+    names, folder = args.methods.split(","), Path(args.out)
+    chosen = cells(names, args.batches, range(args.seeds), _once(args.option), _once(args.grid))
+    setting = _setting(args, folder)
+    with _progress(len(chosen), args.quiet) as show:
+        lines = execute(setting, chosen, folder / LINES, show)
+    rows = summary.rows(lines)
+    title = f"{setting.problem(0).title}, {len(setting.data.X)} cases, {_limits(setting)}"
+    plots.save(picture.picture(rows, setting.targets, title), folder / PICTURE)
+    if args.json:
+        files = {"lines": str(folder / LINES), "picture": str(folder / PICTURE)}
+        print(folders.to_json({"rows": summary.as_dicts(rows), **files}))
+    else:
+        _report(rows, setting, title, folder)
+
+
+def _once(pairs):
+    """As a dict; ValueError for a name given twice."""
+    found = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name}: expected one value; got {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
+
+
+def _setting(args, folder):
+    """What the runs share; every argument is checked before the data is read."""
+    checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
+    checks.choice("dtype", args.dtype, ("float32", "float64"))
+    if args.loss:
+        checks.choice("loss", args.loss, LOSSES)
+    checks.real("l2", args.l2, low=0.0)
+    folders.check(folder, overwrite=(folder / LINES).is_file())
+    bar = not args.quiet and sys.stderr.isatty()
+    cases = data.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
+    ends = {name: getattr(args, name) for name in ("steps", "epochs", "targets", "stop_at_target")}
+    return Setting(cases, args.hidden, args.nonlinearity, args.loss, args.l2, **ends)
+
+
+@contextmanager
+def _progress(total: int, quiet: bool) -> Iterator[Callable[[dict, bool], None]]:
+    """A function that shows a line on stderr: by a bar where that is a terminal, else in words, once it is run."""
+    bar = None if quiet else console.make_bar("sweep", total)
+
+    def show(line, resumed):
+        if bar is not None:
+            bar.set_postfix_str(_said(line), refresh=False)
+            bar.update()
+        elif not (quiet or resumed):
+            print(f"{_said(line)}, {line['status']}, {line['seconds']:.1f} s", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _said(line):
+    words = [line["method"], *(f"{name} {value}" for name, value in line["options"].items())]
+    if line["batch"]:
+        words.insert(1, f"batch {line['batch']}")
+    loss = "not finite" if line["loss"] is None else f"{line['loss']:.3g}"
+    return f"{', '.join(words)}, seed {line['seed']}: loss {loss} after {line['steps']} steps"
+
+
+def _limits(setting):
+    steps = setting.steps and f"{setting.steps} steps"
+    passes = setting.epochs and f"{setting.epochs:g} passes"
+    return " or ".join(["at most", *filter(None, (steps, passes))]).replace("at most or", "at most")
+
+
+def _report(rows, setting, title, folder):
+    print(f"{title}; mean ± standard deviation over seeds")
+    print(summary.table(summary.best(rows), setting.targets))
+    alone = [name for name in dict.fromkeys(row.method for row in rows) if batch_option(name) is None]
+    if alone:
+        print(f"without a batch, run once a seed: {', '.join(alone)}")
+    if len(rows) > len(summary.best(rows)):
+        print("of each method and batch the options of least training loss; --json has them all")
+    print(f"runs: {folder / LINES}\npicture: {folder / PICTURE}")

@@ -1,0 +1,181 @@
+"""`refhf train` and `refhf compare`: from arguments to runs, on whatever ranks there are, and what is said of them."""
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from refhf import checks
+from refhf.app import arguments, checkpoint, console, data, folders, plots, progress, runs, signals
+from refhf.app.keeping import Keeper
+from refhf.methods.minimize import Status
+from refhf.methods.table import METHODS
+from refhf.model.losses import LOSSES
+from refhf.model.nonlinearities import NONLINEARITIES
+from refhf.parallel import agree, share_cores
+from refhf.parallel.shards import REDUCTIONS
+
+
+def run(args, comm) -> int:
+    """Run the command; the exit status. On the ranks but the first nothing is written and no progress shown."""
+    agree(comm, **vars(args), **folders.versions())
+    names = [args.method] if args.command == "train" else args.methods.split(",")
+    given = _checked(args, names)
+    with contextlib.ExitStack() as stack:
+        asked = stack.enter_context(signals.finishing(comm)) if args.out else lambda: 0
+        if comm.rank > 0:
+            args.out, args.quiet = None, True
+        if args.out and args.resume:
+            stack.enter_context(checkpoint.locked(args.out))
+        elif args.out:
+            folders.check(args.out, args.overwrite)
+        chosen = _planned(args, names, given, comm)
+        if args.out and not args.resume:
+            stack.enter_context(_new_folder(args))
+        results = []
+        for planned in chosen:
+            results.append(_execute(args, planned, asked))
+            if results[-1].status is Status.INTERRUPTED:
+                break
+        _report(args, results)
+        return 128 + asked() if results[-1].status is Status.INTERRUPTED else 0
+
+
+def _checked(args, names):
+    """The options that were given; ValueError for an argument out of range, before the data is read."""
+    given = _given_options(args, names)
+    checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
+    checks.choice("dtype", args.dtype, ("float32", "float64"))
+    checks.choice("reduction", args.reduction, REDUCTIONS)
+    if args.loss:
+        checks.choice("loss", args.loss, LOSSES)
+    checks.real("l2", args.l2, low=0.0)
+    return given
+
+
+def _given_options(args, names):
+    """The options that were given; each must be known to one of the methods at least."""
+    for i, name in enumerate(names):
+        checks.choice("method", name, METHODS)
+        if name in names[:i]:
+            raise ValueError(f"methods: expected each once; got {name!r} twice")
+    flags = [("curvature_batch", args.curvature_batch), ("damping", args.damping)]
+    given = {}
+    for name, value in [*((key, value) for key, value in flags if value is not None), *args.option]:
+        if name in given:
+            raise ValueError(f"{name}: expected one value; got {given[name]!r} and {value!r}")
+        given[name] = value
+    known = {option: METHODS[name].room.Options for name in names for option in METHODS[name].options}
+    checks.option_names(given, known, ", ".join(names))
+    for name, value in given.items():
+        if isinstance(known[name]._field_defaults.get(name), bool) and not isinstance(value, bool):
+            raise ValueError(f"{name}: expected true or false; got {value!r}")
+    return given
+
+
+@contextlib.contextmanager
+def _new_folder(args):
+    """The output folder, made and locked; that of a comparison is emptied of an earlier one."""
+    folder = Path(args.out)
+    folders.make(folder)
+    with checkpoint.locked(folder):
+        folders.check(folder, args.overwrite)
+        if args.command == "compare":
+            for place in (folder, *(folder / name for name in METHODS)):  # of an earlier comparison, with other methods
+                folders.empty(place)
+        yield
+
+
+class Planned(NamedTuple):
+    """A run, the folder it has, if it has one, and the facts that its checkpoint is held to."""
+
+    run: runs.Run
+    folder: Path | None
+    facts: dict
+
+
+def _planned(args, names, given, comm) -> list[Planned]:
+    """The runs of these methods from one start, all checked before the first begins."""
+    if comm.size > 1 or args.reduction == "reproducible":
+        share_cores(comm, 1 if args.reduction == "reproducible" else None)
+    cases = _loaded(args, comm)
+    facts = {"data": data.digest(cases)} if args.out or args.resume else {}
+    problem = runs.pose(
+        cases,
+        args.hidden,
+        nonlinearity=args.nonlinearity,
+        loss=args.loss,
+        l2=args.l2,
+        seed=args.seed,
+        comm=comm,
+        reduction=args.reduction,
+    )
+    default = {"curvature_batch": min(arguments.CURVATURE_BATCH, problem.objective.cases)}
+    planned = []
+    for name in names:
+        options = {key: value for key, value in {**default, **given}.items() if key in METHODS[name].options}
+        scheduled = {"steps": args.steps} if isinstance(options.get("learning_rate"), str) else {}
+        place, since = _place(args, args.out, name), None
+        if args.resume:
+            since = progress.load(_place(args, args.resume, name) / checkpoint.NAME, name, **facts, **scheduled)
+        planned.append(Planned(runs.plan(problem, name, args.steps, options, since), place, facts | scheduled))
+    return planned
+
+
+def _place(args, folder, name):
+    """Where a run's files are: in the folder, or in the comparison's subfolder of the method's name."""
+    return folder and (Path(folder) if args.command == "train" else Path(folder, name))
+
+
+def _loaded(args, comm):
+    """The data; where it has to be downloaded, the first rank does, and the others wait."""
+    if comm.rank > 0:
+        comm.barrier()
+    bar = not args.quiet and sys.stderr.isatty()
+    cases = data.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
+    if comm.rank == 0:
+        comm.barrier()
+    return cases
+
+
+def _execute(args, planned: Planned, asked) -> runs.Result:
+    """The run's result, with progress on stderr and, if there is a folder, its files and its figure in it."""
+    run, folder, facts = planned
+    keeping = Keeper(folder, run, args.checkpoint_every, vars(args), **facts) if folder else contextlib.nullcontext()
+    with keeping as keeper, console.progress(run, args.quiet, args.command == "train") as show:
+        result = runs.execute(run, show, keeper, asked)
+    if folder:
+        title = f"{run.method} on {run.problem.title}"
+        plots.save(plots.run_figure(result.history, title), folder / "run.png")
+    return result
+
+
+def _report(args, results):
+    """The results on stdout; of a comparison also their picture."""
+    picture = args.out and str(Path(args.out, "run.png" if args.command == "train" else "comparison.png"))
+    if args.out and args.command == "compare":
+        histories = {result.run.method: result.history for result in results}
+        plots.save(plots.comparison_figure(histories, results[0].run.problem.title), picture)
+    if args.json:
+        rows = [_as_dict(result, _place(args, args.out, result.run.method)) for result in results]
+        print(folders.to_json(rows[0] if args.command == "train" else {"runs": rows, "picture": picture}))
+        return
+    print(console.table([(result.run.method, result.history[-1]) for result in results]))
+    for result in results:
+        if result.status is not Status.STEPS_DONE:
+            print(f"{result.run.method} ended at step {len(result.history) - 1}: {result.status.value[2]}")
+    if results[-1].status is Status.INTERRUPTED:
+        print(f"refhf {args.command} --resume {args.out} goes on with it")
+    print(f"picture: {picture}" if picture else "nothing was written: --out DIR keeps history, parameters and picture")
+
+
+def _as_dict(result, where):
+    run = result.run
+    return {
+        "method": run.method,
+        "options": run.options,
+        "status": result.status.name.lower().replace("_", " "),
+        "final": result.history[-1],
+        "history": result.history,
+        "out": None if where is None else str(where),
+    }

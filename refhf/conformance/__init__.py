@@ -1,0 +1,1 @@
+"""Checkers of somebody else's gradients, curvature products and linear solvers."""

@@ -1,0 +1,124 @@
+"""Learning rates as functions of the step k = 1, 2, ...: warm-up, and exponential decay.
+
+Adya et al. 2018, section 4.1, after Goyal et al. 2017, section 2.2. Where a method has a `learning_rate`, it is a
+number or any function of k. One with an attribute `steps` is for a run of so many steps, and `minimize` holds it to
+that.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from refhf import checks
+
+START = 0.001  # Adya et al. 2018, section 4.1
+PEAK = 0.1 / 256  # times the batch; the same, and Goyal et al. 2017
+DECAY_EPOCHS = 2  # the same
+LARGE = 8192  # the same: from this batch on the decay ends at 0.01, below it at 0.001
+WARM_UPS = (32768, 30), (8192, 15), (0, 5)  # the same: (above this batch, that many epochs)
+
+
+class Schedule(NamedTuple):
+    """A rate that rises in a line from `start` to `peak`, and then falls to `end` by equal factors.
+
+    Attributes
+    ----------
+    start, peak, end : float
+    warm_up : int
+        Steps until `peak` is reached.
+    every : int
+        Steps from one factor to the next. The first of these periods is at `peak`, the last, cut short by the run's
+        end or not, at `end`; a single one is at `peak`.
+    steps : int
+        Of the run.
+    """
+
+    start: float
+    peak: float
+    end: float
+    warm_up: int
+    every: int
+    steps: int
+
+    def __call__(self, k: int) -> float:
+        """The rate of step k; ValueError outside 1 .. steps."""
+        checks.positive_integer("k", k, maximum=self.steps)
+        if k <= self.warm_up:
+            return self.start + (self.peak - self.start) * (k - 1) / self.warm_up
+        falls = math.ceil((self.steps - self.warm_up) / self.every) - 1
+        fall = (k - self.warm_up - 1) // self.every
+        return self.peak * (self.end / self.peak) ** (fall / max(falls, 1))
+
+
+def warm_up_then_decay(start: float, peak: float, end: float, *, warm_up: int, every: int, steps: int) -> Schedule:
+    """A `Schedule`, checked.
+
+    Raises
+    ------
+    ValueError
+        For a rate that is not positive, a number of steps below 1, or a warm-up that leaves no step to decay in.
+    """
+    for name, rate in {"start": start, "peak": peak, "end": end}.items():
+        if not checks.real(name, rate, low=0.0):
+            raise ValueError(f"{name}: expected a positive number; got 0")
+    checks.positive_integer("every", every)
+    checks.positive_integer("warm_up", warm_up)
+    if checks.positive_integer("steps", steps) <= warm_up:
+        raise ValueError(f"steps: expected more than the {warm_up} of the warm-up; got {steps}")
+    return Schedule(start, peak, end, warm_up, every, steps)
+
+
+def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:
+    """The schedule of Adya et al. 2018, section 4.1, all their methods' one, for `epochs` epochs.
+
+    An epoch is ceil(cases / batch) steps. The paper gives the ends of the decay, its period and not its factor; here
+    it is the one by which the last period is at the end rate.
+
+    Parameters
+    ----------
+    batch, cases : int
+        Of a step, and of the training set.
+    epochs : int
+        More than the warm-up's: 5, above batch 8192 15, above 32768 30.
+
+    Examples
+    --------
+    >>> rate = adya_2018(batch=256, cases=2560, epochs=9)
+    >>> [round(rate(k), 4) for k in (1, 26, 51, 71, 90)]
+    [0.001, 0.0505, 0.1, 0.001, 0.001]
+    """
+    cases = checks.positive_integer("cases", cases)
+    an_epoch = math.ceil(cases / checks.positive_integer("batch", batch, maximum=cases))
+    warm_up = next(epochs for above, epochs in WARM_UPS if batch > above)
+    if checks.positive_integer("epochs", epochs) <= warm_up:
+        raise ValueError(f"epochs: expected more than the {warm_up} of the warm-up at batch {batch}; got {epochs}")
+    return warm_up_then_decay(
+        START,
+        PEAK * batch,
+        0.01 if batch >= LARGE else START,
+        warm_up=warm_up * an_epoch,
+        every=DECAY_EPOCHS * an_epoch,
+        steps=epochs * an_epoch,
+    )
+
+
+SCHEDULES = {"adya-2018": adya_2018}  # of (batch, cases, epochs), by the names of the command line
+
+
+def check(learning_rate: float | Callable[[int], float]):
+    """A learning rate that is a function, or a number that is not negative."""
+    return learning_rate if callable(learning_rate) else checks.real("learning_rate", learning_rate, low=0.0)
+
+
+def check_length(learning_rate, steps: int):
+    """Refuse a schedule that is made for another number of steps."""
+    made_for = getattr(learning_rate, "steps", steps)
+    if made_for != steps:
+        raise ValueError(f"learning_rate: expected a schedule for the run's {steps} steps; got one for {made_for}")
+
+
+def rate(learning_rate: float | Callable[[int], float], k: int) -> float:
+    """alpha of step k."""
+    if callable(learning_rate):
+        return checks.real(f"learning_rate at step {k}", learning_rate(k), low=0.0)
+    return learning_rate

@@ -1,0 +1,190 @@
+"""Networks from a few numbers: fully connected ones, and convolutional ones of images."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.model.convolution import AveragePool, Convolution, Pooled
+from refhf.model.layers import Dense
+from refhf.model.losses import LOSSES
+from refhf.model.network import Network
+from refhf.model.nonlinearities import NONLINEARITIES
+
+
+def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entropy") -> Network:
+    """A fully connected network.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        n_0 (inputs), hidden widths, n_L (outputs).
+    nonlinearity : {'tanh', 'logistic', 'softplus', 'relu', 'identity'}
+    loss : {'softmax_cross_entropy', 'logistic_cross_entropy', 'squared_error'}
+
+    Raises
+    ------
+    ValueError
+        For fewer than two sizes, a size below 1, a softmax over one output, or an unknown name.
+    """
+    if np.ndim(sizes) != 1 or len(sizes) < 2:
+        raise ValueError(f"sizes: expected at least two (inputs and outputs); got {sizes!r}")
+    sizes = [checks.positive_integer(f"sizes[{i}]", n) for i, n in enumerate(sizes)]
+    return _network("sizes[-1]", [Dense(*pair) for pair in itertools.pairwise(sizes)], nonlinearity, loss)
+
+
+def _network(last, layers, nonlinearity, loss):
+    f = NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)]
+    if checks.choice("loss", loss, LOSSES) == "softmax_cross_entropy" and layers[-1].n_out == 1:
+        raise ValueError(f"{last}: expected two or more outputs for a softmax (one: logistic_cross_entropy); got 1")
+    return Network(tuple(layers), (f,) * (len(layers) - 1), LOSSES[loss])
+
+
+class Conv(NamedTuple):
+    """The stage `conv(channels, kernel, stride, padding)` of a convolutional network."""
+
+    channels: int
+    kernel: int
+    stride: int
+    padding: int
+
+    def __repr__(self):
+        return f"conv({self.channels}, {self.kernel}, stride={self.stride}, padding={self.padding})"
+
+
+class Pool(NamedTuple):
+    """The stage `pool(size)` of a convolutional network."""
+
+    size: int
+
+    def __repr__(self):
+        return f"pool({self.size})"
+
+
+def conv(channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> Conv:
+    """A stage of `refhf.convnet`: a convolution by `channels` kernels of kernel x kernel pixels, and a bias to each.
+
+    Parameters
+    ----------
+    channels, kernel : int
+    stride : int
+        Pixels from one patch to the next.
+    padding : int
+        Zeros on each side of the image, fewer than `kernel`.
+
+    Raises
+    ------
+    ValueError
+        For a number out of range.
+    """
+    for name, given in (("channels", channels), ("kernel", kernel), ("stride", stride)):
+        checks.positive_integer(name, given)
+    if not isinstance(padding, Integral) or isinstance(padding, bool) or not 0 <= padding < kernel:
+        raise ValueError(f"padding: expected an integer from 0 to kernel - 1 = {kernel - 1}; got {padding!r}")
+    return Conv(int(channels), int(kernel), int(stride), int(padding))
+
+
+def pool(size: int) -> Pool:
+    """A stage of `refhf.convnet`: the means of size x size squares of pixels, channel by channel.
+
+    Raises
+    ------
+    ValueError
+        For a size below 1.
+    """
+    return Pool(checks.positive_integer("size", size))
+
+
+def convnet(shape, stages, *, nonlinearity="tanh", loss="softmax_cross_entropy") -> Network:
+    """A convolutional network.
+
+    A case's row of X is an image in C order, channels last (`refhf.model.convolution` says how PyTorch's order becomes
+    it), and so is what a convolution gives. theta holds W_1.ravel(), b_1, W_2.ravel(), ... with W_l (k, k, C_in, C_out)
+    and b_l (C_out,) for convolutions, W_l (n_{l-1}, n_l) and b_l (n_l,) for units, which take images as rows too.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        height, width and channels of the images; n_0 is their product.
+    stages : sequence of `conv(...)`, `pool(...)` and int
+        An integer is that many units, fully connected. The nonlinearity follows each convolution and each layer of
+        units but the last, whose numbers are the outputs; none follows a `pool`, which comes after the nonlinearity.
+        The last stage has weights: to average the outputs of a convolution by 1 x 1, average its inputs instead.
+    nonlinearity : {'tanh', 'logistic', 'softplus', 'relu', 'identity'}
+    loss : {'softmax_cross_entropy', 'logistic_cross_entropy', 'squared_error'}
+
+    Raises
+    ------
+    ValueError
+        Where images do not fit a stage, with their sizes up to there: a kernel or pool larger than the image, pixels
+        that no patch or square reaches at its right or lower edge, an image wanted after units. For a stage of another
+        kind, no stage or a `pool` at the end, a softmax over one output, or an unknown name.
+
+    Examples
+    --------
+    Arnold and Wang's convolutional network has five layers and about 16,000 parameters; no more is known of it. One
+    that has, for images of 28 x 28 x 1, counting the layers with weights:
+
+    >>> from refhf import conv, pool
+    >>> net = convnet((28, 28, 1), [conv(8, 5), pool(2), conv(16, 5), pool(2), conv(32, 3), 56, 10])
+    >>> [(W.size, b.size) for W, b in net.unpack(net.init(rng=0))]
+    [(200, 8), (3200, 16), (4608, 32), (7168, 56), (560, 10)]
+    >>> net.size
+    15858
+
+    The same for CIFAR's 32 x 32 x 3, with 24 units for 56, has 15,650.
+    """
+    if np.shape(shape) != (3,):
+        raise ValueError(f"shape: expected (height, width, channels); got {shape!r}")
+    shape = tuple(checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
+    if not isinstance(stages, Sequence) or isinstance(stages, str):
+        raise ValueError(f"stages: expected a sequence of conv(...), pool(...) and numbers of units; got {stages!r}")
+    sizes, layers, pools = _by(shape), [], []
+    for i, stage in enumerate(stages):
+        if misfit := _misfit(stage, shape):
+            raise ValueError(f"stages[{i}]: {misfit}; sizes: {sizes} -> {stage!r}: ?")
+        if isinstance(stage, Pool):
+            pools.append(AveragePool(shape, stage.size))
+            shape = pools[-1].out_shape
+        else:
+            layer = Convolution(shape, *stage) if isinstance(stage, Conv) else Dense(math.prod(shape), int(stage))
+            shape = layer.out_shape if isinstance(stage, Conv) else (layer.n_out,)
+            while pools:
+                layer = Pooled(pools.pop(), layer)
+            layers.append(layer)
+        sizes += f" -> {stage!r}: {_by(shape)}"
+    if not layers or pools:
+        raise ValueError(f"stages: expected weights in the last one, conv(...) or a number of units; got {stages!r}")
+    return _network("stages[-1]", layers, nonlinearity, loss)
+
+
+def _by(shape):
+    return " x ".join(map(str, shape))
+
+
+def _misfit(stage, shape):
+    """What is wrong with a stage for what comes in; None if nothing is."""
+    if not isinstance(stage, Conv | Pool):
+        if isinstance(stage, Integral) and not isinstance(stage, bool) and stage >= 1:
+            return None
+        return f"expected conv(...), pool(...) or a number of units >= 1; got {stage!r}"
+    if len(shape) == 1:
+        return f"expected a number of units, for units leave no image; got {stage!r}"
+    if isinstance(stage, Pool):
+        if any(n % stage.size for n in shape[:2]):
+            return f"expected a size that divides {shape[0]} and {shape[1]}; got {stage.size}"
+        return None
+    for n in shape[:2]:
+        room = n + 2 * stage.padding - stage.kernel
+        if room < 0:
+            return (
+                f"expected a kernel of at most {n + 2 * stage.padding}, the image and its padding; got {stage.kernel}"
+            )
+        if room % stage.stride > stage.padding:
+            missed = room % stage.stride - stage.padding
+            return f"expected patches that reach the image's edge; got a stride that leaves {missed} of {n} pixels"
+    return None

@@ -1,0 +1,280 @@
+"""Nonlinearities, losses and the four sweeps with one mistake each; with the mistake None they are right."""
+
+import math
+
+import numpy as np
+
+from plain.whole import finished
+from refhf.conformance.answers import network_of
+from refhf.model.convolution import Convolution
+from refhf.model.layers import Dense
+from refhf.model.losses import LOSSES
+from refhf.model.nonlinearities import NONLINEARITIES
+
+STALE: dict = {}  # the first theta for each problem, as an implementation keeps it that forgets to look again
+
+
+def _layers(net):
+    return [getattr(layer, "layer", layer) for layer in net.layers]
+
+
+def relaid(net, theta, mistake):
+    """theta as somebody reads it who lays it out in another way."""
+    parts, start = [], 0
+    for layer in _layers(net):
+        n_w, n_b = math.prod(layer.weight_shape), math.prod(layer.bias_shape)
+        W, b = theta[start : start + n_w], theta[start + n_w : start + n_w + n_b]
+        if mistake == "bias-first":
+            b, W = theta[start : start + n_b], theta[start + n_b : start + n_w + n_b]
+        if mistake == "layout":
+            W = W.reshape(-1, layer.weight_shape[0] if isinstance(layer, Dense) else math.prod(layer.weight_shape[:-1]))
+            W = W.T.ravel()
+        if mistake == "kernel-turned" and isinstance(layer, Convolution):
+            W = W.reshape(layer.weight_shape)[::-1, ::-1].ravel()
+        parts += [W, b]
+        start += n_w + n_b
+    return np.concatenate(parts)
+
+
+def network(request, mistake, wanted):
+    """Value and gradient, H v or G v by the four sweeps of the textbooks."""
+    net, cases, l2 = network_of(request), request["cases"], request.get("l2", 0.0)
+    X, y = (np.array(request[name], float).reshape(cases, -1) for name in ("X", "y"))
+    if mistake == "channels-first" and "shape" in request:
+        height, width, channels = request["shape"]
+        X = X.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(cases, -1)
+    given, given_v = (np.array(request.get(name, request["theta"]), float) for name in ("theta", "v"))
+    if mistake == "stale-tape":
+        given = STALE.setdefault((wanted, *request["X"]), given)
+    index = relaid(net, np.arange(net.size), mistake)
+    theta, v = given[index], given_v[index]
+    weights, directions, last = net.unpack(theta), net.unpack(v), len(net.layers) - 1
+
+    a, s, Rs, Ra, slopes = [net.layers[0].enter(X)], [], [], [], []
+    for l, (layer, (W, b), (V, c)) in enumerate(zip(net.layers, weights, directions, strict=True)):
+        s.append(layer.apply(W, a[l]) + _spread(b, layer))
+        Rs_l = 0 * s[l] if mistake == "missing-direction" and l > 0 else layer.apply(V, a[l])
+        Rs_l = Rs_l + (0 if mistake == "bias-direction" else _spread(c, layer)) + (layer.apply(W, Ra[-1]) if l else 0)
+        Rs.append(Rs_l)
+        if l < last:
+            f, enter = net.nonlinearities[l], net.layers[l + 1].enter
+            slopes.append(f.d(f.f(s[l])) if mistake == "d-of-activation" else f.d(s[l]))
+            a.append(enter(f.f(s[l])))
+            Ra.append(enter(slopes[l] * Rs[l]))
+    z = s[-1]
+    Ds, RDs = net.loss.gradient(z, y), loss_hessian(net.loss, z, y, Rs[-1], mistake)
+    if wanted == "gauss_newton" or mistake == "gauss-newton-for-hessian":
+        Ds = 0 * Ds
+    curved = wanted == "hessian" or mistake == "hessian-for-gauss-newton"
+    if mistake == "hessian-for-gauss-newton":
+        Ds = net.loss.gradient(z, y)
+
+    g, Hv, fisher, pieces = np.zeros(net.size), np.zeros(net.size), [], net.unpack(np.arange(net.size))
+    for l in reversed(range(last + 1)):
+        layer, (W, b), (V, _), (at_w, at_b) = net.layers[l], weights[l], directions[l], pieces[l]
+        g[at_w], g[at_b] = layer.adjoint_weight(a[l], Ds), Ds.reshape(-1, b.size).sum(axis=0)
+        Hv[at_w], Hv[at_b] = layer.adjoint_weight(a[l], RDs), RDs.reshape(-1, b.size).sum(axis=0)
+        if curved and l > 0 and mistake != "missing-input-term":
+            Hv[at_w] += layer.adjoint_weight(Ra[l - 1], Ds)
+        if l > 0:
+            Da, RDa = layer.adjoint_input(W, Ds), layer.adjoint_input(W, RDs)
+            if curved and mistake != "missing-weight-term":
+                RDa = RDa + layer.adjoint_input(V, Ds)
+            bend = Da * net.nonlinearities[l - 1].dd(s[l - 1]) * Rs[l - 1]
+            RDs = RDa * slopes[l - 1] + (bend if curved and mistake != "missing-f''" else 0)
+            Ds = Da * slopes[l - 1]
+    result, decayed = (g, theta) if wanted == "gradient" else (Hv, v)
+    if mistake == "empirical-fisher":
+        result, fisher = np.zeros(net.size), [_one_gradient(request, i, theta) for i in range(cases)]
+        for g_i in fisher:
+            result = result + g_i * (g_i @ v)
+    result = result / (1 if mistake == "mean-vs-sum" else cases)
+    if mistake == "mean-over-outputs":
+        result = result / z.shape[1]
+    if mistake == "loss-factor-2" and net.loss.name == "squared_error":
+        result = 2 * result
+    if mistake == "l2-on-biases":
+        decayed = np.concatenate([np.concatenate([V.ravel(), 0 * c]) for V, c in net.unpack(decayed)])
+    if mistake == "l2-divided-by-batch":
+        l2 = l2 / cases
+    result = result + (0 if mistake == "l2" else l2) * decayed
+    if mistake == "bias":
+        result = np.concatenate([np.concatenate([V.ravel(), 0 * c]) for V, c in net.unpack(result)])
+    value = net.loss.value(z, y) / (1 if mistake == "mean-vs-sum" else cases) + l2 / 2 * float(theta @ theta)
+    back = np.empty(net.size)
+    back[index] = result
+    reply = {"value": value, "gradient": back} if wanted == "gradient" else {"product": back}
+    return finished(reply, mistake)
+
+
+def _spread(b, layer):
+    return np.tile(b, layer.n_out // b.size)
+
+
+def _one_gradient(request, i, theta):
+    rows = {name: np.reshape(request[name], (request["cases"], -1))[i].tolist() for name in ("X", "y")}
+    one = {**request, **rows, "theta": theta.tolist(), "cases": 1, "l2": 0.0}
+    return network(one, None, "gradient")["gradient"]
+
+
+def loss_hessian(loss, z, y, Rz, mistake):
+    """H_L Rz."""
+    p = loss.predict(z)
+    softmax = loss.name == "softmax_cross_entropy"
+    if softmax and mistake == "softmax-diagonal":
+        return p * (1 - p) * Rz
+    if softmax and mistake == "softmax-outer-product":
+        return p * Rz
+    if mistake == "loss-hessian":
+        return Rz
+    return loss.hessian(z, y)(Rz)
+
+
+def gradient(request, mistake):
+    """The gradient."""
+    return network(request, mistake, "gradient")
+
+
+def hessian_product(request, mistake):
+    """H v."""
+    return network(request, mistake, "hessian")
+
+
+def gauss_newton_product(request, mistake):
+    """G v."""
+    return network(request, mistake, "gauss_newton")
+
+
+def nonlinearity(request, mistake):
+    """f, f', f''."""
+    name, s = request["nonlinearity"], np.array(request["s"], float)
+    f = NONLINEARITIES[name]
+    reply = {"f": f.f(s), "d": f.d(s), "dd": f.dd(s)}
+    naive = {
+        "logistic": lambda s: np.exp(s) / (1 + np.exp(s)),
+        "softplus": lambda s: np.log(1 + np.exp(s)),
+        "tanh": lambda s: (np.exp(s) - np.exp(-s)) / (np.exp(s) + np.exp(-s)),
+    }
+    if mistake == "naive-exponential" and name in naive:
+        reply["f"] = naive[name](s)
+    elif mistake == "d-of-activation":
+        reply["d"] = f.d(reply["f"])
+    elif mistake == "missing-f''":
+        reply["dd"] = 0 * reply["dd"]
+    elif mistake == "dd-factor-2":
+        reply["dd"] = 2 * reply["dd"]
+    elif mistake == "dd-sign":
+        reply["dd"] = -reply["dd"]
+    elif mistake == "relu-at-zero" and name == "relu":
+        reply["d"] = (s >= 0).astype(float)
+    elif mistake == "finite-difference":
+        reply["d"] = (f.f(s + 1e-6) - f.f(s - 1e-6)) / 2e-6
+    return finished(reply, mistake)
+
+
+def loss(request, mistake):
+    """The mean value, its gradient, H_L Rz."""
+    one, cases = LOSSES[request["loss"]], request["cases"]
+    z, y, Rz = (np.array(request[name], float).reshape(cases, -1) for name in ("z", "y", "Rz"))
+    value, g = one.value(z, y), one.gradient(z, y)
+    if mistake == "naive-exponential" and one.name != "squared_error":
+        p = np.exp(z) / (np.exp(z).sum(axis=1, keepdims=True) if one.name.startswith("softmax") else 1 + np.exp(z))
+        g, value = p - y, -(y * np.log(p)).sum()
+        if one.name.startswith("logistic"):
+            value -= ((1 - y) * np.log(1 - p)).sum()
+    if mistake == "softmax-twice" and one.name.startswith("softmax"):
+        g = one.predict(one.predict(z)) - y
+    if mistake == "residual-without-prediction":
+        g = z - y
+    if mistake == "loss-factor-2" and one.name == "squared_error":
+        value, g = 2 * value, 2 * g
+    if mistake == "softmax-over-cases" and one.name.startswith("softmax"):
+        g = one.predict(z.T).T - y
+    reply = {"value": value, "gradient": g.ravel(), "hessian_product": loss_hessian(one, z, y, Rz, mistake).ravel()}
+    scale = {"mean-vs-sum": 1, "mean-over-outputs": cases * z.shape[1]}.get(mistake, cases)
+    return finished({key: x / scale for key, x in reply.items()}, mistake)
+
+
+NETWORK = [
+    "factor-2",
+    "sign",
+    "float32",
+    "mean-vs-sum",
+    "bias",
+    "layout",
+    "d-of-activation",
+    "kernel-turned",
+    "channels-first",
+    "bias-first",
+    "l2",
+    "l2-on-biases",
+    "l2-divided-by-batch",
+    "stale-tape",
+    "loss-factor-2",
+    "mean-over-outputs",
+]
+
+MISTAKES = {
+    "nonlinearity": (
+        nonlinearity,
+        [
+            "naive-exponential",
+            "d-of-activation",
+            "missing-f''",
+            "dd-factor-2",
+            "dd-sign",
+            "relu-at-zero",
+            "finite-difference",
+            "float32",
+            "sign",
+            "factor-2",
+        ],
+    ),
+    "loss": (
+        loss,
+        [
+            "softmax-diagonal",
+            "softmax-outer-product",
+            "loss-hessian",
+            "naive-exponential",
+            "softmax-twice",
+            "residual-without-prediction",
+            "softmax-over-cases",
+            "loss-factor-2",
+            "mean-vs-sum",
+            "mean-over-outputs",
+            "float32",
+            "sign",
+            "factor-2",
+        ],
+    ),
+    "gradient": (gradient, NETWORK),
+    "hessian_product": (
+        hessian_product,
+        [
+            *NETWORK,
+            "softmax-diagonal",
+            "softmax-outer-product",
+            "loss-hessian",
+            "missing-f''",
+            "missing-weight-term",
+            "missing-input-term",
+            "missing-direction",
+            "bias-direction",
+            "gauss-newton-for-hessian",
+        ],
+    ),
+    "gauss_newton_product": (
+        gauss_newton_product,
+        [
+            *NETWORK,
+            "softmax-diagonal",
+            "softmax-outer-product",
+            "loss-hessian",
+            "missing-direction",
+            "bias-direction",
+            "hessian-for-gauss-newton",
+            "empirical-fisher",
+        ],
+    ),
+}

@@ -1,0 +1,264 @@
+"""Runs that survive: interrupted, killed, on a full disk, resumed (R15); nothing lost, nothing told twice."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import ONE_THREAD, finish, mpiexec, needs_mpi
+from test_checkpoint import NAMESPACES
+from test_ranks_cli import history, tiny
+
+from refhf.app import checkpoint, cli, progress, runs
+from refhf.app.data import load
+from refhf.app.folders import to_json
+from refhf.app.keeping import Keeper
+from refhf.methods.minimize import Status
+from refhf.methods.table import METHODS
+
+STEPS = 10
+SMALL = ["--hidden", "4", "--steps", "10", "--dtype", "float64", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny(tmp_path_factory.mktemp("data"))
+
+
+def options(method):
+    small = {"curvature_batch": 20, "batch": 15, "replicas": 3}
+    return {name: value for name, value in small.items() if name in METHODS[method].options}
+
+
+def run_of(problem, method, folder, since=None, every=1, asked=lambda: 0, listen=lambda record: None):
+    run = runs.plan(problem, method, STEPS, options(method), since)
+    with Keeper(folder, run, every, {}) as keeper:
+        return runs.execute(run, listen, keeper, asked)
+
+
+def theta(folder):
+    return np.load(Path(folder, "theta.npz"))["theta"]
+
+
+def untimed(records):
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
+    """R15: from the checkpoint of each of its steps, a run ends where the uninterrupted one does, and tells the same.
+
+    The history on disk is put back to the checkpoint, whatever had been written after it.
+    """
+    problem, kept = runs.pose(load(data), [4]), []
+
+    def copy(record):
+        if record["step"]:
+            kept.append(shutil.copy(tmp_path / "whole" / checkpoint.NAME, tmp_path / f"{record['step']}.npz"))
+
+    whole = run_of(problem, method, tmp_path / "whole", listen=copy)
+    for path in kept:
+        since = progress.load(path, method)
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / "again", dirs_exist_ok=True)
+        again = run_of(problem, method, folder, since)
+        assert again.theta.tobytes() == whole.theta.tobytes() == theta(folder).tobytes()
+        assert to_json(untimed(again.history)) == to_json(untimed(whole.history))
+        assert history(folder) == history(tmp_path / "whole")
+        assert again.status is whole.status
+
+
+@pytest.mark.parametrize("method", ["gn-cg", "nlcg-pr", "rmsprop"])
+def test_a_process_that_is_killed_is_resumed(method, data, tmp_path):
+    """R15: a process killed at whatever moment is resumed to the bit; without a checkpoint yet, from the start."""
+    command = ["train", "--method", method, "--data", str(data), *SMALL, "--checkpoint-every", "3"]
+    assert cli.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    slow = "import time, refhf.app.console as c; c.line = lambda r: time.sleep(0.03) or ''; "
+    slow += "import sys; from refhf.app.cli import main; sys.exit(main(sys.argv[1:]))"
+    talking = [word for word in command if word != "--quiet"]
+    for steps in 1, 5:
+        folder = tmp_path / str(steps)
+        process = subprocess.Popen(
+            [sys.executable, "-c", slow, *talking, "--out", str(folder)],
+            stderr=subprocess.DEVNULL,
+            env=os.environ | ONE_THREAD,
+        )
+        lines = folder / "history.jsonl"
+        while not lines.exists() or len(lines.read_bytes().splitlines()) < steps:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        assert cli.main(["train", "--resume", str(folder), "--quiet"]) == 0
+        assert theta(folder).tobytes() == theta(tmp_path / "whole").tobytes()
+        assert history(folder) == history(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, capsys):
+    """Ctrl-C and a polite kill: the step in hand is done, saved and said; resumed, the run ends as if uninterrupted."""
+    command = ["train", "--method", "hybrid-cg", "--data", str(data), *SMALL, "--checkpoint-every", "0"]
+    assert cli.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    step, calls = runs._record, []
+
+    def interrupting(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            os.kill(os.getpid(), number)
+        return step(*args)
+
+    monkeypatch.setattr(runs, "_record", interrupting)
+    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    assert cli.main([*command, "--out", str(tmp_path / "cut")]) == code
+    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
+    assert "hybrid-cg ended at step 4: The run was interrupted, and can be resumed." in capsys.readouterr().out
+    assert len(history(tmp_path / "cut")) == 5
+    assert cli.main(["train", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    assert theta(tmp_path / "cut").tobytes() == theta(tmp_path / "whole").tobytes()
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+
+
+@needs_mpi
+def test_ranks_resume_what_another_number_began(data, tmp_path):
+    """R15, R11: what two ranks began, three go on with, reproducibly to the bit."""
+    command = ["train", "--method", "gn-cg", "--data", data, *SMALL, "--reduction", "reproducible"]
+    code, _, err, _ = mpiexec(1, "-m", "refhf", *command, "--out", tmp_path / "whole")
+    assert code == 0, err
+    code, _, err, _ = mpiexec(2, "-m", "refhf", *command, "--steps", 4, "--out", tmp_path / "cut")
+    assert code == 0, err
+    code, _, err, _ = mpiexec(3, "-m", "refhf", "train", "--resume", tmp_path / "cut", "--steps", STEPS, "--quiet")
+    assert code == 0, err
+    assert theta(tmp_path / "cut").tobytes() == theta(tmp_path / "whole").tobytes()
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+
+
+def test_a_comparison_skips_what_is_done(data, tmp_path, monkeypatch):
+    """`compare --resume`: methods that are done are not run again, the one in hand goes on, the others follow."""
+    command = ["compare", "--methods", "gn-cg,sgd,hessian-cg", "--data", str(data), *SMALL]
+    assert cli.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    step, calls = runs._record, []
+
+    def interrupting(run, *args):
+        calls.append(run.method)
+        if calls.count("sgd") == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(run, *args)
+
+    monkeypatch.setattr(runs, "_record", interrupting)
+    assert cli.main([*command, "--out", str(tmp_path / "cut")]) == 130
+    assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 4, 0]
+    monkeypatch.setattr(runs, "_record", lambda run, *args: calls.append(run.method) or step(run, *args))
+    assert cli.main(["compare", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 11, 11]
+    for name in "gn-cg", "sgd", "hessian-cg":
+        assert theta(tmp_path / "cut" / name).tobytes() == theta(tmp_path / "whole" / name).tobytes()
+        assert history(tmp_path / "cut" / name) == history(tmp_path / "whole" / name)
+
+
+BAD = [
+    (["--resume", "{run}", "--hidden", "5"], "hidden: expected [4], as the run in"),
+    (["--resume", "{run}", "--option", "damping=3"], "option: expected [], as the run in"),
+    (["--resume", "{run}/nothing"], "resume: expected the folder of a run (--out); got"),
+    (["--resume", "{broken}"], "run.json: expected what `refhf` writes of a run"),
+    (["--resume", "{strange}"], "run.json: expected what `refhf` writes of a run"),
+    (["--resume", "{torn}"], "checkpoint.npz: cannot be read as .npz"),
+    (["--resume", "{other}"], "checkpoint.npz: expected the checkpoint of a run of sgd; found one of gradient-descent"),
+    (["--resume", "{changed}"], "data: expected"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), BAD, ids=[said.split(":")[0] + str(i) for i, (_, said) in enumerate(BAD)])
+def test_what_cannot_be_resumed(given, said, tmp_path, capsys):
+    """Another argument, other data, another method's checkpoint, a broken file: one line, status 2, nothing touched."""
+    path = tiny(tmp_path / "data")
+    command = ["train", "--method", "sgd", "--data", str(path), *SMALL, "--steps", "2", "--out"]
+    assert cli.main([*command, str(tmp_path / "run")]) == 0
+    copies = "broken", "strange", "torn", "other", "changed"
+    places = {name: shutil.copytree(tmp_path / "run", tmp_path / name) for name in copies}
+    (places["broken"] / "run.json").write_text("[]")
+    (places["strange"] / "run.json").write_text('{"arguments": {"option": []}}')
+    (places["torn"] / checkpoint.NAME).write_bytes((places["torn"] / checkpoint.NAME).read_bytes()[:-30])
+    arrays, record = checkpoint.load(places["other"] / checkpoint.NAME)
+    record["method"] = "gradient-descent"
+    checkpoint.save(places["other"] / checkpoint.NAME, arrays, record)
+    if "{changed}" in given:
+        tiny(tmp_path / "data", seed=1)
+    places = {name: str(place) for name, place in (places | {"run": tmp_path / "run"}).items()}
+    before = {file: file.read_bytes() for file in tmp_path.glob("*/*")}
+    capsys.readouterr()
+    assert cli.main(["train", *(word.format(**places) for word in given), "--quiet"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert said in err
+    assert {file: file.read_bytes() for file in tmp_path.glob("*/*")} == before
+
+
+def test_a_longer_run_and_one_that_is_done(data, tmp_path, capsys):
+    """`--resume` with fewer steps than were done does nothing and says so by its status; a diverged run stays ended.
+
+    What diverged has kept the best point, of the smallest loss it told.
+    """
+    command = ["train", "--data", str(data), *SMALL, "--method", "sgd", "--out"]
+    assert cli.main([*command, str(tmp_path / "a")]) == 0
+    before = theta(tmp_path / "a")
+    assert cli.main(["train", "--resume", str(tmp_path / "a"), "--steps", "3", "--quiet"]) == 0
+    np.testing.assert_array_equal(theta(tmp_path / "a"), before)
+    assert cli.main([*command, str(tmp_path / "b"), "--option", "learning_rate=1e155", "--l2", "1"]) == 0
+    assert cli.main(["train", "--resume", str(tmp_path / "b"), "--quiet"]) == 0
+    assert capsys.readouterr().out.count("sgd ended at step") == 2
+    losses = [record["loss"] for record in history(tmp_path / "b")]
+    cases = load(data)
+    objective = runs.pose(cases, [4], l2=1.0).objective
+    assert objective.value(theta(tmp_path / "b")) == min(loss for loss in losses if loss is not None)
+
+
+def test_an_overwritten_comparison_is_forgotten(data, tmp_path):
+    """After --overwrite, nothing of an earlier comparison with other methods is resumed."""
+    command = ["compare", "--data", str(data), *SMALL, "--steps", "1", "--out", str(tmp_path / "a")]
+    assert cli.main([*command, "--methods", "gn-cg,sgd"]) == 0
+    assert cli.main([*command, "--methods", "hessian-cg", "--overwrite"]) == 0
+    assert cli.main(["compare", "--resume", str(tmp_path / "a"), "--steps", "2", "--quiet"]) == 0
+    assert len(history(tmp_path / "a" / "hessian-cg")) == 3
+    assert not (tmp_path / "a" / "gn-cg" / "run.json").exists()
+
+
+def test_two_runs_in_one_folder(data, tmp_path, capsys):
+    """A folder that another run writes to is refused, resumed or overwritten as well, and left as it is."""
+    pytest.importorskip("fcntl")
+    command = ["train", "--data", str(data), *SMALL, "--out", str(tmp_path)]
+    with checkpoint.locked(tmp_path):
+        assert cli.main([*command, "--overwrite"]) == 2
+    assert "another process writes to" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not NAMESPACES, reason="needs user namespaces, for a small disk of its own")
+def test_a_full_disk_ends_the_run(data, tmp_path):
+    """A disk of 300 kB: the run ends with that message, and the last good checkpoint is whole."""
+    command = f"{sys.executable} -m refhf train --data {data} --hidden 900 --checkpoint-every 1 --quiet"
+    script = f"""
+mount -t tmpfs -o size=300k tmpfs {tmp_path}
+{command} --steps 2 --out {tmp_path}/run --method sgd
+head -c 300k /dev/zero > {tmp_path}/rest
+{command} --steps 9 --resume {tmp_path}/run --method sgd
+echo $?
+cp -r {tmp_path}/run {tmp_path.parent}/kept
+"""
+    _, out, err, _ = finish(["unshare", "-rm", "sh", "-c", script], 60, {})
+    assert out.endswith("run.png\n2\n"), err
+    assert "No space left on device" in err
+    assert progress.load(tmp_path.parent / "kept" / checkpoint.NAME, "sgd").step == 2
+
+
+def test_a_checkpoint_holds_nothing_but_numbers(data, tmp_path):
+    """No pickles: numpy reads a run's files without them, and the record is JSON."""
+    assert cli.main(["train", "--method", "nlcg-fr", "--data", str(data), *SMALL, "--out", str(tmp_path / "a")]) == 0
+    for name in "checkpoint.npz", "theta.npz":
+        with np.load(tmp_path / "a" / name, allow_pickle=False) as file:
+            assert all(file[key].dtype != object for key in file)
+    record = json.loads(np.load(tmp_path / "a" / checkpoint.NAME)["record"].tobytes())
+    assert record["status"] == Status.STEPS_DONE.name

@@ -1,0 +1,434 @@
+"""The test vectors, the runner that puts them to an implementation, and the adapters that show how."""
+
+import importlib.util
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import mutants
+import numpy as np
+import pytest
+
+from refhf.app.cli import main
+from refhf.app.vectors import answer
+from refhf.conformance import answers, runner, vectors
+from refhf.conformance.adapters import Adapter, NoReply
+from refhf.conformance.runner import Verdict
+from refhf.conformance.vectors import Vector, compact, load
+
+ROOT = Path(__file__).parent.parent
+ADAPTERS = ROOT / "examples" / "adapters"
+FILES = sorted(path for path in Path(str(vectors.folder())).iterdir() if path.suffix == ".json")
+LIMIT = 100  # seconds: no test waits for it
+
+
+def command(*words):
+    return shlex.join([sys.executable, *map(str, words)])
+
+
+# The files.
+
+
+def test_refhf_passes_all(capsys):
+    """refhf answers every vector rightly, to 14 digits; the command says so."""
+    assert main(["vectors", "--self", "--json", "--tolerance", "1e-14"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["counts"]["pass"] == len(load()) >= 300
+    assert min(row["digits"] for row in said["results"]) > 14
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_files(path):
+    """A file fits the schema, is below 150 kB, names itself, and has its numbers as the shortest decimals."""
+    text = path.read_text(encoding="utf-8")
+    document = json.loads(text)
+    jsonschema.validate(document, json.loads((path.parent.parent / "schema.json").read_text()))
+    assert len(text.encode()) < 150_000
+    assert document["topic"] == path.stem
+    for line, vector in zip(text.splitlines()[1:-1], document["vectors"], strict=True):
+        assert compact(vector) == line.removesuffix(",")
+
+
+def test_schema_refuses():
+    """The schema refuses a vector without provenance, and numbers nested in lists."""
+    schema = json.loads((ROOT / "refhf/conformance/vectors/schema.json").read_text())
+    good = json.loads(FILES[0].read_text())
+    for change in ({"routes": ["one alone"]}, {"reply": {"x": [[1.0]]}}, {"reply": {"x": None}}, {"name": "A b"}):
+        bad = {**good, "vectors": [{**good["vectors"][0], **change}]}
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(bad, schema)
+
+
+def test_manifest():
+    """Ids are unique; requests and replies are those of the manifest: within a version they never change."""
+    listed = dict(line.split() for line in (vectors.folder() / "MANIFEST").read_text().splitlines())
+    assert len(listed) == len(load())
+    assert {vector.id: vector.digest for vector in load()} == listed
+
+
+def test_provenance_and_topics():
+    """Each reply has two different routes, and each operation that refhf has is asked for."""
+    assert all(len(set(vector.routes)) == 2 for vector in load())
+    assert {vector.request["operation"] for vector in load()} == {*answers.OPERATIONS, "idx"}
+
+
+def test_the_generator_makes_them(monkeypatch):
+    """From their names alone, the exact and 100-digit routes make the vectors again, flags included."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import make_vectors
+    from plain import cases
+
+    stored = {vector.id: vector for vector in load()}
+    quick = ["cg", "bicgstab", "solve", "damping", "line_search", "saddle", "inverse_hessian_product", "idx"]
+    for topic in quick:
+        for name, request in cases.TOPICS[topic][1]():
+            assert make_vectors.made(topic, name, request) == stored[f"{topic}/{name}"]
+    for topic, name in (("hessian_product", "one-unit-a-layer"), ("gauss_newton_product", "binary")):
+        request = dict(cases.TOPICS[topic][1]())[name]
+        made = make_vectors.made(topic, name, request)
+        assert made._replace(flags={}) == stored[f"{topic}/{name}"]._replace(flags={})
+
+
+def test_the_generator_refuses_what_two_routes_do_not_agree_on(monkeypatch):
+    """A reply that refhf gives to eight digits only is not stored: 1 - tanh(s)^2 where tanh saturates."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import make_vectors
+
+    with pytest.raises(make_vectors.Disagreement, match="d: off by"):
+        make_vectors.made("nonlinearity", "x", {"operation": "nonlinearity", "nonlinearity": "tanh", "s": [9.0]})
+
+
+# What the vectors catch.
+
+
+@pytest.mark.parametrize(("name", "ask"), mutants.RIGHT, ids=[name for name, _ in mutants.RIGHT])
+def test_no_false_alarm(name, ask):
+    """Code written a second time, without a fault, passes."""
+    found = mutants.results(ask)
+    assert found
+    assert [result.reason for result in found if result.verdict is not Verdict.PASS] == []
+
+
+def test_every_fault_is_caught():
+    """Each of the faults of the checkers' gallery fails a vector (R5); `python tests/mutants.py` prints the table."""
+    caught = {name: any(r.verdict is Verdict.FAIL for r in mutants.results(ask)) for name, ask in mutants.WRONG}
+    assert len(caught) >= 30
+    assert [name for name, failed in caught.items() if not failed] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "flag"),
+    [
+        ("hessian: G for H", "gauss-newton-for-hessian"),
+        ("hessian: no f''", "missing-f''"),
+        ("hessian: no Ds V'", "missing-weight-term"),
+        ("hessian: no R{a}' Ds", "missing-input-term"),
+        ("hessian: no c", "bias-direction"),
+        ("hessian: softmax diagonal", "softmax-diagonal"),
+        ("hessian: diag(p)", "softmax-outer-product"),
+        ("hessian: no loss Hessian", "loss-hessian"),
+        ("hessian: out-in", "layout"),
+        ("hessian: sign", "sign"),
+        ("hessian: 2 for 1", "factor-2"),
+        ("hessian: bias zero", "bias"),
+        ("hessian: l2 missing", "l2"),
+        ("hessian: float32 within", "float32"),
+        ("hessian: stale tape", "stale-tape"),
+        ("gauss-newton: H for G", "hessian-for-gauss-newton"),
+        ("gauss-newton: slope at a", "d-of-activation"),
+        ("cg: x0 ignored", "start-ignored"),
+        ("cg: M ignored", "preconditioner-ignored"),
+        ("cg: preconditioned norm", "preconditioned-norm"),
+        ("cg: one too few", "one-too-few"),
+        ("cg: one too many", "one-too-many"),
+        ("cg: 0 at the limit", "claims-at-limit"),
+        ("cg: the count for 0", "never-claims"),
+    ],
+)
+def test_flags_name_the_fault(fault, flag):
+    """The failures point at the mistake that was made: their pattern and their size are those of its flag."""
+    found = mutants.results(dict(mutants.WRONG)[fault])
+    assert [suspect.flag for suspect in runner.suspects(found)] == [flag]
+
+
+# The comparison.
+
+
+def judged(want, got):
+    vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": want}, ("a", "b"))
+    return runner.judged(vector, {"x": got})
+
+
+@pytest.mark.parametrize(
+    ("want", "got"),
+    [
+        ([1.0, 2.0], [1.0, 2.0 + 1e-13]),
+        (3.0, 3),
+        ([0.0, 0.0], [0.0, 0.0]),
+        ([0.0, 1.0], [1e-13, 1.0]),
+        (["nan", 1.0], [float("nan"), 1.0]),
+        ("-inf", "-inf"),
+        (True, True),
+        ("exact", "exact"),
+        ([1e-300, 2e-300], [1e-300, 2e-300]),
+        ([], []),
+    ],
+)
+def test_agreement(want, got):
+    """Lists agree in norm, words and booleans exactly, numbers that are not finite as words or as numbers."""
+    assert judged(want, got).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("want", "got", "reason"),
+    [
+        ([1.0, 2.0], [1.0, 2.0 + 1e-11], "off by"),
+        ([1.0, 2.0], [1.0], "expected 2 numbers; got 1"),
+        ([1.0, 2.0], [[1.0, 2.0]], "expected a flat list of 2 numbers"),
+        ([1.0], 1.0, "expected a flat list"),
+        (1.0, [1.0], "expected a number"),
+        (1.0, True, "expected a number"),
+        (1.0, None, "expected a number"),
+        (1.0, "one", "expected a number"),
+        ([1.0], [10**400], "expected a flat list"),
+        ([1.0], [float("nan")], "got nan"),
+        ("inf", "-inf", "expected inf"),
+        ([0.0], [1e-11], "off by"),
+        (True, 1, "expected True"),
+        ("exact", "limit", "expected 'exact'"),
+        ([1e-300], [2e-300], "off by 1.0e+00"),
+        ([1e300, 0.0], [-1e300, 1e300], "off by"),
+    ],
+)
+def test_disagreement(want, got, reason):
+    """What is wrong with a field is said in words."""
+    result = judged(want, got)
+    assert result.verdict is Verdict.FAIL
+    assert reason in result.reason
+
+
+def test_missing_and_further_fields():
+    """A field that is missing fails; one that nobody asked for does not."""
+    vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": 1.0}, ("a", "b"))
+    assert runner.judged(vector, {"y": 1.0}).reason == "x: missing"
+    assert runner.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
+
+
+# Adapters.
+
+
+def run_adapter(words, chosen=None):
+    with Adapter(words, LIMIT) as adapter:
+        return list(runner.run(load() if chosen is None else chosen, adapter.ask))
+
+
+def holds(results, least, unsupported=()):
+    """At least `least` vectors pass, none fails but the expected."""
+    failed = {r.vector.id: r.reason for r in results if r.verdict is Verdict.FAIL and r.vector.id not in unsupported}
+    assert failed == {}
+    assert sum(result.verdict is Verdict.PASS for result in results) >= least
+
+
+def test_numpy_adapter(capsys):
+    """The adapter in NumPy passes, by the command, all that it knows."""
+    assert main(["vectors", "--adapter", command(ADAPTERS / "numpy_adapter.py"), "--limit", str(LIMIT)]) == 0
+    assert "24 pass" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_c_adapter(tmp_path):
+    """The adapter in C passes: no Python is needed."""
+    program = tmp_path / "adapter"
+    subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-o", program, ADAPTERS / "adapter.c", "-lm"], check=True)
+    results = run_adapter(str(program))
+    holds(results, 115)
+    passed = {r.vector.request["operation"] for r in results if r.verdict is Verdict.PASS}
+    assert {"cg", "nonlinearity", "saddle", "gradient", "hessian_product", "gauss_newton_product"} <= passed
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+def test_torch_adapter():
+    """PyTorch's automatic differentiation agrees, convolutions included, but for three losses of digits of its own."""
+    lines = (ADAPTERS / "torch.xfails").read_text().splitlines()
+    expected = {line.split("#")[0].strip() for line in lines} - {""}
+    chosen = [v for v in load() if v.topic in ("nonlinearity", "loss", "gradient", "hessian_product", "convolution")]
+    chosen += [v for v in load() if v.topic == "gauss_newton_product"]
+    holds(run_adapter(command(ADAPTERS / "torch_adapter.py"), chosen), 100, expected)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX")
+def test_jax_adapter():
+    """JAX's agrees, on a few: it compiles every shape anew."""
+    names = "gradient/tanh-softmax", "hessian_product/tanh-softmax", "gauss_newton_product/tanh-softmax"
+    chosen = [v for v in load() if v.id in (*names, "convolution/plain/hessian-product")]
+    holds(run_adapter(command(ADAPTERS / "jax_adapter.py"), chosen), 4)
+
+
+MISBEHAVES = """
+import json, os, sys, time
+for line in sys.stdin:
+    q = json.loads(line)
+    good = {"id": q["id"], "x": q["x"]}
+    kind = q["kind"]
+    if kind == "dies":
+        print("Segmentation fault, almost", file=sys.stderr)
+        os._exit(3)
+    elif kind == "hangs":
+        time.sleep(1000)
+    elif kind == "closes":
+        os.close(1)
+        time.sleep(1000)
+    elif kind == "partial":
+        print(json.dumps(good)[:5], end="", flush=True)
+        os._exit(0)
+    elif kind == "endless":
+        while True:
+            print("x" * 65536, end="")
+    elif kind == "deep":
+        print("[" * 100000, flush=True)
+    elif kind == "chatters":
+        print("computing", flush=True)
+        print(json.dumps(good), flush=True)
+    else:
+        replies = {"garbage": "x = 3", "list": "[1, 2]", "stranger": '{"id": "t/other", "x": 1.0}', "nothing": ""}
+        print(replies.get(kind, json.dumps(good)), flush=True)
+"""
+
+
+@pytest.fixture
+def misbehaving(tmp_path):
+    """An adapter that does with a request what its kind says."""
+    program = tmp_path / "adapter.py"
+    program.write_text(MISBEHAVES)
+    with Adapter(command("-S", "-E", program), LIMIT) as adapter:
+        yield adapter
+
+
+def vector(kind, operation=None):
+    request = {"operation": operation or kind, "kind": kind, "x": 1.0}
+    return Vector(f"t/{kind}", "t", {}, request, {"x": 1.0}, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("dies", "the adapter ended with status 3: Segmentation fault, almost"),
+        ("closes", "the adapter closed its output"),
+        ("partial", "the reply is not a line"),
+        ("endless", "the reply is not a line of at most"),
+        ("deep", "the reply is not JSON"),
+        ("chatters", "the reply is not JSON: 'computing"),
+        ("garbage", "the reply is not JSON: 'x = 3"),
+        ("nothing", "the reply is not JSON"),
+        ("list", "the reply is not a JSON object"),
+        ("stranger", "the reply has not the request's id"),
+    ],
+)
+def test_bad_replies(misbehaving, kind, reason):
+    """A request without a good reply fails with the reason, and the next one is answered by a new process."""
+    good, bad, after = runner.run([vector("good"), vector(kind), vector("fine")], misbehaving.ask)
+    assert bad.verdict is Verdict.FAIL
+    assert reason in bad.reason
+    assert good.verdict is after.verdict is Verdict.PASS
+
+
+def test_hanging_adapter(misbehaving):
+    """One that hangs is ended after the time limit, with all that it started, and started again."""
+    misbehaving.limit = 0.2
+    with pytest.raises(NoReply, match=r"no reply in 0\.2 s"):
+        misbehaving.ask("t/x", {"kind": "hangs", "x": 1.0})
+    assert misbehaving.process is None
+    misbehaving.limit = LIMIT
+    assert misbehaving.ask("t/y", {"kind": "good", "x": 1.0}) == {"id": "t/y", "x": 1.0}
+
+
+def test_patience(misbehaving):
+    """After three silent failures of one operation the rest of it is not asked; other operations are."""
+    asked = [vector("dies", "o")._replace(id=f"t/{k}") for k in range(5)]
+    results = list(runner.run([*asked, vector("good")], misbehaving.ask))
+    assert [r.reason.startswith("not asked") for r in results] == [False, False, False, True, True, False]
+    assert results[-1].verdict is Verdict.PASS
+
+
+def test_adapter_that_reads_nothing(tmp_path):
+    """A request longer than a pipe holds does not block the runner."""
+    program = tmp_path / "deaf.py"
+    program.write_text("import time; time.sleep(1000)")
+    with Adapter(command("-S", "-E", program), 0.3) as adapter, pytest.raises(NoReply, match="no reply"):
+        adapter.ask("t/x", {"x": [0.0] * 100_000})
+
+
+# The command.
+
+
+def names_file(tmp_path, text):
+    path = tmp_path / "names"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.mark.parametrize("argument", ["--skips", "--xfails"])
+def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
+    """Ids, topics and flags may be skipped, or expected to fail; a failure not expected is exit status 1."""
+    wrong = lambda request: {**answer(request), "stop": "wrong"} if request["operation"] == "cg" else answer(request)  # noqa: E731
+    monkeypatch.setattr("refhf.app.vectors.answer", wrong)
+    assert main(["vectors", "--self"]) == 1
+    assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out
+    known = names_file(tmp_path, "cg  # not done yet\n\none-too-few\n")
+    assert main(["vectors", "--self", argument, known, "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    cg, few = {v.id for v in load() if v.topic == "cg"}, {v.id for v in load() if "one-too-few" in v.flags}
+    assert counts["skip" if argument == "--skips" else "xfail"] == len(cg | few if argument == "--skips" else cg)
+    assert counts["xpass"] == (0 if argument == "--skips" else len(few - cg))
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ([], "either --adapter COMMAND or --self; got neither"),
+        (["--self", "--adapter", "x"], "got both"),
+        (["--adapter", ""], "expected a program"),
+        (["--adapter", "no-such-program-here"], "expected a program that can be run; got 'no-such-program-here'"),
+        (["--adapter", "'"], "expected a command"),
+        (["--self", "--limit", "0"], "limit: expected a number above 0; got '0'"),
+        (["--self", "--tolerance", "small"], "tolerance: expected a number above 0"),
+        (["--self", "--skips", "no-such-file"], "no-such-file"),
+        (["--self", "--skip", "x"], "--skips"),
+    ],
+)
+def test_usage(args, says, capsys):
+    """A mistake of the caller's is a line on stderr and exit status 2."""
+    assert main(["vectors", *args]) == 2
+    complaint = capsys.readouterr().err
+    assert says in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_unknown_names(tmp_path, capsys):
+    """A name in a file that no vector has is refused, with the nearest."""
+    assert main(["vectors", "--self", "--skips", names_file(tmp_path, "missing-f\n")]) == 2
+    assert "did you mean \"missing-f''\"?" in capsys.readouterr().err
+
+
+def test_report_of_a_wrong_product(monkeypatch, capsys):
+    """A report names the mistake, the flags with digits of agreement, and the failures."""
+
+    def gauss_newton_for_hessian(request):
+        swapped = {"hessian_product": "gauss_newton_product"}
+        return answer({**request, "operation": swapped.get(request["operation"], request["operation"])})
+
+    monkeypatch.setattr("refhf.app.vectors.answer", gauss_newton_for_hessian)
+    assert main(["vectors", "--self"]) == 1
+    said = capsys.readouterr().out
+    assert "hessian_product: gauss-newton-for-hessian (explains 40 of 40)" in said
+    assert "... and 20 more" in said
+
+
+def test_runner_takes_any_callable():
+    """The runner needs no process: a function of (id, request) will do, and NumPy's numbers are no JSON."""
+    (result,) = runner.run([vector("good")], lambda _, request: {"x": np.float64(1.0)})
+    assert result.verdict is Verdict.PASS

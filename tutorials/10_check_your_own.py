@@ -1,0 +1,213 @@
+# %% [markdown]
+# # 10. Check your own
+#
+# You have written a Hessian product, or a conjugate gradient, and training does not quite work. Is it the code? A
+# wrong curvature product does not crash: the optimiser still goes downhill, only worse. Here three mistakes that
+# people make are found, named and mended. Each takes one call: `refhf.check_hessian_product`,
+# `refhf.check_gauss_newton_product`, `refhf.check_solver`.
+#
+# A checker holds your function to laws: it agrees with the reference and with derivatives of your own gradient, it is
+# symmetric, linear, gives the same bits twice, does not write over its arguments. For each law it says how many
+# *digits* agree, in the worst direction, and how many are needed; where a law fails, it looks for a known mistake that
+# gives just these numbers.
+
+# %%
+import numpy as np
+
+import refhf
+
+rng = np.random.default_rng(0)
+net = refhf.mlp([6, 5, 3], nonlinearity="tanh", loss="softmax_cross_entropy")
+X, y = rng.standard_normal((11, 6)), rng.integers(0, 3, 11)
+objective = refhf.supervised(net, X, y, l2=0.01)
+theta = net.init(rng=1)
+
+
+def digits(report, law):
+    """The digits that agree, of the finding whose law begins so."""
+    return next(finding.digits for finding in report.findings if finding.law.startswith(law))
+
+
+# %% [markdown]
+# ## 1. A Hessian product without f''
+#
+# Pearlmutter's rule for a product with the Hessian differentiates each line of backpropagation along v. Written out
+# for one hidden layer, in the notation of refhf (Rx is the derivative of x along v). There is a mistake in it.
+
+
+# %%
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def hessian_product(theta, v, bend):
+    (W, b), (w2, b2) = net.unpack(theta)
+    (V, c), (v2, c2) = net.unpack(v)
+    a = np.tanh(X @ W + b)
+    p = softmax(a @ w2 + b2)
+    Dz = (p - np.eye(3)[y]) / len(X)
+    Da = Dz @ w2.T
+    Rs = X @ V + c
+    Ra = (1 - a**2) * Rs
+    Rz = Ra @ w2 + a @ v2 + c2
+    RDz = p * (Rz - (p * Rz).sum(axis=1, keepdims=True)) / len(X)
+    RDs = (RDz @ w2.T + Dz @ v2.T) * (1 - a**2) + bend(a) * Da * Rs
+    parts = X.T @ RDs, RDs.sum(axis=0), a.T @ RDz + Ra.T @ Dz, RDz.sum(axis=0)
+    return np.concatenate([part.ravel() for part in parts]) + 0.01 * v
+
+
+def mine(theta, v):
+    return hessian_product(theta, v, bend=lambda a: 0.0)
+
+
+# %% [markdown]
+# Is it symmetric? Yes, to `symmetric: 12 digits or more = True`. Is it linear? Yes. Two favourite tests are passed, and
+# the product is wrong from the first digit: `laws that fail = 1`. The checker names the line.
+
+# %%
+report = refhf.check_hessian_product(mine, theta, objective)
+print(report)
+failed = [finding.law for finding in report.findings if not finding.passed]
+print(f"laws that fail = {len(failed)}")
+print(f"symmetric: 12 digits or more = {digits(report, 'symmetric') >= 12}")
+assert failed == ["the reference"]
+assert digits(report, "symmetric") >= 12
+assert [cause.pattern.name for cause in report.causes] == ["NO_BEND"]
+print(f"diagnosis of 1 = {report.causes[0].pattern.name}")
+
+# %% [markdown]
+# `diagnosis of 1 = NO_BEND`: f' depends on s, and s moves with v, so R{f'(s)} = f''(s) R{s} is a term of its own; for
+# tanh, f'' = -2 a (1 - a^2). With it the laws hold: `with f'' passed = True`.
+
+
+# %%
+def mended(theta, v):
+    return hessian_product(theta, v, bend=lambda a: -2 * a * (1 - a**2))
+
+
+report = refhf.check_hessian_product(mended, theta, objective)
+print(f"with f'' passed = {report.passed}")
+assert report.passed
+
+# %% [markdown]
+# No reference for your network? Then your own gradient will do: the product is held against its derivative. If the
+# gradient takes complex numbers, that derivative is exact to rounding (a complex step); if not, it is a central
+# difference, good for some eight digits, with a bound of its error that the checker measures. The same mistake is
+# caught, `caught without a reference = True`; naming it takes the reference.
+
+
+# %%
+def gradient(theta):
+    (W, b), (w2, b2) = net.unpack(theta)
+    a = np.tanh(X @ W + b)
+    Dz = (softmax(a @ w2 + b2) - np.eye(3)[y]) / len(X)
+    Ds = Dz @ w2.T * (1 - a**2)
+    parts = X.T @ Ds, Ds.sum(axis=0), a.T @ Dz, Dz.sum(axis=0)
+    return np.concatenate([part.ravel() for part in parts]) + 0.01 * theta
+
+
+report = refhf.check_hessian_product(mine, theta, gradient=gradient)
+print(f"caught without a reference = {not report.passed}")
+assert not report.passed
+assert refhf.check_hessian_product(mended, theta, gradient=gradient).passed
+
+# %% [markdown]
+# ## 2. A Gauss-Newton product of the wrong size
+#
+# G = J' H_L J / B + l2 I. The next product is right but for what is around it: it sums over the cases instead of
+# averaging, and has forgotten the decay. Any direction that CG finds with it is nearly the right one, but lambda, rho
+# and the step length mean something else: they are off by the batch size, B = 11.
+
+
+# %%
+def gauss_newton_product(theta, v):
+    (W, b), (w2, b2) = net.unpack(theta)
+    (V, c), (v2, c2) = net.unpack(v)
+    a = np.tanh(X @ W + b)
+    p = softmax(a @ w2 + b2)
+    Rz = ((1 - a**2) * (X @ V + c)) @ w2 + a @ v2 + c2
+    u = p * (Rz - (p * Rz).sum(axis=1, keepdims=True))
+    Ds = u @ w2.T * (1 - a**2)
+    return np.concatenate([part.ravel() for part in (X.T @ Ds, Ds.sum(axis=0), a.T @ u, u.sum(axis=0))])
+
+
+report = refhf.check_gauss_newton_product(gauss_newton_product, theta, objective)
+print(report)
+names = [cause.pattern.name for cause in report.causes]
+print(f"diagnosis of 2 = {', '.join(names)}")
+assert names == ["SUM_NOT_MEAN", "NO_DECAY"]
+
+# %% [markdown]
+# Two causes at once, and both are found: `diagnosis of 2 = SUM_NOT_MEAN, NO_DECAY`. A checker does not try the sum of
+# all mistakes; it fits your answers by c G v + lambda v, and reads c = 11 and lambda = 0. Mended:
+# `mean and decay mended, passed = True`.
+
+# %%
+report = refhf.check_gauss_newton_product(
+    lambda theta, v: gauss_newton_product(theta, v) / len(X) + 0.01 * v, theta, objective
+)
+print(f"mean and decay mended, passed = {report.passed}")
+assert report.passed
+
+# %% [markdown]
+# ## 3. A conjugate gradient that has always converged
+#
+# The third one solves every system that it was tested on, from x = 0. In Hessian-free optimisation it starts from the
+# last step's solution.
+
+
+# %%
+def cg(A, b, x0=None, *, rtol=1e-5, maxiter=None, first_residual=lambda A, b, x: b):
+    x = np.zeros_like(b) if x0 is None else x0.copy()
+    r = first_residual(A, b, x)
+    p, rho = r, r @ r
+    for _ in range(10 * len(b) if maxiter is None else maxiter):
+        if np.sqrt(rho) <= rtol * np.linalg.norm(b):
+            break
+        Ap = A @ p
+        if not p @ Ap > 0:
+            return x, -1
+        alpha = rho / (p @ Ap)
+        x, r = x + alpha * p, r - alpha * Ap
+        old, rho = rho, r @ r
+        p = r + rho / old * p
+    return x, 0 if np.sqrt(rho) <= rtol * np.linalg.norm(b) else 1
+
+
+def right(A, b, x0=None, *, rtol=1e-5, maxiter=None):
+    return cg(A, b, x0, rtol=rtol, maxiter=maxiter, first_residual=lambda A, b, x: b - A @ x)
+
+
+A, b = np.diag([1.0, 2.0, 3.0]), np.ones(3)
+for x0 in (None, np.array([0.0, 0.0, 1.0])):
+    x, info = cg(A, b, x0)
+    print(f"info = {info}, true residual = {np.linalg.norm(b - A @ x):.0e}")
+
+# %% [markdown]
+# From x = 0 all is well. From x0 = (0, 0, 1) the solver says so too, `info = 0, true residual = 3e+00`, and is far off:
+# its r is no longer b - A x, and who looks at the recurrence alone believes it. The checker looks at the true residual,
+# and at each iterate, by asking for maxiter = 1, 2, 3, 4, with and without x0. They are those of one known mistake:
+# `diagnosis of 3 = X0_RESIDUAL`.
+
+# %%
+assert info == 0
+assert round(np.linalg.norm(b - A @ x)) == 3
+report = refhf.check_solver(cg)
+print(report)
+print(f"diagnosis of 3 = {report.causes[0].pattern.name}")
+assert not report.passed
+assert [cause.pattern.name for cause in report.causes] == ["X0_RESIDUAL"]
+report = refhf.check_solver(right)
+print(f"with b - A x0, passed = {report.passed}")
+assert report.passed
+
+# %% [markdown]
+# `with b - A x0, passed = True`. From the command line the same checkers are
+#
+#     refhf check mine.py:hvp --against hessian --sizes 6,5,3 --l2 0.01
+#     refhf check mine.py:cg --against cg
+#
+# with hvp(theta, v, X, y) as SciPy's `args` have it; exit status 1 says that something is wrong, 2 that the command
+# was. PyTorch: give theta as a tensor, and your function gets tensors; say layout="out-in" if theta comes from
+# `torch.nn.Linear`s, which hold W as (out, in).
