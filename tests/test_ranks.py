@@ -111,10 +111,12 @@ def test_one_crash_ends_the_job(place, rank, message, code, small):
     [
         ("arguments", "expected the same seed on all; got 0 on rank 0, 1, 1 on rank 2"),
         ("seed", "the same theta"),
+        ("empty", "X: expected at least one case; got none on any rank"),
+        ("split", "comm: expected at most 2 ranks, the columns of layer 2; got 3"),
     ],
 )
-def test_different_arguments_end_the_job(place, message, small):
-    """Ranks started with different arguments, or that draw from different streams, end, and rank 0 says why."""
+def test_what_no_rank_can_do_ends_the_job(place, message, small):
+    """Different arguments or streams, no cases anywhere, widths that ranks cannot split: all end, rank 0 says why."""
     code, _, err, _ = mpiexec(3, PROGRAMS / "crash.py", place, 2, small, limit=LIMIT)
     assert code == 1
     assert message in err

@@ -5,6 +5,7 @@ run can be resumed from, as of every so many steps and of its end; `theta.npz` i
 run; of one that ended at something not finite it is the best.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,13 @@ class Keeper:
         Of the command line, for `run.json`.
     facts
         What the checkpoint is held to when it is loaded (`refhf.app.progress`).
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be made, or emptied.
+    OSError
+        Now, in `keep` or at the end, if the disk is full.
     """
 
     def __init__(self, folder, run: Run, every: int = 0, arguments=None, **facts):
@@ -51,7 +59,10 @@ class Keeper:
         nonlinearity = net.nonlinearities[0].name if net.nonlinearities else "identity"
         facts = {"sizes": run.problem.sizes, "nonlinearity": nonlinearity, "loss": net.loss.name}
         more = {"l2": run.problem.objective.l2, "seed": run.problem.seed, "method": run.method}
-        np.savez(self.folder / "theta.npz", theta=self.theta, **facts, **more)
+        beside = self.folder / "theta.npz.part"
+        with beside.open("wb") as file:
+            np.savez(file, theta=self.theta, **facts, **more)
+        os.replace(beside, self.folder / "theta.npz")
 
     def keep(self, position: Position) -> None:
         """After a step: a line, and if it is time a checkpoint. OSError where the disk is full."""

@@ -108,9 +108,14 @@ def floor_of(values):
     return min(positive, default=1.0) / 2 if 0 in finite else None
 
 
+LARGEST = 1e100  # our choice
+
+
 def on_log(value, floor):
-    """Where a log axis shows a value."""
-    return math.nan if value is None else floor if value == 0 and floor else value
+    """Where a log axis shows a value; nowhere if it is too large for matplotlib's arithmetic."""
+    if value is None or value > LARGEST:
+        return math.nan
+    return floor if value == 0 and floor else value
 
 
 def log_axis(ax, floor, number="{:g}".format):

@@ -17,7 +17,13 @@ from refhf.parallel.shards import REDUCTIONS
 
 
 def run(args, comm) -> int:
-    """Run the command; the exit status. On the ranks but the first nothing is written and no progress shown."""
+    """Run the command; the exit status. On the ranks but the first nothing is written and no progress shown.
+
+    Raises
+    ------
+    ValueError, OSError
+        For an argument, a file or a folder that will not do, before the first step; OSError later if the disk is full.
+    """
     agree(comm, **vars(args), **folders.versions())
     names = [args.method] if args.command == "train" else args.methods.split(",")
     given = _checked(args, names)
@@ -42,7 +48,7 @@ def run(args, comm) -> int:
 
 
 def _checked(args, names):
-    """The options that were given; ValueError for an argument out of range, before the data is read."""
+    """The options that were given; ValueError for a name that is unknown, or a setting out of range."""
     given = _given_options(args, names)
     checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
     checks.choice("dtype", args.dtype, ("float32", "float64"))

@@ -56,7 +56,8 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     Raises
     ------
     ValueError
-        At the call, before any work: an unknown method or option, a wrong or non-finite theta0.
+        At the call, before any work: an unknown method or option, one out of range, a wrong or non-finite theta0. At
+        its step, for a `learning_rate` function that gives no rate.
     """
     chosen, options = _chosen(objective, method, options)
     theta = checks.array("theta0", theta0, (objective.size,), objective.dtype).copy()
@@ -179,7 +180,7 @@ def minimize(
     Raises
     ------
     ValueError
-        As `iterate`; for steps below 1, or others than a schedule's.
+        As `iterate`; for steps below 1, or others than a schedule's; for a negative gradient_tolerance.
     """
     checks.positive_integer("steps", steps)
     checks.real("gradient_tolerance", gradient_tolerance, low=0.0)

@@ -11,6 +11,7 @@ import numpy as np
 import refhf
 from refhf.model import network
 from refhf.parallel import agree, guard, load_shard, mpi
+from refhf.parallel.model_parallel import model_parallel
 
 
 def main(place, culprit, folder):
@@ -30,8 +31,12 @@ def main(place, culprit, folder):
         network.loss_and_gradient = fail
     if here and place == "product":
         network.r_forward = fail
+    if place == "empty":
+        X, y = X[:0], y[:0]
     net = refhf.mlp([X.shape[1], 5, 2])
     f = refhf.supervised(net, X, y, comm=comm)
+    if place == "split":
+        model_parallel(refhf.supervised(net, X, y), comm)
     if here and place == "reduction":
         comm.sum = fail
     agree(comm, seed=int(here) if place == "arguments" else 0)
