@@ -12,10 +12,10 @@ demo: $(STAMP)-demo
 		--hidden 400,150 --steps 25 --option backtracking=true --out demo --overwrite
 
 test: $(STAMP)-test
-	$(BIN)/python -m pytest -q -n auto
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto  # a process a core, one BLAS thread each
 
 long: $(STAMP)-test
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n auto
+	OPENBLAS_NUM_THREADS=1 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n auto
 
 lint: $(STAMP)-lint
 	$(BIN)/ruff check .

@@ -177,7 +177,7 @@ def figure(scale: Scale, name: str, runs: Runs):
         )
         for line, found, own in zip(axes, (rows(runs.schedule), chosen(runs)), (False, True), strict=True):
             curves(line[0], [row for row in found if row.batch == largest])
-            line[0].set_title(f"training loss, batch {largest}, step by step")
+            line[0].set_title(f"training loss, batch {largest}")
             against_batch(line[1], found, lambda row: row.statistic("test_error"), panels.percent)
             line[1].set_title(f"test error after {scale.epochs} epochs")
             by_length(line[2], runs.longer, own)
@@ -192,7 +192,7 @@ def curves(ax, ends):
         for line in row.lines:
             loss = [float("nan") if value is None else value for value in line["curve"]["loss"]]
             ax.plot(line["curve"]["step"], loss, color=plots.look(i)["color"], lw=1.2)
-    panels.log_axis(ax, None, "{:.3g}".format)
+    panels.log_axis(ax, None)
     ax.set_xlabel("steps")
 
 
