@@ -133,7 +133,7 @@ def figure(fast: bool):
     from matplotlib.figure import Figure
 
     paths = [path(SADDLE, name, (1.0, 0.0), steps=STEPS) for name in DEFAULT]
-    with picture.style():
+    with plots.style():
         drawn = Figure(figsize=(16, 14.5))
         above, below = drawn.subfigures(2, 1, height_ratios=(9, 5.5))
         picture.draw(above, paths)

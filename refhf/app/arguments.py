@@ -162,6 +162,25 @@ def _epilog(example):
     return "\n".join(lines)
 
 
+def check_problem(args) -> None:
+    """ValueError for a setting of the problem that is unknown or out of range, before the data is read."""
+    checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
+    checks.choice("dtype", args.dtype, ("float32", "float64"))
+    if args.loss:
+        checks.choice("loss", args.loss, LOSSES)
+    checks.real("l2", args.l2, low=0.0)
+
+
+def once(pairs) -> dict:
+    """As a dict; ValueError for a name given twice."""
+    found = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name}: expected one value; got {found[name]!r} and {value!r}")
+        found[name] = value
+    return found
+
+
 def _integer(text, low):
     try:
         value = int(text)

@@ -10,8 +10,6 @@ from refhf.app import arguments, checkpoint, console, data, folders, plots, prog
 from refhf.app.keeping import Keeper
 from refhf.methods.minimize import Status
 from refhf.methods.table import METHODS
-from refhf.model.losses import LOSSES
-from refhf.model.nonlinearities import NONLINEARITIES
 from refhf.parallel import agree, share_cores
 from refhf.parallel.shards import REDUCTIONS
 
@@ -50,12 +48,8 @@ def run(args, comm) -> int:
 def _checked(args, names):
     """The options that were given; ValueError for a name that is unknown, or a setting out of range."""
     given = _given_options(args, names)
-    checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
-    checks.choice("dtype", args.dtype, ("float32", "float64"))
+    arguments.check_problem(args)
     checks.choice("reduction", args.reduction, REDUCTIONS)
-    if args.loss:
-        checks.choice("loss", args.loss, LOSSES)
-    checks.real("l2", args.l2, low=0.0)
     return given
 
 
@@ -66,11 +60,7 @@ def _given_options(args, names):
         if name in names[:i]:
             raise ValueError(f"methods: expected each once; got {name!r} twice")
     flags = [("curvature_batch", args.curvature_batch), ("damping", args.damping)]
-    given = {}
-    for name, value in [*((key, value) for key, value in flags if value is not None), *args.option]:
-        if name in given:
-            raise ValueError(f"{name}: expected one value; got {given[name]!r} and {value!r}")
-        given[name] = value
+    given = arguments.once([*((key, value) for key, value in flags if value is not None), *args.option])
     known = {option: METHODS[name].room.Options for name in names for option in METHODS[name].options}
     checks.option_names(given, known, ", ".join(names))
     for name, value in given.items():

@@ -23,9 +23,12 @@ from refhf.krylov.stopping import Stop, advance, iteration_limit
 from refhf.krylov.vectors import inner
 from refhf.methods.directions import downhill
 from refhf.methods.line_search import SHRINK, SUFFICIENT, TRIES, Search, armijo
+from refhf.methods.newton import State, init
 from refhf.methods.report import Kind, Outcome, Report, Source, begin, taken
 from refhf.methods.truncated_newton import cut_at_negative_curvature
 from refhf.objective import Objective
+
+__all__ = ["Options", "State", "check", "init", "second_order", "step"]
 
 CHANCE = 1e-3  # our choice: of a probe whose `at_least` is wrong; the bound it is computed from is generous
 CURVATURE_TOLERANCE = 1e-8  # our choice: an eigenvalue this small against ||H|| is zero, about sqrt(eps)
@@ -147,17 +150,6 @@ def check(options: Options, objective: Objective) -> Options:
     checks.positive_integer("solver_iterations", options.solver_iterations)
     checks.has_curvature(objective, "hessian")
     return options
-
-
-class State(NamedTuple):
-    """theta (P,)."""
-
-    theta: np.ndarray
-
-
-def init(theta, options: Options) -> State:
-    """The state before the first step."""
-    return State(theta)
 
 
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from refhf.app import plots
 from refhf.app.saddle import picture
 from refhf.app.saddle.trajectories import Path
 
@@ -25,5 +26,5 @@ def save(paths: Sequence[Path], file) -> None:
         picture.draw(figure, paths, upto)
         return []
 
-    with picture.style():
+    with plots.style():
         FuncAnimation(figure, draw, frames, init_func=list, blit=False).save(file, PillowWriter(PER_SECOND), dpi=DPI)

@@ -3,11 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import contextmanager
 
 import numpy as np
 
-from refhf.app.plots import STYLE
+from refhf.app import plots
 from refhf.app.saddle import reasons
 from refhf.app.saddle.lineup import LINEUP
 from refhf.app.saddle.table import place, stable
@@ -60,7 +59,7 @@ def picture(paths: Sequence[Path], upto: int | None = None):
     """
     from matplotlib.figure import Figure
 
-    with style():
+    with plots.style():
         figure = Figure(figsize=(16, 9))
         draw(figure, paths, upto)
     return figure
@@ -244,14 +243,3 @@ def _minimum(path):
     last = path.points[-1].theta
     listed = [minimum for minimum in path.surface.minima if np.linalg.norm(last - minimum) < BESIDE]
     return minus(place(listed[0] if listed else last)) if last.size <= 3 else "a minimum"
-
-
-@contextmanager
-def style():
-    """Matplotlib's own defaults and the house's style, whatever the user's settings."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        yield

@@ -5,13 +5,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from refhf import checks
-from refhf.app import console, data, folders, plots
+from refhf.app import arguments, console, data, folders, plots
 from refhf.app.sweep import picture, summary
 from refhf.app.sweep.cells import Setting, batch_option, cells
 from refhf.app.sweep.lines import execute
-from refhf.model.losses import LOSSES
-from refhf.model.nonlinearities import NONLINEARITIES
 
 LINES, PICTURE = "runs.jsonl", "sweep.png"
 
@@ -19,7 +16,7 @@ LINES, PICTURE = "runs.jsonl", "sweep.png"
 def run(args) -> None:
     """Run what the folder lacks, draw the picture, and print the table or its JSON."""
     names, folder = args.methods.split(","), Path(args.out)
-    chosen = cells(names, args.batches, range(args.seeds), _once(args.option), _once(args.grid))
+    chosen = cells(names, args.batches, range(args.seeds), arguments.once(args.option), arguments.once(args.grid))
     setting = _setting(args, folder)
     with _progress(len(chosen), args.quiet) as show:
         lines = execute(setting, chosen, folder / LINES, show)
@@ -33,23 +30,9 @@ def run(args) -> None:
         _report(rows, setting, title, folder)
 
 
-def _once(pairs):
-    """As a dict; ValueError for a name given twice."""
-    found = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"{name}: expected one value; got {found[name]!r} and {value!r}")
-        found[name] = value
-    return found
-
-
 def _setting(args, folder):
     """What the runs share; every argument is checked before the data is read."""
-    checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
-    checks.choice("dtype", args.dtype, ("float32", "float64"))
-    if args.loss:
-        checks.choice("loss", args.loss, LOSSES)
-    checks.real("l2", args.l2, low=0.0)
+    arguments.check_problem(args)
     folders.check(folder, overwrite=(folder / LINES).is_file())
     bar = not args.quiet and sys.stderr.isatty()
     cases = data.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
