@@ -1,17 +1,22 @@
 """Figures 1 and 2 of Arnold and Wang: a saddle and its plateau, and SGD against Newton steps from replicas.
 
-    python figures/fig_replicas.py [--fast | --as-is] [--seeds N] [FOLDER]
+    python figures/fig_replicas.py [--fast | --as-is] [--seeds N] [--data NAME,NAME] [FOLDER]
 
 writes fig_replicas_1.png, fig_replicas_2.png and fig_replicas.txt, into this folder unless told otherwise, from the
-runs in its fig_replicas.jsonl, a line each; those that are not there are run first (delete them to have all run: forty
-minutes of one core). MNIST and Fashion-MNIST are read from $REFHF_DATA_DIR. --fast has two seeds, few cases of
-mnist-mini under either name, and short runs, and keeps none; --as-is runs nothing.
+runs in its fig_replicas.jsonl, a line each; those that are not there are run first (delete them to have all run: two
+hours of one core). MNIST and Fashion-MNIST are read from $REFHF_DATA_DIR. --fast has two seeds, few cases of mnist-mini
+under either name, and short runs, and keeps none; --as-is runs nothing.
 
 The paper has a convolutional network of five layers and about 16,000 parameters, 60,000 cases, 50 epochs of 234 steps
 at rates 0.0003 and 0.01. Here: five layers and 15,958 parameters on images averaged to 14 x 14, the first 5,120 cases,
-10 epochs of 20 steps, global batch 256 as in the paper, float32; and besides its rates 0.1, as 200 steps at 0.01 hardly
-move. Per step, a method is compared with SGD after as many steps; per gradient, with SGD after as many passes over the
-data: the readings 'same-batch' and 'pairs' take two gradients a step, and so count half their steps.
+50 epochs of 20 steps at its rates, global batch 256 as in the paper, float32. So few steps at 0.0003 hardly move, and
+those at 0.01 are a beginning: besides its rates there are 10 epochs at 0.1, where training gets somewhere, and as many
+at 1/sigma_max, estimated from the replicas at each step. --data mnist,cifar-10 is for who has CIFAR-10's binary files;
+their images are taken as they are, by five layers and 15,650 parameters.
+
+Per step, a method is compared with SGD after as many steps; per gradient, with SGD after as many passes over the data:
+the readings 'same-batch' and 'pairs' take two gradients a step, and so count half their steps. At the estimated rate
+it is compared with SGD at 0.1.
 """
 
 import argparse
@@ -34,53 +39,62 @@ METHODS = {"SGD": ("sgd", {})} | {
     for m in ms
 }
 TWICE = ("same-batch", "pairs")
-RATES = (0.1, 0.01, 0.0003)
-DATA = ("mnist", "fashion-mnist")
+RUNS = {  # by rate: epochs, and the methods that are run at it
+    0.1: (10, tuple(METHODS)),
+    0.01: (50, ("SGD", "own-batch 2", "own-batch 4", "own-batch 8", "same-batch 8")),
+    0.0003: (50, ("SGD", "own-batch 2", "own-batch 4", "own-batch 8", "same-batch 8")),
+    "estimated": (10, ("own-batch 8", "same-batch 8")),
+}
+BEST = 0.1  # the rate of the SGD that "estimated" is compared with
 NONLINEARITIES = ("tanh", "relu")
-CASES, BATCH, STEPS, EVERY = 5120, 256, 200, 50
+CASES, BATCH, EPOCH = 5120, 256, 20  # an epoch's steps
 START, ALPHA, SPREAD = (1.0, 1e-3), 0.3, 0.01  # of Figure 1; our choice
 
 
 # ----- runs
 
 
-def network(nonlinearity):
+def network(name, nonlinearity):
     conv, pool = refhf.conv, refhf.pool
-    stages = [conv(16, 3), pool(2), conv(32, 3), pool(2), conv(48, 2), 84, 10]
-    return refhf.convnet((14, 14, 1), stages, nonlinearity=nonlinearity)
+    shape, stages = (14, 14, 1), [conv(16, 3), pool(2), conv(32, 3), pool(2), conv(48, 2), 84, 10]
+    if name == "cifar-10":
+        shape, stages = (32, 32, 3), [conv(8, 5), pool(2), conv(16, 5), pool(2), conv(32, 3), 24, 10]
+    return refhf.convnet(shape, stages, nonlinearity=nonlinearity)
 
 
 def cases(name, n):
-    """The first n cases, images averaged over squares of 2 x 2."""
+    """The first n cases; grey images averaged over squares of 2 x 2."""
+    if name == "cifar-10":
+        data = load(name, dtype=np.float32)
+        return data.X[:n], data.y[:n]
     data = load(name)
     images = data.X[:n].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
     return images.reshape(-1, 196).astype(np.float32), data.y[:n]
 
 
 def curve(f, theta, name, rate, seed, fast):
-    """Training loss at every EVERY-th step; NaN from where the run ended early."""
+    """Training loss, the mean negative log-likelihood, after each epoch; shorter where the run ended early."""
     method, options = METHODS[name]
-    batch, steps, every = (32, 4, 2) if fast else (BATCH, STEPS, EVERY)
+    batch, epoch, epochs = (32, 2, 2) if fast else (BATCH, EPOCH, RUNS[rate][0])
     losses = [f.value(theta)]
     reports = refhf.iterate(f, theta, method=method, rng=seed, batch=batch, learning_rate=rate, **options)
-    for report in itertools.islice(reports, steps):
+    for report in itertools.islice(reports, epoch * epochs):
         if not report.accepted:
             break
-        if report.k % every == 0:
+        if report.k % epoch == 0:
             losses.append(f.value(report.theta))
-    return losses + [math.nan] * (steps // every + 1 - len(losses))
+    return losses
 
 
 def key(line):
     return tuple(line[name] for name in ("data", "nonlinearity", "rate", "method", "seed"))
 
 
-def cells(seeds):
-    """(data, nonlinearity, rate, method, seed); the smallest rate, at which nothing moves, has one seed."""
-    for rate in RATES:
-        for seed in range(seeds if rate > RATES[-1] else 1):
-            for data, nonlinearity, name in itertools.product(DATA, NONLINEARITIES, METHODS):
-                yield data, nonlinearity, rate, name, seed
+def cells(seeds, sets):
+    """(data, nonlinearity, rate, method, seed), seed by seed."""
+    for seed, (rate, (_, names)), *place in itertools.product(range(seeds), RUNS.items(), sets, NONLINEARITIES):
+        for name in names:
+            yield *place, rate, name, seed
 
 
 def made(wanted, path, fast):
@@ -93,7 +107,7 @@ def made(wanted, path, fast):
         data, nonlinearity, rate, name, seed = cell
         if data not in held:
             held[data] = cases("mnist-mini" if fast else data, 128 if fast else CASES)
-        net = network(nonlinearity)
+        net = network("mnist-mini" if fast else data, nonlinearity)
         f = refhf.supervised(net, *held[data])
         names = dict(zip(("data", "nonlinearity", "rate", "method", "seed"), cell, strict=True))
         line = {**names, "loss": curve(f, net.init(seed, np.float32), name, rate, seed, fast)}
@@ -113,15 +127,21 @@ def there(path):
 
 
 def of(lines, data, nonlinearity, rate, method):
-    return {line["seed"]: line["loss"] for line in lines if key(line)[:4] == (data, nonlinearity, rate, method)}
+    """Losses by seed, an epoch each, NaN from where a run ended."""
+    found = {line["seed"]: line["loss"] for line in lines if key(line)[:4] == (data, nonlinearity, rate, method)}
+    whole = max(map(len, found.values()), default=0)
+    return {seed: np.array(loss + [math.nan] * (whole - len(loss))) for seed, loss in sorted(found.items())}
 
 
 def gains(lines, data, nonlinearity, rate, method, per_gradient=False):
-    """By how many percent the loss is above SGD's, a number a seed."""
-    sgd, own = of(lines, data, nonlinearity, rate, "SGD"), of(lines, data, nonlinearity, rate, method)
+    """By how many percent the loss at the end is above SGD's, a number a seed."""
+    sgd = of(lines, data, nonlinearity, BEST if rate == "estimated" else rate, "SGD")
+    own = of(lines, data, nonlinearity, rate, method)
     last = len(next(iter(sgd.values()))) - 1 if sgd else 0
     at = last // 2 if per_gradient and method.startswith(TWICE) else last
-    return [100 * (own[seed][at] / sgd[seed][last] - 1) for seed in own if seed in sgd]
+    return [
+        100 * (own[seed][at] / sgd[seed][last] - 1) if at < len(own[seed]) else math.nan for seed in own if seed in sgd
+    ]
 
 
 def said(values):
@@ -133,25 +153,26 @@ def said(values):
     return f"{statistics.fmean(kept):+.2f} ± {statistics.stdev(kept):.2f}" + lost
 
 
-def written(lines):
+def written(lines, sets):
     parts = []
-    for rate, data, nonlinearity in itertools.product(RATES, DATA, NONLINEARITIES):
-        sgd = of(lines, data, nonlinearity, rate, "SGD")
+    for (rate, (epochs, names)), data, nonlinearity in itertools.product(RUNS.items(), sets, NONLINEARITIES):
+        sgd = of(lines, data, nonlinearity, BEST if rate == "estimated" else rate, "SGD")
         if not sgd:
             continue
         ends = [loss[-1] for loss in sgd.values() if math.isfinite(loss[-1])]
-        parts += [f"{data}, {nonlinearity}, rate {rate:g}, {len(ends)} seeds: SGD {statistics.fmean(ends):.4f}"]
-        for name in list(METHODS)[1:]:
-            found = [gains(lines, data, nonlinearity, rate, name, per) for per in (False, True)]
-            parts.append(f"  {name:<14}{said(found[0]):>28}{said(found[1]):>28}")
+        parts.append(f"{data}, {nonlinearity}, rate {rate}, {epochs} epochs, {len(sgd)} seeds: SGD {np.mean(ends):.4f}")
+        for name in names:
+            if name != "SGD":
+                found = [gains(lines, data, nonlinearity, rate, name, per) for per in (False, True)]
+                parts.append(f"  {name:<14}{said(found[0]):>28}{said(found[1]):>28}")
         parts.append("")
-    top = f"Training loss after {STEPS} steps above SGD's, in percent, of the seeds: per step, per gradient."
+    top = "Training loss at the end above SGD's, in percent, of the seeds: per step, per gradient."
     return "\n".join([top, "", *parts])
 
 
 # ----- pictures
 
-LOOKS = {"SGD": 6, "own-batch 8": 0, "same-batch 8": 1, "pairs 8": 2, "pairs 1": 3}
+LOOKS = {"SGD": 6, "own-batch 2": 3, "own-batch 4": 4, "own-batch 8": 0, "same-batch 8": 1, "pairs 1": 5, "pairs 8": 2}
 
 
 def paths():
@@ -186,33 +207,36 @@ def figure_1():
     return drawn
 
 
-def figure_2(lines):
+def figure_2(lines, sets):
     from matplotlib.figure import Figure
 
-    columns = list(itertools.product(DATA, NONLINEARITIES))
+    columns, rates = list(itertools.product(sets, NONLINEARITIES)), (0.01, 0.0003, BEST)
     with plots.style():
-        drawn = Figure(figsize=(19, 11), layout="constrained")
-        drawn.suptitle(f"Five-layer convolutional network, 15,958 parameters, batch {BATCH}")
-        axes = drawn.subplots(2, 4)
-        for (above, below), place in zip(axes.T, columns, strict=True):
-            curves(above, lines, *place)
-            ends(below, lines, *place)
-        axes[0, 0].set_ylabel(f"training loss, rate {RATES[0]:g}")
-        axes[1, 0].set_ylabel("loss above SGD's, %")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
+        drawn = Figure(figsize=(19, 20), layout="constrained")
+        drawn.suptitle(f"Five-layer convolutional network, about 16,000 parameters, batch {BATCH}: mean of the seeds")
+        axes = drawn.subplots(4, len(columns))
+        for above, place in zip(axes.T, columns, strict=True):
+            for ax, rate in zip(above, rates, strict=False):
+                curves(ax, lines, *place, rate)
+            ends(above[-1], lines, *place)
+        for ax, rate in zip(axes[:, 0], rates, strict=False):
+            ax.set_ylabel(f"rate {rate:g}\nnegative log-likelihood")
+        axes[-1, 0].set_ylabel(f"rate {BEST:g}\nloss at the end above SGD's, %")
+        handles, labels = axes[2, 0].get_legend_handles_labels()
         drawn.legend(handles, labels, loc="outside lower center", ncols=len(LOOKS))
     return drawn
 
 
-def curves(ax, lines, data, nonlinearity):
-    """Mean loss against steps; it ends where a seed does."""
+def curves(ax, lines, data, nonlinearity, rate):
+    """Mean loss of an epoch; it ends where a seed does."""
     for name, i in LOOKS.items():
-        found = list(of(lines, data, nonlinearity, RATES[0], name).values())
+        found = list(of(lines, data, nonlinearity, rate, name).values())
         if found:
-            steps = EVERY * np.arange(len(found[0]))
-            ax.plot(steps, np.mean(found, axis=0), color=panels.COLOURS[i], marker=panels.MARKERS[i], label=name)
-    seeds = len(of(lines, data, nonlinearity, RATES[0], "SGD"))
-    ax.set(title=f"{data}, {nonlinearity}, {seeds} seeds", xlabel="steps")
+            every = max(1, len(found[0]) // 8)
+            look = {"color": panels.COLOURS[i], "marker": panels.MARKERS[i], "markevery": (i % every, every)}
+            ax.plot(np.mean(found, axis=0), label=name, **look)
+    seeds = len(of(lines, data, nonlinearity, rate, "SGD"))
+    ax.set(title=f"{data}, {nonlinearity}, {seeds} seeds", xlabel="epochs")
 
 
 def ends(ax, lines, data, nonlinearity):
@@ -220,7 +244,7 @@ def ends(ax, lines, data, nonlinearity):
     names = list(METHODS)[1:]
     for at, name in enumerate(names):
         for per, shift in ((False, -0.15), (True, 0.15)):
-            values = gains(lines, data, nonlinearity, RATES[0], name, per)
+            values = gains(lines, data, nonlinearity, BEST, name, per)
             colour = panels.COLOURS[("own-batch", "same-batch", "pairs").index(name.split()[0])]
             face = "white" if per else colour
             ax.plot([at + shift] * len(values), values, "o", color=colour, markerfacecolor=face)
@@ -234,18 +258,19 @@ def main():
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--as-is", action="store_true")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
+    parser.add_argument("--data", default="mnist,fashion-mnist", metavar="NAME,NAME")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
-    path = None if args.fast else args.folder / "fig_replicas.jsonl"
-    wanted = [] if args.as_is else list(cells(min(args.seeds, 2) if args.fast else args.seeds))
+    path, sets = None if args.fast else args.folder / "fig_replicas.jsonl", args.data.split(",")
+    wanted = [] if args.as_is else list(cells(min(args.seeds, 2) if args.fast else args.seeds, sets))
     if args.fast:
-        wanted = [cell for cell in wanted if cell[2] == RATES[0]]
-    lines = made(wanted, path, args.fast)
-    text = written(lines)
+        wanted = [cell for cell in wanted if cell[2] == BEST or cell[3] == "own-batch 8"]
+    lines = made(wanted, path, args.fast) if wanted else there(path)
+    text = written(lines, sets)
     (args.folder / "fig_replicas.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
     plots.save(figure_1(), args.folder / "fig_replicas_1.png")
-    plots.save(figure_2(lines), args.folder / "fig_replicas_2.png")
+    plots.save(figure_2(lines, sets), args.folder / "fig_replicas_2.png")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,9 @@ def _parser():
     check.add(commands)
     vectors.add(commands)
     listing = commands.add_parser("data", help="the data sets and where they come from", epilog=DATA_EXAMPLE)
-    listing.add_argument("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
+    listing.add_argument(
+        "--data-dir", metavar="DIR", help="folder of IDX or CIFAR-10 files; default: $REFHF_DATA_DIR"
+    )
     info = commands.add_parser("info", help="versions, BLAS, threads, MPI", epilog=INFO_EXAMPLE)
     for command in train, compare, sweep, listing, info:
         command.add_argument("--json", action="store_true", help="print JSON")
@@ -115,7 +117,7 @@ def _parser():
 def _add_problem_arguments(command):
     add = command.add_argument
     add("--data", default="mnist-mini", metavar="D", help="see refhf data; default: %(default)s")
-    add("--data-dir", metavar="DIR", help="folder of IDX files; default: $REFHF_DATA_DIR")
+    add("--data-dir", metavar="DIR", help="folder of IDX or CIFAR-10 files; default: $REFHF_DATA_DIR")
     add("--hidden", default="400,150", type=_widths, metavar="N,N", help="hidden widths, or none; default: %(default)s")
     add("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
     add("--loss", metavar="L", help=f"{', '.join(LOSSES)}; default: by the data, softmax or squared")

@@ -1,4 +1,4 @@
-"""Data sets: a bundled sample of MNIST, the IDX files of MNIST and Fashion-MNIST, and anybody's `.npz` or `.npy`."""
+"""Data sets: a bundled sample of MNIST, the files of MNIST, Fashion-MNIST and CIFAR-10, anybody's `.npz` or `.npy`."""
 
 import difflib
 import hashlib
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refhf.app import cifar
 from refhf.app.fetch import IDX_SETS, locate, read_idx_set
 from refhf.formats import FormatError, read_npz
 from refhf.parallel import agree, shard
@@ -50,17 +51,18 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
 
     `mnist-mini` comes with the package. `mnist` and `fashion-mnist` are read from a folder of IDX files if
     one is given, else from the cache (`pooch.os_cache("refhf")`), which the first call fills by download;
-    wherever they come from, the SHA-256 of their decompressed content must be the published one.
+    wherever they come from, the SHA-256 of their decompressed content must be the published one. `cifar-10` is its six
+    binary files in a folder; rows of `X` are images in C order, channels last, as `refhf.convnet` takes them.
 
     Parameters
     ----------
     name_or_path : str or path
-        `mnist-mini`, `mnist`, `fashion-mnist`, or a path ending in `.npz` of a file that holds `X (B, n_0)`
+        `mnist-mini`, `mnist`, `fashion-mnist`, `cifar-10`, or a path ending in `.npz` of a file that holds `X (B, n_0)`
         and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a folder with
         these as `X.npy`, `y.npy` and so on, for what does not fit into memory.
     data_dir : str or path, optional
-        Folder with the four IDX files, gzipped or not, in it or in its subfolder of the data set's name.
-        Default: the environment variable REFHF_DATA_DIR. Looked at for `mnist` and `fashion-mnist` only.
+        Folder with the four IDX files, gzipped or not, or with CIFAR-10's, in it or in its subfolder of the data set's
+        name. Default: the environment variable REFHF_DATA_DIR. Looked at for these three only.
     dtype : np.float64 or np.float32
         The type of `X`, `X_test` and of targets.
     base_url : str, optional
@@ -96,11 +98,13 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
     if name in IDX_SETS:
         arrays = read_idx_set(name, data_dir=data_dir, base_url=base_url, progress=progress)
         return _scaled(name, arrays, dtype)
+    if name == cifar.NAME:
+        return _scaled(name, cifar.read_cifar_set(data_dir), dtype)
     if name.endswith(".npz"):
         return _from_npz(Path(name).expanduser(), dtype)
     if Path(name, "X.npy").is_file():
         return _from_folder(Path(name), dtype)
-    names = ["mnist-mini", *IDX_SETS]
+    names = ["mnist-mini", *IDX_SETS, cifar.NAME]
     near = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(
@@ -115,12 +119,14 @@ def data_sets(*, data_dir=None, base_url=None):
     ValueError, it is that error's message. Nothing is read or downloaded.
     """
     rows = [Row("mnist-mini", "a sample of mnist, per class 1,000 to train on, 200 to test on", "bundled")]
-    for name, idx_set in IDX_SETS.items():
+    for name in (*IDX_SETS, cifar.NAME):
+        description = IDX_SETS[name].description if name in IDX_SETS else cifar.DESCRIPTION
         try:
-            source = "{} {}".format(*locate(name, data_dir, base_url))
+            found = locate(name, data_dir, base_url) if name in IDX_SETS else ("folder", cifar.locate(data_dir))
+            source = " ".join(map(str, found))
         except ValueError as error:
             source = str(error)
-        rows.append(Row(name, idx_set.description, source))
+        rows.append(Row(name, description, source))
     return rows
 
 

@@ -78,6 +78,23 @@ def read_idx_set(name, *, data_dir=None, base_url=None, progress=False):
     ]
 
 
+def folder_of(name, data_dir, complete, within, files):
+    """The folder of a data set: in `data_dir` or $REFHF_DATA_DIR, itself or a subfolder; None if neither is set.
+
+    Raises
+    ------
+    ValueError
+        If none of them is `complete`.
+    """
+    argument, given = _setting("data_dir", data_dir, "REFHF_DATA_DIR")
+    if not given:
+        return None
+    for folder in (Path(given).expanduser() / part for part in within):
+        if complete(folder):
+            return folder
+    raise ValueError(f"{argument}: expected a folder that has {files}, or whose subfolder {name} does; got {given}")
+
+
 def locate(name, data_dir=None, base_url=None):
     """Where the files of `name` are now: ("folder", path), ("cache", path) or ("download", address).
 
@@ -86,14 +103,10 @@ def locate(name, data_dir=None, base_url=None):
     ValueError
         If the folder given lacks a file, if the address is none, or if pooch is needed and not installed.
     """
-    argument, given = _setting("data_dir", data_dir, "REFHF_DATA_DIR")
-    if given:
-        parent = Path(given).expanduser()
-        for folder in (parent / name, parent):
-            if _complete(folder, name):
-                return "folder", folder
-        files = ", ".join(f"{file}[.gz]" for file in IDX_SETS[name].sha256)
-        raise ValueError(f"{argument}: expected a folder that has {files}, or whose subfolder {name} does; got {given}")
+    files = ", ".join(f"{file}[.gz]" for file in IDX_SETS[name].sha256)
+    folder = folder_of(name, data_dir, partial(_complete, name=name), (name, ""), files)
+    if folder:
+        return "folder", folder
     argument, address = _setting("base_url", base_url, "REFHF_BASE_URL")
     address = (address or IDX_SETS[name].base_url).replace("{name}", name)
     if not address.startswith(("http://", "https://")):
