@@ -92,7 +92,13 @@ def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
     n : int
     start : ndarray (n,)
         Any vector but zero. Eigenvectors orthogonal to it are out of reach, exactly where the arithmetic is exact.
+
+    Raises
+    ------
+    ValueError
+        At the first iterate, for a start that is no real vector of n numbers.
     """
+    start = checks.vector("start", start, n, np.float32 if np.asarray(start).dtype == np.float32 else np.float64)
     alpha, beta, basis = [], [norm(start)], np.empty((min(n, 16), n), start.dtype)
     it, r = LanczosIterate(0, np.empty(0), np.empty(0), basis[:0]), start
     yield it

@@ -14,7 +14,7 @@ def scipy_method(name: str, **options):
     """A method as `scipy.optimize.minimize` takes it.
 
     `scipy.optimize.minimize(fun, x0, jac=..., hessp=..., method=refhf.scipy_method("hessian-cg"))`. SciPy's
-    `options={"maxiter": ...}` and `tol` (on ||g||) are understood; `callback` gets x, as SciPy's does.
+    `options={"maxiter": ..., "rng": ...}` and `tol` (on ||g||) are understood; `callback` gets x, as SciPy's does.
 
     Raises
     ------

@@ -61,6 +61,8 @@ class Network(NamedTuple):
 
     def unpack(self, theta):
         """Views ((W_1, b_1), ..., (W_L, b_L)) of theta (P,), which holds W_1.ravel(), b_1, ... in C order."""
+        if np.shape(theta) != (self.size,):
+            raise ValueError(f"theta: expected shape ({self.size},); got {np.shape(theta)}")
         pairs, start = [], 0
         for layer in self.layers:
             pair = []
