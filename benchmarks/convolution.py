@@ -5,12 +5,12 @@
 1. A network with a 3x3, 32-to-32-channel layer within: 28 x 28 x 32 images, two such convolutions with padding 1, tanh
    between them, the mean over each channel, 10 outputs; batch 256. "Of square" and "of like" are the fraction of the
    rate of NumPy's product of two 2048 x 2048 matrices, and of one shaped like the layer's, (3136, 288) by (288, 32),
-   which is the patches of four images. Only the matrix products that the mathematics needs are counted (`flops`).
-   PyTorch's images and weights lie in its default layout (B, C, H, W); it forms products anew by forward mode over
-   reverse mode, or over a kept graph by a second backward pass, which is its fastest way to multiply often.
+   which is the patches of four images, in one call. Only the matrix products that the mathematics needs are counted
+   (`flops`). PyTorch's images and weights lie in its default layout (B, C, H, W); it forms products anew by forward
+   mode over reverse mode, or over a kept graph by a second backward pass, which is its fastest way to multiply often.
 2. The same for a network as Arnold and Wang's (`refhf.convnet`), 28 x 28 x 1 images, batch 256.
-3. What `refhf.objective.IMAGE_CHUNK_SIZE` and `refhf.model.convolution.PATCH_BYTES` are read off: times of H v for
-   both, and of one layer's `apply` with its patches made in a buffer or kept in memory.
+3. What `refhf.objective.IMAGE_CHUNK_SIZE` and `refhf.model.convolution.STRIP_BYTES` are read off: times of H v for
+   both, and of one layer's `apply` with its strips made in a buffer or kept in memory.
 
 A row's time is the median over the rounds of the best call of each, and its ratio to refhf's is formed within each
 round; peers and matrix products take turns. ``--threads 1`` times the process's own CPU seconds.
@@ -43,6 +43,8 @@ import refhf  # noqa: E402
 from refhf import conv, pool  # noqa: E402
 from refhf.model import convolution  # noqa: E402
 from refhf.model.architectures import Conv, Pool  # noqa: E402
+from refhf.objective import IMAGE_CHUNK_SIZE  # noqa: E402
+from refhf.threads import ordered_map  # noqa: E402
 
 NETWORKS = {
     "3x3, 32 to 32 channels on 28x28": ((28, 28, 32), [conv(32, 3, padding=1), conv(32, 3, padding=1), pool(28), 10]),
@@ -137,7 +139,7 @@ def torch_calls(case, stages, shape, threads):
 
 
 def torch_convolution(layer, batch, threads):
-    """One layer forward and backward: s, and Dx and DW from Ds. The layer's own and PyTorch's."""
+    """One layer forward and backward: s, and Dx and DW from Ds. Its own, in chunks as it is swept, and PyTorch's."""
     import torch
 
     rng = np.random.default_rng(0)
@@ -148,12 +150,18 @@ def torch_convolution(layer, batch, threads):
     kernels = torch.rand(layer.channels, layer.shape[2], layer.kernel, layer.kernel, requires_grad=True)
     back = torch.rand(batch, layer.channels, *layer.out_shape[:2])
 
+    chunks = [slice(start, start + IMAGE_CHUNK_SIZE) for start in range(0, batch, IMAGE_CHUNK_SIZE)]
+
+    def ours(rows):
+        u = Ds[rows]
+        return layer.apply(W, x[rows]), layer.adjoint_input(W, u), layer.adjoint_weight(x[rows], u)
+
     def theirs():
         s = torch.nn.functional.conv2d(images, kernels, padding=layer.padding)
         return torch.autograd.grad(s, (images, kernels), back)
 
     return {
-        "refhf": lambda: (layer.apply(W, x), layer.adjoint_input(W, Ds), layer.adjoint_weight(x, Ds)),
+        "refhf": lambda: list(ordered_map(ours, chunks)),
         "PyTorch": theirs,
     }
 
@@ -222,7 +230,7 @@ def products(name, batch, args, clock):
 
 def sizes(batch, args, clock):
     """The third table."""
-    chunks, buffers, usual = (16, 32, 64, 128, 256), (2**18, 2**19, 2**20, 2**21, 2**22, 2**23), convolution.PATCH_BYTES
+    chunks, buffers, usual = (16, 32, 64, 128, 256), (2**18, 2**19, 2**20, 2**21, 2**22, 2**23), convolution.STRIP_BYTES
     print(f"\nms of H v, batch {batch}, for chunks of so many cases, and then for buffers of so many KiB")
     for name, (shape, stages) in NETWORKS.items():
         net, X, y, theta, v = make_case(shape, stages, batch)
@@ -234,9 +242,9 @@ def sizes(batch, args, clock):
         rows = [in_turns(of_chunks, args.rounds, clock)]
 
         def buffered(size, H=H, v=v):
-            convolution.PATCH_BYTES = size
+            convolution.STRIP_BYTES = size
             H @ v
-            convolution.PATCH_BYTES = usual
+            convolution.STRIP_BYTES = usual
 
         rows.append(in_turns({size: lambda size=size: buffered(size) for size in buffers}, args.rounds, clock))
         for row, unit in zip(rows, (1, 1024), strict=True):
@@ -244,10 +252,12 @@ def sizes(batch, args, clock):
     layer = refhf.convnet(*NETWORKS["3x3, 32 to 32 channels on 28x28"]).layers[0]
     rng = np.random.default_rng(0)
     x, W = rng.random((batch, layer.n_in), np.float32), rng.random(layer.weight_shape, np.float32)
-    kept, out = rng.random((batch * 784, 288), np.float32), np.empty((batch * 784, 32), np.float32)
-    calls = {"a buffer": lambda: layer.apply(W, x), "memory": lambda: np.matmul(kept, W.reshape(288, 32), out=out)}
+    strips = rng.random((batch, 30, 28, 96), np.float32)
+    seen = [(slice(None), [strips[:, p : p + 28] for p in range(3)])]
+    out = np.empty((batch, *layer.out_shape), np.float32)
+    calls = {"a buffer": lambda: layer.apply(W, x), "memory": lambda: convolution._correlate(seen, W, out)}
     row = in_turns(calls, args.rounds, clock)
-    print("  apply of a 3x3 layer, patches in " + ", in ".join(f"{name} {t * 1e3:.1f} ms" for name, t in row.items()))
+    print("  apply of a 3x3 layer, strips in " + ", in ".join(f"{name} {t * 1e3:.1f} ms" for name, t in row.items()))
 
 
 def in_turns(calls, rounds, clock):

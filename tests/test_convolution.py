@@ -1,5 +1,6 @@
 """Convolutional networks: layers against loops, and every law of `test_network` for their products."""
 
+import contextlib
 import tracemalloc
 
 import numpy as np
@@ -44,12 +45,20 @@ def layers(draw):
     )
 
 
-@given(layers(), st.sampled_from((1, 300, 2**21)))
-def test_convolution_is_scipys_correlation(drawn, patch_bytes):
-    """s[.., o] = sum over c of x[.., c] correlated with W[.., c, o]; for any number of cases at a time."""
-    layer, x, W, _ = drawn
+@contextlib.contextmanager
+def at_a_time(strip_bytes, small):
+    """Strips of so many bytes made, and products of so many multiplications taken for small, be they of one pixel."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "PATCH_BYTES", patch_bytes)
+        for name, number in (("STRIP_BYTES", strip_bytes), ("SMALL", small), ("FEWEST", 1)):
+            patch.setattr(convolution, name, number)
+        yield
+
+
+@given(layers(), st.sampled_from((1, 300, 2**21)), st.sampled_from((0, 100, 1000, 100**3)))
+def test_convolution_is_scipys_correlation(drawn, strip_bytes, small):
+    """s[.., o] = sum over c of x[.., c] correlated with W[.., c, o]; for any number of cases and pixels at a time."""
+    layer, x, W, _ = drawn
+    with at_a_time(strip_bytes, small):
         got = layer.apply(W, x).reshape(len(x), *layer.out_shape)
     framed = np.pad(x.reshape(len(x), *layer.shape), [(0, 0), *[(layer.padding,) * 2] * 2, (0, 0)])
     for image, s in zip(framed, got, strict=True):
@@ -61,12 +70,11 @@ def test_convolution_is_scipys_correlation(drawn, patch_bytes):
             np.testing.assert_allclose(s[..., o], sum(planes)[:: layer.stride, :: layer.stride], atol=1e-13)
 
 
-@given(layers(), st.sampled_from((1, 300, 2**21)))
-def test_convolution_is_bilinear_with_two_adjoints(drawn, patch_bytes):
+@given(layers(), st.sampled_from((1, 300, 2**21)), st.sampled_from((0, 100, 1000, 100**3)))
+def test_convolution_is_bilinear_with_two_adjoints(drawn, strip_bytes, small):
     """u'apply(W, x) = adjoint_input(W, u)'x = adjoint_weight(x, u)'W; squares are summed case by case."""
     layer, x, W, u = drawn
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "PATCH_BYTES", patch_bytes)
+    with at_a_time(strip_bytes, small):
         want, DW = np.sum(u * layer.apply(W, x)), layer.adjoint_weight(x, u)
         tolerance = EXACT * (1 + np.linalg.norm(x) * np.linalg.norm(W) * np.linalg.norm(u))
         assert abs(np.sum(layer.adjoint_input(W, u) * x) - want) < tolerance
@@ -157,8 +165,8 @@ def test_curvatures_agree_where_the_network_is_linear():
 
 
 @FEW
-@given(image_problems(), st.integers(1, 4), st.sampled_from((1, 2**21)))
-def test_chunks_tapes_and_buffers_change_nothing(problem, chunk_size, patch_bytes):
+@given(image_problems(), st.integers(1, 4), st.sampled_from((1, 2**21)), st.sampled_from((100, 100**3)))
+def test_chunks_tapes_and_buffers_change_nothing(problem, chunk_size, strip_bytes, small):
     """The value, gradient, products and squares are the same for every chunk, to the bit when repeated; read-only."""
     law(test_network.test_tape_is_read_only)(problem)
     law(test_network.test_nothing_between_two_products_changes_the_second)(problem)
@@ -169,8 +177,7 @@ def test_chunks_tapes_and_buffers_change_nothing(problem, chunk_size, patch_byte
         return *objective.value_and_gradient(problem.theta), *products, squares
 
     want = results(problem.objective)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(convolution, "PATCH_BYTES", patch_bytes)
+    with at_a_time(strip_bytes, small), pytest.MonkeyPatch.context() as patch:
         patch.setattr("refhf.objective.TAPE_BYTES", 1000)
         options = {"l2": problem.objective.l2, "chunk_size": chunk_size}
         for got, wanted in zip(
@@ -193,7 +200,7 @@ def test_gradient_squares_are_those_of_single_cases(problem):
 
 
 def test_a_curvature_operator_keeps_what_is_reckoned():
-    """A kept linearisation takes at most tape_width numbers a case, and more than half of that: no patches."""
+    """A kept linearisation takes at most tape_width numbers a case, and more than half of that: no strips."""
     rng = np.random.default_rng(0)
     net = refhf.convnet((12, 12, 4), [conv(8, 5, padding=2), pool(2), conv(8, 3), 5])
     theta, X, y = net.init(rng=0), rng.normal(size=(200, 576)), rng.integers(5, size=200)

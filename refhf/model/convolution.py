@@ -5,20 +5,23 @@ An image of height x width pixels is a row of a flat array, in C order with the 
 `x.transpose(0, 2, 3, 1).reshape(B, -1)`, and PyTorch's weights (C_out, C_in, k, k) become W by
 `weight.transpose(2, 3, 1, 0)`. As there, the kernel is not turned: s[i, j] takes W[0, 0] at its upper left corner.
 
-A convolution is a product of matrices, patches (pixels, k k C_in) by W (k k C_in, C_out), and so are its adjoints.
-The patches repeat each number k^2 times. They are made for a few cases at a time in one buffer that stays in the
-processor's cache, and the tape holds images. That takes less time, on one thread, than to keep the patches and read
-them from memory, and k^2 times less memory (`python benchmarks/convolution.py --threads 1 --tables 3`).
+A convolution is the sum over p of products of matrices, what row p of the kernel sees (pixels, k C_in) by W[p]
+(k C_in, C_out), and so are its adjoints. Strips hold the k neighbours of each pixel in its row side by side, and a row
+of the kernel sees some rows of them. They repeat each number k times. They are made for a few cases at a time in one
+buffer that stays in the processor's cache, and the tape holds images. That takes less time, on one thread, than to
+keep the strips and read them from memory, and k times less memory (`python benchmarks/convolution.py --threads 1
+--tables 3`). The products are made a few pixels at a time: W[p] is small, and OpenBLAS has a faster way for those.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from refhf.model.layers import Dense
 
-PATCH_BYTES = 2**21  # our choice, by `python benchmarks/convolution.py`: the buffer of patches
+STRIP_BYTES = 2**20  # our choice, by `python benchmarks/convolution.py`: the buffer of strips
+SMALL = 100**3  # multiplications: OpenBLAS 0.3.31, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c
+FEWEST = 16  # pixels of a small product; our choice: with fewer, other processors lose more than is gained
 
 
 class Convolution(NamedTuple):
@@ -85,11 +88,9 @@ class Convolution(NamedTuple):
 
     def apply(self, W, x):
         """The pre-activation without its bias, (B, n_out)."""
-        s = np.empty((len(x), self.n_out), np.result_type(W, x))
-        W = W.reshape(-1, self.channels)
-        for cases, patches in self._patches(x):
-            np.matmul(patches, W, out=s[cases].reshape(-1, self.channels))
-        return s
+        s = np.empty((len(x), *self.out_shape), np.result_type(W, x))
+        _correlate(self._seen(x), W, s)
+        return s.reshape(len(x), self.n_out)
 
     def adjoint_input(self, W, Ds):
         """Da (B, n_in), from <Ds, apply(W, a)> = <adjoint_input(W, Ds), a>.
@@ -98,58 +99,82 @@ class Convolution(NamedTuple):
         k - 1 - padding zeros before them, and as many behind as make it (height + k - 1) x (width + k - 1). The zeros
         are multiplied too, the price of one way for all strides.
         """
-        height, width, channels = self.shape
-        Da = np.empty((len(Ds), self.n_in), np.result_type(W, Ds))
-        turned = W[::-1, ::-1].swapaxes(2, 3).reshape(-1, channels)
-        frame, before = (height + self.kernel - 1, width + self.kernel - 1), self.kernel - 1 - self.padding
-        for cases, patches in _patches(Ds, self.out_shape, frame, before, self.stride, self.kernel, 1):
-            np.matmul(patches, turned, out=Da[cases].reshape(-1, channels))
-        return Da
+        Da = np.empty((len(Ds), *self.shape), np.result_type(W, Ds))
+        frame, before = [n + self.kernel - 1 for n in self.shape[:2]], self.kernel - 1 - self.padding
+        seen = _seen(Ds, self.out_shape, frame, before, self.stride, self.kernel, 1)
+        _correlate(seen, W[::-1, ::-1].swapaxes(2, 3), Da)
+        return Da.reshape(len(Ds), self.n_in)
 
     def adjoint_weight(self, x, Ds, out=None):
         """DW (k, k, C_in, C_out), from <Ds, apply(W, x)> = <adjoint_weight(x, Ds), W>."""
         DW = np.empty(self.weight_shape, np.result_type(x, Ds)) if out is None else out
         DW[...] = 0
-        for cases, patches in self._patches(x):
-            DW += (patches.T @ Ds[cases].reshape(-1, self.channels)).reshape(DW.shape)
+        Ds = Ds.reshape(len(Ds), *_bands(*self.out_shape[:2], DW[0].size), self.channels)
+        for cases, seen in self._seen(x):
+            u = Ds[cases]
+            for p in range(self.kernel):
+                each = seen[p].reshape(*u.shape[:3], -1).swapaxes(2, 3) @ u  # DW[p] of each band (k C_in, C_out)
+                DW[p] += each.sum(axis=(0, 1)).reshape(DW[p].shape)
         return DW
 
     def adjoint_weight_squares(self, x, Ds, out=None):
         """The sum over cases of each case's DW squared."""
         squares = np.empty(self.weight_shape, np.result_type(x, Ds)) if out is None else out
         squares[...] = 0
-        for cases, patches in self._patches(x):
-            u = Ds[cases].reshape(-1, self.n_out // self.channels, self.channels)
-            each = patches.reshape(*u.shape[:2], self.fan_in).swapaxes(1, 2) @ u  # DW of each (k k C_in, C_out)
-            squares += (each * each).sum(axis=0).reshape(squares.shape)
+        Ds = Ds.reshape(len(Ds), self.n_out // self.channels, self.channels)
+        for cases, seen in self._seen(x):
+            u = Ds[cases]
+            for p in range(self.kernel):
+                each = seen[p].reshape(*u.shape[:2], -1).swapaxes(1, 2) @ u  # DW[p] of each case
+                squares[p] += (each * each).sum(axis=0).reshape(squares[p].shape)
         return squares
 
-    def _patches(self, x):
+    def _seen(self, x):
         frame = [n + 2 * self.padding for n in self.shape[:2]]
-        return _patches(x, self.shape, frame, self.padding, 1, self.kernel, self.stride)
+        return _seen(x, self.shape, frame, self.padding, 1, self.kernel, self.stride)
 
 
-def _patches(x, shape, frame, before, step, kernel, stride):
-    """For a few cases at a time, which they are and their patches (cases rows columns, k k C).
+def _correlate(seen, W, s):
+    """s = the sum over p of what row p of the kernel sees by W[p]; s (B, rows, columns, C)."""
+    (rows, columns, channels), weights = s.shape[1:], W[0].size
+    s = s.reshape(len(s), *_bands(rows, columns, weights), channels)
+    W = W.reshape(len(W), -1, channels)
+    for cases, (first, *others) in seen:
+        out = s[cases]
+        np.matmul(first.reshape(*out.shape[:3], -1), W[0], out=out)
+        for p, other in enumerate(others, 1):
+            out += other.reshape(*out.shape[:3], -1) @ W[p]
+
+
+def _bands(rows, columns, weights):
+    """How many bands of rows to cut an image into, and the pixels of one: its product by so many weights is small."""
+    fit = (r for r in range(1, rows + 1) if rows % r == 0 and FEWEST <= r * columns <= SMALL // weights)
+    tall = max(fit, default=rows)
+    return rows // tall, tall * columns
+
+
+def _seen(x, shape, frame, before, step, kernel, stride):
+    """For a few cases at a time, which they are and what each row of the kernel sees, k of (n, rows, columns, k C).
 
     Images x (B, n) of `shape` are put into a frame of zeros, `before` pixels from its upper left corner and `step`
-    pixels apart; a patch is what the kernel sees of the frame, moved by `stride`.
+    pixels apart; the kernel is moved over it by `stride`.
     """
     height, width, channels = shape
     rows, columns = ((n - kernel) // stride + 1 for n in frame)
-    numbers = rows * columns * kernel**2 * channels
-    most = min(len(x), max(1, PATCH_BYTES // (x.itemsize * numbers)))
+    numbers = frame[0] * columns * kernel * channels
+    most = min(len(x), max(1, STRIP_BYTES // (x.itemsize * numbers)))
     framed = np.zeros((most, *frame, channels), x.dtype)
     inside = framed[:, before : before + step * height : step, before : before + step * width : step]
-    seen = sliding_window_view(framed, (kernel, kernel), axis=(1, 2))[:, ::stride, ::stride]
-    seen = seen.transpose(0, 1, 2, 4, 5, 3)  # from (case, row, column, C, k, k)
-    patches = np.empty(seen.shape, x.dtype)
+    image, line, pixel, _ = framed.strides
+    run = np.dtype((np.void, kernel * pixel))  # k neighbours: one element, so copied at once
+    neighbours = np.ndarray((most, frame[0], columns), run, framed, 0, (image, line, stride * pixel))
+    strips = np.empty((most, frame[0], columns, kernel * channels), x.dtype)
     for start in range(0, len(x), most or 1):
         cases = slice(start, min(start + most, len(x)))
         n = cases.stop - start
         inside[:n] = x[cases].reshape(n, *shape)
-        patches[:n] = seen[:n]
-        yield cases, patches[:n].reshape(n * rows * columns, kernel**2 * channels)
+        strips.view(run)[:n, ..., 0] = neighbours[:n]
+        yield cases, [strips[:n, p : p + stride * (rows - 1) + 1 : stride] for p in range(kernel)]
 
 
 class AveragePool(NamedTuple):

@@ -1,0 +1,64 @@
+"""Why Newton steps from pairs stall with tanh: the step in the span climbs where the curvature is negative.
+
+    REFHF_DATA_DIR=... python scripts/replica_pairs.py [--fast] [--seeds N]
+
+trains the network of figures/fig_replicas.py on MNIST at rate 0.1 from eight pairs a step (reading 'pairs' of
+`replica-newton`), once with the eigenvalues of H on the span as they are, once with their absolute values, as in
+saddle-free Newton (Dauphin et al. 2014), and prints the loss after every 40 steps. Written without refhf.methods.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import refhf
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "figures"))
+from fig_replicas import CASES, cases, network
+
+RATE, PAIRS, BATCH, FLOOR = 0.1, 8, 256, 1e-3  # as the figure; the floor of |eigenvalues| is our choice
+
+
+def step(f, theta, rng, magnitude):
+    """-RATE H^-1 z, H from the pairs' differences on their span, else the identity; and the smallest eigenvalue."""
+    minis = [f.sample(BATCH // PAIRS, rng=rng) for _ in range(PAIRS)]
+    g = np.array([mini.value_and_gradient(theta)[1] for mini in minis], float).T
+    moved = [(theta - RATE * column).astype(theta.dtype) for column in g.T]
+    there = np.array([mini.value_and_gradient(at)[1] for mini, at in zip(minis, moved, strict=True)], float).T
+    q, r = np.linalg.qr(-RATE * g)
+    h = q.T @ np.linalg.solve(r.T, (there - g).T).T
+    eigenvalues, y = np.linalg.eigh((h + h.T) / 2)
+    z, vectors = g.mean(axis=1), q @ y
+    inside = vectors.T @ z
+    by = np.maximum(abs(eigenvalues), FLOOR) * (1 if magnitude else np.where(eigenvalues < 0, -1, 1))
+    return -RATE * (z - vectors @ inside + vectors @ (inside / by)), eigenvalues[0]
+
+
+def main():
+    """Print the losses of both, a line a seed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fast", action="store_true", help="few cases of mnist-mini, few steps: does it run?")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N")
+    args = parser.parse_args()
+    X, y = cases("mnist-mini", BATCH) if args.fast else cases("mnist", CASES)
+    for nonlinearity in ("tanh", "relu"):
+        net = network("mnist", nonlinearity)
+        f = refhf.supervised(net, X, y)
+        for seed in range(1 if args.fast else args.seeds):
+            for name, magnitude in (("eigenvalues", False), ("their magnitudes", True)):
+                theta, rng, losses, negative = net.init(seed, np.float32), np.random.default_rng(seed), [], 0
+                for k in range(1, 3 if args.fast else 201):
+                    change, smallest = step(f, theta, rng, magnitude)
+                    theta = (theta + change).astype(theta.dtype)
+                    negative += smallest < 0
+                    losses += [f"{f.value(theta):.3f}"] if k % 40 == 0 else []
+                print(
+                    f"{nonlinearity} seed {seed}, {name:<16} {' '.join(losses)}  steps with one below 0: {negative}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
