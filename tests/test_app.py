@@ -18,6 +18,8 @@ import refhf
 from refhf.app import arguments, cli, console, folders, plots, runs
 from refhf.app.data import load
 from refhf.app.keeping import Keeper
+from refhf.app.problem import pose
+from refhf.methods.minimize import Status
 from refhf.methods.table import METHODS
 from refhf.objective import Supervised
 
@@ -152,7 +154,7 @@ def test_history_grows_and_seconds_are_the_methods(tiny, tmp_path, monkeypatch):
     error = Supervised.error
     monkeypatch.setattr(runs.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(Supervised, "error", lambda *args: now.append(now.pop() + 100) or error(*args))
-    run = runs.plan(runs.pose(load(tiny), [6]), "gn-cg", 3)
+    run = runs.plan(pose(load(tiny), [6]), "gn-cg", 3)
     lines = []
     with Keeper(tmp_path, run) as keeper:
         history = runs.execute(run, lambda record: lines.append(len(read_history(tmp_path))), keeper).history
@@ -371,6 +373,17 @@ def test_divergence_is_reported(drawn, refhf_cli, tmp_path):
         assert np.isfinite(saved["theta"]).all()
 
 
+def test_a_last_step_to_where_the_loss_overflows_is_no_success(tmp_path, capsys):
+    """The step was taken, to a finite theta; but its loss is none, which the run says, and keeps the point before."""
+    np.savez(tmp_path / "line.npz", X=np.ones((3, 1)), y=np.full((3, 1), 2.0))
+    where = "--data", str(tmp_path / "line.npz"), "--hidden", "none", "--steps", "1", "--out", str(tmp_path / "out")
+    assert cli.main(["train", "--method", "sgd", "--option", "learning_rate=1e25", *where]) == 0
+    assert "sgd ended at step 1: " + Status.NON_FINITE.value[2] in capsys.readouterr().out
+    assert [record["loss"] is None for record in read_history(tmp_path / "out")] == [False, True]
+    with np.load(tmp_path / "out" / "theta.npz") as saved:
+        assert abs(saved["theta"]).max() < 10
+
+
 def test_regression_has_no_errors(tmp_path, capsys):
     """Targets are fitted by squared error; errors of classification are null, and the figures do without."""
     rng = np.random.default_rng(0)
@@ -387,7 +400,7 @@ def test_regression_has_no_errors(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def histories(tiny):
-    problem = runs.pose(load(tiny), [6])
+    problem = pose(load(tiny), [6])
     return {name: runs.execute(runs.plan(problem, name, 3)).history for name in METHODS}
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import refhf
 from refhf.app import runs
 from refhf.app.data import DataSet
+from refhf.app.problem import pose
+from refhf.methods.report import Source
 from refhf.methods.schedules import adya_2018, warm_up_then_decay
 
 FIRST_ORDER = ["gradient-descent", "sgd", "momentum", "rmsprop"]
@@ -63,6 +65,18 @@ def test_without_its_memory_a_method_is_gradient_descent(method):
     got = refhf.minimize(objective, theta, method, 6, rng=3, learning_rate=0.1, **plain.get(method, {}), **batch)
     want = refhf.minimize(objective, theta, "sgd", 6, rng=3, learning_rate=0.1, batch=batch.get("batch", 40))
     np.testing.assert_allclose(got.x, want.x, rtol=1e-14)
+
+
+@pytest.mark.parametrize("method", ["gradient-descent", "sgd"])
+def test_noise_is_a_norm(method):
+    """The gradient has a vector of norm `noise` added to it, another at each step."""
+    g = np.array([3.0, -1.0, 2.0])
+    told = reports(slope(g), np.zeros(3), method, 2, learning_rate=0.5, noise=0.25, rng=0)
+    steps = np.diff([np.zeros(3), *(report.theta for report in told)], axis=0)
+    xi = -steps / 0.5 - g
+    np.testing.assert_allclose(np.linalg.norm(xi, axis=1), 0.25, rtol=1e-12)
+    assert np.linalg.norm(xi[0] - xi[1]) > 1e-3
+    assert {report.source for report in told} == {Source.NOISE}
 
 
 def test_the_defaults_are_the_papers():
@@ -195,6 +209,7 @@ def test_a_negative_rate(rate, told):
         ("rmsprop", {"decay": -0.1}, r"decay: .* \[0, 1\]; got -0.1"),
         ("rmsprop", {"epsilon": -1e-9}, r"epsilon: .* \[0, inf\]; got -1e-09"),
         ("momentum", {"batch": 41}, "batch: expected an integer >= 1 and <= 40; got 41"),
+        ("sgd", {"noise": -1.0}, r"noise: .* \[0, inf\]; got -1.0"),
         ("sgd", {"momentum": 0.9}, "option of sgd: expected one of learning_rate, batch, noise; got 'momentum'"),
         ("momentum", {"noise": 1.0}, "option of momentum: .*got 'noise'"),
     ],
@@ -211,7 +226,7 @@ def test_a_schedule_by_its_name(method):
     """Of a run that counts in epochs, `adya-2018` is the schedule of its batch, its cases and its epochs."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 5))
-    problem = runs.pose(DataSet("forty", X, (X @ rng.normal(size=(5, 3))).argmax(axis=1), None, None), [4])
+    problem = pose(DataSet("forty", X, (X @ rng.normal(size=(5, 3))).argmax(axis=1), None, None), [4])
     batch = {} if method == "gradient-descent" else {"batch": 15}
     run = runs.plan(problem, method, 8, {"learning_rate": "adya-2018", **batch})
     rate = adya_2018(batch=15 if batch else 40, cases=40, epochs=8)

@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
+from refhf.krylov.stopping import Stop
+from refhf.methods import hessian_free
+from refhf.methods.directions import bicgstab_candidates, cg_candidates, downhill
+from refhf.methods.line_search import armijo
 from refhf.methods.minimize import PATIENCE, Status
-from refhf.methods.report import Outcome
+from refhf.methods.negative_curvature import curvilinear
+from refhf.methods.report import Outcome, Source
 from refhf.methods.table import METHODS
 
 HESSIAN_FREE = ["gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab"]
@@ -156,23 +161,6 @@ def test_minimize_ends():
     assert (result.nit, result.status, result.history[0].outcome) == (1, 0, Outcome.STATIONARY)
 
 
-@pytest.mark.parametrize("method", [*HESSIAN_FREE, "gradient-descent", "sgd", "momentum", "rmsprop"])
-@pytest.mark.parametrize("where", ["value", "gradient", "product"])
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_ends_the_run(method, where, bad):
-    """NaN or Inf in value, gradient or product: success is False and x the finite point it was."""
-    if where == "product" and method not in HESSIAN_FREE:
-        pytest.skip("first-order methods take no products")
-    objective = functions(
-        lambda x: bad if where == "value" else float(x @ x),
-        lambda x: np.full_like(x, bad) if where == "gradient" else 2 * x,
-        lambda x, v: np.full_like(v, bad) if where == "product" else 2 * v,
-    )
-    result = refhf.minimize(objective, np.ones(3), method, 10)
-    assert (result.nit, result.success, result.status) == (1, False, Status.NON_FINITE.value[0])
-    np.testing.assert_array_equal(result.x, 1)
-
-
 def test_divergence_is_reported():
     """sgd with an absurd rate ends with its reason and a finite theta."""
     objective = functions(lambda x: float(x @ x), lambda x: 2 * x, None)
@@ -190,6 +178,219 @@ def test_same_seed_same_bits_and_no_global_state():
     np.testing.assert_array_equal(runs[0].x, runs[1].x)
     assert (runs[0].x != runs[2].x).any()
     np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+
+
+CURVATURES = {"gn-cg": "gauss-newton"} | dict.fromkeys(
+    [*HESSIAN_FREE[1:], *(name for name in METHODS if "newton" in name and "replica" not in name)], "hessian"
+)
+SOURCES = {"newton": Source.NEWTON, "saddle-free-newton": Source.SADDLE_FREE, "momentum": Source.MOMENTUM}
+DAMPED = {"newton": 0.01, "truncated-newton": 0.01} | dict.fromkeys(HESSIAN_FREE, 0.1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_report_is_of_its_step(method):
+    """Number, matrix, gradient norm, loss, step length and negative direction are those of the step it tells of."""
+    objective, theta = digits(2, 30, (5, 4, 3), l2=0.01)
+    given = {"damping": DAMPED[method]} if method in DAMPED else {}
+    theta, met, steps = 3 * theta, False, refhf.iterate(objective, 3 * theta, method=method, rng=0, **given)
+    for k, report in enumerate(itertools.islice(steps, 3), 1):
+        H, damping = objective.hessian(theta), np.nan_to_num(report.damping)
+        if method != "replica-newton":  # its gradient and its loss are the mean ones of its replicas
+            assert report.gradient_norm == pytest.approx(np.linalg.norm(objective.value_and_gradient(theta)[1]))
+            full = METHODS[method].fixed.keys() & {"curvature", "solver"} or "newton" in method
+            assert report.loss == pytest.approx(objective.value(report.theta if full else theta), rel=1e-12)
+            assert (report.negative_direction is not None) == report.negative_curvature
+        assert isinstance(report.negative_curvature, bool | np.bool_)
+        if method in (*HESSIAN_FREE, "truncated-newton"):
+            assert isinstance(report.solver_stop, Stop)
+        assert report.k == k
+        if method != "hybrid-cg" or k == 1:
+            assert report.curvature == CURVATURES.get(method, "")
+        assert report.source is SOURCES.get(method, report.source)
+        if method in DAMPED and (k == 1 or "newton" in method):
+            assert report.damping == DAMPED[method]
+        assert (report.step_length > 0) == report.accepted == (report.theta != theta).any()
+        if method in ("newton", "saddle-free-newton"):
+            assert report.step_length == 1
+        if (d := report.negative_direction) is not None and report.curvature == "hessian":
+            curvature, met = d @ (H @ d) / (d @ d), True
+            assert curvature + (damping if "saddle" not in method else 0) <= 1e-12
+            assert d @ objective.value_and_gradient(theta)[1] <= 0
+            if np.isfinite(report.smallest_eigenvalue):
+                assert curvature == pytest.approx(report.smallest_eigenvalue, rel=1e-9)
+        theta = report.theta
+    assert met or method not in ("newton", "saddle-free-newton", "hessian-cg", "negative-curvature-newton")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_single_precision_stays(method):
+    """From a float32 start every vector of the report and of the state is float32, whatever is reckoned in between."""
+    objective, theta = digits(0, 30, (5, 4, 3))
+    objective = refhf.supervised(objective.net, objective.X.astype(np.float32), objective.y)
+    steps = refhf.iterate(objective, theta.astype(np.float32), method=method, rng=0)
+    for report in itertools.islice(steps, 2):
+        arrays = [x for x in (*report, *steps.progress.state) if isinstance(x, np.ndarray)]
+        assert {x.dtype for x in arrays} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("fault", ["value", "gradient"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_that_fails_leaves_its_start(method, fault):
+    """Where f or g is not finite the report has theta0, no step, no direction, no products and the reason."""
+    objective = refhf.from_functions(
+        lambda x: np.inf if fault == "value" else float(x @ x),
+        lambda x: 2 * x if fault == "value" else np.full_like(x, np.inf),
+        hessp=lambda x, v: 2 * v,
+        gauss_newton=lambda x, v: 2 * v,
+    )
+    report = next(refhf.iterate(objective, np.array([1.0, -2.0]), method=method, rng=0))
+    np.testing.assert_array_equal(report.theta, [1.0, -2.0])
+    assert (report.outcome, report.step_length, report.negative_curvature) == (Outcome.NON_FINITE, 0.0, False)
+    assert (report.curvature_products, report.solver_iterations, report.negative_direction) == (0, 0, None)
+
+
+def test_the_most_negative_direction_is_kept():
+    """Of Bi-CG-STAB's iterates the one of least d'Bd/||d||^2, whatever its length, is the negative direction."""
+    A, g = np.diag([-3.0, -0.1, -0.02, 1, 2, 5]), np.ones(6)
+    found = bicgstab_candidates(A, g, None, None, 5)
+    quotients = [c.curvature / (c.vector @ c.vector) for c in found.candidates]
+    assert np.argmin(quotients) != np.argmin([c.curvature for c in found.candidates])
+    np.testing.assert_array_equal(found.negative_direction, found.candidates[np.argmin(quotients)].vector)
+    assert found.negative_curvature
+
+
+@pytest.mark.parametrize(
+    ("find", "iterates"), [(cg_candidates, refhf.cg_iterates), (bicgstab_candidates, refhf.bicgstab_iterates)]
+)
+def test_candidates_are_a_solvers_iterates(find, iterates):
+    """From the given start, with the given preconditioner, on B d = -g, as many iterations as told."""
+    rng = np.random.default_rng(0)
+    basis, _ = np.linalg.qr(rng.normal(size=(8, 8)))
+    B, g, start, M = basis * np.geomspace(1, 90, 8) @ basis.T, *rng.normal(size=(2, 8)), np.diag(rng.uniform(1, 2, 8))
+    for x0, preconditioner in (None, None), (start, None), (start, M), (None, M):
+        *_, last = itertools.islice(iterates(B, -g, x0=x0, M=preconditioner), 5)
+        found = find(B, g, x0, preconditioner, 4)
+        np.testing.assert_array_equal(found.last, last.x)
+        assert (found.iterations, found.stop, found.negative_curvature) == (4, Stop.ITERATION_LIMIT, False)
+        d = found.candidates[-1]
+        assert d.curvature == pytest.approx(d.vector @ B @ d.vector, rel=1e-9)
+        np.testing.assert_array_equal(d.vector, last.x if g @ last.x <= 0 else -last.x)
+
+
+def test_a_direction_across_the_gradient_is_kept():
+    """Downhill is -sign(g'd) d; a d with g'd = 0 is not turned."""
+    g, d = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    np.testing.assert_array_equal(downhill(d, g), d)
+    np.testing.assert_array_equal(downhill(d + g, g), -(d + g))
+
+
+@pytest.mark.parametrize("method", [name for name in CURVATURES if name != "hybrid-cg"])
+def test_a_bowl_has_no_negative_curvature(method):
+    """Where H is positive definite no step says otherwise, and a known smallest eigenvalue is H's."""
+    A = np.diag([0.25, 1.0, 3.0])
+    bowl = functions(lambda x: x @ A @ x / 2, lambda x: A @ x, lambda x, v: A @ v)
+    report = next(refhf.iterate(bowl, np.array([3.0, -2.0, 1.0]), method=method, rng=0))
+    assert (report.outcome, report.negative_curvature, report.negative_direction) == (Outcome.ACCEPTED, False, None)
+    assert np.isnan(report.smallest_eigenvalue) or report.smallest_eigenvalue == pytest.approx(0.25)
+
+
+def test_a_search_that_fails_gives_the_start_back():
+    """Where no trial is good enough after 60 of them the step length is 0 and the value f; NaN is never good."""
+    for trial in 1.0, np.nan, -np.inf:
+        tried = []
+        assert armijo(lambda alpha, t=trial, s=tried: s.append(alpha) or t, 1.0, -1e-3) == (0.0, 1.0)
+        assert curvilinear(lambda alpha, t=trial, s=tried: s.append(alpha) or t, 1.0, 0.0, -1.0) == (0.0, 1.0)
+        assert tried == 2 * [pytest.approx(0.8**k) for k in range(60)]
+
+
+ENDS = [("gn-cg", {"warm_start": w, "damping": 0.0, "delta_0_norm": 0.0}) for w in (0.0, 1.0)] + [
+    ("gn-cg", {"warm_start": 1, "curvature_batch": 60, "solver_iterations": 1}),
+    ("momentum", {"momentum": 1.0, "batch": 60}),
+    ("rmsprop", {"momentum": 0.0, "decay": 0.0, "epsilon": 0.0, "learning_rate": 0.0}),
+    ("rmsprop", {"decay": 1.0, "batch": 1}),
+    ("sgd", {"noise": 0.0}),
+    ("truncated-newton", {"rule": "steihaug", "radius": 1e-9, "damping": 0.0, "solver_iterations": 1}),
+    ("saddle-free-newton", {"damping": 0.0, "subspace": 1}),
+    ("negative-curvature-newton", {"mu": 0.999, "probe_iterations": 1, "gradient_tolerance": 0.0}),
+    ("nlcg-pr", {"learning_rate": 0.0, "batch": 1}),
+    ("replica-newton", {"replicas": 60, "spread": 0.0, "newton_rate": 0.0, "local_rate": 0.0, "period": 1}),
+]
+
+
+@pytest.mark.parametrize(("method", "options"), ENDS)
+def test_the_ends_of_the_ranges_are_options(method, options):
+    """What is just within an option's range is taken."""
+    objective, theta = digits(0)
+    refhf.iterate(objective, theta, method=method, **options)
+
+
+def test_words():
+    """What a report or a solver says prints as plain words."""
+    assert [str(word) for word in (Outcome.NO_DECREASE, Stop.ITERATION_LIMIT, Source.RANDOM_START)] == [
+        "no decrease", "iteration limit", "random start"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "behind"), [("newton", 0), ("gradient-descent", 1)])
+def test_the_best_point_is_where_the_smallest_loss_was(method, behind):
+    """A run that ends at something not finite returns where the last loss was measured: a step's end, or its start."""
+    done, seen = [], [np.array([1.0, 2.0])]
+    f = refhf.from_functions(
+        lambda x: np.nan if len(done) == 3 else float(np.sum(x**4)),
+        lambda x: 4 * x**3,
+        hessp=lambda x, v: 12 * x**2 * v,
+    )
+    rate = {"learning_rate": 0.01} if behind else {}
+    result = refhf.minimize(f, seen[0], method, 9, callback=lambda r: (done.append(0), seen.append(r.theta))[0], **rate)
+    assert (result.nit, result.status) == (4, Status.NON_FINITE.value[0])
+    np.testing.assert_array_equal(result.x, seen[3 - behind])
+    assert result.fun == f.value(seen[3 - behind])
+
+
+@pytest.mark.parametrize("method", ["gn-cg", "hessian-bicgstab"])
+def test_delta_0_starts_the_first_step_only(method):
+    """Algorithm 2, line 1: the random start is the first step's, and of the norm asked for."""
+    objective, theta = digits(0)
+    told = itertools.islice(refhf.iterate(objective, theta, method=method, rng=0, delta_0_norm=1e-3), 3)
+    assert [report.source for report in told] == [Source.RANDOM_START, Source.KRYLOV, Source.KRYLOV]
+    flat = functions(lambda x: float(x.sum()), np.ones_like, lambda x, v: 0 * v)
+    steps = refhf.iterate(flat, np.zeros(9), method=method, rng=0, delta_0_norm=1e-3, damping=0.0)
+    next(steps)  # no curvature: the solver ends where it starts
+    assert np.linalg.norm(steps.progress.state.delta) == pytest.approx(1e-3, rel=1e-12)
+
+
+def test_the_preconditioner_is_martens():
+    """(mean of the squared gradients + lambda)^-0.75 times r, elementwise (Martens 2010, section 4.7)."""
+    objective, theta = digits(0)
+    M, r = hessian_free._preconditioner(objective, theta, 0.3), np.linspace(-1, 2, theta.size)
+    np.testing.assert_allclose(M @ r, r / (objective.gradient_squares(theta) + 0.3) ** 0.75, rtol=1e-13)
+
+
+def test_what_a_stationary_point_is_said_to_be_is_keyed_by_the_seed():
+    """The probe at a stationary point draws from the step's own stream: the same rng tells the same eigenvalue."""
+    curvatures = np.linspace(-1, 1, 400)
+    saddle = functions(lambda x: x @ (curvatures * x) / 2, lambda x: curvatures * x, lambda x, v: curvatures * v)
+    told = [next(refhf.iterate(saddle, np.zeros(400), method="gn-cg", rng=rng)) for rng in (5, 5, 6)]
+    assert [report.outcome for report in told] == [Outcome.STATIONARY] * 3
+    one, again, other = (report.smallest_eigenvalue for report in told)
+    assert one == again != other
+
+
+def test_resume_goes_on_to_the_bit():
+    """Three steps, and two more from their progress, are five: theta, counts and numbers; another theta is refused."""
+    objective, theta = digits(0)
+    options = {"method": "hybrid-cg", "curvature_batch": 9}
+    want = list(itertools.islice(refhf.iterate(objective, theta, rng=5, **options), 5))
+    first = refhf.iterate(objective, theta, rng=5, **options)
+    for _ in range(3):
+        next(first)
+    got = list(itertools.islice(refhf.resume(objective, first.progress, **options), 2))
+    for a, b in zip(want[3:], got, strict=True):
+        np.testing.assert_array_equal(a.theta, b.theta)
+        assert str(a.scalars()) == str(b.scalars())
+    wrong = first.progress._replace(state=first.progress.state._replace(theta=theta[:-1]))
+    with pytest.raises(ValueError, match="progress.state.theta"):
+        refhf.resume(objective, wrong, **options)
 
 
 BAD_CALLS = [

@@ -11,19 +11,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import ONE_THREAD, finish, mpiexec, needs_mpi
+from processes import finish, mpiexec, needs_mpi
 from test_checkpoint import NAMESPACES
 from test_ranks_cli import history, tiny
 
-from refhf.app import checkpoint, cli, progress, runs
+from refhf.app import checkpoint, cli, plots, progress, runs
 from refhf.app.data import load
 from refhf.app.folders import to_json
 from refhf.app.keeping import Keeper
+from refhf.app.problem import pose
 from refhf.methods.minimize import Status
 from refhf.methods.table import METHODS
 
 STEPS = 10
 SMALL = ["--hidden", "4", "--steps", "10", "--dtype", "float64", "--quiet"]
+
+
+SLOWLY = """
+import os, signal, sys, time
+from refhf.app import cli, console, plots, runs
+from refhf.parallel import launched_rank
+plots.run_figure = plots.save = lambda *_: None
+console.line = lambda record: time.sleep(0.03) or ""
+"""  # `refhf`, a step every 0.03 s at most, and nothing drawn
+MAIN = "sys.exit(cli.main(sys.argv[1:]))"
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Figures are drawn elsewhere."""
+    for name in "run_figure", "comparison_figure", "save":
+        monkeypatch.setattr(plots, name, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +60,20 @@ def run_of(problem, method, folder, since=None, every=1, asked=lambda: 0, listen
         return runs.execute(run, listen, keeper, asked)
 
 
+def at_step(folder, step, act):
+    """Call `act` with a process once that has written the history of so many steps; for `finish`."""
+
+    def wait(process):
+        lines, end = folder / "history.jsonl", time.monotonic() + 60
+        while not lines.exists() or lines.read_bytes().count(b"\n") <= step:
+            if process.poll() is not None or time.monotonic() > end:
+                return
+            time.sleep(0.002)
+        act(process)
+
+    return wait
+
+
 def theta(folder):
     return np.load(Path(folder, "theta.npz"))["theta"]
 
@@ -56,7 +88,7 @@ def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
 
     The history on disk is put back to the checkpoint, whatever had been written after it.
     """
-    problem, kept = runs.pose(load(data), [4]), []
+    problem, kept = pose(load(data), [4]), []
 
     def copy(record):
         if record["step"]:
@@ -78,21 +110,11 @@ def test_a_process_that_is_killed_is_resumed(method, data, tmp_path):
     """R15: a process killed at whatever moment is resumed to the bit; without a checkpoint yet, from the start."""
     command = ["train", "--method", method, "--data", str(data), *SMALL, "--checkpoint-every", "3"]
     assert cli.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    slow = "import time, refhf.app.console as c; c.line = lambda r: time.sleep(0.03) or ''; "
-    slow += "import sys; from refhf.app.cli import main; sys.exit(main(sys.argv[1:]))"
     talking = [word for word in command if word != "--quiet"]
-    for steps in 1, 5:
+    for steps in 0, 4:
         folder = tmp_path / str(steps)
-        process = subprocess.Popen(
-            [sys.executable, "-c", slow, *talking, "--out", str(folder)],
-            stderr=subprocess.DEVNULL,
-            env=os.environ | ONE_THREAD,
-        )
-        lines = folder / "history.jsonl"
-        while not lines.exists() or len(lines.read_bytes().splitlines()) < steps:
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
+        slow = [sys.executable, "-c", SLOWLY + MAIN, *talking, "--out", str(folder)]
+        finish(slow, 60, {}, at_step(folder, steps, subprocess.Popen.kill))
         assert cli.main(["train", "--resume", str(folder), "--quiet"]) == 0
         assert theta(folder).tobytes() == theta(tmp_path / "whole").tobytes()
         assert history(folder) == history(tmp_path / "whole")
@@ -120,6 +142,63 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
     assert cli.main(["train", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
     assert theta(tmp_path / "cut").tobytes() == theta(tmp_path / "whole").tobytes()
     assert history(tmp_path / "cut") == history(tmp_path / "whole")
+
+
+def test_further_signals(data, tmp_path, monkeypatch):
+    """A SIGTERM that comes twice is one; a second Ctrl-C ends the run in the middle of its step, as it says."""
+    command = ["train", "--method", "sgd", "--data", str(data), *SMALL, "--out"]
+    step = runs._record
+    for numbers, code in ((signal.SIGTERM, signal.SIGTERM), 143), ((signal.SIGINT, signal.SIGINT), 130):
+
+        def interrupting(run, k, *rest, numbers=numbers):
+            for number in numbers if k == 3 else ():
+                os.kill(os.getpid(), number)
+            return step(run, k, *rest)
+
+        monkeypatch.setattr(runs, "_record", interrupting)
+        assert cli.main([*command, str(tmp_path / str(code))]) == code
+    assert progress.load(tmp_path / "143" / checkpoint.NAME, "sgd").step == 3
+    assert len(history(tmp_path / "130")) == 3
+    assert theta(tmp_path / "130").size
+
+
+ONE_RANK = """
+record = runs._record
+def cut(run, step, *rest):
+    if step == int(os.environ["CUT"]) and launched_rank() == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return record(run, step, *rest)
+runs._record = cut
+"""
+
+
+@needs_mpi
+def test_a_signal_finishes_the_step_of_all_ranks(data, tmp_path):
+    """mpiexec passes signals on; one that a single rank gets ends all, at the same step; resumed, to the same bits.
+
+    No rank is left behind, and the exit status is that of one process.
+    """
+    command = ["train", "--method", "gn-cg", "--data", data, *SMALL, "--reduction", "reproducible", "--steps"]
+    command.remove("--quiet")
+    folder, done = tmp_path / "cut", 0
+    for number, code in (signal.SIGINT, 130), (signal.SIGTERM, 143):
+        rest = ["--resume", folder] if done else ["--out", folder]
+        stop = at_step(folder, done + 1, lambda process, number=number: process.send_signal(number))
+        got, out, err, _ = mpiexec(2, "-c", SLOWLY + MAIN, *command, 1000, *rest, meanwhile=stop)
+        assert got == code, err
+        assert "The run was interrupted, and can be resumed" in out
+        done, before = progress.load(folder / checkpoint.NAME, "gn-cg").step, done
+        assert len(history(folder)) == done + 1 > before + 1
+    again = "-c", SLOWLY + ONE_RANK + MAIN, *command, 1000, "--resume", folder
+    got, _, err, _ = mpiexec(2, *again, CUT=str(done + 2))
+    assert got == 143, err
+    assert progress.load(folder / checkpoint.NAME, "gn-cg").step == done + 2
+    command = ["train", "--quiet", "--steps", str(done + 4)]
+    assert cli.main([*command, "--resume", str(folder)]) == 0
+    whole = ["--method", "gn-cg", "--data", str(data), *SMALL, "--reduction", "reproducible"]
+    assert cli.main([*command, *whole, "--steps", str(done + 4), "--out", str(tmp_path / "whole")]) == 0
+    assert theta(folder).tobytes() == theta(tmp_path / "whole").tobytes()
+    assert history(folder) == history(tmp_path / "whole")
 
 
 @needs_mpi
@@ -212,7 +291,7 @@ def test_a_longer_run_and_one_that_is_done(data, tmp_path, capsys):
     assert capsys.readouterr().out.count("sgd ended at step") == 2
     losses = [record["loss"] for record in history(tmp_path / "b")]
     cases = load(data)
-    objective = runs.pose(cases, [4], l2=1.0).objective
+    objective = pose(cases, [4], l2=1.0).objective
     assert objective.value(theta(tmp_path / "b")) == min(loss for loss in losses if loss is not None)
 
 
@@ -229,11 +308,17 @@ def test_an_overwritten_comparison_is_forgotten(data, tmp_path):
 def test_two_runs_in_one_folder(data, tmp_path, capsys):
     """A folder that another run writes to is refused, resumed or overwritten as well, and left as it is."""
     pytest.importorskip("fcntl")
-    command = ["train", "--data", str(data), *SMALL, "--out", str(tmp_path)]
-    with checkpoint.locked(tmp_path):
-        assert cli.main([*command, "--overwrite"]) == 2
-    assert "another process writes to" in capsys.readouterr().err
-    assert os.listdir(tmp_path) == []
+    command = ["train", "--data", str(data), *SMALL, "--method", "sgd", "--out", str(tmp_path)]
+    assert cli.main(command) == 0
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for again in [*command, "--overwrite"], ["train", "--resume", str(tmp_path), "--steps", "20"]:
+        capsys.readouterr()
+        with checkpoint.locked(tmp_path):
+            assert cli.main(again) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert f"another process writes to {tmp_path}" in err
+        assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
 @pytest.mark.skipif(not NAMESPACES, reason="needs user namespaces, for a small disk of its own")
@@ -252,6 +337,31 @@ cp -r {tmp_path}/run {tmp_path.parent}/kept
     assert out.endswith("run.png\n2\n"), err
     assert "No space left on device" in err
     assert progress.load(tmp_path.parent / "kept" / checkpoint.NAME, "sgd").step == 2
+
+
+READ_ONLY = """
+from refhf.app import cli
+for command in ["train"], ["compare"], ["sweep", "--methods", "sgd", "--batches", "9", "--steps", "1"]:
+    print(cli.main([*command, "--data", "{data}", "--out", "{folder}/new"]))
+print(cli.main(["train", "--resume", "{folder}/run", "--steps", "20", "--quiet"]))
+"""
+
+
+@pytest.mark.skipif(not NAMESPACES, reason="needs user namespaces, for a small disk of its own")
+def test_a_folder_that_can_only_be_read(data, tmp_path):
+    """A disk mounted for reading: train, compare, sweep and --resume each end with a line, before a step is done."""
+    assert cli.main(["train", "--method", "sgd", "--data", str(data), *SMALL, "--out", str(tmp_path / "run")]) == 0
+    before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
+    script = f"""
+mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path}
+exec {sys.executable} -c '{READ_ONLY.format(data=data, folder=tmp_path)}'
+"""
+    _, out, err, _ = finish(["unshare", "-rm", "sh", "-c", script], 60, {})
+    assert out == "2\n" * 4, err
+    refused, (last,) = err.splitlines()[:3], err.splitlines()[3:]
+    assert all("out: expected a folder that can be written; got" in line for line in refused)
+    assert "Read-only file system" in last
+    assert {file: file.read_bytes() for file in (tmp_path / "run").iterdir()} == before
 
 
 def test_a_checkpoint_holds_nothing_but_numbers(data, tmp_path):

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import room_for
+from test_checkpoint import HOLD
 
-from refhf.app import cli, runs
+from refhf.app import cli, plots, runs
 from refhf.app.data import DataSet
+from refhf.app.problem import pose
 from refhf.app.sweep import lines as sweep_lines
 from refhf.app.sweep import picture, summary
 from refhf.app.sweep.cells import Cell, Setting, batch_option, cells
@@ -77,7 +80,7 @@ def test_lines_are_those_of_single_runs(lines):
     """A line says what `refhf.app.runs` says of the same run: ends, counts, curve, and the first step at a target."""
     for cell, line in zip(CELLS, lines[1], strict=True):
         batch = {} if cell.batch is None else {batch_option(cell.method): cell.batch}
-        problem = runs.pose(DATA, (4,), seed=cell.seed)
+        problem = pose(DATA, (4,), seed=cell.seed)
         result = runs.execute(runs.plan(problem, cell.method, 3, batch | cell.options))
         last = result.history[-1]
         assert line["status"] == "steps done"
@@ -319,6 +322,39 @@ def test_command_refuses(words, named, refhf_cli, tmp_path):
     assert named in err
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_two_sweeps_of_one_folder(refhf_cli, tmp_path, monkeypatch):
+    """A folder that another process sweeps into is refused, with the line in hand as it is; a killed one frees it."""
+    pytest.importorskip("fcntl")
+    monkeypatch.setattr(plots, "save", lambda *_: None)
+    monkeypatch.setattr(picture, "picture", lambda *_: None)
+    words = ["--methods", "newton", "--batches", "8", "--seeds", "2", "--steps", "1", "--quiet"]
+    assert refhf_cli(*words)[0] == 0
+    lines = tmp_path / "out" / "runs.jsonl"
+    whole = lines.read_bytes()
+    lines.write_bytes(whole[:-9])
+    with subprocess.Popen([sys.executable, "-c", HOLD.format(str(lines))], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        status, out, err = refhf_cli(*words)
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert f"another process writes to {lines}" in err
+        assert lines.read_bytes() == whole[:-9]
+        other.kill()
+    assert refhf_cli(*words)[0] == 0
+    again = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert timeless(again) == timeless([json.loads(line) for line in whole.decode().splitlines()])
+
+
+def test_a_full_disk_ends_a_sweep(refhf_cli, lines, tmp_path):
+    """The sweep ends with that message; what it has is kept, and the line that was torn off is run again."""
+    path, whole = tmp_path / "runs.jsonl", lines[0].read_bytes()
+    second = whole.index(b"\n", whole.index(b"\n") + 1) + 1
+    with room_for(second + 50), pytest.raises(OSError, match="File too large"):
+        execute(SETTING, CELLS, path)
+    assert path.stat().st_size == second + 50
+    assert timeless(execute(SETTING, CELLS[:4], path)) == timeless(lines[1][:4])
+    assert len(path.read_bytes().splitlines()) == 4
 
 
 def test_command_refuses_a_folder_of_something_else(refhf_cli, tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from refhf import checks
 from refhf.app import check, folders, vectors
 from refhf.app.saddle import command as saddle
+from refhf.formats import FormatError
 from refhf.methods.schedules import SCHEDULES
 from refhf.methods.table import METHODS, methods
 from refhf.model.losses import LOSSES
@@ -77,13 +78,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _resumed(parser, command, argv, args):
     """The arguments with which the run began, but for those that may change."""
-    began = folders.arguments(args.resume)
+    path, words = folders.command_line(args.resume, OF_THE_MOMENT)
+    try:
+        began = vars(parser.parse_args(words))
+    except ValueError as error:
+        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error})") from error
     checks.choice("command", args.command, [began["command"]])
     command.set_defaults(**{name: value for name, value in began.items() if name not in OF_THE_MOMENT})
     again = parser.parse_args(argv)
     for name, value in vars(again).items():
-        if name not in (*OF_THE_MOMENT, *MAY_CHANGE) and value != began.get(name):
-            raise ValueError(f"{name}: expected {began.get(name)!r}, as the run in {args.resume} has; got {value!r}")
+        if name not in (*OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
+            raise ValueError(f"{name}: expected {began[name]!r}, as the run in {args.resume} has; got {value!r}")
     again.out = args.resume
     return again
 
@@ -105,9 +110,7 @@ def _parser():
     check.add(commands)
     vectors.add(commands)
     listing = commands.add_parser("data", help="the data sets and where they come from", epilog=DATA_EXAMPLE)
-    listing.add_argument(
-        "--data-dir", metavar="DIR", help="folder of IDX or CIFAR-10 files; default: $REFHF_DATA_DIR"
-    )
+    listing.add_argument("--data-dir", metavar="DIR", help="folder of IDX or CIFAR-10 files; default: $REFHF_DATA_DIR")
     info = commands.add_parser("info", help="versions, BLAS, threads, MPI", epilog=INFO_EXAMPLE)
     for command in train, compare, sweep, listing, info:
         command.add_argument("--json", action="store_true", help="print JSON")

@@ -93,11 +93,11 @@ def _sync_folder(folder):
 
 
 @contextlib.contextmanager
-def locked(folder) -> Iterator[None]:
+def locked(path) -> Iterator[None]:
     """Within it no other process can be within it; a process that ends, however it ends, leaves it.
 
-    The lock is the folder's own (flock), so that nothing is left behind. Without flock (Windows, some file systems of
-    clusters) there is none.
+    The lock is the folder's or the file's own (flock), so that nothing is left behind. Without flock (Windows, some
+    file systems of clusters) there is none.
 
     Raises
     ------
@@ -109,12 +109,12 @@ def locked(folder) -> Iterator[None]:
     except ImportError:
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)  # NFS locks what can be written
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ValueError(f"out: expected a folder for this run; another process writes to {folder}") from error
+            raise ValueError(f"out: expected a place of its own; another process writes to {path}") from error
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+from collections.abc import Container
 from pathlib import Path
 
 from refhf.formats import FormatError
@@ -33,8 +34,8 @@ def write(path: Path, text: str) -> None:
     os.replace(beside, path)
 
 
-def arguments(folder) -> dict:
-    """The arguments of the command line with which a run in the folder, or in one of its subfolders, began.
+def command_line(folder, but: Container[str] = ()) -> tuple[Path, list[str]]:
+    """The `run.json` of a run in the folder, or in one of its subfolders, and its command line, but for some arguments.
 
     Raises
     ------
@@ -49,8 +50,13 @@ def arguments(folder) -> dict:
         raise ValueError(f"resume: expected the folder of a run (--out); got {folder}, which has no run.json")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))["arguments"]
-        return dict(found, command=found["command"], option=[tuple(pair) for pair in found["option"]])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        words = [str(found["command"]), *(f"--option={name}={value}" for name, value in found["option"])]
+        for name, value in found.items():
+            if value is not None and name not in ("command", "option") and name not in but:
+                value = ",".join(map(str, value)) or "none" if isinstance(value, list) else value  # hidden widths
+                words.append(f"--{name.replace('_', '-')}={value}")
+        return path, words
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error!r})") from error
 
 

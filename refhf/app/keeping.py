@@ -47,7 +47,7 @@ class Keeper:
             folders.make(self.folder)
             folders.empty(self.folder)
         folders.write(self.folder / "run.json", folders.to_json(_description(run, arguments), indent=2) + "\n")
-        self.stream = (self.folder / "history.jsonl").open("w", encoding="utf-8", newline="\n")
+        self.lines, self.stream = bytearray(), (self.folder / progress.HISTORY).open("wb")
         self._write(run.since.history if run.since else [])
 
     def __enter__(self):
@@ -70,11 +70,12 @@ class Keeper:
         self._write(position.history[-1:])
         due = position.step > 0 and self.every > 0 and position.step % self.every == 0
         if position.status or due:
-            progress.save(self.folder / NAME, position, self.run.method, **self.facts)
+            progress.save(self.folder / NAME, position, bytes(self.lines), self.run.method, **self.facts)
 
     def _write(self, records):
-        for record in records:
-            self.stream.write(folders.to_json(record) + "\n")
+        lines = "".join(folders.to_json(record) + "\n" for record in records).encode()
+        self.lines += lines
+        self.stream.write(lines)
         self.stream.flush()
 
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.app import checkpoint, folders
+from refhf.app import checkpoint
 from refhf.formats import FormatError
 from refhf.methods.minimize import Progress, Status
 from refhf.methods.report import Counts
 from refhf.methods.table import METHODS
 
+HISTORY = "history.jsonl"
 MAY_BE_NONE = "training_error", "test_error", "solver_stop"  # of a record
 
 
@@ -48,14 +49,15 @@ class Position(NamedTuple):
         return self.best if self.status is Status.NON_FINITE else self.progress.state.theta
 
 
-def save(path, position: Position, method: str, **facts) -> None:
-    """Write it, with the method's name and facts, to which `load` holds it.
+def save(path, position: Position, lines: bytes, method: str, **facts) -> None:
+    """Write it, its history as lines of JSON, with the method's name and facts, to which `load` holds it.
 
+    The lines are those of `history.jsonl`, each made once, so that what a checkpoint costs hardly grows with the steps.
     `refhf.app.checkpoint.save` says how, and what it raises.
     """
     k, seed, state, counts = position.progress
     arrays = {name: np.asarray(value) for name, value in state._asdict().items() if value is not None}
-    arrays["best theta"] = position.best
+    arrays |= {"best theta": position.best, HISTORY: np.frombuffer(lines, np.uint8)}
     kinds = {name: type(value).__name__ for name, value in state._asdict().items()}
     record = {
         "method": method,
@@ -63,7 +65,6 @@ def save(path, position: Position, method: str, **facts) -> None:
         "state": kinds,
         "progress": {"k": k, "seed": seed, "counts": counts._asdict()},
         **{name: getattr(position, name) for name in ("step", "rejected", "seconds")},
-        "history": json.loads(folders.to_json(position.history)),
         "status": position.status and position.status.name,
     }
     checkpoint.save(path, arrays, record)
@@ -95,7 +96,10 @@ def load(path, method: str, **facts) -> Position | None:
             best=arrays["best theta"],
             status=record["status"] and Status[record["status"]],
             **{name: record[name] for name in ("step", "rejected", "seconds")},
-            history=[{key: _number(key, value) for key, value in line.items()} for line in record["history"]],
+            history=[
+                {key: _number(key, value) for key, value in json.loads(line).items()}
+                for line in arrays[HISTORY].tobytes().splitlines()
+            ],
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(path, f"expected the checkpoint of a run of {method}; found another ({error!r})") from error

@@ -8,7 +8,7 @@ epoch of its updates (He et al. 2016, section 5). The other keys are fields of `
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import islice
 from typing import NamedTuple
@@ -16,80 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf import checks
-from refhf.app.data import DataSet, own
+from refhf.app.problem import Problem
 from refhf.app.progress import Position
 from refhf.methods.minimize import PATIENCE, Status, Steps, iterate, resume
 from refhf.methods.report import Outcome, Report
 from refhf.methods.schedules import SCHEDULES
 from refhf.methods.table import METHODS
-from refhf.model.architectures import mlp
-from refhf.model.network import Network
-from refhf.objective import Supervised, supervised
-from refhf.parallel import serial
-
-MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
-
-
-class Problem(NamedTuple):
-    """What the runs of a comparison share.
-
-    Attributes
-    ----------
-    net : Network
-    objective : Supervised
-        Over the training cases.
-    test : Supervised or None
-        Over the test cases.
-    theta0 : ndarray (P,)
-    seed : int
-        Of theta0, and of the methods' draws.
-    title : str
-        The data's name and the network's shape.
-    """
-
-    net: Network
-    objective: Supervised
-    test: Supervised | None
-    theta0: np.ndarray
-    seed: int
-    title: str
-
-    @property
-    def sizes(self) -> list[int]:
-        """n_0, hidden widths, n_L."""
-        return [self.net.layers[0].n_in, *(layer.n_out for layer in self.net.layers)]
-
-
-def pose(
-    data: DataSet, hidden: Sequence[int], *, nonlinearity="tanh", loss=None, l2=0.0, seed=0, comm=None, reduction="fast"
-) -> Problem:
-    """The problem of training a network with these hidden widths on `data`, in the data's dtype.
-
-    `loss` is the softmax cross-entropy for labels and the squared error for targets unless it is given. The ranks of
-    `comm` are given the same data; each keeps its own rows.
-
-    Raises
-    ------
-    ValueError
-        Naming the argument, what was expected and what came.
-    """
-    comm = serial() if comm is None else comm
-    data = own(data, comm, reduction)
-    if data.y.ndim == 1:
-        largest = [-1 if y is None else int(np.max(y, initial=-1)) for y in (data.y, data.y_test)]
-        outputs = max(int(np.concatenate(comm.gather(np.array(largest))).max()) + 1, 2)
-        if outputs > MAX_CLASSES:
-            raise ValueError(f"y: expected labels below {MAX_CLASSES}; got {outputs - 1}")
-    else:
-        outputs = data.y.shape[1]
-    loss = loss or ("softmax_cross_entropy" if data.y.ndim == 1 else "squared_error")
-    net = mlp([data.X.shape[1], *hidden, outputs], nonlinearity=nonlinearity, loss=loss)
-    ranks = {"comm": comm, "reduction": reduction}
-    objective = supervised(net, data.X, data.y, l2=l2, **ranks)
-    test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **ranks)
-    shape = "-".join(str(n) for n in (data.X.shape[1], *hidden, outputs))
-    title = f"{data.name}, {shape}" + (f", {nonlinearity}" if hidden else "")
-    return Problem(net, objective, test, net.init(seed, data.X.dtype), seed, title)
 
 
 class Run(NamedTuple):
@@ -154,6 +86,7 @@ def rows(run: Run) -> Iterator[Row]:
     done, rejected, seconds = run.since[:3] if run.since else (0, 0, 0.0)
     if not run.since:
         start = Report(0, run.problem.theta0, math.nan, math.nan, Outcome.ACCEPTED, math.nan)
+        start = _measured(run.problem.objective, start)
         yield Row(_record(run, 0, start, seconds), start.theta, None)
     for step in range(done + 1, run.steps + 1):
         begin = time.perf_counter()
@@ -162,10 +95,18 @@ def rows(run: Run) -> Iterator[Row]:
                 break
         seconds += time.perf_counter() - begin
         rejected = 0 if report.accepted else rejected + 1
+        report = _measured(run.problem.objective, report)
         status = _status(report, rejected, run.reports.draws, step == run.steps)
         yield Row(_record(run, step, report, seconds), report.theta, status, rejected)
         if status:
             return
+
+
+def _measured(objective, report):
+    """The report with the whole objective's loss, without which its step has led nowhere."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss = report.loss if report.curvature else objective.value(report.theta)
+    return report._replace(loss=loss, outcome=report.outcome if math.isfinite(loss) else Outcome.NON_FINITE)
 
 
 def _status(report, rejected, draws, last):
@@ -182,7 +123,7 @@ def _record(run, step, report, seconds):
     with np.errstate(over="ignore", invalid="ignore"):
         record = {
             "step": step,
-            "loss": report.loss if report.curvature else objective.value(report.theta),
+            "loss": report.loss,
             "training_error": objective.error(report.theta) if classifies else None,
             "test_error": test.error(report.theta) if classifies and test else None,
             "outcome": str(report.outcome) if step else "start",

@@ -1,4 +1,9 @@
-"""Ctrl-C and a polite kill: the step in hand is finished first."""
+"""Ctrl-C and a polite kill: the step in hand is finished first, on all ranks the same.
+
+MPICH's `mpiexec` passes both signals on to every rank; a batch system may signal one rank alone, or the launcher and
+the ranks at once, which the ranks then get twice. Not promised: what a second Ctrl-C (upon which `mpiexec` kills the
+ranks) or a SIGKILL leaves is the last checkpoint, which may be some steps old.
+"""
 
 import contextlib
 import signal
@@ -12,7 +17,7 @@ SIGNALS = signal.SIGINT, signal.SIGTERM
 
 @contextlib.contextmanager
 def finishing(comm) -> Iterator[Callable[[], int]]:
-    """Within it the first SIGINT or SIGTERM is kept; the second raises KeyboardInterrupt.
+    """Within it the first SIGINT or SIGTERM is kept; after it SIGINT raises KeyboardInterrupt, SIGTERM does nothing.
 
     What it gives is a function to call between two steps, on all ranks: the largest signal that any has got, or 0.
     Outside the main thread, which alone gets signals, nothing is changed.
@@ -20,7 +25,7 @@ def finishing(comm) -> Iterator[Callable[[], int]]:
     got = []
 
     def keep(number, frame):
-        if got:
+        if got and number == signal.SIGINT:
             raise KeyboardInterrupt
         got.append(number)
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from refhf import checks
 from refhf.app import arguments, checkpoint, console, data, folders, plots, progress, runs, signals
 from refhf.app.keeping import Keeper
+from refhf.app.problem import pose
 from refhf.methods.minimize import Status
 from refhf.methods.table import METHODS
 from refhf.parallel import agree, share_cores
@@ -96,7 +97,7 @@ def _planned(args, names, given, comm) -> list[Planned]:
         share_cores(comm, 1 if args.reduction == "reproducible" else None)
     cases = _loaded(args, comm)
     facts = {"data": data.digest(cases)} if args.out or args.resume else {}
-    problem = runs.pose(
+    problem = pose(
         cases,
         args.hidden,
         nonlinearity=args.nonlinearity,
@@ -114,6 +115,8 @@ def _planned(args, names, given, comm) -> list[Planned]:
         place, since = _place(args, args.out, name), None
         if args.resume:
             since = progress.load(_place(args, args.resume, name) / checkpoint.NAME, name, **facts, **scheduled)
+            told = {f"step of {name}": since and since.step, f"theta of {name}": since and since.theta}
+            agree(comm, **told)  # each rank has read a file, which on another's disk may be another
         planned.append(Planned(runs.plan(problem, name, args.steps, options, since), place, facts | scheduled))
     return planned
 

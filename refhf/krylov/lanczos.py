@@ -112,10 +112,12 @@ def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
             r = r - alpha[-1] * q  # r_k = A q_k - alpha_k q_k - beta_{k-1} q_{k-1}
             r = r - (basis[:k] @ r) @ basis[:k]  # and what rounding left in it of q_1 .. q_k
             beta.append(norm(r))  # beta_k = ||r_k||
-        if not np.isfinite(alpha[-1] + beta[-1]):
+            following = LanczosIterate(k, np.array(alpha), np.array(beta[1:]), basis[:k])
+            finite = np.isfinite(2 * following.norm)  # no Ritz value is above 3^1/2 times the norm
+        if not finite:
             it.stop = Stop.NON_FINITE
             return
-        it = LanczosIterate(k, np.array(alpha), np.array(beta[1:]), basis[:k])
+        it = following
         if k == n or beta[-1] <= it.rounding:
             it.stop = Stop.INVARIANT_SUBSPACE
         yield it

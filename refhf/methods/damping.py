@@ -23,9 +23,9 @@ def predicted_change(slope: float, curvature: float, squared_norm: float, dampin
 def reduction_ratio(change: float, predicted: float) -> float:
     """The ratio rho = (f(theta + p) - f(theta)) / (q(p) - q(0)).
 
-    It is -inf if f got worse or is not a number, or if q promises nothing.
+    It is -inf if f got worse or is not finite, or if q promises nothing.
     """
-    if not (change < 0 and predicted < 0):
+    if not (-np.inf < change < 0 and predicted < 0):
         return -np.inf
     return change / predicted
 

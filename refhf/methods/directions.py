@@ -76,7 +76,7 @@ def cg_candidates(B, g, start, M, iterations: int) -> Solution:
     )
     negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
     if it.k == 0:
-        candidates = (Candidate(b, it.curvature if start is None and M is None else inner(b, B @ b)),)
+        candidates, stop = _steepest(b, it.curvature if start is None and M is None else inner(b, B @ b), stop)
     else:
         kept = [i for i in kept if i.k < it.k] + [it]
         candidates = tuple(_candidate(i, g) for i in kept)
@@ -87,10 +87,17 @@ def bicgstab_candidates(B, g, start, M, iterations: int) -> Solution:
     """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
     b, kept = -g, []
     it, stop = advance(bicgstab_iterates(B, b, x0=start, M=M), lambda it: kept.append(it), iteration_limit(iterations))
-    candidates = tuple(_candidate(i, g) for i in kept if i.k > 0) or (Candidate(b, inner(b, B @ b)),)
+    candidates = tuple(_candidate(i, g) for i in kept if i.k > 0)
+    if not candidates:
+        candidates, stop = _steepest(b, inner(b, B @ b), stop)
     negative = [c for c in candidates if c.curvature < 0]
     steepest = min(negative, key=lambda c: c.curvature / inner(c.vector, c.vector), default=None)
     return Solution(candidates, it.x, it.k, stop, bool(negative), steepest.vector if steepest else None)
+
+
+def _steepest(b, curvature, stop):
+    """-g, the one candidate where the solver has none, and why it has none."""
+    return (Candidate(b, curvature),), stop if np.isfinite(curvature) else Stop.NON_FINITE
 
 
 def _candidate(it, g):

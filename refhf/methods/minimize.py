@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refhf import checks
+from refhf.krylov.stopping import Stop
 from refhf.methods import negative_curvature, schedules
 from refhf.methods.counting import Counted
 from refhf.methods.report import Counts, Kind, Outcome, Report
@@ -142,6 +143,8 @@ class Steps:
             if stationary and np.isnan(report.smallest_eigenvalue) and "hessian" in objective.curvatures:
                 probe = negative_curvature.second_order(objective, report.theta, np.random.default_rng([seed, k, 1]))
                 report = report._replace(kind=probe.kind, smallest_eigenvalue=probe.value)
+                if probe.stop is Stop.NON_FINITE:
+                    report = report._replace(outcome=Outcome.NON_FINITE, kind=Kind.UNKNOWN)
         self.progress = Progress(k, seed, state, objective.counts)
         return report.counted(objective.counts)
 
@@ -190,7 +193,7 @@ def minimize(
     reports = iterate(objective, theta0, method=method, rng=rng, **options)
     for report in reports:
         measured_at = report.theta if report.curvature else x
-        if report.loss < lowest:
+        if -np.inf < report.loss < lowest:
             best, lowest = measured_at, report.loss
         x = report.theta
         history.append(report.scalars())
@@ -199,13 +202,13 @@ def minimize(
         status = _ended(report, rejected, gradient_tolerance, reports.draws) or (Status.CALLBACK if asked else None)
         if status or report.k == steps:
             break
-    if status is Status.NON_FINITE:
-        x = best
+    with np.errstate(over="ignore", invalid="ignore"):
+        fun = objective.value(x)
+        if status is Status.NON_FINITE or not np.isfinite(fun):
+            status, x, fun = Status.NON_FINITE, best, objective.value(best)
     code, success, message = (status or Status.STEPS_DONE).value
     if report.kind is not Kind.UNKNOWN:
         message = report.sentence
-    with np.errstate(over="ignore", invalid="ignore"):
-        fun = objective.value(x)
     return OptimizeResult(
         x=x,
         fun=fun,

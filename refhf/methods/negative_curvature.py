@@ -172,7 +172,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         return state, report._replace(outcome=Outcome.STATIONARY, kind=found.kind)
     newton = None if flat else cut_at_negative_curvature(H, g, options.solver_iterations)
     if newton and newton.stop is Stop.NON_FINITE:
-        return state, report
+        return state, report._replace(solver_stop=newton.stop)
     s = np.zeros_like(g) if flat else newton.vector
     slope = inner(g, s)
     if found.negative:

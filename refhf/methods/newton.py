@@ -100,13 +100,14 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         report = report._replace(source=Source.KRYLOV, solver_iterations=info.iterations, solver_stop=info.stop)
         if info.stop is Stop.NON_FINITE:
             return state, report
+    return wherever_it_leads(state, report, objective, s)
+
+
+def wherever_it_leads(state: State, report: Report, objective: Objective, s) -> tuple[State, Report]:
+    """The state and report of a full step s (P,), uphill or not, unless it is zero, or it or f there is not finite."""
     if not s.any():
         return state, report._replace(outcome=Outcome.NOT_DESCENT)
-    return wherever_it_leads(state, report, objective, theta + s)
-
-
-def wherever_it_leads(state: State, report: Report, objective: Objective, theta) -> tuple[State, Report]:
-    """The state and report of a full step to `theta`, uphill or not, unless it or f there is not finite."""
+    theta = state.theta + s
     if not np.isfinite(theta).all() or not np.isfinite(f := objective.value(theta)):
         return state, report
     return taken(state, report, theta, f, 1.0)

@@ -227,6 +227,8 @@ def begin(objective: Objective, theta, k: int, damping=math.nan, curvature="", *
 
 
 def taken(state, report: Report, theta, loss: float, step_length: float):
-    """The state and the report of a step that was taken, to theta (P,)."""
+    """The state and the report of a step that was taken, to theta (P,); as they are where that is not finite."""
+    if not np.isfinite(theta).all():
+        return state, report
     moved = report._replace(theta=theta, loss=loss, step_length=step_length, outcome=Outcome.ACCEPTED)
     return state._replace(theta=theta), moved

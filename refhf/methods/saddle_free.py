@@ -78,12 +78,14 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     if options.damping is not None:
         s = divide(g, vectors, abs(values) + options.damping)
         report = report._replace(damping=options.damping)
-        return wherever_it_leads(state, report, objective, theta + s)
+        return wherever_it_leads(state, report, objective, s)
     dampings = DAMPINGS * abs(values).max()
     steps = [divide(g, vectors, abs(values) + damping) for damping in dampings]
     heights = np.array([objective.value(theta + s) for s in steps])
     i = int(np.where(np.isfinite(heights), heights, np.inf).argmin())
     report = report._replace(damping=float(dampings[i]))
+    if not steps[i].any():
+        return state, report._replace(outcome=Outcome.NOT_DESCENT)
     if not heights[i] <= f:
         return state, report._replace(outcome=Outcome.NO_DECREASE)
     return taken(state, report, theta + steps[i], float(heights[i]), 1.0)

@@ -95,6 +95,7 @@ def triangle(W, G, z):
     return np.linalg.qr(np.column_stack([W, G, w, g, z]), mode="r") if W.shape[1] > 1 else np.empty((0, 5))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def secants(r, eps: float) -> Secants:
     """The algebra on a triangle r (k, 2 M + 3), or on triangles below each other; eps is that of the data's dtype.
 
@@ -119,10 +120,12 @@ def secants(r, eps: float) -> Secants:
         return found._replace(differences=Differences.NO_SPREAD)
     q, to_q = q[:, keep], vt[keep].T / s[keep]  # W V S^-1 = Q
     hq = G @ to_q  # G V S^-1 = H Q
+    a = q.T @ hq
+    if not np.isfinite(a + a.T).all():
+        return found._replace(differences=Differences.NON_FINITE)
     u, sigma, yt = np.linalg.svd(hq, full_matrices=False)  # H Q = U Sigma Y'
     to_hinv_u = to_q @ yt.T  # W V S^-1 Y = Q Y; over Sigma it is H^-1 U
     keep = sigma > np.maximum(eps**RCOND * sigma[0], g_rounding * np.linalg.norm(to_hinv_u, axis=0))
-    a = q.T @ hq
     eigenvalues, inside = np.linalg.eigh((a + a.T) / 2)
     found = found._replace(
         largest=float(sigma[0]),

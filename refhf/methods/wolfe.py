@@ -37,8 +37,10 @@ def wolfe(along: Callable[[float], tuple[float, float]], f: float, slope: float,
     f, slope : float
         phi(0), and phi'(0) < 0.
     first : float
-        The first alpha tried.
+        The first alpha tried. There is no step length where it is 0: 1 / ||d|| of a d beyond the range.
     """
+    if first == 0:
+        return Search(0.0, f)
     start = last = low = Point(0.0, f, slope)
     high, alpha = None, first
     for _ in range(TRIES):

@@ -14,5 +14,6 @@ A figure's script builds the same three things that the command does::
 
 `cells` makes a cross product; a list of `Cell(method, batch, seed, options)` written by hand serves as well, e.g. for a
 learning rate that depends on the batch. A file holds the runs of one setting; more cells may join it at any time, and
-only the runs that it lacks are made. `refhf.app.sweep.picture` draws rows against the batch size on given axes.
+only the runs that it lacks are made, by one process at a time. `refhf.app.sweep.picture` draws rows against the batch
+size on given axes.
 """

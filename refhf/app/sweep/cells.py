@@ -7,6 +7,7 @@ from typing import NamedTuple
 from refhf import checks
 from refhf.app import runs
 from refhf.app.data import DataSet
+from refhf.app.problem import Problem, pose
 from refhf.methods.table import METHODS
 
 BATCH_OPTIONS = ("batch", "curvature_batch")  # a method's first of these is what a sweep calls its batch
@@ -21,7 +22,7 @@ class Setting(NamedTuple):
     hidden : sequence of int
         The network's hidden widths.
     nonlinearity, loss, l2
-        As `refhf.app.runs.pose` takes them.
+        As `refhf.app.problem.pose` takes them.
     steps : int or None
         A run ends after so many steps, which are epochs of the stochastic first-order methods. None: no limit.
     epochs : float or None
@@ -42,9 +43,9 @@ class Setting(NamedTuple):
     targets: Sequence[float] = ()
     stop_at_target: bool = False
 
-    def problem(self, seed: int) -> runs.Problem:
+    def problem(self, seed: int) -> Problem:
         """The problem that a run with this seed solves."""
-        return runs.pose(self.data, self.hidden, nonlinearity=self.nonlinearity, loss=self.loss, l2=self.l2, seed=seed)
+        return pose(self.data, self.hidden, nonlinearity=self.nonlinearity, loss=self.loss, l2=self.l2, seed=seed)
 
     def facts(self) -> dict:
         """The setting as each line repeats it; the data by its name, its cases and its type."""
@@ -87,7 +88,7 @@ class Cell(NamedTuple):
     seed: int
     options: dict
 
-    def plan(self, problem: runs.Problem, steps: int) -> runs.Run:
+    def plan(self, problem: Problem, steps: int) -> runs.Run:
         """The run, checked: ValueError as `refhf.app.runs.plan` raises it."""
         batch = {} if self.batch is None else {batch_option(self.method): self.batch}
         return runs.plan(problem, self.method, steps, batch | self.options)

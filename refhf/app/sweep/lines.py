@@ -1,5 +1,6 @@
 """The runs of a sweep: one after the other, a line of JSON each, in a file that is resumed."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from refhf.app import folders, runs
+from refhf.app import checkpoint, folders, runs
 from refhf.app.sweep.cells import Cell, Setting, batch_option
 from refhf.formats import FormatError
 from refhf.methods.minimize import Status
@@ -17,7 +18,12 @@ ENDS = ("loss", "training_error", "test_error", "seconds")
 CURVE = ("step", "epochs", "curvature_products", "seconds", "loss", "training_error", "test_error")
 REACHED = CURVE[:4]
 DIGITS = 5  # our choice: of the numbers of a curve, to keep lines short
-KEYS = {*Cell._fields, "defaults", "status", "steps", *COUNTS, *ENDS, "reached", "curve", "setting"}
+NUMBER = int | float | None
+KINDS = {
+    **{"method": str, "batch": int | None, "seed": int, "options": dict, "defaults": dict, "status": str, "steps": int},
+    **dict.fromkeys((*COUNTS, *ENDS), NUMBER),
+    **{"reached": list, "curve": dict, "setting": dict},
+}  # of a line
 
 
 def execute(
@@ -40,7 +46,8 @@ def execute(
     setting : Setting
     cells : sequence of Cell
     path : str or path, optional
-        A file of lines, made if there is none. A last line that was torn off is dropped; its run is done again.
+        A file of lines, made if there is none, and locked. A last line that was torn off is dropped; its run is done
+        again.
     listen : callable
         Called with each line, in order, and whether it was there already.
 
@@ -48,7 +55,7 @@ def execute(
     ------
     ValueError
         Before any run: a wrong argument, or an option that JSON has no word for; a file that holds the runs of
-        another setting, or is none of a sweep's.
+        another setting, or is none of a sweep's, or to which another process writes.
     """
     setting.check()
     facts, pose = _plain(setting.facts()), lru_cache(maxsize=1)(setting.problem)
@@ -56,11 +63,8 @@ def execute(
     for cell in cells:
         cell.plan(pose(cell.seed), limit)
     names = [_name(cell) for cell in cells]
-    done = {} if path is None else {_name(Cell(**_some(line, Cell._fields))): line for line in _read(Path(path), facts)}
     found = []
-    if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path or os.devnull, "a", encoding="utf-8", newline="\n") as stream:
+    with _opened(path, facts) as (done, stream):
         for cell, name in zip(cells, names, strict=True):
             line = done.get(name)
             if line is None:
@@ -71,6 +75,18 @@ def execute(
             found.append(line)
             listen(line, name in done)
     return found
+
+
+@contextlib.contextmanager
+def _opened(path, facts):
+    """The lines that the file has, by their runs' names, and a stream for more; none and nowhere without a file."""
+    if path is None:
+        with open(os.devnull, "w") as nowhere:
+            yield {}, nowhere
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8", newline="\n") as stream, checkpoint.locked(path):
+        yield _read(Path(path), facts), stream
 
 
 def _name(cell):
@@ -93,25 +109,24 @@ def _some(mapping, keys):
 
 
 def _read(path, facts):
-    """The lines of the file, without the last one if it was torn off, which is cut from the file, too."""
-    if not path.exists():
-        return []
+    """The lines, without the last one if it was torn off, which is cut from the file, too."""
     content = path.read_bytes()
     whole, newline, torn = content.rpartition(b"\n")
-    lines = []
+    lines = {}
     for i, text in enumerate(whole.split(b"\n") if newline else [], 1):
         try:
             line = json.loads(text)
-        except ValueError as error:
-            raise FormatError(path, f"line {i}: expected a run as JSON ({error})") from error
-        if not isinstance(line, dict) or set(line) != KEYS:
-            raise FormatError(path, f"line {i}: expected a run of a sweep")
+            if set(line) != set(KINDS) or not all(isinstance(line[key], kind) for key, kind in KINDS.items()):
+                raise ValueError("it has other keys, or values")
+            name = _name(Cell(**_some(line, Cell._fields)))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise FormatError(path, f"line {i}: expected a run of a sweep as JSON ({error})") from error
         for key, value in facts.items():
             if line["setting"].get(key) != value:
                 raise ValueError(
                     f"{key}: expected {line['setting'].get(key)!r}, as in the runs that are in {path}; got {value!r}"
                 )
-        lines.append(line)
+        lines[name] = line
     if torn:
         os.truncate(path, len(content) - len(torn))
     return lines
