@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test long lint figures tutorials bench crosscheck clean
+.PHONY: demo test long mutants lint figures tutorials bench crosscheck clean
 
 demo: $(STAMP)-demo
 	$(BIN)/refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini \
@@ -16,6 +16,10 @@ test: $(STAMP)-test
 
 long: $(STAMP)-test
 	OPENBLAS_NUM_THREADS=1 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n auto
+	$(MAKE) figures
+
+mutants: $(STAMP)-mutants
+	$(BIN)/python scripts/mutation.py --share 0.2 --processes 2  # some 1,300 mutants; tests/MUTATION.md
 
 lint: $(STAMP)-lint
 	$(BIN)/ruff check .
@@ -31,6 +35,7 @@ bench: $(STAMP)-crosscheck
 	$(BIN)/python benchmarks/curvature_products.py
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/nlcg_step.py
+	$(BIN)/python benchmarks/checkpoint.py
 	$(BIN)/python benchmarks/scaling.py --quick
 
 crosscheck: $(STAMP)-crosscheck
@@ -49,9 +54,13 @@ $(STAMP)-lint: pyproject.toml
 	$(INSTALL) ruff==0.17.6
 	@touch $@
 
+$(STAMP)-mutants: $(STAMP)-test
+	$(INSTALL) mutmut==3.8.1
+	@touch $@
+
 $(STAMP)-crosscheck: pyproject.toml
 	$(INSTALL) -e '.[all,test,crosscheck]'
 	@touch $@
 
 clean:
-	rm -rf .venv demo build *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv demo build mutants *.egg-info .pytest_cache .hypothesis .ruff_cache

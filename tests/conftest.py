@@ -1,9 +1,12 @@
-"""Hypothesis profiles: the default is the same every time; HYPOTHESIS_PROFILE=long is 5,000 random examples."""
+"""Hypothesis profiles: the default is the same every time; `long` is 5,000 random examples, `mutation` 20, unshrunk."""
 
 import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("default", max_examples=100, derandomize=True, deadline=None)
 settings.register_profile("long", max_examples=5_000, derandomize=False, deadline=None)
+settings.register_profile(
+    "mutation", max_examples=20, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,11 @@ needs_mpi = pytest.mark.skipif(
 )
 
 
-def mpiexec(ranks, *args, limit=60.0, **environment):
+def mpiexec(ranks, *args, limit=60.0, meanwhile=None, **environment):
     """Run `python ARGS` on that many ranks; kill all of it after `limit` seconds. (exit code, stdout, stderr, seconds).
 
-    With ":" among the arguments, what follows it is run by one rank more.
+    With ":" among the arguments, what follows it is run by one rank more. `meanwhile` is called with the launcher's
+    process while it runs.
     """
     command, begin = [MPIEXEC], [*map(str, args), ":"]
     while begin:
@@ -30,7 +32,19 @@ def mpiexec(ranks, *args, limit=60.0, **environment):
         first = 2 if begin[0] == "-wdir" else 0
         command += ["-n", str(ranks), *begin[:first], sys.executable, *begin[first:end], ":"]
         ranks, begin = 1, begin[end + 1 :]
-    return finish(command[:-1], limit, environment)
+    return finish(command[:-1], limit, environment, meanwhile)
+
+
+@contextmanager
+def room_for(size):
+    """Within it no file grows beyond so many bytes, as on a disk that is full: a write of more is an OSError."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def python(code, **environment):
@@ -38,7 +52,7 @@ def python(code, **environment):
     return finish([sys.executable, "-c", code], LIMIT, environment)
 
 
-def finish(command, limit, environment):
+def finish(command, limit, environment, meanwhile=None):
     """Run a command to its end; a variable of value None is left out of its environment."""
     begin = time.monotonic()
     process = subprocess.Popen(
@@ -49,6 +63,8 @@ def finish(command, limit, environment):
         start_new_session=True,
         env={name: value for name, value in (os.environ | ONE_THREAD | environment).items() if value is not None},
     )
+    if meanwhile:
+        meanwhile(process)
     try:
         out, err = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from processes import LIMIT, finish
+from processes import LIMIT, finish, room_for
 
 from refhf.app import checkpoint
 from refhf.formats import FormatError
@@ -130,6 +130,16 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
     mount = f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec {sys.executable} -c '{FULL}' {tmp_path}"
     code, out, err, _ = finish(["unshare", "-rm", "sh", "-c", mount], LIMIT, {})
     assert (code, out) == (0, "No space left on device\n1 ['c.npz']\n"), err
+
+
+def test_a_save_without_room_leaves_the_old_checkpoint(tmp_path):
+    """The same where no disk can be mounted, for a file that may not grow: wherever the write stops."""
+    checkpoint.save(tmp_path / "c.npz", ARRAYS, RECORD)
+    for size in 0, 1, 100, 1000, 2000:
+        with room_for(size), pytest.raises(OSError, match="File too large"):
+            checkpoint.save(tmp_path / "c.npz", {"theta": np.arange(1000.0)}, {})
+        same(checkpoint.load(tmp_path / "c.npz")[0], ARRAYS)
+        assert os.listdir(tmp_path) == ["c.npz"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):

@@ -1,4 +1,4 @@
-"""figures/ of Adya et al. and of Arnold and Wang in their fast form (R20); the others are with what they show."""
+"""figures/, and what the commands draw: the same bytes from two fresh processes (R20)."""
 
 import os
 import subprocess
@@ -6,19 +6,73 @@ import sys
 from pathlib import Path
 
 import pytest
+from test_ranks_cli import tiny
 
 FIGURES = Path(__file__).parent.parent / "figures"
+ELSEWHERE = {  # with what they show
+    "fig2_saddle": "test_saddle_app.py",
+    "fig3_communications": "test_figure_3.py",
+    "fig4_batch_sizes": "test_sweep.py",
+}
+FAST = "fig_adya_large_batches", "fig_replicas"
+WITHOUT_RUNS = "fig_adya_1_schedule", "fig5_scaling"
+COMMANDS = """
+import runpy, sys
+from pathlib import Path
+from refhf.app import cli
+folder, figures, data = map(Path, sys.argv[1:4])
+tiny = ["--data", data, "--hidden", "none", "--steps", "1", "--quiet"]
+for command in (
+    ["train", "--method", "gn-cg", *tiny, "--out", folder / "train"],
+    ["sweep", "--methods", "gn-cg", "--batches", "9", "--seeds", "1", *tiny, "--out", folder / "sweep"],
+    ["saddle", "--methods", "newton", "--steps", "5", "--out", folder / "saddle.svg"],
+):
+    assert cli.main([*map(str, command)]) == 0
+for name in sys.argv[4:]:
+    sys.argv = [name, str(folder), "--fast"]
+    runpy.run_path(str(figures / f"{name}.py"), run_name="__main__")
+"""
 
 
-@pytest.mark.parametrize("name", ["fig_adya_large_batches", "fig_replicas"])
-def test_a_figure_is_the_same_from_two_processes(name, tmp_path):
-    """R20: a figure's script writes the same bytes twice, without warnings and without data from elsewhere."""
-    places = [tmp_path / "one", tmp_path / "two"]
+def written(folder, *command):
+    """What two processes write that run the command, in which "OUT" is a folder of their own: twice, name to bytes."""
     environment = {key: value for key, value in os.environ.items() if key != "REFHF_DATA_DIR"}
+    places, found = [folder / "one", folder / "two"], []
     for place in places:
         place.mkdir()
-        command = [sys.executable, "-W", "error", FIGURES / f"{name}.py", "--fast", place]
-        subprocess.run(command, check=True, env=environment | {"OPENBLAS_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    written = [{path.name: path.read_bytes() for path in place.iterdir()} for place in places]
-    assert {name.rpartition(".")[2] for name in written[0]} >= {"png", "txt"}
-    assert written[0] == written[1]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", *(place if word == "OUT" else word for word in command)],
+            env=environment | {"OPENBLAS_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+        )
+        for place in places
+    ]
+    assert [process.wait() for process in started] == [0, 0]
+    for place in places:
+        found.append({str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*.*")})
+    return found
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_figure_is_the_same_from_two_processes(name, tmp_path):
+    """R20: a figure's script writes the same bytes twice, without warnings and without data from elsewhere."""
+    one, two = written(tmp_path, FIGURES / f"{name}.py", "--fast", "OUT")
+    assert {file.rpartition(".")[2] for file in one} >= {"png", "txt"}
+    assert one == two
+
+
+def test_what_the_commands_draw_is_the_same_from_two_processes(tmp_path):
+    """R20: the pictures of train, sweep and saddle, and the figures that take no run, which share two processes."""
+    one, two = written(tmp_path, "-c", COMMANDS, "OUT", FIGURES, tiny(tmp_path), *WITHOUT_RUNS)
+    pictures = ["train/run.png", "sweep/sweep.png", "saddle.svg", *(f"{name}.png" for name in WITHOUT_RUNS)]
+    for name in [*pictures, "fig5_scaling.txt"]:
+        assert one[name] == two[name], name
+
+
+def test_every_figure_is_covered():
+    """R20: there is no script but those above and those whose own tests run it in two processes."""
+    scripts = {path.stem for path in FIGURES.glob("fig*.py")}
+    assert scripts == {*ELSEWHERE, *FAST, *WITHOUT_RUNS}
+    for name, file in ELSEWHERE.items():
+        assert name in Path(__file__).with_name(file).read_text()

@@ -73,6 +73,19 @@ def test_recurrence():
     assert 0.7 < it.norm <= 1 + 1e-15
 
 
+def test_the_start_is_an_iterate_without_a_basis():
+    """Iterate 0 has spent no product and has no q: alpha, beta and the basis are empty."""
+    it = next(lanczos_iterates(np.eye(3), 3, np.ones(3)))
+    assert (it.k, it.alpha.shape, it.beta.shape, it.basis.shape) == (0, (0,), (0,), (0, 3))
+
+
+def test_most_products():
+    """Where nothing converges a run ends after 300 products, or n."""
+    for n, most in (310, 300), (20, 20):
+        pair = lanczos_smallest(np.diag(np.linspace(1, 2, n)), n, rng=0, rtol=0.0)
+        assert pair.iterations == most
+
+
 @pytest.mark.parametrize("leak", [1e-3, 1e-6, 1e-9, 1e-12])
 def test_orthogonal_after_a_small_beta(leak):
     """The basis stays orthonormal where a subspace is nearly invariant: beta_3 is small, not zero, and divided by."""
@@ -120,6 +133,22 @@ def test_zero_matrix(n):
     assert (pair.stop, pair.iterations) == (Stop.INVARIANT_SUBSPACE, 1)
 
 
+def test_integers():
+    """A matrix of integers has real eigenvectors: the start is not rounded."""
+    A = np.array([[2, 1, 0], [1, 0, 1], [0, 1, -3]])
+    one, other = (lanczos_smallest(B, 3, rng=0, maxiter=2) for B in (A, A.astype(float)))
+    assert (one.value, one.vector.tolist()) == (other.value, other.vector.tolist())
+
+
+def test_converged_before_the_limit():
+    """The tolerance ends a run: its error bound is at most rtol ||A||, and it was not one iteration before."""
+    A = np.diag(np.append(np.linspace(0, 1, 199), -1.0))
+    pair = lanczos_smallest(A, 200, rng=0, rtol=1e-6)
+    assert (pair.stop, pair.value) == (Stop.RITZ_CONVERGED, pytest.approx(-1, abs=1e-6))
+    assert pair.error_bound <= 1e-6
+    assert lanczos_smallest(A, 200, rng=0, maxiter=pair.iterations - 1).error_bound > 0.9e-6
+
+
 def test_one_by_one():
     """A 1x1 matrix is its own eigenvalue."""
     for find, _ in ENDS:
@@ -140,7 +169,7 @@ def test_not_finite(bad, call):
 
     pair = lanczos_smallest(product, 20, rng=0)
     assert (pair.stop, pair.iterations, len(calls)) == (Stop.NON_FINITE, call - 1, call)
-    assert np.isfinite(pair.vector).all()
+    assert np.linalg.norm(pair.vector) == pytest.approx(1, rel=1e-14)
     if call == 1:
         assert np.isnan(pair.value)
         assert pair.error_bound == np.inf
@@ -160,9 +189,14 @@ def test_scale_invariance():
 
 
 def test_largest_is_smallest_of_minus():
-    """The largest eigenvalue of A is minus the smallest of -A."""
+    """The largest eigenvalue of A is minus the smallest of -A, and of few iterations too, from the same start."""
     rng = np.random.default_rng(0)
     A = matrix(rng.normal(size=30), rng)
+    largest, smallest = (f(B, 30, rng=1, maxiter=3).value for f, B in ((lanczos_largest, A), (lanczos_smallest, -A)))
+    assert largest == pytest.approx(-smallest, rel=1e-12)
+    start = np.arange(30.0)
+    pair = lanczos_largest(A, 30, start=start, maxiter=1)
+    assert pair.vector == pytest.approx(start / np.linalg.norm(start), rel=1e-14)
     assert lanczos_largest(A, 30, rng=1).value == pytest.approx(-lanczos_smallest(-A, 30, rng=1).value, rel=1e-14)
 
 

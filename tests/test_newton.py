@@ -220,6 +220,23 @@ def test_krylov_subspace_of_saddle_free():
     assert (report.source, report.solver_iterations, report.curvature_products) == (Source.KRYLOV, 4, 4)
 
 
+def test_newton_in_krylov_subspaces(monkeypatch):
+    """Beyond DENSE unknowns newton solves the same system by Bi-CG-STAB, as many iterations as it may, and says so."""
+    problem, theta = small_network()
+    want = next(refhf.iterate(problem, theta, method="newton", damping=0.3)).theta
+    monkeypatch.setattr(newton, "DENSE", theta.size - 1)
+    report = next(refhf.iterate(problem, theta, method="newton", damping=0.3))
+    assert report.theta - theta == pytest.approx(want - theta, rel=1e-5, abs=1e-7)
+    assert (report.source, report.solver_stop) == (Source.KRYLOV, Stop.CONVERGED)
+    assert report.curvature_products >= 2 * report.solver_iterations > 4
+    cut = next(refhf.iterate(problem, theta, method="newton", damping=0.3, solver_iterations=2))
+    assert (cut.solver_iterations, cut.solver_stop) == (2, Stop.ITERATION_LIMIT)
+    monkeypatch.setattr(saddle_free, "DENSE", theta.size - 1)
+    report = next(refhf.iterate(problem, theta, method="saddle-free-newton"))
+    assert report.source is Source.KRYLOV
+    assert 20 < report.solver_iterations <= min(theta.size, saddle_free.SUBSPACE)
+
+
 def symmetric(rng, n, shift):
     A = rng.normal(size=(n, n))
     return (A + A.T) / 2 + shift * np.eye(n)
@@ -270,6 +287,7 @@ def test_steihaugs_radius():
     state, report = truncated_newton.step(state, problem, options, 1, None)
     assert (state.radius, report.outcome) == (2e-3, Outcome.ACCEPTED)
     assert np.linalg.norm(report.theta - rosenbrock.start) == pytest.approx(1e-3)
+    assert (report.source, report.solver_stop) == (Source.KRYLOV, Stop.TRUST_BOUNDARY)  # the curvature is positive
     state = truncated_newton.State(np.array([0.0, 0.01]), 100.0)
     for radius in (100 / 4, 100 / 16):
         state, report = truncated_newton.step(state, objective(quartic_wall()), options, 2, None)

@@ -15,7 +15,7 @@ from refhf.methods import betas, diagonal_bfgs, nonlinear_cg, online_search
 from refhf.methods.minimize import Status
 from refhf.methods.report import Outcome, Secant, Source
 from refhf.methods.table import METHODS
-from refhf.methods.wolfe import C_1, C_2, wolfe
+from refhf.methods.wolfe import C_1, C_2, Point, between, wolfe
 from refhf.parallel import run
 
 NLCG = ["nlcg-fr", "nlcg-pr", "nlcg-hs", "nlcg-dy"]
@@ -178,6 +178,18 @@ def test_exact_steps_say_where_there_is_no_minimum():
 
 
 @pytest.mark.parametrize("search", ["exact", "wolfe"])
+def test_the_step_length_of_a_search_is_told(search):
+    """theta moves by step_length times d, which at the first step is -g; the state keeps f for the next first trial."""
+    A, b, x = spd(4, 0)
+    objective = quadratic(A, b)
+    steps = refhf.iterate(objective, x, method="nlcg-pr", line_search=search, preconditioner=False)
+    report = next(steps)
+    f, g = objective.value_and_gradient(x)
+    np.testing.assert_allclose(report.theta, x - report.step_length * g, rtol=1e-14)
+    assert (steps.progress.state.loss, report.loss) == (f, f)
+
+
+@pytest.mark.parametrize("search", ["exact", "wolfe"])
 def test_a_slope_that_underflows_is_no_descent(search):
     """A gradient whose square is below all numbers: no step, and the report says why."""
     objective = refhf.from_functions(lambda x: 0.0, lambda x: np.full(2, 1e-200), lambda x, v: v)
@@ -186,6 +198,18 @@ def test_a_slope_that_underflows_is_no_descent(search):
 
 
 # Algorithm 2 and its guards.
+
+
+@pytest.mark.parametrize(("n", "seed"), [(2, 0), (3, 1), (6, 2)])
+def test_the_betas_are_their_formulas(n, seed):
+    """Of any two gradients g, h (h the old one) and direction d: g'g/h'h, g'y/h'h, g'y/d'y and g'g/d'y, y = g - h."""
+    g, h, d = np.random.default_rng(seed).normal(size=(3, n))
+    y = g - h
+    old = nonlinear_cg.State(None, s=-h, d=d, delta=h @ h, slope=h @ d)
+    want = {"fr": g @ g / (h @ h), "pr": g @ y / (h @ h), "hs": g @ y / (d @ y), "dy": g @ g / (d @ y)}
+    for name, formula in betas.BETAS.items():
+        assert formula(g @ g, -g, old) == pytest.approx(want[name], rel=1e-6)
+        assert formula(g @ g, -g, old._replace(delta=0.0, slope=g @ d)) == 0  # a denominator of zero
 
 
 @given(n=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
@@ -251,7 +275,20 @@ def test_the_floor_is_counted():
     assert [report.floored for report in told] == [0, 1, 2, 3][: len(told)]
 
 
+def test_what_stays_at_the_floor_is_not_floored():
+    """A component at the floor which neither s nor y moves is not raised, and not counted."""
+    h = np.array([1.0, diagonal_bfgs.SMALLEST])
+    told = diagonal_bfgs.update(h, np.array([1.0, 0.0]), np.array([2.0, 0.0]))
+    assert (told.h.tolist(), told.floored) == ([2.0, diagonal_bfgs.SMALLEST], 0)
+
+
 # The online line search.
+
+
+def test_a_rise_of_exactly_one_or_two_percent():
+    """Both bounds are strict: neither is more than 2 % nor less than 1 %."""
+    for f in 101.0, 102.0:
+        assert online_search.online(f, 100.0, 0.5) == (0.5, f, 0.0)
 
 
 def test_the_papers_rule():
@@ -351,6 +388,24 @@ def test_strong_wolfe_conditions(seed, log_first):
     alpha, value = wolfe(phi, f, slope, 10.0**log_first)
     assert value == phi(alpha)[0] <= f + C_1 * alpha * slope
     assert abs(phi(alpha)[1]) <= C_2 * abs(slope)
+
+
+def test_between_is_the_cubics_minimum():
+    """Of a cubic, from either side, its minimum; the middle where there is none, or one within a tenth of an end."""
+
+    def at(t, c, a=1.0):
+        """The cubic with the slope a (t - c) (t + 1)."""
+        return Point(t, a * (t**3 / 3 + (1 - c) * t**2 / 2 - c * t), a * (t - c) * (t + 1))
+
+    for c in (0.1 + 1e-9, 0.25, 0.6, 0.9 - 1e-9):
+        assert between(at(0.0, c), at(1.0, c)) == pytest.approx(c, abs=1e-12)
+        assert between(at(1.0, c), at(0.0, c)) == pytest.approx(c, abs=1e-12)
+        assert between(at(2.0, 2 + 3 * c), at(5.0, 2 + 3 * c)) == pytest.approx(2 + 3 * c, abs=1e-11)
+    for c in (0.1 - 1e-6, 0.02, 0.9 + 1e-6, 0.98):
+        assert between(at(0.0, c), at(1.0, c)) == between(at(1.0, c), at(0.0, c)) == 0.5
+    assert between(at(0.0, 0.5, -1.0), at(1.0, 0.5, -1.0)) == 0.5  # a maximum inside
+    assert between(Point(1.0, 0.0, -1.0), Point(3.0, -2.0, -1.0)) == 2  # a line
+    assert between(Point(1.0, 0.0, 1.0), Point(3.0, 1.0, 1.0)) == 2  # no stationary point
 
 
 def test_wolfe_without_a_minimum():

@@ -1,6 +1,7 @@
 """`mpiexec -n N refhf ...`: the command line on ranks, as processes."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -73,6 +74,14 @@ def there(folder, *rest):
     return ["-wdir", folder, *TRAIN, *rest]
 
 
+def ends_with_a_line(done):
+    """The line on stderr of what `mpiexec` has run, which must have ended with status 2, and said no more."""
+    code, out, err, _ = done
+    assert (code, out) == (2, "")
+    (said,) = (line for line in err.splitlines() if "MPI_Abort" not in line)
+    return said
+
+
 @needs_mpi
 @pytest.mark.parametrize(
     ("here", "elsewhere", "message"),
@@ -91,11 +100,46 @@ def test_a_mistake_is_one_line_and_ends_all(here, elsewhere, message, tmp_path):
     if elsewhere == ["nothing"]:
         (tmp_path / "b" / "tiny.npz").unlink()
         elsewhere = []
-    code, out, err, _ = mpiexec(2, *there(tmp_path / "a", *here), ":", *there(tmp_path / "b", *elsewhere), limit=LIMIT)
-    assert (code, out) == (2, "")
-    said = [line for line in err.splitlines() if "MPI_Abort" not in line]
-    assert len(said) == 1, err
-    assert message in said[0]
+    done = mpiexec(2, *there(tmp_path / "a", *here), ":", *there(tmp_path / "b", *elsewhere), limit=LIMIT)
+    assert message in ends_with_a_line(done)
+
+
+@needs_mpi
+def test_a_checkpoint_that_one_rank_lacks(tmp_path):
+    """R13: where the ranks see different checkpoints (disks of their own), nothing is resumed, and all say so once."""
+    tiny(tmp_path)
+    run = tmp_path / "a" / "run"
+    command = ["train", "--data", str(tmp_path / "tiny.npz"), *SMALL, "--method", "sgd", "--quiet"]
+    assert cli.main([*command, "--out", str(run)]) == 0
+    shutil.copytree(run, tmp_path / "b" / "run", ignore=lambda *_: ["checkpoint.npz"])
+    resume = "-m", "refhf", "train", "--resume", "run", "--steps", 5, "--quiet"
+    done = mpiexec(1, "-wdir", run.parent, *resume, ":", "-wdir", tmp_path / "b", *resume, limit=LIMIT)
+    assert "expected the same step of sgd on all; got 3 on rank 0, None on rank 1" in ends_with_a_line(done)
+
+
+FULL = """
+import resource, sys
+from refhf.app import cli
+from refhf.app.keeping import Keeper
+keep = Keeper.keep
+def full(keeper, position):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    keep(keeper, position)
+Keeper.keep = full
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@needs_mpi
+def test_a_full_disk_ends_all_ranks(tmp_path):
+    """R13: the rank that writes finds no room for the checkpoint: its line, status 2, and the others end with it.
+
+    A file may have 3,000 bytes here, which is room for the history's first lines.
+    """
+    command = ["train", "--data", tiny(tmp_path), *SMALL, "--method", "sgd", "--quiet", "--out", tmp_path / "run"]
+    done = mpiexec(2, "-c", FULL, *command, "--checkpoint-every", 1, limit=LIMIT)
+    assert "File too large" in ends_with_a_line(done)
+    assert not (tmp_path / "run" / "checkpoint.npz").exists()
 
 
 @pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("3", 0)])

@@ -12,6 +12,7 @@ from oracles import relative_error
 from processes import mpiexec, needs_mpi
 
 import refhf
+from refhf.methods import replica_newton
 from refhf.methods.replica_newton import READINGS
 from refhf.methods.report import Outcome, Source
 from refhf.methods.secants import Differences, inverse_hessian_product
@@ -132,6 +133,15 @@ def test_reasons_for_the_identity(name, W, G, reason):
     assert np.isnan(found.learning_rate)
 
 
+@pytest.mark.parametrize(("ratio", "rank"), [(1e-7, 2), (1e-9, 1)])
+def test_what_is_below_half_the_digits_does_not_count(ratio, rank):
+    """A difference, or a curvature, of less than eps^0.5 times the largest is no direction of the span."""
+    W = np.array([[0, 1.0, 0, -1.0], [0, 0, 1, -1], [0, 0, 0, 0]])
+    short, flat = np.diag([1, ratio, 1]), np.diag([1, ratio, 1])
+    for w, H in (short @ W, np.diag([2.0, 3, 4])), (W, flat):
+        assert inverse_hessian_product(w, H @ w, np.ones(3)).rank == rank
+
+
 def test_gradients_that_differ_where_parameters_do_not():
     """W's differences of rank 2, G's of 4: the span is of 2, the identity elsewhere; noise is not erased."""
     rng = np.random.default_rng(0)
@@ -250,6 +260,17 @@ def test_replicas_that_coincide_are_sgd():
     for report in (first, reports[0]):
         g = (theta - report.theta) / report.step_length
         assert np.linalg.norm(g) == pytest.approx(report.gradient_norm, rel=1e-12)
+
+
+def test_a_spread_is_a_norm():
+    """Each replica is moved by a vector of norm `spread`, not the same one, before it takes its gradient."""
+    f, H, minimum, start = bowl()
+    options = replica_newton.Options(True, spread=0.5, batch=1)
+    told = [replica_newton.replica(f, start, np.zeros(5), options, 0.1, np.random.default_rng(i)) for i in range(3)]
+    np.testing.assert_allclose([np.linalg.norm(one.displacement) for one in told], 0.5, rtol=1e-14)
+    assert abs(told[0].displacement @ told[1].displacement) < 0.24
+    for one in told:
+        np.testing.assert_allclose(one.gradient, H @ (start + one.displacement - minimum), atol=1e-12)
 
 
 def by_the_paper(f, theta, seed, steps, replicas, batch, alpha, reading):

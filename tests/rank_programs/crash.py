@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import refhf
+from refhf.app import checkpoint
 from refhf.model import network
 from refhf.parallel import agree, guard, load_shard, mpi
 from refhf.parallel.model_parallel import model_parallel
@@ -45,9 +46,9 @@ def main(place, culprit, folder):
         if here and place == "callback" and report.k == 3:
             fail()
         if comm.rank == 0 and place != "checkpoint":
-            np.savez(Path(folder) / "checkpoint.npz", theta=report.theta)
+            checkpoint.save(Path(folder) / "checkpoint.npz", {"theta": report.theta}, {})
         if here and place == "checkpoint" and report.k == 2:
-            np.savez(Path(folder) / "no such folder" / "checkpoint.npz", theta=report.theta)
+            checkpoint.save(Path(folder) / "no such folder" / "checkpoint.npz", {"theta": report.theta}, {})
         if here and place == "exit" and report.k == 2:
             sys.exit(7)
         if here and place == "interrupt" and report.k == 2:

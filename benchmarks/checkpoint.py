@@ -1,0 +1,92 @@
+"""What checkpoints cost: seconds spent saving over seconds of the run, in one run of `refhf train`.
+
+    python benchmarks/checkpoint.py [--quick] [--steps N] [--methods A,B,C]
+
+runs `refhf train --out` in this process, on 784-400-150-10 and mnist-mini, with the default --checkpoint-every, method
+after method, and times each call that saves a checkpoint within the run. A run has the steps of one interval, unless
+told otherwise: its save is that of the interval and that of the end in one.
+
+How to read the columns
+-----------------------
+saves, MB
+    Checkpoints written, and the size of the last.
+ms
+    Of one save, on average: what the processor's clock says, and what the wall's does, with the waits for the disk.
+run
+    Seconds from the first step to the end of the last save, by the wall's clock.
+cost
+    All saves over the run: by the processor's clock, and by the wall's. Less than 2 % is what is promised.
+
+The disk is that of the temporary folder ($TMPDIR). BLAS has the threads that it takes by itself.
+"""
+
+import argparse
+import contextlib
+import io
+import tempfile
+import time
+from pathlib import Path
+
+from refhf.app import arguments, checkpoint, cli, plots, progress, training
+
+METHODS = "gn-cg,hessian-bicgstab,sgd,rmsprop,gradient-descent,nlcg-fr,replica-newton"
+HEAD = "method", "steps", "saves", "MB", "ms cpu", "ms wall", "run/s", "cost cpu", "cost wall"
+
+
+class Clock:
+    """How long what is called through it took, by the processor's clock and by the wall's."""
+
+    def __init__(self, function):
+        self.function, self.cpu, self.wall = function, [], []
+
+    def __call__(self, *args, **kwargs):
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            self.cpu.append(time.process_time() - cpu)
+            self.wall.append(time.perf_counter() - wall)
+
+
+def measured(method, steps, quick, folder):
+    """A row of the table."""
+    execute, save = Clock(training.runs.execute), Clock(progress.save)
+    training.runs.execute, progress.save = execute, save
+    words = ["train", "--method", method, "--out", str(folder), "--quiet"]
+    steps = steps or arguments.parse(words).checkpoint_every
+    words += ["--steps", str(steps)] + ["--hidden", "5"] * quick
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            if status := cli.main(words):
+                raise SystemExit(status)
+    finally:
+        training.runs.execute, progress.save = execute.function, save.function
+    return (
+        method,
+        str(steps),
+        str(len(save.wall)),
+        f"{(folder / checkpoint.NAME).stat().st_size / 1e6:.1f}",
+        *(f"{1e3 * sum(times) / len(times):.1f}" for times in (save.cpu, save.wall)),
+        f"{sum(execute.wall):.1f}",
+        *(f"{100 * sum(x) / sum(y):.2f} %" for x, y in ((save.cpu, execute.cpu), (save.wall, execute.wall))),
+    )
+
+
+def main():
+    """Print the table, a row as it comes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a small network, 2 steps: does it run?")
+    parser.add_argument("--steps", type=int, help="default: one interval")
+    parser.add_argument("--methods", default=METHODS, metavar="A,B,C", help="default: %(default)s")
+    args = parser.parse_args()
+    plots.run_figure = plots.save = lambda *_: None
+    form = "{:18}" + "{:>10}" * (len(HEAD) - 1)
+    print(form.format(*HEAD))
+    for method in args.methods.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            row = measured(method, 2 if args.quick else args.steps, args.quick, Path(folder, "run"))
+        print(form.format(*row), flush=True)
+
+
+if __name__ == "__main__":
+    main()
