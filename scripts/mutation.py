@@ -15,6 +15,7 @@ import argparse
 import collections
 import fnmatch
 import functools
+import hashlib
 import importlib
 import itertools
 import json
@@ -52,10 +53,16 @@ class Forks:
 
     def pytest_runtestloop(self, session):
         """Find which tests reach which function, then run the mutants."""
-        items = {item.nodeid: item for item in session.items}
+        if session.testsfailed:
+            pytest.exit("a module of tests cannot be imported")
+        marks = {path: hashlib.sha1(path.read_bytes()).hexdigest() for path in {item.path for item in session.items}}
+        items = {f"{item.nodeid} {marks[item.path]}": item for item in session.items}
         known = json.loads(REACH.read_text()) if REACH.exists() else {}
-        status, said = self.fork("stats", [item for test, item in items.items() if test not in known], 3600)
-        known |= json.loads(said) if status == 0 else pytest.exit(f"fails without a mutant: {said}")
+        fresh = [test for test in items if test not in known]
+        status, said = self.fork("stats", [items[test] for test in fresh], 3600)
+        if status:
+            pytest.exit(f"fails without a mutant: {said}")
+        known |= zip(fresh, json.loads(said), strict=True)
         REACH.write_text(json.dumps(known))
         tests = collections.defaultdict(list)  # of a function: those that reach it, with their seconds
         for test in items:
@@ -90,7 +97,7 @@ class Forks:
             with open(ear) as words:
                 said = words.read()
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
-        self.mouth, reached, status = mouth, {}, 3
+        self.mouth, reached, status = mouth, [], 3
         try:
             for stream in (1, 2):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
@@ -106,7 +113,7 @@ class Forks:
             for item, following in zip(items, [*items[1:], None], strict=False):
                 before = time.process_time()
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-                reached[item.nodeid] = time.process_time() - before, list(state()._stats)
+                reached.append((time.process_time() - before, list(state()._stats)))
                 state()._stats.clear()
             status = self.say(json.dumps(reached) if mutant == "stats" else "", 0)
         finally:

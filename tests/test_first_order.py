@@ -12,6 +12,7 @@ import refhf
 from refhf.app import runs
 from refhf.app.data import DataSet
 from refhf.app.problem import pose
+from refhf.methods.first_order import mini_batch
 from refhf.methods.report import Source
 from refhf.methods.schedules import adya_2018, warm_up_then_decay
 
@@ -65,6 +66,17 @@ def test_without_its_memory_a_method_is_gradient_descent(method):
     got = refhf.minimize(objective, theta, method, 6, rng=3, learning_rate=0.1, **plain.get(method, {}), **batch)
     want = refhf.minimize(objective, theta, "sgd", 6, rng=3, learning_rate=0.1, batch=batch.get("batch", 40))
     np.testing.assert_allclose(got.x, want.x, rtol=1e-14)
+
+
+def test_all_the_cases_are_no_draw():
+    """A mini-batch of all cases is the objective itself; of fewer, as many as asked for."""
+    objective, _ = digits(40)
+    assert mini_batch(objective, 40, None) is objective
+    assert mini_batch(objective, 39, np.random.default_rng(0)).cases == 39
+    for cases, want in (40, (40, 40)), (200, (128, 200)):  # where no number is given
+        steps = [refhf.iterate(*digits(cases), method=method) for method in ("sgd", "gradient-descent")]
+        assert tuple(step.options.batch for step in steps) == want
+        assert tuple(step.draws for step in steps) == (cases == 200, False)
 
 
 @pytest.mark.parametrize("method", ["gradient-descent", "sgd"])

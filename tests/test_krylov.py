@@ -689,6 +689,8 @@ def test_a_preconditioner_that_overflows_is_reported(solve):
         x, info = solve(A, b, M=M)
         assert info.stop is Stop.NON_FINITE
         assert np.isfinite(x).all()
+    large = LinearOperator((3, 3), matvec=lambda v: v * 1e308 * 10, dtype=float)
+    assert solve(large, b, x0=b)[1].stop is Stop.NON_FINITE  # b - A x0
 
 
 def test_only_negative_curvature_has_a_direction():

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 import refhf
 from refhf.krylov.stopping import Stop
 from refhf.methods import hessian_free
+from refhf.methods.damping import reduction_ratio
 from refhf.methods.directions import bicgstab_candidates, cg_candidates, downhill
 from refhf.methods.line_search import armijo
 from refhf.methods.minimize import PATIENCE, Status
 from refhf.methods.negative_curvature import curvilinear
-from refhf.methods.report import Outcome, Source
+from refhf.methods.report import Kind, Outcome, Source
+from refhf.methods.saddle_free import DAMPINGS
 from refhf.methods.table import METHODS
 
 HESSIAN_FREE = ["gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab"]
@@ -184,6 +186,7 @@ CURVATURES = {"gn-cg": "gauss-newton"} | dict.fromkeys(
     [*HESSIAN_FREE[1:], *(name for name in METHODS if "newton" in name and "replica" not in name)], "hessian"
 )
 SOURCES = {"newton": Source.NEWTON, "saddle-free-newton": Source.SADDLE_FREE, "momentum": Source.MOMENTUM}
+SOURCES |= dict.fromkeys(["gradient-descent", "sgd"], Source.GRADIENT)
 DAMPED = {"newton": 0.01, "truncated-newton": 0.01} | dict.fromkeys(HESSIAN_FREE, 0.1)
 
 
@@ -272,6 +275,7 @@ def test_candidates_are_a_solvers_iterates(find, iterates):
         found = find(B, g, x0, preconditioner, 4)
         np.testing.assert_array_equal(found.last, last.x)
         assert (found.iterations, found.stop, found.negative_curvature) == (4, Stop.ITERATION_LIMIT, False)
+        assert len(found.candidates) == 4
         d = found.candidates[-1]
         assert d.curvature == pytest.approx(d.vector @ B @ d.vector, rel=1e-9)
         np.testing.assert_array_equal(d.vector, last.x if g @ last.x <= 0 else -last.x)
@@ -324,6 +328,95 @@ def test_the_ends_of_the_ranges_are_options(method, options):
     refhf.iterate(objective, theta, method=method, **options)
 
 
+@pytest.mark.parametrize("search", [armijo, lambda along, f, slope: curvilinear(along, f, slope, 2 * slope)])
+def test_what_is_good_enough(search):
+    """A trial passes at f + 0.01 alpha g'd, and at f + 0.01 alpha^2 (g's + d'Hd/2), and not above."""
+    bound = 1.0 - 0.01 * (0.25 if search is armijo else 0.5)
+    assert search(lambda alpha: bound - 1e-12, 1.0, -0.25) == (1.0, bound - 1e-12)
+    assert search(lambda alpha: bound + 1e-12, 1.0, -0.25).step_length < 1
+
+
+def test_the_default_is_bicgstab_on_the_hessian():
+    """Without a name, `iterate` and `minimize` run hessian-bicgstab."""
+    objective, theta = digits(0, 20, (4, 3, 2))
+    want = refhf.minimize(objective, theta, "hessian-bicgstab", 1).x
+    np.testing.assert_array_equal(refhf.minimize(objective, theta, steps=1).x, want)
+    np.testing.assert_array_equal(next(refhf.iterate(objective, theta)).theta, want)
+
+
+@pytest.mark.parametrize("method", ["newton", "saddle-free-newton"])
+def test_one_negative_eigenvalue_is_enough(method):
+    """It is told, with its eigenvector, turned downhill."""
+    A = np.diag([1.0, -0.25, 3.0])
+    saddle = functions(lambda x: x @ A @ x / 2, lambda x: A @ x, lambda x, v: A @ v)
+    report = next(refhf.iterate(saddle, np.array([3.0, -2.0, 1.0]), method=method))
+    assert (report.negative_curvature, report.smallest_eigenvalue) == (True, pytest.approx(-0.25))
+    np.testing.assert_allclose(report.negative_direction, [0, -1, 0], atol=1e-14)
+    assert report.damping in (0.0, *(3 * DAMPINGS))  # ||H|| = 3
+
+
+@pytest.mark.parametrize(("change", "predicted"), [(-1.0, 0.0), (-1.0, 1.0), (0.0, -1.0), (np.nan, -1.0)])
+def test_the_ratio_of_nothing(change, predicted):
+    """A model that promises nothing, and an f that did not fall, have the ratio -inf."""
+    assert reduction_ratio(change, predicted) == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("curvature", "solver", "filled"),
+    [
+        ("hessian", "cg", (250, 0.0, False)),
+        ("hybrid", "cg", (250, 0.0, False)),
+        ("gauss-newton", "cg", (250, 0.95, False)),
+        ("hessian", "bicgstab", (10, 0.0, True)),
+    ],
+)
+def test_defaults_of_the_hessian_free_methods(curvature, solver, filled):
+    """Iterations, warm start and backtracking are by the matrix and the solver where they are not given."""
+    options = hessian_free.check(hessian_free.Options(curvature, solver), digits(0)[0])
+    assert (options.solver_iterations, options.warm_start, options.backtracking) == filled
+    given = hessian_free.Options(curvature, solver, solver_iterations=7, warm_start=0.5, backtracking=True)
+    assert hessian_free.check(given, digits(0)[0]) == given
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_gradient_no_step(method):
+    """At a minimum a step is stationary and stays; where there are Hessian products it says what the point is."""
+    bowl = functions(lambda x: float(x @ x), lambda x: 2 * x, lambda x, v: 2 * v)
+    report = next(refhf.iterate(bowl, np.zeros(3), method=method, rng=0))
+    assert (report.outcome, report.loss, report.step_length) == (Outcome.STATIONARY, 0.0, 0.0)
+    np.testing.assert_array_equal(report.theta, np.zeros(3))
+    assert report.kind in (Kind.MINIMUM, Kind.UNKNOWN)
+
+
+@pytest.mark.parametrize("method", [*HESSIAN_FREE, "truncated-newton", "negative-curvature-newton"])
+def test_a_gradient_that_lies_ends_in_no_decrease(method):
+    """Where f rises along what should be downhill, no step length is good enough, and theta stays."""
+    liar = functions(lambda x: float(x @ x), lambda x: -2 * x, lambda x, v: 2 * v)
+    report = next(refhf.iterate(liar, np.ones(2), method=method, rng=0))
+    assert (report.outcome, report.step_length, report.loss) == (Outcome.NO_DECREASE, 0.0, 2.0)
+    np.testing.assert_array_equal(report.theta, np.ones(2))
+
+
+@pytest.mark.parametrize(("noise", "steps"), [(0.0, 1), (1.0, 3)])
+def test_a_small_gradient_does_not_end_a_run_that_is_leaving(noise, steps):
+    """Converged is said of a small gradient only where the step was made of it."""
+    plain = functions(lambda x: 1e-9 * float(x.sum()), lambda x: np.full_like(x, 1e-9), None)
+    result = refhf.minimize(plain, np.zeros(2), "gradient-descent", 3, rng=0, noise=noise, gradient_tolerance=1e-5)
+    assert result.nit == steps
+
+
+def test_backtracking_looks_at_earlier_iterates():
+    """It asks f of the mini-batch at one candidate more at least; without it, at the last alone."""
+    objective, theta = digits(0)
+    spent = [
+        next(refhf.iterate(objective, theta, method="gn-cg", curvature_batch=15, rng=0, backtracking=b))
+        for b in (False, True)
+    ]
+    tries = [1 + round(np.log(report.step_length) / np.log(0.8)) for report in spent]
+    looked = [report.value_evaluations - t - 1 for report, t in zip(spent, tries, strict=True)]
+    assert looked[0] == 1 < looked[1]
+
+
 def test_words():
     """What a report or a solver says prints as plain words."""
     assert [str(word) for word in (Outcome.NO_DECREASE, Stop.ITERATION_LIMIT, Source.RANDOM_START)] == [
@@ -364,6 +457,12 @@ def test_the_preconditioner_is_martens():
     objective, theta = digits(0)
     M, r = hessian_free._preconditioner(objective, theta, 0.3), np.linspace(-1, 2, theta.size)
     np.testing.assert_allclose(M @ r, r / (objective.gradient_squares(theta) + 0.3) ** 0.75, rtol=1e-13)
+    plain, scaled = (
+        next(refhf.iterate(objective, theta, method="gn-cg", damping=0.3, preconditioner=p)) for p in (False, True)
+    )
+    assert scaled.accepted and scaled.gradient_evaluations == 2
+    assert np.linalg.norm(scaled.theta - plain.theta) < 0.1 * np.linalg.norm(plain.theta - theta)  # the same system
+    assert (scaled.theta != plain.theta).any()
 
 
 def test_what_a_stationary_point_is_said_to_be_is_keyed_by_the_seed():

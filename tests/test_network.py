@@ -405,3 +405,11 @@ def test_predict_is_the_loss_s_reading_of_the_output(loss):
         "logistic_cross_entropy": 1 / (1 + np.exp(-z)),
     }[loss]
     np.testing.assert_allclose(net.predict(theta, X), want, rtol=EXACT)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=lambda loss: loss.name)
+def test_losses_are_summed_in_double_precision(loss):
+    """The sum over float32 cases is a float64, and of complex cases complex."""
+    z, y = np.ones((3, 2), np.float32), np.eye(3, 2, dtype=np.float32)
+    assert loss.value(z, y).dtype == np.float64
+    assert loss.value(z.astype(complex), y).dtype == np.complex128

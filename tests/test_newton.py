@@ -233,7 +233,7 @@ def test_newton_in_krylov_subspaces(monkeypatch):
     assert (cut.solver_iterations, cut.solver_stop) == (2, Stop.ITERATION_LIMIT)
     monkeypatch.setattr(saddle_free, "DENSE", theta.size - 1)
     report = next(refhf.iterate(problem, theta, method="saddle-free-newton"))
-    assert report.source is Source.KRYLOV
+    assert (report.source, report.solver_stop) == (Source.KRYLOV, Stop.INVARIANT_SUBSPACE)
     assert 20 < report.solver_iterations <= min(theta.size, saddle_free.SUBSPACE)
 
 
@@ -280,6 +280,16 @@ def test_the_papers_rule_takes_the_gradient():
     assert np.linalg.norm(steihaug.theta - 0.5) in (pytest.approx(1), 0)
 
 
+def test_negative_curvature_after_the_first_iteration():
+    """CG's iterate is the step, and the direction that ended it is told; without products there is no probe."""
+    B = np.diag([4.0, -1.0])
+    p = truncated_newton.cut_at_negative_curvature(B, np.array([1.0, 0.5]), 10)
+    assert (p.iterations, p.stop, p.source) == (1, Stop.NEGATIVE_CURVATURE, Source.KRYLOV)
+    assert p.negative @ B @ p.negative < 0
+    none = negative_curvature.probe(np.full((3, 3), np.nan), 3, np.random.default_rng(0), 1.0, 9)
+    assert (none.iterations, none.stop, none.vector) == (0, Stop.NON_FINITE, None)
+
+
 def test_steihaugs_radius():
     """The trust region grows after good steps at its boundary and shrinks after poor ones, which are not taken."""
     options = truncated_newton.Options(rule="steihaug", radius=1e-3)
@@ -288,6 +298,10 @@ def test_steihaugs_radius():
     assert (state.radius, report.outcome) == (2e-3, Outcome.ACCEPTED)
     assert np.linalg.norm(report.theta - rosenbrock.start) == pytest.approx(1e-3)
     assert (report.source, report.solver_stop) == (Source.KRYLOV, Stop.TRUST_BOUNDARY)  # the curvature is positive
+    bowl = refhf.from_functions(lambda t: float(t @ t), lambda t: 2 * t, hessp=lambda t, v: 2 * v)
+    inside, report = truncated_newton.step(truncated_newton.State(np.ones(2), 9.0), bowl, options, 1, None)
+    assert (report.step_length, report.solver_iterations) == (1.0, 1)
+    assert (inside.radius, report.rho) == (9.0, pytest.approx(1))  # a good step, and not at the boundary
     state = truncated_newton.State(np.array([0.0, 0.01]), 100.0)
     for radius in (100 / 4, 100 / 16):
         state, report = truncated_newton.step(state, objective(quartic_wall()), options, 2, None)

@@ -187,6 +187,8 @@ def test_the_step_length_of_a_search_is_told(search):
     f, g = objective.value_and_gradient(x)
     np.testing.assert_allclose(report.theta, x - report.step_length * g, rtol=1e-14)
     assert (steps.progress.state.loss, report.loss) == (f, f)
+    online = refhf.iterate(objective, x, method="nlcg-pr", learning_rate=1e-3)
+    assert next(online).loss == online.progress.state.loss == f
 
 
 @pytest.mark.parametrize("search", ["exact", "wolfe"])
@@ -388,6 +390,35 @@ def test_strong_wolfe_conditions(seed, log_first):
     alpha, value = wolfe(phi, f, slope, 10.0**log_first)
     assert value == phi(alpha)[0] <= f + C_1 * alpha * slope
     assert abs(phi(alpha)[1]) <= C_2 * abs(slope)
+
+
+def test_what_a_step_keeps():
+    """The table's running average goes from step to step; Powell's test is |r's_old| >= 0.1 r's, whatever the scale."""
+    objective = line(lambda x: x * x / 2, lambda x: x)
+    steps = refhf.iterate(objective, np.array([1.0]), method="nlcg-pr", line_search="table", learning_rate=0.1)
+    one, two = next(steps).loss, next(steps).loss
+    assert steps.progress.state.loss == pytest.approx(0.7 * one + 0.3 * two, rel=1e-15)
+    for scale in 1.0, 100.0:
+        r, s = np.sqrt(scale) * np.array([1.0, 0.0]), np.sqrt(scale) * np.array([0.09, 1.0])
+        state = nonlinear_cg.State(None, s=s, d=s, delta=scale, slope=-scale)
+        options = nonlinear_cg.Options(True, "fr", restart_test=True)
+        assert nonlinear_cg._beta(state, scale, r, options) == 1
+        assert nonlinear_cg._beta(state._replace(s=1.2 * s), scale, r, options) == 0
+
+
+def test_wolfe_stops_at_the_first_good_point():
+    """Of a parabola the first interpolation is the minimum, and the search ends there: two evaluations."""
+    tried = []
+    alpha, value = wolfe(lambda t: tried.append(t) or ((t - 1) ** 2, 2 * (t - 1)), 1.0, -2.0, 5.0)
+    assert (alpha, value, len(tried)) == (pytest.approx(1), pytest.approx(0, abs=1e-20), 2)
+
+
+def test_the_first_trial():
+    """Equation 3.60 where f fell, 2 (f - f_old) / g'd; a step of length 1 where it did not, or there is none before."""
+    d = np.array([3.0, 4.0])
+    assert nonlinear_cg.first_trial(1.0, 2.0, -0.5, d) == 4
+    for before in 1.0, 0.5, np.nan:
+        assert nonlinear_cg.first_trial(1.0, before, -0.5, d) == pytest.approx(0.2)
 
 
 def test_between_is_the_cubics_minimum():

@@ -273,6 +273,38 @@ def test_a_spread_is_a_norm():
         np.testing.assert_allclose(one.gradient, H @ (start + one.displacement - minimum), atol=1e-12)
 
 
+@pytest.mark.parametrize("topology", ["tree", "server"])
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_loss_is_the_replicas_mean(topology, reading):
+    """Replicas that stand at theta, each with all of f, have f's loss and its gradient there."""
+    f, _, _, start = bowl()
+    report = next(refhf.iterate(f, start, method=METHOD, topology=topology, reading=reading, rng=0))
+    value, g = f.value_and_gradient(start)
+    assert (report.loss, report.gradient_norm) == (pytest.approx(value), pytest.approx(np.linalg.norm(g)))
+    assert report.solver_iterations == (1 if reading == "pairs" else 0)
+    rates = refhf.iterate(f, start, method=METHOD, topology=topology, reading=reading, learning_rate=lambda k: 0.1 / k)
+    assert [next(rates).step_length for _ in range(2)] == [0.1, 0.05]
+
+
+def test_a_longer_period_is_keyed_by_the_seed():
+    """The same rng gives the same bits where replicas take mini-batches of their own between two meetings."""
+    f, theta = digits()
+    one, again, other = (refhf.minimize(f, theta, METHOD, 2, rng=rng, period=2, batch=20).x for rng in (5, 5, 6))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+def test_a_period_is_of_a_replicas_own_steps():
+    """Of three gradients the first two move the replica, d <- d - beta g(theta + d), and the third is its column."""
+    f, H, minimum, start = bowl()
+    options = replica_newton.Options(True, period=3, batch=1)
+    told, d = replica_newton.replica(f, start, np.zeros(5), options, 0.1, None), np.zeros(5)
+    for _ in range(2):
+        d = d - 0.1 * H @ (start + d - minimum)
+    np.testing.assert_allclose(told.displacement, d, atol=1e-14)
+    np.testing.assert_allclose(told.column, H @ (start + d - minimum), atol=1e-12)
+
+
 def by_the_paper(f, theta, seed, steps, replicas, batch, alpha, reading):
     """The method a second time: the paper's last formula, from eigenpairs of G'G, with its own steps and readings."""
     d = np.zeros((theta.size, replicas))

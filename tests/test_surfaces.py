@@ -113,6 +113,10 @@ def test_record(surface):
     with pytest.raises(ValueError, match="read-only"):
         surface.start[0] = 1
     assert (surface.window is not None) == (surface.size == 2)
+    assert len({tuple(point.theta) for point in surface.stationary}) == len(surface.stationary)
+    assert surface.minima or surface.lowest == -np.inf
+    assert surface.description
+    assert surface.saddle is None or surface.saddle.eigenvalues is not None
     for theta in [surface.start, *(point.theta for point in surface.stationary)] if surface.window else []:
         x_from, x_to, y_from, y_to = surface.window
         assert x_from < theta[0] < x_to
