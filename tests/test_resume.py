@@ -246,6 +246,7 @@ BAD = [
     (["--resume", "{strange}"], "run.json: expected what `refhf` writes of a run"),
     (["--resume", "{torn}"], "checkpoint.npz: cannot be read as .npz"),
     (["--resume", "{other}"], "checkpoint.npz: expected the checkpoint of a run of sgd; found one of gradient-descent"),
+    (["--resume", "{lost}"], "checkpoint.npz: expected the checkpoint of a run of sgd; found another"),
     (["--resume", "{changed}"], "data: expected"),
 ]
 
@@ -256,12 +257,13 @@ def test_what_cannot_be_resumed(given, said, tmp_path, capsys):
     path = tiny(tmp_path / "data")
     command = ["train", "--method", "sgd", "--data", str(path), *SMALL, "--steps", "2", "--out"]
     assert cli.main([*command, str(tmp_path / "run")]) == 0
-    copies = "broken", "strange", "torn", "other", "changed"
+    copies = "broken", "strange", "torn", "other", "lost", "changed"
     places = {name: shutil.copytree(tmp_path / "run", tmp_path / name) for name in copies}
     (places["broken"] / "run.json").write_text("[]")
     (places["strange"] / "run.json").write_text('{"arguments": {"option": []}}')
     (places["torn"] / checkpoint.NAME).write_bytes((places["torn"] / checkpoint.NAME).read_bytes()[:-30])
     arrays, record = checkpoint.load(places["other"] / checkpoint.NAME)
+    checkpoint.save(places["lost"] / checkpoint.NAME, {**arrays, progress.HISTORY: np.frombuffer(b"{", "u1")}, record)
     record["method"] = "gradient-descent"
     checkpoint.save(places["other"] / checkpoint.NAME, arrays, record)
     if "{changed}" in given:

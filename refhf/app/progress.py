@@ -101,7 +101,7 @@ def load(path, method: str, **facts) -> Position | None:
                 for line in arrays[HISTORY].tobytes().splitlines()
             ],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise FormatError(path, f"expected the checkpoint of a run of {method}; found another ({error!r})") from error
 
 
