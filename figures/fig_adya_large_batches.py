@@ -5,8 +5,8 @@
 writes fig_adya_<data>.png and fig_adya_large_batches.txt, into this folder unless told otherwise, from the runs in its
 fig_adya_large_batches/*.jsonl, a line each; those that are not there are run first. The paper trains ResNets on
 ImageNet and CIFAR-100; here it is 784-50-10, tanh, on the 10,000 cases of mnist-mini and on the first 10,000 of
-Fashion-MNIST (from DIR or REFHF_DATA_DIR; left out without), in float32; plain SGD, which the paper has for CIFAR-100,
-is left out. Seeds are 0 to N - 1, 5 unless told otherwise.
+Fashion-MNIST (from DIR or REFHF_DATA_DIR; without, what runs there are), in float32; plain SGD, which the paper has for
+CIFAR-100, is left out. Seeds are 0 to N - 1, 5 unless told otherwise.
 
     schedule   momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 20 epochs; the paper's schedule
     constant   the same, each with the one of its own six rates that gives seed 0 the least training loss
@@ -222,8 +222,8 @@ def main():
     args = parser.parse_args()
     scale, texts = FAST if args.fast else FULL, []
     folder = args.folder / "fig_adya_large_batches"
-    for name in DATA if args.data_dir and not args.fast else ["mnist-mini"]:
-        if args.as_is:
+    for name in ["mnist-mini"] if args.fast else DATA:
+        if args.as_is or (name != "mnist-mini" and not args.data_dir):
             runs = there(scale, name, folder)
         else:
             runs = made(scale, name, args.seeds or scale.seeds, None if args.fast else folder, args.data_dir)
