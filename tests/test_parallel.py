@@ -343,6 +343,26 @@ def test_losses_and_dtypes():
             assert relative(run(3, on_ranks)[0], one) < tolerance
 
 
+def test_images_on_ranks():
+    """R11: convolutions too answer as one process does, to the bit with 'reproducible', in float32."""
+    rng = np.random.default_rng(0)
+    net = refhf.convnet((9, 9, 2), [refhf.conv(3, 3, stride=2, padding=1), refhf.conv(4, 2), refhf.pool(2), 3])
+    X, y = rng.standard_normal((37, 162)).astype(np.float32), rng.integers(3, size=37)
+    theta = net.init(0, np.float32)
+    for reduction in REDUCTIONS:
+        one = evaluations(refhf.supervised(net, X, y, reduction=reduction), theta, theta + 1)
+        for ranks in (2, 3):
+
+            def on_ranks(comm, reduction=reduction):
+                rows = shard(len(X), comm.rank, comm.size, reduction)
+                f = refhf.supervised(net, X[rows], y[rows], comm=comm, reduction=reduction)
+                return evaluations(f, theta, theta + 1)
+
+            for result in run(ranks, on_ranks):
+                assert relative(result, one) < 1e-5
+                assert reduction == "fast" or (result == one).all()
+
+
 @pytest.mark.parametrize("method", problem.OPTIONS)
 def test_methods_do_not_notice_ranks(method):
     """R11: ten HF steps take the same decisions and end within 1e-10 of the serial theta, on any number of ranks."""
