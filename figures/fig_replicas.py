@@ -265,7 +265,7 @@ def main():
     wanted = [] if args.as_is else list(cells(min(args.seeds, 2) if args.fast else args.seeds, sets))
     if args.fast:
         wanted = [cell for cell in wanted if cell[2] == BEST or cell[3] == "own-batch 8"]
-    lines = made(wanted, path, args.fast) if wanted else there(path)
+    lines = made(wanted, path, args.fast)
     text = written(lines, sets)
     (args.folder / "fig_replicas.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
