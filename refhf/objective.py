@@ -8,6 +8,7 @@ Algorithm 2, lines 3 to 5), and divided by B once.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -129,8 +130,7 @@ class Supervised:
         return checks.vector("theta", theta, self.size, self.dtype)
 
     def _decay(self, theta):
-        wide = theta.astype(np.float64)
-        return 0.5 * self.l2 * float(np.vdot(wide, wide)) if self.l2 else 0.0
+        return 0.5 * self.l2 * float(np.einsum("i,i", theta, theta, dtype=np.float64)) if self.l2 else 0.0
 
     def _sum(self, of_cases, asked) -> Partial:
         """The sum over all cases, on all ranks, of what of_cases(X, y) -> (loss, vector (P,)) gives for some."""
@@ -143,7 +143,8 @@ class Supervised:
 
     def _total(self, of_rows, asked, size):
         pieces = self.reduction.layout.mine
-        partials = [added(ordered_map(of_rows, self._chunks(piece)), size, self.dtype) for piece in pieces]
+        total = partial(added, size=size, dtype=self.dtype)
+        partials = [ordered_map(of_rows, self._chunks(piece), total) for piece in pieces]
         return self.reduction.total(partials, asked, size)
 
     def _chunks(self, piece):
@@ -154,27 +155,25 @@ class Supervised:
         theta = self._theta(theta).copy()
         chunks = [rows for piece in self.reduction.layout.mine for rows in self._chunks(piece)]
         numbers = self.net.tape_width * self.chunk_size + self.size
-        kept = max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))
+        keep = chunks[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
+        linearised = partial(self._linearised, linearise, theta)
+        kept = dict(zip((rows.start for rows in keep), ordered_map(linearised, keep, list), strict=True))
+        return operator(partial(self._product, kept, linearised), self.size, self.dtype)
 
-        def linearised(rows):
-            return linearise(self.net, theta, self.X[rows], self.y[rows])
+    def _linearised(self, linearise, theta, rows):
+        return linearise(self.net, theta, self.X[rows], self.y[rows])
 
-        keep = chunks[:kept]
-        products = {rows.start: of for rows, of in zip(keep, ordered_map(linearised, keep), strict=True)}
+    def _product(self, kept, linearised, v):
+        v = np.ascontiguousarray(v, self.dtype).reshape(-1)
 
-        def product(v):
-            v = np.ascontiguousarray(v, self.dtype).reshape(-1)
+        def of_rows(rows):
+            return 0.0, (kept.get(rows.start) or linearised(rows))(v)
 
-            def of_rows(rows):
-                return 0.0, (products.get(rows.start) or linearised(rows))(v)
-
-            Hv = self._total(of_rows, v, self.size).vector
-            Hv /= self.cases
-            if self.l2:
-                Hv += self.l2 * v
-            return Hv
-
-        return operator(product, self.size, self.dtype)
+        Hv = self._total(of_rows, v, self.size).vector
+        Hv /= self.cases
+        if self.l2:
+            Hv += self.l2 * v
+        return Hv
 
 
 def supervised(

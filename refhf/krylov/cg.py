@@ -7,12 +7,11 @@ phi(x) = x'Ax/2 - b'x = -x'(r + b)/2 needs no further product.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from refhf.krylov.stopping import Stop
-from refhf.krylov.vectors import inner, start, system, underflows
+from refhf.krylov.vectors import inner, lazy, start, system, underflows
 
 
 @dataclass(eq=False)
@@ -43,18 +42,18 @@ class CGIterate:
     b: np.ndarray
     stop: Stop | None = None
 
-    @cached_property
+    @lazy
     def Ap(self):
         """A p_k."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self.A @ self.p
 
-    @cached_property
+    @lazy
     def curvature(self) -> float:
         """p_k' A p_k."""
         return inner(self.p, self.Ap)
 
-    @cached_property
+    @lazy
     def phi(self) -> float:
         """x'Ax/2 - b'x at x_k."""
         return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))

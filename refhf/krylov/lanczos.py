@@ -10,7 +10,7 @@ Each new vector is orthogonalised twice, by the recurrence and then against the 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from refhf import checks
 from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit
-from refhf.krylov.vectors import inner, norm
+from refhf.krylov.vectors import inner, lazy, norm
 
 ROUNDINGS = 10  # our choice: what is below this many times eps ||T|| is rounding
 
@@ -53,12 +53,12 @@ class LanczosIterate:
     basis: np.ndarray
     stop: Stop | None = None
 
-    @cached_property
+    @lazy
     def norm(self) -> float:
         """The largest ||A q_j||: never above ||A||, and soon near it."""
         return float(np.hypot(np.hypot(self.alpha, self.beta), np.append(0, self.beta[:-1])).max())
 
-    @cached_property
+    @lazy
     def rounding(self) -> float:
         """The rounding error of k products, as a norm: an estimate, our choice."""
         return float(ROUNDINGS * np.sqrt(self.k) * np.finfo(self.basis.dtype).eps * self.norm)
@@ -150,13 +150,13 @@ class Eigenpair(NamedTuple):
 
 def small_ritz_residual(index: int, rtol: float) -> Rule:
     """Stop where the error bound of the Ritz pair `index` is at most rtol ||T||."""
+    return partial(_small_ritz_residual, index, rtol)
 
-    def rule(it):
-        if it.k == 0 or it.stop:
-            return it.stop
-        return Stop.RITZ_CONVERGED if it.pair(index).error_bound <= rtol * it.norm else None
 
-    return rule
+def _small_ritz_residual(index, rtol, it):
+    if it.k == 0 or it.stop:
+        return it.stop
+    return Stop.RITZ_CONVERGED if it.pair(index).error_bound <= rtol * it.norm else None
 
 
 def lanczos_smallest(A, n: int, *, rng=None, start=None, rtol: float = 1e-8, maxiter: int | None = None) -> Eigenpair:

@@ -44,6 +44,10 @@ class Info(int):
         info.stop, info.iterations, info.direction = stop, iterations, direction
         return info
 
+    def __getnewargs__(self):
+        """What copies and pickles are made of."""
+        return self.stop, self.iterations, self.direction
+
     def __repr__(self):
         return f"{int(self)} ({self.stop}, {self.iterations} iterations)"
 

@@ -6,6 +6,7 @@ or the recurrence itself cannot go on.
 
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import partial
 
 import numpy as np
 
@@ -58,13 +59,20 @@ def advance(iterates: Iterable, *rules: Rule):
 
 def iteration_limit(limit: int) -> Rule:
     """Stop at iterate number `limit`."""
-    return lambda it: Stop.ITERATION_LIMIT if it.k >= limit else None
+    return partial(_at_limit, limit)
+
+
+def _at_limit(limit, it):
+    return Stop.ITERATION_LIMIT if it.k >= limit else None
 
 
 def small_residual(b, rtol: float, atol: float) -> Rule:
     """Stop where ||r|| <= max(rtol ||b||, atol), SciPy's rule, on the recurrence's residual."""
-    tolerance = max(rtol * norm(b), atol)
-    return lambda it: Stop.CONVERGED if norm(it.r) <= tolerance < np.inf else None
+    return partial(_at_tolerance, max(rtol * norm(b), atol))
+
+
+def _at_tolerance(tolerance, it):
+    return Stop.CONVERGED if norm(it.r) <= tolerance < np.inf else None
 
 
 def negative_curvature(it) -> Stop | None:
@@ -89,14 +97,13 @@ def no_progress(tolerance: float = 5e-4, window: int = 10, fraction: float = 0.1
     k = max(10, 0.1 i) and eps = 5e-4 are his; 0.1 i is rounded up as in his code. phi is relative to
     phi(0) = 0 also where the start is not 0, so a warm start is measured like any other.
     """
-    phis = []
+    return partial(_no_progress, tolerance, window, fraction, [])
 
-    def rule(it):
-        phis.append(it.phi)
-        k = max(window, int(np.ceil(fraction * it.k)))
-        phi = phis[-1]
-        if it.k > k and phi < 0 and (phi - phis[-1 - k]) / phi < k * tolerance:
-            return Stop.NO_PROGRESS
-        return None
 
-    return rule
+def _no_progress(tolerance, window, fraction, phis, it):
+    phis.append(it.phi)
+    k = max(window, int(np.ceil(fraction * it.k)))
+    phi = phis[-1]
+    if it.k > k and phi < 0 and (phi - phis[-1 - k]) / phi < k * tolerance:
+        return Stop.NO_PROGRESS
+    return None

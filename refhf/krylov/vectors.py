@@ -12,12 +12,46 @@ from refhf import checks
 ROUNDING = 32
 
 
+# OpenBLAS shares out longer ones among its threads, whose number then decides the last bits (interface/ddot.c).
+LONGEST = 10_000
+
+
 def inner(x, y) -> float:
-    """(x, y) as a float, accumulated in float64 also for float32 vectors: it steers control flow."""
+    """(x, y) as a float, accumulated in float64 also for float32 vectors: it steers control flow.
+
+    Its bits do not depend on the number of BLAS threads, which changes while other threads sweep (`refhf.threads`).
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         if x.dtype == y.dtype == np.float64:
-            return float(np.dot(x, y))
+            return float(np.dot(x, y)) if x.size <= LONGEST else _long(x, y)
         return float(np.einsum("i,i", x, y, dtype=np.float64))
+
+
+def _long(x, y):
+    pieces = len(x) // LONGEST
+    whole = pieces * LONGEST
+    of_pieces = np.vecdot(x[:whole].reshape(pieces, LONGEST), y[:whole].reshape(pieces, LONGEST))
+    return float(of_pieces.sum() + np.dot(x[whole:], y[whole:]))
+
+
+class lazy:  # noqa: N801 : used as property is
+    """An attribute made when it is first looked at: functools.cached_property without the lock it had in Python 3.11.
+
+    All instances of a class shared that lock. Threads that made an A p waited for each other, ranks among them for
+    ever, and a child forked meanwhile found it locked.
+    """
+
+    def __init__(self, make):
+        self.make, self.__doc__ = make, make.__doc__
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        made = instance.__dict__[self.name] = self.make(instance)
+        return made
 
 
 def norm(x) -> float:

@@ -1,5 +1,7 @@
 """An objective that counts what is asked of it, for itself and for the mini-batches drawn from it."""
 
+from functools import partial
+
 from refhf.methods.report import Counts
 from refhf.objective import Objective, operator
 
@@ -58,4 +60,4 @@ class Counted:
         return comm.traffic[:2] if comm else (0, 0)
 
     def _counted_operator(self, A):
-        return operator(lambda v: self._counted("curvature_products", A.__matmul__, v), A.shape[0], A.dtype)
+        return operator(partial(self._counted, "curvature_products", A.__matmul__), A.shape[0], A.dtype)

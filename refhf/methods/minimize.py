@@ -63,9 +63,8 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     chosen, options = _chosen(objective, method, options)
     theta = checks.array("theta0", theta0, (objective.size,), objective.dtype).copy()
     seed = int(np.random.default_rng(rng).integers(2**63))
-    return Steps(
-        chosen.room, Counted(objective), options, Progress(0, seed, chosen.room.init(theta, options), Counts())
-    )
+    progress = Progress(0, seed, chosen.room.init(theta, options), Counts())
+    return Steps(method, Counted(objective), options, progress)
 
 
 def resume(objective: Objective, progress: "Progress", *, method: str, **options) -> "Steps":
@@ -83,9 +82,9 @@ def resume(objective: Objective, progress: "Progress", *, method: str, **options
     ValueError
         As `iterate` does, of `progress.state.theta`.
     """
-    chosen, options = _chosen(objective, method, options)
+    _, options = _chosen(objective, method, options)
     checks.array("progress.state.theta", progress.state.theta, (objective.size,), objective.dtype)
-    return Steps(chosen.room, Counted(objective, counts=progress.counts), options, progress)
+    return Steps(method, Counted(objective, counts=progress.counts), options, progress)
 
 
 def _chosen(objective, name, given):
@@ -126,8 +125,8 @@ class Steps:
         Whether a step's gradient is that of a mini-batch, of which zero says nothing of all the cases.
     """
 
-    def __init__(self, room, objective: Counted, options, progress: Progress):
-        self.room, self.objective, self.options, self.progress = room, objective, options, progress
+    def __init__(self, method: str, objective: Counted, options, progress: Progress):
+        self.method, self.objective, self.options, self.progress = method, objective, options, progress
         self.draws = getattr(options, "stochastic", False) and options.batch < objective.cases
 
     def __iter__(self):
@@ -138,7 +137,7 @@ class Steps:
         k, seed, objective = self.progress.k + 1, self.progress.seed, self.objective
         with np.errstate(over="ignore", invalid="ignore"):
             rng = np.random.default_rng([seed, k])
-            state, report = self.room.step(self.progress.state, objective, self.options, k, rng)
+            state, report = METHODS[self.method].room.step(self.progress.state, objective, self.options, k, rng)
             stationary = report.outcome is Outcome.STATIONARY and not self.draws
             if stationary and np.isnan(report.smallest_eigenvalue) and "hessian" in objective.curvatures:
                 probe = negative_curvature.second_order(objective, report.theta, np.random.default_rng([seed, k, 1]))

@@ -8,6 +8,7 @@ Targets are y (B, n_L), or labels y (B,) of integers where that is said.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -45,8 +46,20 @@ def _total(x):
     return x.sum(dtype=np.result_type(x.dtype, np.float64))
 
 
-def _identity_hessian(z, y):
-    return lambda Rz: Rz
+def _itself(z):
+    return z
+
+
+def _squared_error_value(z, y):
+    return 0.5 * _total((z - y) ** 2)
+
+
+def _squared_error_gradient(z, y):
+    return z - y
+
+
+def _squared_error_hessian(z, y):
+    return _itself
 
 
 def _softmax(z):
@@ -75,14 +88,13 @@ def _softmax_gradient(z, y):
 
 def _softmax_hessian(z, y):
     """(diag(p) - p p') Rz, case by case."""
-    p = _softmax(z)
+    return partial(_softmax_times, _softmax(z))
 
-    def product(Rz):
-        HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
-        HRz *= p
-        return HRz
 
-    return product
+def _softmax_times(p, Rz):
+    HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
+    HRz *= p
+    return HRz
 
 
 def _logistic_value(z, y):
@@ -91,18 +103,21 @@ def _logistic_value(z, y):
     return _total(softplus.f(np.where(positive, -z, z)) + (positive - y) * z)
 
 
+def _logistic_gradient(z, y):
+    return logistic.f(z) - y
+
+
 def _logistic_hessian(z, y):
-    p_one_minus_p = logistic.d(z)
-    return lambda Rz: p_one_minus_p * Rz
+    return partial(np.multiply, logistic.d(z))  # p (1 - p)
 
 
 # sum_j (z_j - y_j)^2 / 2. The half makes H_L the identity.
 squared_error = Loss(
     "squared_error",
-    value=lambda z, y: 0.5 * _total((z - y) ** 2),
-    gradient=lambda z, y: z - y,
-    hessian=_identity_hessian,
-    predict=lambda z: z,
+    value=_squared_error_value,
+    gradient=_squared_error_gradient,
+    hessian=_squared_error_hessian,
+    predict=_itself,
     labels=False,
 )
 
@@ -115,7 +130,7 @@ softmax_cross_entropy = Loss(
 logistic_cross_entropy = Loss(
     "logistic_cross_entropy",
     value=_logistic_value,
-    gradient=lambda z, y: logistic.f(z) - y,
+    gradient=_logistic_gradient,
     hessian=_logistic_hessian,
     predict=logistic.f,
     labels=True,

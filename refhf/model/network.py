@@ -15,6 +15,7 @@ complex ones included; shapes are the caller's business (`refhf.supervised` chec
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -238,23 +239,21 @@ def hessian_product(net: Network, theta, X, y) -> Callable:
     deltas = _read_only([Ds for Ds, _ in reversed(kept)])
     Das = [Da for _, Da in reversed(kept) if Da is not None]
     bends = _read_only([Da * f.dd(s) for Da, f, s in zip(Das, net.nonlinearities, tape.s, strict=True)])
-    lin, loss_hessian = Linearisation(f_d, deltas, bends), net.loss.hessian(tape.z, y)
+    return partial(_hessian_times, net, tape, Linearisation(f_d, deltas, bends), net.loss.hessian(tape.z, y))
 
-    def product(v):
-        Rs, Ra = r_forward(net, tape, lin.slopes, v)
-        return r_backward(net, tape, lin, v, Rs, Ra, loss_hessian(Rs[-1]))  # RDz = H_L Rz
 
-    return product
+def _hessian_times(net, tape, lin, loss_hessian, v):
+    Rs, Ra = r_forward(net, tape, lin.slopes, v)
+    return r_backward(net, tape, lin, v, Rs, Ra, loss_hessian(Rs[-1]))  # RDz = H_L Rz
 
 
 def gauss_newton_product(net: Network, theta, X, y) -> Callable:
     """The map v -> J' H_L J v (P,). Sweep 1 now, sweeps 3 and 2 at each product."""
     tape = forward(net, theta, X)
-    f_d, loss_hessian = slopes(net, tape), net.loss.hessian(tape.z, y)
+    return partial(_gauss_newton_times, net, tape, slopes(net, tape), net.loss.hessian(tape.z, y))
 
-    def product(v):
-        Rs, _ = r_forward(net, tape, f_d, v)  # v -> J v
-        HJv = loss_hessian(Rs[-1])  # J v -> H_L J v
-        return backward(net, tape, f_d, HJv)  # H_L J v -> J' H_L J v
 
-    return product
+def _gauss_newton_times(net, tape, f_d, loss_hessian, v):
+    Rs, _ = r_forward(net, tape, f_d, v)  # v -> J v
+    HJv = loss_hessian(Rs[-1])  # J v -> H_L J v
+    return backward(net, tape, f_d, HJv)  # H_L J v -> J' H_L J v

@@ -3,6 +3,7 @@
 Records of three functions of the pre-activation s, of any shape and of any float or complex type:
 f, d = f' and dd = f''. Complex arguments are what makes the complex-step oracle possible
 (Squire and Trapp 1998), so the analytic four use no absolute value and no comparison.
+The functions are this module's or NumPy's, no lambdas, so that networks can be pickled.
 """
 
 from collections.abc import Callable
@@ -60,14 +61,28 @@ def _tanh_d(s):
     return 1 - np.tanh(s) ** 2
 
 
-tanh = Nonlinearity("tanh", np.tanh, _tanh_d, lambda s: -2 * np.tanh(s) * _tanh_d(s))
+def _tanh_dd(s):
+    return -2 * np.tanh(s) * _tanh_d(s)
+
+
+def _identity(s):
+    return s
+
+
+def _relu(s):
+    return np.maximum(s, 0)
+
+
+def _relu_d(s):
+    return (s > 0).astype(s.dtype)
+
+
+tanh = Nonlinearity("tanh", np.tanh, _tanh_d, _tanh_dd)
 logistic = Nonlinearity("logistic", _logistic, _logistic_d, _logistic_dd)
 softplus = Nonlinearity("softplus", _softplus, _logistic, _logistic_d)
-identity = Nonlinearity("identity", lambda s: s, np.ones_like, np.zeros_like)
+identity = Nonlinearity("identity", _identity, np.ones_like, np.zeros_like)
 
 # Our choice at the kink: f'(0) = 0. f'' = 0 everywhere, as in every automatic differentiator.
-relu = Nonlinearity(
-    "relu", lambda s: np.maximum(s, 0), lambda s: (s > 0).astype(s.dtype), np.zeros_like, analytic=False
-)
+relu = Nonlinearity("relu", _relu, _relu_d, np.zeros_like, analytic=False)
 
 NONLINEARITIES = {n.name: n for n in (tanh, logistic, softplus, relu, identity)}

@@ -12,6 +12,7 @@ Departure: the output's deltas are not exchanged. He et al. 2016, section 3, cou
 back; but every rank has all of z and so of Ds_L. An iteration on b cases is one call and b n_L numbers less.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -121,10 +122,11 @@ class ModelParallel:
         return theta
 
     def _mean(self, product):
-        def mean(v):
-            return product(np.ascontiguousarray(v).reshape(-1)) / self.cases
+        mean, size = partial(self._mean_times, product), self.net.size
+        return LinearOperator((size, size), matvec=mean, rmatvec=mean, dtype=self.objective.dtype)
 
-        return LinearOperator((self.net.size, self.net.size), matvec=mean, rmatvec=mean, dtype=self.objective.dtype)
+    def _mean_times(self, product, v):
+        return product(np.ascontiguousarray(v).reshape(-1)) / self.cases
 
 
 def model_parallel(objective, comm: Communicator) -> ModelParallel:

@@ -4,7 +4,6 @@ They take turns in Python and share the cores in NumPy, so they show what is com
 """
 
 import functools
-import sys
 import threading
 from collections.abc import Callable
 
@@ -86,23 +85,8 @@ class ThreadCommunicator(Communicator):
         return self._table.meet(self.rank, f"{call} of {x.dtype} {x.shape}", x, combine)
 
 
-def _lock_free_get(self, instance, owner=None):
-    if instance is None:
-        return self
-    if self.attrname not in instance.__dict__:
-        instance.__dict__[self.attrname] = self.func(instance)
-    return instance.__dict__[self.attrname]
-
-
 def in_process(n: int) -> tuple[ThreadCommunicator, ...]:
-    """Communicators of n ranks, to be given to n threads.
-
-    On Python 3.11 it makes `functools.cached_property` lock-free for the process, as Python 3.12 did for everybody:
-    all instances of a class shared one lock, and a rank that communicates while it computes such a property (CG's
-    A p) would keep out those it waits for.
-    """
-    if sys.version_info < (3, 12):
-        functools.cached_property.__get__ = _lock_free_get
+    """Communicators of n ranks, to be given to n threads."""
     table = _Table(checks.positive_integer("n", n))
     return tuple(ThreadCommunicator(rank, table) for rank in range(n))
 
