@@ -7,6 +7,7 @@ References
 NumPy's documentation, `numpy.lib.format`; PKWARE, ".ZIP File Format Specification".
 """
 
+import contextlib
 import math
 import tokenize
 import warnings
@@ -80,6 +81,12 @@ def array_header(stream, length: int, path) -> Header:
     return header
 
 
+def npz_names(path) -> list[str]:
+    """The names of the arrays of a `.npz` file; FormatError as of `read_npz`."""
+    with _opened(path) as archive:
+        return [member.filename.removesuffix(".npy") for member in archive.infolist()]
+
+
 def read_npz(path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file: those of the given names that it has, or all.
 
@@ -89,17 +96,23 @@ def read_npz(path, names: Container[str] | None = None) -> dict[str, np.ndarray]
         If the file cannot be read, is no archive of `.npy` files, is damaged, or claims more than it holds.
     """
     arrays = {}
+    with _opened(path) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if names is None or name in names:
+                arrays[name] = _array(archive, member, path)
+    return arrays
+
+
+@contextlib.contextmanager
+def _opened(path):
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if names is None or name in names:
-                    arrays[name] = _array(archive, member, path)
+            yield archive
     except FormatError:
         raise
     except Exception as error:  # zipfile and the decompressors each raise their own kinds
         raise FormatError(path, f"cannot be read as .npz: {' '.join(str(error).split())[:200]}") from error
-    return arrays
 
 
 def _array(archive, member, path):

@@ -16,6 +16,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
 from refhf.model import network
+from refhf.model.cases import inputs, targets
 from refhf.model.network import Network
 from refhf.parallel.communicator import serial
 from refhf.parallel.launch import agree
@@ -111,8 +112,8 @@ class Supervised:
         return squares / self.cases + self.l2
 
     def predict(self, theta, X):
-        """The network's answer (B, n_L) for other inputs X (B, n_0)."""
-        return self.net.predict(self._theta(theta), checks.array("X", X, (None, self.X.shape[1]), self.dtype))
+        """The network's answer (B, n_L) for other inputs X (B, n_0), or (n_L,) for one case (n_0,)."""
+        return self.net.predict(self._theta(theta), X)
 
     def error(self, theta) -> float:
         """The fraction of cases whose predicted class is not the label's (labels, or one column a class)."""
@@ -184,12 +185,12 @@ def supervised(
     Parameters
     ----------
     net : Network
-    X : array (B, n_0), or `refhf.parallel.shards.Rows` of a file
-        Cases in rows. Computation is in X's dtype if that is float32 or float64, else in float64. It is not
-        copied where it need not be: do not write over it.
-    y : array (B,) of int, or (B, n_L), or `Rows`
-        Labels 0 .. n_L - 1 for the cross-entropies (0 or 1 where n_L = 1), or targets. Targets of the softmax
-        cross-entropy are distributions, of the logistic one probabilities.
+    X : array (B, n_0) or (B, ...), or `refhf.parallel.shards.Rows` of a file
+        Cases in rows; images may keep their shape (`refhf.model.cases.inputs`). Computation is in X's dtype if that
+        is float32 or float64, else in float64. It is not copied where it need not be: do not write over it.
+    y : array (B,), (B, 1) or (B, n_L), or `Rows`
+        Labels 0 .. n_L - 1 for the cross-entropies (0 or 1 where n_L = 1), or targets (`refhf.model.cases.targets`).
+        Targets of the softmax cross-entropy are distributions, of the logistic one probabilities.
     l2 : float
         Weight decay, on every parameter, biases included.
     chunk_size : int, optional
@@ -217,42 +218,15 @@ def supervised(
 
 
 def _cases(net, X, y, chunk_size):
-    """X and y, checked; what is on disk is checked a chunk at a time, and left there."""
-    name, shape = (f"X (rows of images {net.layers[0].shape})" if net.images else "X"), (None, net.layers[0].n_in)
+    """X and y, checked; what is on disk is checked a chunk at a time, and left there, but for a number a case."""
     if isinstance(X, Rows):
         for start in range(0, max(len(X), 1), chunk_size):
-            checks.array(name, X[start : start + chunk_size], shape)
+            inputs(net, X[start : start + chunk_size])
     else:
-        X = checks.array(name, X, shape)
-    if not (isinstance(y, Rows) and y.ndim > 1):
-        return X, _targets(net, y, len(X), X.dtype)
+        X = inputs(net, X)
+    if not (isinstance(y, Rows) and y.shape[1:] not in ((), (1,))):
+        return X, targets(net, y, len(X), X.dtype)
     for start in range(0, max(len(X), len(y), 1), chunk_size):
         rows = slice(start, start + chunk_size)
-        _targets(net, y[rows], len(range(len(X))[rows]), X.dtype)
+        targets(net, y[rows], len(range(len(X))[rows]), X.dtype)
     return X, y
-
-
-def _targets(net, y, cases, dtype):
-    y, outputs = np.asarray(y), net.layers[-1].n_out
-    if not (net.loss.labels and y.ndim == 1):
-        y = checks.array("y", y, (cases, outputs), dtype)
-        if net.loss.labels and (y.min(initial=0) < 0 or y.max(initial=0) > 1):
-            raise ValueError(f"y: expected targets in [0, 1]; got one of {y[(y < 0) | (y > 1)][0]:g}")
-        if net.loss.name == "softmax_cross_entropy" and abs(y.sum(axis=1) - 1).max(initial=0) > 1e-5:  # our choice
-            raise ValueError(f"y: expected rows that sum to 1; got one that sums to {_furthest(y.sum(axis=1), 1):g}")
-        return y
-    if y.shape != (cases,):
-        raise ValueError(f"y: expected {cases} labels, one a case of X; got {len(y)}")
-    if y.dtype.kind not in "iu":
-        raise ValueError(f"y: expected integer labels; got dtype {y.dtype}")
-    classes = max(outputs, 2)
-    if y.min(initial=0) < 0 or y.max(initial=0) >= classes:
-        raise ValueError(f"y: expected labels in 0 .. {classes - 1}; got {y[(y < 0) | (y >= classes)][0]}")
-    y = y.astype(np.intp)
-    if net.loss.name == "logistic_cross_entropy":
-        return (y[:, None] if outputs == 1 else np.eye(outputs)[y]).astype(dtype)
-    return y
-
-
-def _furthest(x, target):
-    return x[abs(x - target).argmax()]

@@ -356,11 +356,13 @@ REFUSED = {
     "half a pool": (lambda: pool(0.5), "size: expected an integer >= 1; got 0.5"),
     "images of other channels": (
         lambda: refhf.supervised(NET, np.zeros((4, 784)), np.zeros(4, int)),
-        "X (rows of images (28, 28, 3)): expected an array of shape (any, 2352); got shape (4, 784)",
+        "X (rows of images (28, 28, 3)): expected an array of shape (any, 2352) or (any, 28, 28, 3); "
+        "got shape (4, 784)",
     ),
-    "images that are not rows": (
-        lambda: refhf.supervised(NET, np.zeros((4, 28, 28, 3)), np.zeros(4, int)),
-        "X (rows of images (28, 28, 3)): expected an array of shape (any, 2352); got shape (4, 28, 28, 3)",
+    "images with their channels first": (
+        lambda: refhf.supervised(NET, np.zeros((4, 3, 28, 28)), np.zeros(4, int)),
+        "X (rows of images (28, 28, 3)): expected an array of shape (any, 2352) or (any, 28, 28, 3); "
+        "got shape (4, 3, 28, 28)",
     ),
 }
 

@@ -170,11 +170,11 @@ def test_a_folder_of_npy_trains_as_the_npz(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "array", "said"),
     [
-        ("X", np.zeros(3), "expected rows of numbers; found (3,)"),
+        ("X", np.zeros((4, 2, 2)), "expected rows of numbers; found (4, 2, 2)"),
         ("y", np.zeros(3, int), "expected as many rows in X as in y"),
         ("X_test", np.zeros((2, 5)), "expected arrays X, y or X, y, X_test, y_test"),
         ("X", np.array([["a"]]), "expected real numbers"),
-        ("y", np.full(4, -1), "expected labels from 0 up; found -1"),
+        ("y", np.full(4, -1), "expected labels from 0 up (or floats, as targets); found -1"),
     ],
 )
 def test_bad_npy_files(name, array, said, tmp_path):

@@ -55,6 +55,12 @@ def _percent(error):
     return "-" if error is None else f"{100 * error:.2f}"
 
 
+def say(notes: Sequence[str], quiet: bool) -> None:
+    """How the data were read, a line each on stderr, unless `quiet`."""
+    for note in () if quiet else notes:
+        print(f"data: {note}", file=sys.stderr)
+
+
 @contextmanager
 def progress(run: Run, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping], None]]:
     """A function that shows a record on stderr: nothing if `quiet`, a bar where stderr is a terminal.

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.app import cifar
+from refhf.app import cifar, own_files
 from refhf.app.fetch import IDX_SETS, locate, read_idx_set
-from refhf.formats import FormatError, read_npz
+from refhf.app.own_files import ARRAYS
+from refhf.formats import read_npz
 from refhf.parallel import agree, shard
 from refhf.parallel.shards import Rows
 
@@ -29,6 +30,7 @@ class DataSet(NamedTuple):
     y : (B,) int64 labels, or (B, n_L) float targets
     X_test : (B_test, n_0) float, or None
     y_test : (B_test,) int64 labels or (B_test, n_L) float targets, or None
+    notes : how a file was read where its arrays have other names or shapes than these, a sentence each
     """
 
     name: str
@@ -36,6 +38,7 @@ class DataSet(NamedTuple):
     y: np.ndarray
     X_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -59,7 +62,9 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
     name_or_path : str or path
         `mnist-mini`, `mnist`, `fashion-mnist`, `cifar-10`, or a path ending in `.npz` of a file that holds `X (B, n_0)`
         and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a folder with
-        these as `X.npy`, `y.npy` and so on, for what does not fit into memory.
+        these as `X.npy`, `y.npy` and so on, for what does not fit into memory. `X_train` and `x_train` are `X` too,
+        and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows, columns)` become
+        rows. The result's `notes` say so.
     data_dir : str or path, optional
         Folder with the four IDX files, gzipped or not, or with CIFAR-10's, in it or in its subfolder of the data set's
         name. Default: the environment variable REFHF_DATA_DIR. Looked at for these three only.
@@ -94,16 +99,17 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
         raise ValueError(f"dtype: expected float64 or float32; got {dtype!r}")
     name = str(name_or_path)
     if name == "mnist-mini":
-        return _scaled(name, (read_npz(MNIST_MINI)[key] for key in DataSet._fields[1:]), dtype)
+        return _scaled(name, (read_npz(MNIST_MINI)[key] for key in ARRAYS), dtype)
     if name in IDX_SETS:
         arrays = read_idx_set(name, data_dir=data_dir, base_url=base_url, progress=progress)
         return _scaled(name, arrays, dtype)
     if name == cifar.NAME:
         return _scaled(name, cifar.read_cifar_set(data_dir), dtype)
     if name.endswith(".npz"):
-        return _from_npz(Path(name).expanduser(), dtype)
-    if Path(name, "X.npy").is_file():
-        return _from_folder(Path(name), dtype)
+        path = Path(name).expanduser()
+        return DataSet(path.stem, **own_files.of_npz(path, dtype))
+    if any(Path(name).glob("*.npy")):
+        return DataSet(Path(name).name, **own_files.of_folder(Path(name), dtype))
     names = ["mnist-mini", *IDX_SETS, cifar.NAME]
     near = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -140,19 +146,20 @@ def own(data: DataSet, comm, reduction: str) -> DataSet:
     """
     if comm.size == 1:
         return data
-    arrays = data._asdict()
-    agree(comm, **{key: (x.shape, x.dtype.str) if isinstance(x, Rows) else x for key, x in arrays.items()})
+    arrays = {key: getattr(data, key) for key in ARRAYS}
+    told = {key: (x.shape, x.dtype.str) if isinstance(x, Rows) else x for key, x in arrays.items()}
+    agree(comm, name=data.name, **told)
     for key, x in arrays.items():
-        if key != "name" and x is not None:
+        if x is not None:
             rows = shard(len(x), comm.rank, comm.size, reduction)
             arrays[key] = x.part(rows) if isinstance(x, Rows) else x[rows].copy()
-    return DataSet(**arrays)
+    return data._replace(**arrays)
 
 
 def digest(data: DataSet) -> str:
     """What tells data from others: of arrays their content, of files on disk their shape."""
     told = hashlib.blake2b(digest_size=8)
-    for x in data[1:]:
+    for x in (getattr(data, key) for key in ARRAYS):
         told.update(b"" if x is None else f"{x.dtype.str} {x.shape}".encode())
         if isinstance(x, np.ndarray):
             told.update(np.ascontiguousarray(x).view(np.uint8).data)
@@ -164,67 +171,3 @@ def _scaled(name, arrays, dtype):
     X, y, X_test, y_test = arrays
     X, X_test = (np.divide(pixels.reshape(len(pixels), -1), WHITE, dtype=dtype) for pixels in (X, X_test))
     return DataSet(name, X, y.astype(np.int64), X_test, y_test.astype(np.int64))
-
-
-def _from_npz(path, dtype):
-    """A DataSet from anybody's file, each member checked."""
-    if not path.is_file():
-        raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
-    arrays = read_npz(path, DataSet._fields[1:])
-    _check_names(path, arrays)
-    for key, array in arrays.items():
-        is_labels = key.startswith("y") and array.ndim == 1
-        arrays[key] = _labels(path, key, array) if is_labels else _matrix(path, key, array, dtype)
-    _check_shapes(path, arrays)
-    return DataSet(path.stem, **arrays)
-
-
-def _check_names(path, arrays):
-    if set(arrays) not in ({"X", "y"}, {"X", "y", "X_test", "y_test"}):
-        raise FormatError(path, f"expected arrays X, y or X, y, X_test, y_test; found {[*arrays]}")
-
-
-def _check_shapes(path, arrays):
-    shapes = {key: array.shape for key, array in arrays.items()}
-    for X, y in ("X", "y"), ("X_test", "y_test"):
-        if X in shapes and shapes[X][0] != shapes[y][0]:
-            raise FormatError(path, f"expected as many rows in {X} as in {y}; found shapes {shapes}")
-    for train, test in ("X", "X_test"), ("y", "y_test"):
-        if test in shapes and shapes[train][1:] != shapes[test][1:]:
-            raise FormatError(path, f"expected the same columns in {train} and {test}; found shapes {shapes}")
-
-
-def _from_folder(path, dtype):
-    """A DataSet from X.npy, y.npy and, if they are there, X_test.npy and y_test.npy; only labels are read now."""
-    files = {key: path / f"{key}.npy" for key in DataSet._fields[1:] if (path / f"{key}.npy").exists()}
-    _check_names(path, files)
-    arrays = {key: Rows(file, dtype=dtype) for key, file in files.items()}
-    for key in arrays:
-        if key.startswith("y") and arrays[key].ndim == 1:
-            arrays[key] = _labels(files[key], key, Rows(files[key])[:])
-        elif arrays[key].ndim != 2 or 0 in arrays[key].shape:
-            raise FormatError(files[key], f"{key}: expected rows of numbers; found {arrays[key].shape}")
-    _check_shapes(path, arrays)
-    return DataSet(path.name, **arrays)
-
-
-def _matrix(path, key, array, dtype):
-    """Inputs (B, n_0) or targets (B, n_L), as finite numbers of type dtype."""
-    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiub":
-        expected = "labels (B,) or targets (B, n_L)" if key.startswith("y") else "(B, n_0)"
-        raise FormatError(path, f"{key}: expected numbers, {expected}; found {array.dtype} {array.shape}")
-    with np.errstate(over="ignore"):
-        numbers = array.astype(dtype, copy=False)
-    if not np.isfinite(numbers).all():
-        raise FormatError(path, f"{key}: expected numbers finite in {np.dtype(dtype)}; found NaN or Inf")
-    return numbers
-
-
-def _labels(path, key, array):
-    """Labels (B,) as int64."""
-    if array.dtype.kind not in "iu" or array.size == 0:
-        raise FormatError(path, f"{key}: expected integer labels (B,); found {array.dtype} {array.shape}")
-    labels = array.astype(np.int64, copy=False)
-    if labels.min() < 0:
-        raise FormatError(path, f"{key}: expected labels from 0 up; found {labels.min()}")
-    return labels

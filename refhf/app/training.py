@@ -107,6 +107,7 @@ def _planned(args, names, given, comm) -> list[Planned]:
         comm=comm,
         reduction=args.reduction,
     )
+    console.say(problem.notes, args.quiet)
     default = {"curvature_batch": min(arguments.CURVATURE_BATCH, problem.objective.cases)}
     planned = []
     for name in names:

@@ -13,6 +13,7 @@ Every function here sums over the cases it is given, without l2, and computes in
 complex ones included; shapes are the caller's business (`refhf.supervised` checks them).
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refhf.model.cases import inputs, many, parameters
 from refhf.model.convolution import Convolution, Pooled
 from refhf.model.layers import Dense
 from refhf.model.losses import Loss
@@ -64,15 +66,10 @@ class Network(NamedTuple):
         """Views ((W_1, b_1), ..., (W_L, b_L)) of theta (P,), which holds W_1.ravel(), b_1, ... in C order."""
         if np.shape(theta) != (self.size,):
             raise ValueError(f"theta: expected shape ({self.size},); got {np.shape(theta)}")
-        pairs, start = [], 0
-        for layer in self.layers:
-            pair = []
-            for shape in (layer.weight_shape, layer.bias_shape):
-                stop = start + math.prod(shape)
-                pair.append(theta[start:stop].reshape(shape))
-                start = stop
-            pairs.append(tuple(pair))
-        return tuple(pairs)
+        shapes = [shape for layer in self.layers for shape in (layer.weight_shape, layer.bias_shape)]
+        ends = itertools.accumulate(map(math.prod, shapes))
+        views = [theta[end - math.prod(s) : end].reshape(s) for s, end in zip(shapes, ends, strict=True)]
+        return tuple(zip(views[::2], views[1::2], strict=True))
 
     def init(self, rng=None, dtype=np.float64):
         """A starting point theta (P,): zero biases, weights by the rule of the nonlinearity that follows.
@@ -95,8 +92,10 @@ class Network(NamedTuple):
         return theta
 
     def predict(self, theta, X):
-        """The network's answer (B, n_L): probabilities for the cross-entropies, z for the squared error."""
-        return self.loss.predict(forward(self, theta, X).z)
+        """Probabilities for the cross-entropies, z for the squared error: (B, n_L), of one case (n_0,) (n_L,)."""
+        theta = parameters(theta, self.size)
+        y = self.loss.predict(forward(self, theta, inputs(self, X, theta.real.dtype, one=True)).z)
+        return y if many(self, np.shape(X)) else y[0]
 
 
 class Tape(NamedTuple):

@@ -108,18 +108,20 @@ class Rows:
 
     Attributes
     ----------
+    stored : dtype
+        That of the file.
     shape, ndim, dtype
         As of an array. What is neither float32 nor float64 comes as float64, unless told otherwise or one-dimensional.
     """
 
     def __init__(self, path, start: int = 0, stop: int | None = None, dtype=None):
         self.path = Path(path)
-        self._all, self._stored, _, self._offset = _header(self.path)
+        self._all, self.stored, _, self._offset = _header(self.path)
         self._rows = slice(start, self._all[0] if stop is None else stop)
         self.shape = (self._rows.stop - start, *self._all[1:])
         self.ndim = len(self.shape)
-        as_stored = self.ndim == 1 or self._stored in (np.float32, np.float64)
-        self.dtype = np.dtype(dtype or (self._stored if as_stored else np.float64))
+        as_stored = self.ndim == 1 or self.stored in (np.float32, np.float64)
+        self.dtype = np.dtype(dtype or (self.stored if as_stored else np.float64))
 
     def __len__(self):
         return self.shape[0]
@@ -128,7 +130,7 @@ class Rows:
         """The rows of a slice or an array of row numbers, in memory; the file is mapped only meanwhile."""
         if 0 in self.shape:
             return np.empty(self.shape, self.dtype)[rows]
-        everything = np.memmap(self.path, self._stored, "r", self._offset, self._all)
+        everything = np.memmap(self.path, self.stored, "r", self._offset, self._all)
         return np.array(everything[self._rows][rows], self.dtype)
 
     def part(self, rows: slice) -> "Rows":

@@ -7,8 +7,10 @@ from typing import NamedTuple
 from refhf import checks
 from refhf.app import runs
 from refhf.app.data import DataSet
-from refhf.app.problem import Problem, pose
+from refhf.app.problem import Problem, pose, reading
 from refhf.methods.table import METHODS
+from refhf.model.losses import LOSSES
+from refhf.parallel import serial
 
 BATCH_OPTIONS = ("batch", "curvature_batch")  # a method's first of these is what a sweep calls its batch
 
@@ -63,7 +65,7 @@ class Setting(NamedTuple):
             raise ValueError("epochs: expected a number above 0; got 0")
         for target in self.targets:
             checks.real("targets", target, low=0.0, high=1.0)
-        if self.targets and self.data.y.ndim != 1:
+        if self.targets and not LOSSES[reading(self.data, self.loss, serial())[0]].labels:
             raise ValueError("targets: expected none, as the data have no classes")
         if self.stop_at_target and not self.targets:
             raise ValueError("stop_at_target: expected targets to stop at; got none")

@@ -18,6 +18,7 @@ def run(args) -> None:
     names, folder = args.methods.split(","), Path(args.out)
     chosen = cells(names, args.batches, range(args.seeds), arguments.once(args.option), arguments.once(args.grid))
     setting = _setting(args, folder)
+    console.say(setting.problem(0).notes, args.quiet)
     with _progress(len(chosen), args.quiet) as show:
         lines = execute(setting, chosen, folder / LINES, show)
     rows = summary.rows(lines)

@@ -1,0 +1,102 @@
+"""Anybody's cases, from a `.npz` file or a folder of `.npy` files: names and shapes that say one thing are read."""
+
+import numpy as np
+
+from refhf.formats import FormatError, npz_names, read_npz
+from refhf.parallel.shards import Rows
+
+ARRAYS = "X", "y", "X_test", "y_test"
+
+
+def of_npz(path, dtype) -> dict:
+    """The arrays of a `.npz` file, each checked, and `notes` of how they were read."""
+    if not path.is_file():
+        raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
+    names = _names(path, npz_names(path))
+    found, notes = read_npz(path, names.values()), []
+    arrays = {key: _array(path, key, found[name], name, dtype, notes) for key, name in names.items()}
+    _check_shapes(path, arrays)
+    return arrays | {"notes": tuple(notes)}
+
+
+def _names(path, found) -> dict[str, str]:
+    """Which of the arrays found is X, y, X_test, y_test."""
+    names = {}
+    for name in found:
+        stem, _, part = name.lower().partition("_")
+        key = {"x": "X", "y": "y"}.get(stem, "") + {"": "", "train": "", "test": "_test"}.get(part, "?")
+        if key in ARRAYS:
+            if key in names:
+                raise FormatError(path, f"expected one array for {key}; found {names[key]} and {name}")
+            names[key] = name
+    if set(names) not in ({"X", "y"}, set(ARRAYS)):
+        several = "arrays X, y or X, y, X_test, y_test (X_train and x_train are X too, and so on)"
+        raise FormatError(path, f"expected {several}; found {found[:20]}")
+    return names
+
+
+def _array(path, key, x, name, dtype, notes):
+    """The array `name` of the file as X or y has it; what is done to it is noted."""
+    shape = x.shape
+    if key.startswith("X"):
+        x = x.reshape(len(x), -1) if x.ndim and x.size else x
+    elif x.dtype.kind in "iub" and x.ndim == 2 and x.shape[1] == 1:
+        x = x[:, 0]
+    elif x.dtype.kind == "f" and x.ndim == 1:
+        x = x[:, None]
+    kind = "labels" if key.startswith("y") and x.ndim == 1 else "targets" if key.startswith("y") else "rows"
+    _note(notes, name, shape, key, kind, x.shape)
+    return _labels(path, name, x) if kind == "labels" else _matrix(path, name, x, dtype)
+
+
+def _note(notes, name, stored, key, kind, shape):
+    if (name, stored) != (key, shape):
+        notes.append(f"{name} {stored}: read as {key}, {kind} {shape}")
+
+
+def _check_shapes(path, arrays):
+    shapes = {key: array.shape for key, array in arrays.items()}
+    for X, y in ("X", "y"), ("X_test", "y_test"):
+        if X in shapes and shapes[X][0] != shapes[y][0]:
+            raise FormatError(path, f"expected as many rows in {X} as in {y}; found shapes {shapes}")
+    for train, test in ("X", "X_test"), ("y", "y_test"):
+        if test in shapes and shapes[train][1:] != shapes[test][1:]:
+            raise FormatError(path, f"expected the same columns in {train} and {test}; found shapes {shapes}")
+
+
+def of_folder(path, dtype) -> dict:
+    """The same of a folder of `.npy` files, which stay on disk; but for a number a case."""
+    names = _names(path, sorted(file.stem for file in path.glob("*.npy")))
+    files, notes = {key: path / f"{name}.npy" for key, name in names.items()}, []
+    arrays = {key: Rows(file, dtype=dtype) for key, file in files.items()}
+    for key, x in arrays.items():
+        if x.ndim == 1 or (x.ndim == 2 and x.shape[1] == 1 and key.startswith("y")):
+            arrays[key] = _array(files[key], key, Rows(files[key], dtype=x.stored)[:], names[key], dtype, notes)
+        elif x.ndim != 2 or 0 in x.shape:
+            raise FormatError(files[key], f"{names[key]}: expected rows of numbers; found {x.shape}")
+        else:
+            _note(notes, names[key], x.shape, key, "targets" if key.startswith("y") else "rows", x.shape)
+    _check_shapes(path, arrays)
+    return arrays | {"notes": tuple(notes)}
+
+
+def _matrix(path, key, array, dtype):
+    """Inputs (B, n_0) or targets (B, n_L), as finite numbers of type dtype."""
+    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiub":
+        expected = "labels (B,) or targets (B, n_L)" if key.lower().startswith("y") else "(B, n_0)"
+        raise FormatError(path, f"{key}: expected numbers, {expected}; found {array.dtype} {array.shape}")
+    with np.errstate(over="ignore"):
+        numbers = array.astype(dtype, copy=False)
+    if not np.isfinite(numbers).all():
+        raise FormatError(path, f"{key}: expected numbers finite in {np.dtype(dtype)}; found NaN or Inf")
+    return numbers
+
+
+def _labels(path, key, array):
+    """Labels (B,) as int64."""
+    if array.dtype.kind not in "iub" or array.size == 0:
+        raise FormatError(path, f"{key}: expected integer labels (B,); found {array.dtype} {array.shape}")
+    labels = array.astype(np.int64, copy=False)
+    if labels.min() < 0:
+        raise FormatError(path, f"{key}: expected labels from 0 up (or floats, as targets); found {labels.min()}")
+    return labels
