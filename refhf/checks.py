@@ -47,11 +47,11 @@ def real(argument: str, given, low: float = -np.inf, high: float = np.inf) -> fl
 
 
 def has_curvature(objective, *needed: str):
-    """Refuse an objective that lacks one of the matrices 'hessian', 'gauss-newton'."""
+    """Refuse an objective that lacks one of 'hessian', 'gauss-newton', 'gradient-squares'."""
     for name in needed:
         if name not in objective.curvatures:
-            have = ", ".join(sorted(objective.curvatures)) or "none"
-            raise ValueError(f"objective: expected one with {name} products for this method; got one with {have}")
+            have = ", ".join(sorted(objective.curvatures)) or "none of its kind"
+            raise ValueError(f"objective: expected one that has {name}, for this method and options; it has {have}")
 
 
 def array(argument: str, given, shape: tuple, dtype=None) -> np.ndarray:

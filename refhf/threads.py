@@ -1,7 +1,7 @@
 """Chunks of cases swept side by side: a thread a chunk, and one BLAS thread in each.
 
 A multithreaded BLAS shares out the matrix products of a sweep but not the elementwise passes between them, and waits
-for its slowest thread at every product. Threads over chunks share out both (`python benchmarks/threads.py`).
+for its slowest thread at every product. Threads over chunks share out both.
 Results come in the order of the chunks, so sums do not depend on the number of threads.
 
 The number of threads is what BLAS was told to use (OPENBLAS_NUM_THREADS and the like). Without the package

@@ -9,7 +9,7 @@ from refhf.app import check, folders, vectors
 from refhf.app.saddle import command as saddle
 from refhf.formats import FormatError
 from refhf.methods.schedules import SCHEDULES
-from refhf.methods.table import METHODS, methods
+from refhf.methods.table import METHODS, available_methods
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
 from refhf.parallel.shards import REDUCTIONS
@@ -158,7 +158,14 @@ def _add_sweep_arguments(command):
 
 def _epilog(example):
     """The example, the methods, and their options."""
-    lines = [example, "", "methods:", *(f"  {name:<18}{says}" for name, says in methods().items()), "", "options:"]
+    lines = [
+        example,
+        "",
+        "methods:",
+        *(f"  {name:<18}{says}" for name, says in available_methods().items()),
+        "",
+        "options:",
+    ]
     owners = {}
     for name, method in METHODS.items():
         owners.setdefault(method.options, []).append(name)
