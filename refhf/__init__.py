@@ -56,7 +56,7 @@ from refhf.krylov.solve import bicgstab, cg
 from refhf.methods.minimize import iterate, minimize, resume
 from refhf.methods.scipy_method import scipy_method
 from refhf.methods.secants import inverse_hessian_product
-from refhf.methods.table import methods
+from refhf.methods.table import available_methods
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
 from refhf.objective import supervised
@@ -65,6 +65,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Network",
+    "available_methods",
     "bicgstab",
     "bicgstab_iterates",
     "cg",
@@ -82,7 +83,6 @@ __all__ = [
     "lanczos_iterates",
     "lanczos_largest",
     "lanczos_smallest",
-    "methods",
     "minimize",
     "mlp",
     "pool",

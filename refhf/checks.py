@@ -1,20 +1,75 @@
 """Complaints about a caller's arguments: each a ValueError naming argument, expected and actual."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from numbers import Integral, Real
 
 import numpy as np
 
+OTHERS_SAY = {  # the words of other libraries and papers: what refhf calls the same thing, where it has it
+    "activation": ("nonlinearity",),
+    "batch size": ("batch", "curvature batch"),
+    "bce": ("logistic cross entropy",),
+    "binary cross entropy": ("logistic cross entropy",),
+    "cross entropy": ("softmax cross entropy",),
+    "crossentropy": ("softmax cross entropy",),
+    "dataset": ("data",),
+    "elu": (),
+    "gauss newton": ("gn cg",),
+    "gd": ("gradient descent",),
+    "gelu": (),
+    "iterations": ("steps",),
+    "lambda": ("damping",),
+    "linear": ("identity",),
+    "lr": ("learning rate",),
+    "maxiter": ("steps",),
+    "mean squared error": ("squared error",),
+    "mse": ("squared error",),
+    "newton cg": ("truncated newton",),
+    "nll": ("softmax cross entropy",),
+    "optimiser": ("method",),
+    "optimizer": ("method",),
+    "output": ("out",),
+    "sigmoid": ("logistic",),
+    "weight decay": ("l2",),
+}
+NEAR = 0.7  # difflib's ratio from which a word may be a slip of the finger: one letter in four; our choice
+
 
 def choice(argument: str, given, valid: Iterable[str]):
-    """`given` if it is one of `valid`; otherwise a ValueError with the nearest of them."""
+    """`given` if it is one of `valid`; otherwise a ValueError with the one that was meant, if that can be told."""
     valid = list(valid)
     if given in valid:
         return given
-    near = difflib.get_close_matches(str(given), valid, n=1, cutoff=0.4)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise ValueError(f"{argument}: expected one of {', '.join(valid)}; got {given!r}{hint}")
+    raise ValueError(f"{argument}: expected one of {', '.join(valid)}; got {given!r}{hint(given, valid)}")
+
+
+def hint(given, valid: Iterable[str]) -> str:
+    """' (did you mean ...?)' with the one of `valid` that `given` stands for, or ''.
+
+    It stands for one that differs in case, hyphens and the like alone; for one that others call so; for the only one
+    of which it is a word; for one from which it differs by a slip of the finger.
+
+    Examples
+    --------
+    >>> print(hint("Gn_CG", ["gn-cg", "sgd"]), hint("sigmoid", ["tanh", "logistic"]), hint("predict", ["vectors"]))
+     (did you mean 'gn-cg'?)  (did you mean 'logistic'?)
+    """
+    names = {_words(name): name for name in valid}
+    said = _words(str(given))
+    parts = [words for words in names if said and f" {said} " in f" {words} "]
+    found = [said, *OTHERS_SAY.get(said, ()), *(parts if len(parts) == 1 else ())]
+    found = [words for words in found if words in names]
+    if not (found or parts or said in OTHERS_SAY):
+        swapped = [words for words in names if sorted(words) == sorted(said)]
+        found = swapped or difflib.get_close_matches(said, names, n=1, cutoff=NEAR)
+    return f" (did you mean {names[found[0]]!r}?)" if found else ""
+
+
+def _words(name):
+    """'--Learning-Rate' -> 'learning rate'."""
+    return " ".join(re.split(r"[\W_]+", name.lower())).strip()
 
 
 def option_names(given: Iterable[str], valid: Iterable[str], owner: str):
@@ -47,11 +102,11 @@ def real(argument: str, given, low: float = -np.inf, high: float = np.inf) -> fl
 
 
 def has_curvature(objective, *needed: str):
-    """Refuse an objective that lacks one of the matrices 'hessian', 'gauss-newton'."""
+    """Refuse an objective that lacks one of 'hessian', 'gauss-newton', 'gradient-squares'."""
     for name in needed:
         if name not in objective.curvatures:
-            have = ", ".join(sorted(objective.curvatures)) or "none"
-            raise ValueError(f"objective: expected one with {name} products for this method; got one with {have}")
+            have = ", ".join(sorted(objective.curvatures)) or "none of its kind"
+            raise ValueError(f"objective: expected one that has {name}, for this method and options; it has {have}")
 
 
 def array(argument: str, given, shape: tuple, dtype=None) -> np.ndarray:

@@ -15,6 +15,7 @@ class FromFunctions:
     size = None
     cases = 1
     dtype = np.dtype(np.float64)
+    comm = None
 
     def __init__(self, value, gradient, hessp, gauss_newton):
         self._value, self._gradient, self._hessp, self._gauss_newton = value, gradient, hessp, gauss_newton

@@ -18,7 +18,7 @@ from refhf import checks
 from refhf.model import network
 from refhf.model.cases import inputs, targets
 from refhf.model.network import Network
-from refhf.parallel.communicator import serial
+from refhf.parallel.communicator import Communicator, serial
 from refhf.parallel.launch import agree
 from refhf.parallel.reduction import Partial, Reduction, added
 from refhf.parallel.shards import REDUCTIONS, Rows, layout
@@ -33,13 +33,16 @@ class Objective(Protocol):
     """What a method may ask of a function of theta (P,).
 
     `size` is P, None where any will do; `cases` the number of cases behind it (1 for a function without data,
-    which samples itself); `dtype` that of its vectors; `curvatures` which of 'hessian', 'gauss-newton' it has.
+    which samples itself); `dtype` that of its vectors; `curvatures` which of 'hessian', 'gauss-newton' and
+    'gradient-squares' it has, without which the methods of these names are never called; `comm` the communicator of
+    the ranks that share its cases, None where there is none.
     """
 
     size: int | None
     cases: int
     dtype: np.dtype
     curvatures: frozenset
+    comm: Communicator | None
 
     def value(self, theta) -> float:
         """f(theta)."""
@@ -53,6 +56,9 @@ class Objective(Protocol):
     def gauss_newton(self, theta) -> LinearOperator:
         """G (P, P) at theta."""
 
+    def gradient_squares(self, theta) -> np.ndarray:
+        """The mean over cases of the squares of their gradients (P,)."""
+
     def sample(self, cases: int, *, rng=None) -> "Objective":
         """The same objective on some of its cases."""
 
@@ -65,7 +71,7 @@ def operator(product: Callable, size: int, dtype) -> LinearOperator:
 class Supervised:
     """The mean loss of a network over cases, plus weight decay. Made by `supervised`."""
 
-    curvatures = frozenset({"hessian", "gauss-newton"})
+    curvatures = frozenset({"hessian", "gauss-newton", "gradient-squares"})
 
     def __init__(self, net: Network, X, y, l2: float, chunk_size: int, reduction: Reduction):
         self.net, self.X, self.y, self.l2, self.chunk_size = net, X, y, l2, chunk_size
@@ -105,7 +111,7 @@ class Supervised:
         reduction, rows = self.reduction.draw(cases, np.random.default_rng(rng))
         return Supervised(self.net, self.X[rows], self.y[rows], self.l2, self.chunk_size, reduction)
 
-    def gradient_squares(self, theta):
+    def gradient_squares(self, theta) -> np.ndarray:
         """The mean over cases of g_i * g_i, plus l2 (P,): Martens 2010, section 4.7, and his code's weight decay."""
         theta = self._theta(theta)
         squares = self._sum(lambda X, y: (0.0, network.gradient_squares(self.net, theta, X, y)), theta).vector

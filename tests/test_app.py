@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,17 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 import refhf
-from refhf.app import arguments, cli, console, folders, plots, runs
+from refhf import checks
+from refhf.app import arguments, check, cli, console, folders, plots, runs
 from refhf.app.data import load
 from refhf.app.keeping import Keeper
 from refhf.app.problem import pose
+from refhf.app.saddle.lineup import LINEUP
 from refhf.methods.minimize import Status
 from refhf.methods.table import METHODS
+from refhf.model.losses import LOSSES
+from refhf.model.nonlinearities import NONLINEARITIES
+from refhf.model.surfaces import SURFACES
 from refhf.objective import Supervised
 
 RECORD = {
@@ -487,7 +493,111 @@ def test_help_has_an_example_that_parses(command, capsys):
 def test_defaults_are_good_arguments():
     """The defaults of `train` and of `compare` name methods that there are."""
     assert arguments.parse(["train"]).method in METHODS
-    assert set(arguments.parse(["compare"]).methods.split(",")) <= set(METHODS)
+    assert set(arguments.parse(["compare"]).methods) <= set(METHODS)
+
+
+@pytest.mark.parametrize("command", ["train --help", "compare --help", "sweep --help", "saddle --help", "check --help"])
+def test_a_name_is_apart_from_what_is_said_of_it(command, capsys):
+    """In every list of a help, at least two blanks stand between a name and its line, which all begin in one column."""
+    with pytest.raises(SystemExit):
+        cli.main(command.split())
+    shown = capsys.readouterr().out.splitlines()
+    names = {*METHODS, *LINEUP, *SURFACES, *check.FUNCTIONS, *check.SOLVERS}
+    lists, last = [], None
+    for number, text in enumerate(shown):
+        found = re.match(r"  ([a-z]\S*)(  +)\S", text)
+        if found and found[1] in names:
+            lists += [] if last == number - 1 else [set()]
+            lists[-1].add(found.end())
+            last = number
+        assert not any(re.match(rf"  {re.escape(name)}[A-Z]", text) for name in names)
+    assert lists and all(len(ends) == 1 for ends in lists)
+
+
+RECORDS = [  # what is long in each cell
+    {"loss": -1.234e-100, "training_error": 1.0, "test_error": 1.0, "damping": 1.2e-100, "rho": -1.2e-100},
+    {"step": 123456, "step_length": 1.2e-11, "solver_iterations": 12345, "curvature_products": 1234567, "epochs": 1e7},
+    {"loss": float("nan"), "damping": -1.2e-12, "rho": float("nan"), "step_length": float("nan")},
+]
+
+
+@pytest.mark.parametrize("more", RECORDS, ids=repr)
+def test_cells_of_a_line_are_apart(more):
+    """A blank stands between any two cells of a step's line, however long their numbers."""
+    usual = {
+        "step": 3, "loss": 0.5, "training_error": 0.1, "test_error": 0.2, "damping": 0.1, "rho": 0.5,
+        "step_length": 1.0, "solver_iterations": 9, "solver_stop": "stop",
+        "negative_curvature": False, "curvature_products": 7,
+        "epochs": 1.0, "outcome": "accepted",
+    }  # fmt: skip
+    assert len(console.line(usual).split()) == 11
+    blank = sum(isinstance(value, float) and math.isnan(value) for key, value in more.items() if key != "loss")
+    assert len(console.line(usual | more).split()) == 11 - blank
+
+
+MEANT = [  # arguments, what they meant, or None
+    ("--versoin", None), ("predict", None), ("run", None), ("help", None), ("Train", "train"), ("comapre", "compare"),
+    ("train --lr 1", "--option learning_rate"), ("train --learning-rate 1", "--option learning_rate"),
+    ("train --momentum 1", "--option momentum"), ("train --batch-size 3", "--curvature-batch"),
+    ("train --weight-decay 1", "--l2"), ("train --lambda 1", "--damping"),
+    ("train --activation relu", "--nonlinearity"), ("train --output x", "--out"), ("train --Steps 3", "--steps"),
+    ("train --verbose", None),
+    ("train --device gpu", None),
+    ("train --nonlinearity sigmoid", "logistic"), ("train --nonlinearity ReLU", "relu"),
+    ("train --nonlinearity gelu", None), ("train --nonlinearity swish", None),
+    ("train --nonlinearity linear", "identity"), ("train --loss mse", "squared_error"),
+    ("train --loss softmax", "softmax_cross_entropy"),
+    ("train --loss cross-entropy", "softmax_cross_entropy"), ("train --loss bce", "logistic_cross_entropy"),
+    ("train --loss hinge", None), ("train --method adam", None), ("train --method cg", None),
+    ("train --method GN_CG", "gn-cg"), ("train --method gauss-newton", "gn-cg"), ("train --method bicgstab",
+    "hessian-bicgstab"), ("train --method gd", "gradient-descent"), ("train --method newton-cg", "truncated-newton"),
+    ("train --method lbfgs", None), ("train --method sgd --option lr=1", "learning_rate"),
+    ("train --method sgd --option batch-size=3", "batch"), ("train --method sgd --option nesterov=true", None),
+    ("train --data minst", "mnist"), ("train --data iris", None),
+    ("saddle --surface rosenbrok", "rosenbrock"), ("saddle --surface sphere", None), ("saddle --methods lbfgs", None),
+    ("vectors --adaptor x", "--adapter"), ("check x.py:f --against gn", None), ("check x.py:f --against hvp", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "meant"), MEANT, ids=[given for given, _ in MEANT])
+def test_what_was_meant(given, meant, capsys):
+    """A hint names what others call so, or a slip of the finger; words for other things get none."""
+    assert cli.main(given.split()) == 2
+    found = re.findall(r"did you mean '(.*)'", capsys.readouterr().err)
+    assert found == ([meant] if meant else [])
+
+
+@pytest.mark.parametrize("names", [list(METHODS), list(LINEUP), list(SURFACES), list(LOSSES), list(NONLINEARITIES)])
+def test_a_slip_of_the_finger(names):
+    """A name with a letter left out, doubled or changed places with its neighbour hints at a name as near, or at it."""
+    for name in (name for name in names if len(name) > 3):
+        for i in range(len(name)):
+            for wrong in (name[:i] + name[i + 1 :], name[:i] + name[i] + name[i:], swapped(name, i)):
+                found = re.findall(r"'(.*)'", checks.hint(wrong, names))
+                assert found == [name] or wrong in checks.OTHERS_SAY or len(found[0]) == len(name), (wrong, found)
+
+
+def swapped(name, i):
+    return name[: max(i - 1, 0)] + name[max(i - 1, 0) : i + 1][::-1] + name[i + 1 :]
+
+
+def test_blanks_in_lists(refhf_cli):
+    """Blanks around the names and values of a list, or around an option's name and value, say nothing."""
+    status, out, _ = refhf_cli("compare", "--methods", " gn-cg, sgd ", "--option", " learning_rate = 0.5 ", "--json")
+    gn_cg, sgd = json.loads(out)["runs"]
+    assert (status, gn_cg["method"], sgd["method"], sgd["options"]["learning_rate"]) == (0, "gn-cg", "sgd", 0.5)
+    assert refhf_cli("train", "--method", "gn-cg ", "--hidden", "4, 5", "--option", "backtracking= true")[0] == 0
+    given = ["--batches", "8, 16", "--grid", " line_search = true, none", "--targets", "0.1, 0.2", "--out", "o"]
+    sweep = arguments.parse(["sweep", "--methods", "nlcg-fr , sgd", *given])
+    assert (sweep.methods, sweep.grid) == (["nlcg-fr", "sgd"], [("line_search", [True, None])])
+    assert refhf_cli("saddle", "--methods", "newton, gn-cg", "--start", "1, 0", "--steps", " 3 ")[0] == 0
+
+
+def test_version(capsys):
+    """`refhf --version` is one line on stdout."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"refhf {refhf.__version__}\n")
 
 
 def test_python_m_refhf(tmp_path):

@@ -59,6 +59,7 @@ def stopped(i):
 
 CALLS = {
     "Network": lambda i: refhf.Network(*i.net).predict(i.theta, i.X),
+    "available_methods": lambda i: refhf.available_methods(),
     "bicgstab": lambda i: refhf.bicgstab(i.A, i.b, i.x0, M=i.M),
     "bicgstab_iterates": lambda i: taken(refhf.bicgstab_iterates(i.A, i.b, i.x0, i.b, i.M)),
     "cg": lambda i: refhf.cg(i.A, i.b, i.x0, M=i.M),
@@ -80,7 +81,6 @@ CALLS = {
     "lanczos_iterates": lambda i: taken(refhf.lanczos_iterates(i.A, 4, i.b)),
     "lanczos_largest": lambda i: refhf.lanczos_largest(i.A, 4, start=i.b),
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, rng=0),
-    "methods": lambda i: refhf.methods(),
     "minimize": lambda i: refhf.minimize(i.objective, i.theta, steps=STEPS, **i.options).x,
     "mlp": lambda i: refhf.mlp(i.sizes).init(0),
     "pool": lambda i: refhf.pool(2),
@@ -117,7 +117,7 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     ),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
 }
-NO_SHAPES = {"check_network", "check_solver", "conv", "methods", "pool", "scipy_method"}
+NO_SHAPES = {"available_methods", "check_network", "check_solver", "conv", "pool", "scipy_method"}
 
 
 def bits(result):

@@ -1,6 +1,7 @@
 """The methods through the public interface: minimize, iterate, scipy_method."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from refhf.methods.negative_curvature import curvilinear
 from refhf.methods.report import Kind, Outcome, Source
 from refhf.methods.saddle_free import DAMPINGS
 from refhf.methods.table import METHODS
+from refhf.model.surfaces import SURFACES
+from refhf.objective import Objective
 
 HESSIAN_FREE = ["gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab"]
 
@@ -527,10 +530,49 @@ def test_missing_product():
         refhf.iterate(objective, np.ones(2), method="hybrid-cg")
 
 
+class Named:
+    """An objective that has what the protocol names, and nothing else."""
+
+    names = frozenset(Objective.__annotations__) | {name for name in vars(Objective) if not name.startswith("_")}
+
+    def __init__(self, objective):
+        self._objective = objective
+
+    def __getattr__(self, name):
+        assert name in self.names, f"the protocol has no {name}"
+        found = getattr(self._objective, name)
+        return (lambda *args, **more: Named(found(*args, **more))) if name == "sample" else found
+
+
+def settings():
+    """(method, options): the defaults, and each boolean option turned."""
+    for name, method in METHODS.items():
+        known = method.room.Options._field_defaults
+        yield name, {}
+        yield from ((name, {key: not known[key]}) for key in method.options if isinstance(known.get(key), bool))
+
+
+@pytest.mark.parametrize(("method", "options"), list(settings()), ids=str)
+def test_the_protocol_names_all_that_a_method_asks_for(method, options):
+    """With an objective of the protocol's names alone a method runs; what has no such product is refused by name."""
+    rng = np.random.default_rng(0)
+    net = refhf.mlp([3, 4, 2])
+    objective = refhf.supervised(net, rng.standard_normal((8, 3)), rng.integers(2, size=8))
+    for report in itertools.islice(refhf.iterate(Named(objective), net.init(0), method=method, rng=0, **options), 2):
+        assert np.isfinite(report.theta).all()
+    have = {name: getattr(SURFACES["rosenbrock"], name) for name in ("value", "gradient", "hessp", "gauss_newton")}
+    for lacking in ((), ("gauss_newton",), ("gauss_newton", "hessp")):
+        plain = refhf.from_functions(**{**have, **dict.fromkeys(lacking)})
+        try:
+            next(refhf.iterate(plain, [1.0, 0.5], method=method, rng=0, **options))
+        except ValueError as error:
+            assert re.search("objective: expected one that has (hessian|gauss-newton|gradient-squares)", str(error))
+
+
 def test_methods_table():
     """Every method has one line."""
-    assert set(refhf.methods()) == set(METHODS)
-    assert all(text and "\n" not in text for text in refhf.methods().values())
+    assert set(refhf.available_methods()) == set(METHODS)
+    assert all(text and "\n" not in text for text in refhf.available_methods().values())
 
 
 @pytest.mark.parametrize("method", ["hessian-cg", "hessian-bicgstab"])

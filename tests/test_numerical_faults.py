@@ -254,7 +254,7 @@ RUNS = [
 
 def test_every_method_is_run():
     """No method is left out."""
-    assert {run.method for run in RUNS} == set(refhf.methods())
+    assert {run.method for run in RUNS} == set(refhf.available_methods())
 
 
 @faults("run", *(Fault(place, call, -np.inf) for place in PLACES["run"] for call in CALLS))

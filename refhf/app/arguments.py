@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from refhf import checks
 from refhf.app import check, folders, vectors
 from refhf.app.saddle import command as saddle
+from refhf.app.text import columns, name_list
 from refhf.formats import FormatError
 from refhf.methods.schedules import SCHEDULES
-from refhf.methods.table import METHODS, methods
+from refhf.methods.table import METHODS, available_methods
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
 from refhf.parallel.shards import REDUCTIONS
@@ -58,22 +59,26 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     ValueError
         Naming what was expected and what came, with the nearest name for one that is not known.
     SystemExit
-        After --help.
+        After --help and --version.
     """
     parser, commands = _parser()
     if not argv:
         raise ValueError(f"command: expected one of {', '.join(commands)}; got none (see refhf --help)")
-    if argv[0] not in ("-h", "--help"):
+    if argv[0] not in ("-h", "--help", "--version"):
         checks.choice("command", argv[0], commands)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        given = unknown[0].split("=")[0]
-        checks.choice(
-            f"argument of {args.command}", given, re.findall(r"--[\w-]+", commands[args.command].format_usage())
-        )
+        _refuse(args.command, unknown[0].split("=")[0], re.findall(r"--[\w-]+", commands[args.command].format_usage()))
     if getattr(args, "resume", None):
         return _resumed(parser, commands[args.command], argv, args)
     return args
+
+
+def _refuse(command, given, flags):
+    """ValueError for an argument that the command does not have, which may be an option of its methods."""
+    options = {name for method in METHODS.values() for name in method.options} if "--option" in flags else ()
+    meant = checks.hint(given, flags) or checks.hint(given, sorted(options)).replace("'", "'--option ", 1)
+    raise ValueError(f"argument of {command}: expected one of {', '.join(flags)}; got {given!r}{meant}")
 
 
 def _resumed(parser, command, argv, args):
@@ -95,11 +100,14 @@ def _resumed(parser, command, argv, args):
 
 def _parser():
     parser = Parser(prog="refhf", description="Hessian-free optimisation and its relatives.", epilog=TRAIN_EXAMPLE)
+    parser.add_argument("--version", action="version", version=f"refhf {folders.versions()['refhf']}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     train = commands.add_parser("train", help="train a network by one method", epilog=_epilog(TRAIN_EXAMPLE))
-    train.add_argument("--method", default=TRAIN_METHOD, help="default: %(default)s; see below")
+    train.add_argument("--method", type=str.strip, default=TRAIN_METHOD, help="default: %(default)s; see below")
     compare = commands.add_parser("compare", help="several methods from one start", epilog=_epilog(COMPARE_EXAMPLE))
-    compare.add_argument("--methods", default=COMPARE_METHODS, metavar="A,B,C", help="default: %(default)s; see below")
+    compare.add_argument(
+        "--methods", type=name_list, default=COMPARE_METHODS, metavar="A,B,C", help="default: %(default)s; see below"
+    )
     sweep = commands.add_parser("sweep", help="methods x batch sizes x seeds", epilog=_epilog(SWEEP_EXAMPLE))
     for command in train, compare, sweep:
         _add_problem_arguments(command)
@@ -145,7 +153,7 @@ def _add_run_arguments(command):
 
 def _add_sweep_arguments(command):
     add = command.add_argument
-    add("--methods", required=True, metavar="A,B,C", help="see below")
+    add("--methods", required=True, type=name_list, metavar="A,B,C", help="see below")
     add("--batches", required=True, type=_list(_positive), metavar="B,B", help="batch, or curvature_batch, of a method")
     add("--seeds", default=5, type=_positive, metavar="N", help="0 to N - 1; default: %(default)s")
     add("--steps", type=_positive, metavar="N", help="end of a run; epochs for sgd and its like")
@@ -158,7 +166,7 @@ def _add_sweep_arguments(command):
 
 def _epilog(example):
     """The example, the methods, and their options."""
-    lines = [example, "", "methods:", *(f"  {name:<18}{says}" for name, says in methods().items()), "", "options:"]
+    lines = [example, "", "methods:", *columns(available_methods().items(), 2, 2), "", "options:"]
     owners = {}
     for name, method in METHODS.items():
         owners.setdefault(method.options, []).append(name)
@@ -236,14 +244,15 @@ def _grid(text):
 def _option(text):
     """'name=value' -> (name, value), the value None, a bool, an int, a float or the text itself."""
     name, equals, value = text.partition("=")
+    name, value = name.strip().replace("-", "_"), value.strip()
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"expected NAME=VALUE; got {text!r}")
     words = {"none": None, "true": True, "false": False}
     if value.lower() in words:
-        return name.replace("-", "_"), words[value.lower()]
+        return name, words[value.lower()]
     for kind in int, float:
         try:
-            return name.replace("-", "_"), kind(value)
+            return name, kind(value)
         except ValueError:
             continue
-    return name.replace("-", "_"), value
+    return name, value

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from refhf import checks
 from refhf.app import folders
+from refhf.app.text import columns
 from refhf.conformance.networks import check_network
 from refhf.conformance.report import Report
 from refhf.conformance.solvers import check_solver
@@ -46,7 +47,7 @@ def add(commands) -> None:
 
 
 def _epilog():
-    shapes = [f"  {name:<14}{shape}" for name, shape in [*((n, f[1]) for n, f in FUNCTIONS.items()), *SOLVERS.items()]]
+    shapes = columns([*((name, f[1]) for name, f in FUNCTIONS.items()), *SOLVERS.items()], 2, 2)
     words = "theta (P,) holds W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
     return "\n".join(
         [EXAMPLE, "", "what is checked, and its shape:", *shapes, "", words, "exit: 0 right, 1 wrong, 2 usage"]

@@ -14,6 +14,7 @@ from contextlib import redirect_stdout
 from refhf.app import arguments, check, console, data, folders, training, vectors
 from refhf.app.saddle import command as saddle
 from refhf.app.sweep import command as sweep
+from refhf.app.text import columns
 from refhf.parallel import end_all, launched, launched_rank, mpi, serial
 
 
@@ -73,12 +74,14 @@ def _data(args):
     if args.json:
         print(folders.to_json([row._asdict() for row in rows]))
         return
-    for row in rows:
-        print(f"{row.name:<15}{row.description}\n{'':<15}{row.source}")
-    print(f"{'FILE.npz':<15}X, y and, if it has them, X_test, y_test\n{'':<15}your own")
-    print(f"{'FOLDER':<15}the same as X.npy, y.npy, ..., left on disk\n{'':<15}your own")
+    own = [
+        ("FILE.npz", "X, y and, if it has them, X_test, y_test"),
+        ("FOLDER", "the same as X.npy, y.npy, ..., on disk"),
+    ]
+    told = [*rows, *((name, what, "your own") for name, what in own)]
+    print(*columns([line for name, what, source in told for line in ((name, what), ("", source))], 2), sep="\n")
 
 
 def _info(args):
     facts = console.facts()
-    print(folders.to_json(facts) if args.json else "\n".join(f"{name:<15}{value}" for name, value in facts.items()))
+    print(folders.to_json(facts) if args.json else "\n".join(columns(facts.items(), 2)))

@@ -11,8 +11,11 @@ import numpy as np
 
 from refhf.app.folders import versions
 from refhf.app.runs import Run
+from refhf.app.text import columns
 
-HEADER = "step     loss train%  test%  lambda   rho  alpha its+- prods passes  stop"
+NAMES = "step", "loss", "train%", "test%", "lambda", "rho", "alpha", "its+-", "prods", "passes"
+WIDTHS = 4, 8, 6, 6, 7, 5, 6, 5, 5, 6  # of a line's cells; a wider one moves the rest
+HEADER = " ".join([*map(str.rjust, NAMES, WIDTHS), " stop"])
 
 
 def line(record: Mapping) -> str:
@@ -22,19 +25,18 @@ def line(record: Mapping) -> str:
     """
     solver = record["solver_stop"] is not None
     cells = [
-        f"{record['step']:>4}",
-        f"{record['loss']:>9.3g}",
-        f"{_percent(record['training_error']):>7}",
-        f"{_percent(record['test_error']):>7}",
-        f"{_number(record['damping']):>8}",
-        f"{_number(record['rho']):>6}",
-        f"{_number(record['step_length']):>7}",
-        f"{record['solver_iterations']:>5}{'-' if record['negative_curvature'] else '+'}" if solver else 6 * " ",
-        f"{record['curvature_products']:>6}",
-        f"{record['epochs']:>7.1f}",
-        f"  {_stop(record)}",
+        f"{record['step']}",
+        f"{record['loss']:.3g}",
+        _percent(record["training_error"]),
+        _percent(record["test_error"]),
+        _number(record["damping"]),
+        _number(record["rho"]),
+        _number(record["step_length"]),
+        f"{record['solver_iterations']}{'-' if record['negative_curvature'] else '+'}" if solver else "",
+        f"{record['curvature_products']}",
+        f"{record['epochs']:.1f}",
     ]
-    return "".join(cells).rstrip()
+    return " ".join([*map(str.rjust, cells, WIDTHS), f" {_stop(record)}"]).rstrip()
 
 
 def _stop(record):
@@ -125,11 +127,7 @@ def table(finals: Sequence[tuple[str, Mapping]]) -> str:
         )
         for name, record in finals
     ]
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))])
-        for row in (head, *rows)
-    )
+    return "\n".join(columns([head, *rows]))
 
 
 def facts() -> dict[str, str]:

@@ -1,12 +1,12 @@
 """Data sets: a bundled sample of MNIST, the files of MNIST, Fashion-MNIST and CIFAR-10, anybody's `.npz` or `.npy`."""
 
-import difflib
 import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from refhf import checks
 from refhf.app import cifar, own_files
 from refhf.app.fetch import IDX_SETS, locate, read_idx_set
 from refhf.app.own_files import ARRAYS
@@ -111,10 +111,9 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
     if any(Path(name).glob("*.npy")):
         return DataSet(Path(name).name, **own_files.of_folder(Path(name), dtype))
     names = ["mnist-mini", *IDX_SETS, cifar.NAME]
-    near = difflib.get_close_matches(name.lower(), names, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(
-        f"name_or_path: expected {', '.join(names)}, a path to a .npz or a folder with X.npy; got {name!r}{hint}"
+        f"name_or_path: expected {', '.join(names)}, a path to a .npz or a folder with X.npy; "
+        f"got {name!r}{checks.hint(name, names)}"
     )
 
 

@@ -24,7 +24,7 @@ def run(args, comm) -> int:
         For an argument, a file or a folder that will not do, before the first step; OSError later if the disk is full.
     """
     agree(comm, **vars(args), **folders.versions())
-    names = [args.method] if args.command == "train" else args.methods.split(",")
+    names = [args.method] if args.command == "train" else args.methods
     given = _checked(args, names)
     with contextlib.ExitStack() as stack:
         asked = stack.enter_context(signals.finishing(comm)) if args.out else lambda: 0

@@ -1,14 +1,15 @@
 """`refhf vectors`: put the test vectors to somebody else's implementation, or to refhf itself."""
 
 import contextlib
-import difflib
 import os
 import sys
 import tempfile
 from pathlib import Path
 
+from refhf import checks
 from refhf.app import folders
 from refhf.app.idx import FormatError, read_idx
+from refhf.app.text import columns
 from refhf.conformance import answers, runner
 from refhf.conformance.adapters import Adapter
 from refhf.conformance.runner import Verdict
@@ -96,8 +97,7 @@ def _names(file, argument, known):
     lines = (line.split("#")[0].strip() for line in Path(file).read_text(encoding="utf-8").splitlines())
     names = frozenset(line for line in lines if line)
     for name in sorted(names - known):
-        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        hint = checks.hint(name, sorted(known))
         raise ValueError(f"{argument}: expected ids, topics or flags of vectors; got {name!r}{hint}")
     return names
 
@@ -134,7 +134,7 @@ def _table(head, tallies):
     rows = [(head, "pass", "fail", "skip", "digits")]
     for name, (passed, failed, skipped, digits) in tallies.items():
         rows.append((name, passed, failed, skipped, "" if digits is None else f"{digits:.1f}"))
-    return [f"{name:<40}" + "".join(f"{cell:>8}" for cell in cells) for name, *cells in rows]
+    return columns(rows)
 
 
 def _as_dict(results):

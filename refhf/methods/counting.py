@@ -56,7 +56,7 @@ class Counted:
         return answer
 
     def _traffic(self):
-        comm = getattr(self.objective, "comm", None)
+        comm = self.objective.comm
         return comm.traffic[:2] if comm else (0, 0)
 
     def _counted_operator(self, A):

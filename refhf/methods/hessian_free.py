@@ -75,6 +75,8 @@ def check(options: Options, objective: Objective) -> Options:
         checks.boolean(name, getattr(options, name))
     hybrid, cg = options.curvature == "hybrid", options.solver == "cg"
     checks.has_curvature(objective, *(("hessian", "gauss-newton") if hybrid else (options.curvature,)))
+    if options.preconditioner:
+        checks.has_curvature(objective, "gradient-squares")
     iterations, warm_start = options.solver_iterations, options.warm_start
     if iterations is None:
         iterations = 250 if cg else 10

@@ -43,7 +43,7 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     theta0 : array (P,)
         Start; not modified.
     method : str
-        One of `methods()`.
+        One of `refhf.available_methods()`.
     rng : Generator, int or None
         Where the seed comes from.
     **options

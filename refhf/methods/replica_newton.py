@@ -114,7 +114,7 @@ def _check_ranks(options, objective):
         raise ValueError(f"comm: expected a communicator of refhf.parallel; got {comm!r}")
     if options.replicas % comm.size:
         raise ValueError(f"replicas: expected a multiple of the {comm.size} ranks of comm; got {options.replicas}")
-    if comm.size > 1 and getattr(objective, "comm", comm).size > 1 and hasattr(objective, "comm"):
+    if comm.size > 1 and objective.comm is not None and objective.comm.size > 1:
         raise ValueError("comm: expected an objective of one process, ranks share its cases or the replicas; got both")
 
 

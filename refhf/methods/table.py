@@ -81,6 +81,6 @@ METHODS = {
 }
 
 
-def methods() -> dict[str, str]:
+def available_methods() -> dict[str, str]:
     """Names of the methods, each with a one-line description."""
     return {name: method.description for name, method in METHODS.items()}

@@ -9,6 +9,7 @@ from refhf.app import folders, plots
 from refhf.app.saddle import animation, page, picture, table
 from refhf.app.saddle.lineup import DEFAULT, LINEUP
 from refhf.app.saddle.trajectories import path
+from refhf.app.text import columns, name_list
 from refhf.methods.table import METHODS
 from refhf.model.surfaces import SURFACES
 
@@ -34,8 +35,8 @@ def add(commands) -> None:
 
 
 def _epilog():
-    surfaces = [f"  {name:<18}{surface.description}" for name, surface in SURFACES.items()]
-    names = [f"  {name:<26}{describe(name)}" for name in LINEUP]
+    surfaces = columns(((name, surface.description) for name, surface in SURFACES.items()), 2, 2)
+    names = columns(((name, describe(name)) for name in LINEUP), 2, 2)
     return "\n".join([EXAMPLE, "", "surfaces:", *surfaces, "", "methods:", *names])
 
 
@@ -72,7 +73,7 @@ def run(args) -> None:
 def _names(given):
     if given is None:
         return list(DEFAULT)
-    names = given.split(",")
+    names = name_list(given)
     for i, name in enumerate(names):
         checks.choice("method", name, LINEUP)
         if name in names[:i]:

@@ -14,7 +14,7 @@ class Contestant(NamedTuple):
     Attributes
     ----------
     method : str
-        One of `refhf.methods()`.
+        One of `refhf.available_methods()`.
     colour, dash, marker : str, tuple, str
         Okabe and Ito's colours, and a grey; lengths of dashes and gaps; matplotlib's sign.
     options : dict

@@ -6,6 +6,7 @@ import numpy as np
 
 from refhf.app.saddle import reasons
 from refhf.app.saddle.trajectories import Path
+from refhf.app.text import columns
 from refhf.model.surface import Surface
 
 NAMES = "xy"
@@ -55,8 +56,7 @@ def table(paths: Sequence[Path]) -> str:
         )
         for path, row in zip(paths, rows(paths), strict=True)
     ]
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in (head, *cells)]
+    lines = columns([head, *cells], left=len(head))
     return "\n".join([lines[0], *(f"{line}\n    {why(path)}" for line, path in zip(lines[1:], paths, strict=True))])
 
 

@@ -15,8 +15,8 @@ LINES, PICTURE = "runs.jsonl", "sweep.png"
 
 def run(args) -> None:
     """Run what the folder lacks, draw the picture, and print the table or its JSON."""
-    names, folder = args.methods.split(","), Path(args.out)
-    chosen = cells(names, args.batches, range(args.seeds), arguments.once(args.option), arguments.once(args.grid))
+    folder, options, grid = Path(args.out), arguments.once(args.option), arguments.once(args.grid)
+    chosen = cells(args.methods, args.batches, range(args.seeds), options, grid)
     setting = _setting(args, folder)
     console.say(setting.problem(0).notes, args.quiet)
     with _progress(len(chosen), args.quiet) as show:

@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from refhf.app.text import columns
+
 SHOWN = ("loss", "training_error", "test_error", "steps", "epochs", "curvature_products", "seconds")
 
 
@@ -139,12 +141,3 @@ def said(value: Statistic, scale: float = 1.0, unit: str = "", counts: bool = Fa
     spread = "" if math.isnan(value.spread) else f" ± {scale * value.spread:.2g}"
     known = f" ({value.known} of {value.of})" if value.known < value.of else ""
     return f"{scale * value.mean:.3g}{spread}{unit}{known}"
-
-
-def columns(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of text, their cells one below the other: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(line[1:], widths[1:], strict=True))])
-        for line in lines
-    ]
