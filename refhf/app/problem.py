@@ -43,6 +43,11 @@ class Problem(NamedTuple):
         """n_0, hidden widths, n_L."""
         return [self.net.layers[0].n_in, *(layer.n_out for layer in self.net.layers)]
 
+    @property
+    def nonlinearity(self) -> str:
+        """The name of that of the hidden layers."""
+        return self.net.nonlinearities[0].name if self.net.nonlinearities else "identity"
+
 
 def pose(
     data: DataSet, hidden: Sequence[int], *, nonlinearity="tanh", loss=None, l2=0.0, seed=0, comm=None, reduction="fast"

@@ -6,6 +6,7 @@ the method does not know it, is in no count and not in `seconds`. A step of a st
 epoch of its updates (He et al. 2016, section 5). The other keys are fields of `refhf.methods.report.Report`.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf import checks
+from refhf.app.folders import to_json
 from refhf.app.problem import Problem
 from refhf.app.progress import Position
 from refhf.methods.minimize import PATIENCE, Status, Steps, iterate, resume
@@ -58,6 +60,18 @@ def plan(problem: Problem, method: str, steps: int, options: dict | None = None,
     if given is not named:
         complete["learning_rate"] = named["learning_rate"]
     return Run(problem, method, complete, steps, reports, since)
+
+
+def facts(run: Run) -> dict:
+    """Everything but the data that decides what a run comes to, as JSON has it; of a schedule also its length."""
+    problem, objective = run.problem, run.problem.objective
+    scheduled = {"steps": run.steps} if run.options.get("learning_rate") in [*SCHEDULES] else {}
+    known = {
+        **{"method": run.method, "sizes": problem.sizes, "parameters": objective.size, "dtype": str(objective.dtype)},
+        **{"nonlinearity": problem.nonlinearity, "loss": problem.net.loss.name, "l2": objective.l2},
+        **{"seed": problem.seed, "reduction": objective.reduction.kind},
+    }
+    return json.loads(to_json({**known, **run.options, **scheduled}))
 
 
 def _scheduled(given, method, objective, epochs):
