@@ -184,25 +184,29 @@ def execute(run: Run, listen: Callable[[dict], object] = lambda record: None, ke
         Called after each step; anything but 0 or False ends the run there.
     """
     since = run.since
-    history, best = (list(since.history), since.best) if since else ([], run.problem.theta0)
-    theta, status = (since.theta, since.status) if since else (best, None)
     if over(run):
-        return Result(run, history, theta, Status.STEPS_DONE if status in GOING_ON else status)
+        return Result(run, since.history, since.theta, Status.STEPS_DONE if since.status in GOING_ON else since.status)
+    for position in positions(run):
+        if not position.status and asked():
+            position = position._replace(status=Status.INTERRUPTED)
+        if keeper:
+            keeper.keep(position)
+        listen(position.history[-1])
+        if position.status:
+            break
+    return Result(run, position.history, position.theta, position.status)
+
+
+def positions(run: Run) -> Iterator[Position]:
+    """Run it: where it stands after each step, step 0 included; one history, which grows."""
+    history, best = (list(run.since.history), run.since.best) if run.since else ([], run.problem.theta0)
     lowest = min((record["loss"] for record in history if math.isfinite(record["loss"])), default=math.inf)
     for row in rows(run):
         history.append(row.record)
         step, loss, seconds = (row.record[key] for key in ("step", "loss", "seconds"))
         if loss < lowest:
             best, lowest = row.theta, loss
-        status = row.status or (Status.INTERRUPTED if asked() else None)
-        position = Position(step, row.rejected, seconds, run.reports.progress, history, best, status)
-        theta = position.theta
-        if keeper:
-            keeper.keep(position)
-        listen(row.record)
-        if status:
-            break
-    return Result(run, history, theta, status)
+        yield Position(step, row.rejected, seconds, run.reports.progress, history, best, row.status)
 
 
 GOING_ON = None, Status.STEPS_DONE, Status.INTERRUPTED
