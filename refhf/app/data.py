@@ -14,6 +14,8 @@ from refhf.parallel import agree, shard
 from refhf.parallel.shards import Rows
 
 MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by scripts/make_mnist_mini.py
+MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
+ROWS = 2**24  # bytes of a file's rows that are looked at in one piece; our choice
 WHITE = 255  # the largest value of a pixel, which becomes 1.0
 
 
@@ -150,13 +152,19 @@ def own(data: DataSet, comm, reduction: str) -> DataSet:
 
 
 def digest(data: DataSet) -> str:
-    """What tells data from others: of arrays their content, of files on disk their shape."""
+    """What tells data from others: their content, that of files on disk read once through."""
     told = hashlib.blake2b(digest_size=8)
     for x in data[1:]:
         told.update(b"" if x is None else f"{x.dtype.str} {x.shape}".encode())
-        if isinstance(x, np.ndarray):
-            told.update(np.ascontiguousarray(x).view(np.uint8).data)
+        for rows in _pieces(x) if isinstance(x, Rows) else () if x is None else (x,):
+            told.update(np.ascontiguousarray(rows).view(np.uint8).data)
     return told.hexdigest()
+
+
+def _pieces(x):
+    """The rows of a file, some at a time."""
+    n = max(1, ROWS // max(1, x[:1].nbytes))
+    return (x[i : i + n] for i in range(0, len(x), n))
 
 
 def _scaled(name, arrays, dtype):
@@ -195,7 +203,10 @@ def _check_shapes(path, arrays):
 
 
 def _from_folder(path, dtype):
-    """A DataSet from X.npy, y.npy and, if they are there, X_test.npy and y_test.npy; only labels are read now."""
+    """A DataSet from X.npy, y.npy and, if they are there, X_test.npy and y_test.npy.
+
+    Labels are in memory from now on; the others are read once, to see that all is finite.
+    """
     files = {key: path / f"{key}.npy" for key in DataSet._fields[1:] if (path / f"{key}.npy").exists()}
     _check_names(path, files)
     arrays = {key: Rows(file, dtype=dtype) for key, file in files.items()}
@@ -204,6 +215,10 @@ def _from_folder(path, dtype):
             arrays[key] = _labels(files[key], key, Rows(files[key])[:])
         elif arrays[key].ndim != 2 or 0 in arrays[key].shape:
             raise FormatError(files[key], f"{key}: expected rows of numbers; found {arrays[key].shape}")
+        else:
+            with np.errstate(over="ignore"):
+                for rows in _pieces(Rows(files[key])):
+                    _matrix(files[key], key, rows, dtype)
     _check_shapes(path, arrays)
     return DataSet(path.name, **arrays)
 
@@ -224,7 +239,8 @@ def _labels(path, key, array):
     """Labels (B,) as int64."""
     if array.dtype.kind not in "iu" or array.size == 0:
         raise FormatError(path, f"{key}: expected integer labels (B,); found {array.dtype} {array.shape}")
-    labels = array.astype(np.int64, copy=False)
-    if labels.min() < 0:
-        raise FormatError(path, f"{key}: expected labels from 0 up; found {labels.min()}")
-    return labels
+    if array.min() < 0:
+        raise FormatError(path, f"{key}: expected labels from 0 up; found {array.min()}")
+    if array.max() >= MAX_CLASSES:
+        raise FormatError(path, f"{key}: expected labels below {MAX_CLASSES}; found {array.max()}")
+    return array.astype(np.int64, copy=False)

@@ -5,13 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.app.data import DataSet, own
+from refhf.app.data import MAX_CLASSES, DataSet, own
 from refhf.model.architectures import mlp
 from refhf.model.network import Network
 from refhf.objective import Supervised, supervised
 from refhf.parallel import serial
-
-MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
 
 
 class Problem(NamedTuple):
