@@ -1,5 +1,6 @@
 """refhf.app.data, fetch and idx: data sets bundled, from folders, from an address, from `.npz`."""
 
+import gc
 import gzip
 import hashlib
 import importlib.util
@@ -8,16 +9,17 @@ import sys
 import threading
 import tracemalloc
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from processes import LIMIT
 
 from refhf.app import fetch
-from refhf.app.data import MNIST_MINI, data_sets, load
+from refhf.app.data import MNIST_MINI, data_sets, digest, load
 from refhf.app.idx import MAX_BYTES, read_idx
 from refhf.formats import FormatError
 
@@ -323,6 +325,38 @@ def test_failed_download(server):
         load("tiny", base_url=address)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pooch leaves a broken response open
+@pytest.mark.parametrize("where", ["body", "header"])
+def test_a_download_has_an_overall_limit(where, monkeypatch):
+    """A server that drips keeps within a socket's time limit, and is given up all the same by an OSError."""
+    pytest.importorskip("pooch")
+    monkeypatch.setattr(fetch, "LIMIT", 0.5)
+    over, before = threading.Event(), {*threading.enumerate()}
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: 99999\r\n" + (b"\r\n" if where == "body" else b""))
+            while not over.wait(0.02):
+                self.wfile.write(b"a")
+
+        def log_message(self, *args):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        with pytest.raises(OSError, match=r"train-images.*could not be downloaded .*longer than 0.5 s"):
+            load("tiny", base_url=f"http://127.0.0.1:{http.server_port}")
+    finally:
+        over.set()
+        http.shutdown()
+        http.server_close()
+        for other in {*threading.enumerate()} - before:
+            other.join(LIMIT)
+        gc.collect()
+
+
 def test_download_without_pooch(monkeypatch):
     """Without pooch a download is a ValueError that says what to install; the bundled data need none."""
     monkeypatch.setitem(sys.modules, "pooch", None)
@@ -403,6 +437,57 @@ def test_wrong_npz_is_refused(tmp_path, arrays, reason):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(FormatError, match=rf"bad\.npz: .*{reason}"):
         load(tmp_path / "bad.npz", dtype=np.float32)
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("y", LABELS + 65536, "y: expected labels below 65536; found 655"),
+        (
+            "y",
+            np.where(LABELS.max() == LABELS, np.uint64(2**63), LABELS.astype(np.uint64)),
+            "found 9223372036854775808",
+        ),
+        ("y", LABELS.astype(np.int64) + 10**12, "y: expected labels below 65536; found 10000000000"),
+        ("y_test", LABELS + 65536, "y_test: expected labels below 65536"),
+        ("y_test", LABELS - 1, "y_test: expected labels from 0 up; found -1"),
+        ("X", X * np.nan, "X: expected numbers finite in float64; found NaN or Inf"),
+        ("X", np.full(X.shape, -np.inf), "X: expected numbers finite in float64; found NaN or Inf"),
+        ("X", np.where(np.arange(X.size).reshape(X.shape) == X.size - 1, np.nan, X), "found NaN or Inf"),
+        ("X", np.full(X.shape, np.nan, np.float16), "found NaN or Inf"),
+        ("X_test", X * np.nan, "X_test: expected numbers finite"),
+        ("y", TARGETS * np.nan, "y: expected numbers finite"),
+        ("y_test", np.full(TARGETS.shape, np.inf), "y_test: expected numbers finite"),
+    ],
+)
+def test_wrong_numbers_name_their_file(kind, key, value, reason, tmp_path):
+    """Labels beyond all classes, NaN and Inf: a FormatError that names the `.npz`, or the `.npy` of a folder."""
+    y = TARGETS if value.ndim == 2 and key.startswith("y") else LABELS
+    arrays = {"X": X, "y": y, "X_test": X, "y_test": y, key: value}
+    if kind == "npz":
+        np.savez(tmp_path / "a.npz", **arrays)
+        where = what = tmp_path / "a.npz"
+    else:
+        for name, x in arrays.items():
+            np.save(tmp_path / name, x)
+        where, what = tmp_path, tmp_path / f"{key}.npy"
+    with pytest.raises(FormatError) as failure:
+        load(where)
+    assert str(failure.value).startswith(f"{what}: ") and reason in str(failure.value)
+
+
+def test_a_folder_is_finite_in_its_type(tmp_path):
+    """What float32 does not hold is refused in float32 and taken in float64; a folder is known by all its numbers."""
+    np.save(tmp_path / "y.npy", LABELS)
+    np.save(tmp_path / "X.npy", np.full(X.shape, 1e39))
+    with pytest.raises(FormatError, match=r"X.npy: X: expected numbers finite in float32"):
+        load(tmp_path, dtype="float32")
+    before = digest(load(tmp_path))
+    changed = np.full(X.shape, 1e39)
+    changed[-1, -1] = 2e39
+    np.save(tmp_path / "X.npy", changed)
+    assert digest(load(tmp_path)) != before
 
 
 def test_damaged_npz_is_refused(tmp_path):

@@ -92,11 +92,15 @@ def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
 
     def copy(record):
         if record["step"]:
-            kept.append(shutil.copy(tmp_path / "whole" / checkpoint.NAME, tmp_path / f"{record['step']}.npz"))
+            place = tmp_path / f"{record['step']}"
+            place.mkdir()
+            for name in checkpoint.NAME, progress.HISTORY:
+                shutil.copy(tmp_path / "whole" / name, place / name)
+            kept.append(place / checkpoint.NAME)
 
     whole = run_of(problem, method, tmp_path / "whole", listen=copy)
     for path in kept:
-        since = progress.load(path, method)
+        since = progress.load(path)
         folder = shutil.copytree(tmp_path / "whole", tmp_path / "again", dirs_exist_ok=True)
         again = run_of(problem, method, folder, since)
         assert again.theta.tobytes() == whole.theta.tobytes() == theta(folder).tobytes()
@@ -157,7 +161,7 @@ def test_further_signals(data, tmp_path, monkeypatch):
 
         monkeypatch.setattr(runs, "_record", interrupting)
         assert cli.main([*command, str(tmp_path / str(code))]) == code
-    assert progress.load(tmp_path / "143" / checkpoint.NAME, "sgd").step == 3
+    assert progress.load(tmp_path / "143" / checkpoint.NAME).step == 3
     assert len(history(tmp_path / "130")) == 3
     assert theta(tmp_path / "130").size
 
@@ -187,12 +191,12 @@ def test_a_signal_finishes_the_step_of_all_ranks(data, tmp_path):
         got, out, err, _ = mpiexec(2, "-c", SLOWLY + MAIN, *command, 1000, *rest, meanwhile=stop)
         assert got == code, err
         assert "The run was interrupted, and can be resumed" in out
-        done, before = progress.load(folder / checkpoint.NAME, "gn-cg").step, done
+        done, before = progress.load(folder / checkpoint.NAME).step, done
         assert len(history(folder)) == done + 1 > before + 1
     again = "-c", SLOWLY + ONE_RANK + MAIN, *command, 1000, "--resume", folder
     got, _, err, _ = mpiexec(2, *again, CUT=str(done + 2))
     assert got == 143, err
-    assert progress.load(folder / checkpoint.NAME, "gn-cg").step == done + 2
+    assert progress.load(folder / checkpoint.NAME).step == done + 2
     command = ["train", "--quiet", "--steps", str(done + 4)]
     assert cli.main([*command, "--resume", str(folder)]) == 0
     whole = ["--method", "gn-cg", "--data", str(data), *SMALL, "--reduction", "reproducible"]
@@ -245,8 +249,8 @@ BAD = [
     (["--resume", "{broken}"], "run.json: expected what `refhf` writes of a run"),
     (["--resume", "{strange}"], "run.json: expected what `refhf` writes of a run"),
     (["--resume", "{torn}"], "checkpoint.npz: cannot be read as .npz"),
-    (["--resume", "{other}"], "checkpoint.npz: expected the checkpoint of a run of sgd; found one of gradient-descent"),
-    (["--resume", "{lost}"], "checkpoint.npz: expected the checkpoint of a run of sgd; found another"),
+    (["--resume", "{other}"], "method: expected 'gradient-descent', as in"),
+    (["--resume", "{lost}"], "checkpoint.npz: expected what `refhf` writes of a run"),
     (["--resume", "{changed}"], "data: expected"),
 ]
 
@@ -264,7 +268,7 @@ def test_what_cannot_be_resumed(given, said, tmp_path, capsys):
     (places["torn"] / checkpoint.NAME).write_bytes((places["torn"] / checkpoint.NAME).read_bytes()[:-30])
     arrays, record = checkpoint.load(places["other"] / checkpoint.NAME)
     checkpoint.save(places["lost"] / checkpoint.NAME, {**arrays, progress.HISTORY: np.frombuffer(b"{", "u1")}, record)
-    record["method"] = "gradient-descent"
+    record["facts"]["method"] = "gradient-descent"
     checkpoint.save(places["other"] / checkpoint.NAME, arrays, record)
     if "{changed}" in given:
         tiny(tmp_path / "data", seed=1)
@@ -338,7 +342,7 @@ cp -r {tmp_path}/run {tmp_path.parent}/kept
     _, out, err, _ = finish(["unshare", "-rm", "sh", "-c", script], 60, {})
     assert out.endswith("run.png\n2\n"), err
     assert "No space left on device" in err
-    assert progress.load(tmp_path.parent / "kept" / checkpoint.NAME, "sgd").step == 2
+    assert progress.load(tmp_path.parent / "kept" / checkpoint.NAME).step == 2
 
 
 READ_ONLY = """

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from refhf import checks
 from refhf.app import check, folders, vectors
@@ -36,7 +37,6 @@ DATA_EXAMPLE = "example: where each data set would come from\n  refhf data --dat
 INFO_EXAMPLE = "example: what to put into a report of a problem\n  refhf info"
 
 
-OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # what a resumed run does not take from its beginning
 MAY_CHANGE = ("steps", "checkpoint_every")
 
 
@@ -83,16 +83,20 @@ def _refuse(command, given, flags):
 
 def _resumed(parser, command, argv, args):
     """The arguments with which the run began, but for those that may change."""
-    path, words = folders.command_line(args.resume, OF_THE_MOMENT)
+    if args.out and Path(args.out).resolve() != Path(args.resume).resolve():
+        raise ValueError(f"out: expected none, as a run goes on in its folder {args.resume}; got {args.out}")
+    if args.overwrite:
+        raise ValueError(f"overwrite: expected no such flag, as the run in {args.resume} goes on; got it")
+    path, words = folders.command_line(args.resume)
     try:
         began = vars(parser.parse_args(words))
     except ValueError as error:
         raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error})") from error
     checks.choice("command", args.command, [began["command"]])
-    command.set_defaults(**{name: value for name, value in began.items() if name not in OF_THE_MOMENT})
+    command.set_defaults(**{name: value for name, value in began.items() if name not in folders.OF_THE_MOMENT})
     again = parser.parse_args(argv)
     for name, value in vars(again).items():
-        if name not in (*OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
+        if name not in (*folders.OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
             raise ValueError(f"{name}: expected {began[name]!r}, as the run in {args.resume} has; got {value!r}")
     again.out = args.resume
     return again

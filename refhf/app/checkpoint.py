@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from refhf.app import files
 from refhf.formats import FormatError, read_npz
 
 FORMAT = 1  # grows when a checkpoint of before could be misunderstood
@@ -24,28 +25,12 @@ WITHOUT_LOCKS = errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK
 def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
     """Write a checkpoint in place of the one at `path`, if there is one.
 
-    It is written to a file beside it, synced to the disk, and renamed: a process killed, or a disk full, at any moment
-    leaves a whole checkpoint, the old or the new.
-
-    Raises
-    ------
-    OSError
-        If it cannot be written; nothing is left of it then.
+    `refhf.app.files.replaced` says how, and what it raises.
     """
-    path = Path(path)
     record = {"format": FORMAT, "digest": _digest(arrays, record), **record}
-    beside = path.with_name(path.name + ".part")
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, record=np.frombuffer(_text(record), np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
-    _sync_folder(path.parent)
+    with files.replaced(path) as file:
+        np.savez(file, record=np.frombuffer(_text(record), np.uint8), **arrays)
+    _sync_folder(Path(path).parent)
 
 
 def load(path) -> tuple[dict[str, np.ndarray], dict]:
@@ -56,15 +41,18 @@ def load(path) -> tuple[dict[str, np.ndarray], dict]:
     FormatError
         If it cannot be read, is none, is damaged, or is of another format.
     """
+    if not Path(path).is_file():
+        raise FormatError(path, "expected a checkpoint; found no file")
     arrays = read_npz(path)
     try:
         record = json.loads(arrays.pop("record").tobytes())
         version, digest = record.pop("format"), record.pop("digest")
+        found = _digest(arrays, record)
     except (KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise FormatError(path, f"expected a checkpoint; its record is missing or broken ({error!r})") from error
     if version != FORMAT:
         raise FormatError(path, f"expected a checkpoint of format {FORMAT}; found format {version!r}")
-    if digest != _digest(arrays, record):
+    if digest != found:
         raise FormatError(path, "expected what its digest says; found another content")
     return arrays, record
 

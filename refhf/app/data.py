@@ -9,7 +9,7 @@ import numpy as np
 from refhf import checks
 from refhf.app import cifar, own_files
 from refhf.app.fetch import IDX_SETS, locate, read_idx_set
-from refhf.app.own_files import ARRAYS
+from refhf.app.own_files import ARRAYS, pieces
 from refhf.formats import read_npz
 from refhf.parallel import agree, shard
 from refhf.parallel.shards import Rows
@@ -156,12 +156,12 @@ def own(data: DataSet, comm, reduction: str) -> DataSet:
 
 
 def digest(data: DataSet) -> str:
-    """What tells data from others: of arrays their content, of files on disk their shape."""
+    """What tells data from others: their content, that of files on disk read once through."""
     told = hashlib.blake2b(digest_size=8)
     for x in (getattr(data, key) for key in ARRAYS):
         told.update(b"" if x is None else f"{x.dtype.str} {x.shape}".encode())
-        if isinstance(x, np.ndarray):
-            told.update(np.ascontiguousarray(x).view(np.uint8).data)
+        for rows in pieces(x) if isinstance(x, Rows) else () if x is None else (x,):
+            told.update(np.ascontiguousarray(rows).view(np.uint8).data)
     return told.hexdigest()
 
 

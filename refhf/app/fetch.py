@@ -7,12 +7,15 @@ LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to docume
 """
 
 import os
+import threading
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from refhf.app.idx import read_idx
 from refhf.formats import FormatError
+
+LIMIT = 1800  # seconds that the download of a file may take; our choice: the largest, 10 MB, at 6 kB a second
 
 
 class IdxSet(NamedTuple):
@@ -132,11 +135,32 @@ def _download(name, address, progress):
 
 
 def _checked_download(http, digest, url, output, cache):
-    http(url, output, cache)
+    _within(LIMIT, partial(http, url, output, cache))
     try:
         read_idx(output, sha256=digest)
     except FormatError as error:
         raise FormatError(url, error.reason) from error
+
+
+def _within(seconds, work):
+    """Do the work; OSError if it takes longer: a server that sends a byte a second keeps within a socket's time limit.
+
+    It is done in a thread, which is left to itself then, and does not outlive the process.
+    """
+    failures, done = [], threading.Event()
+
+    def run():
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+        done.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    if not done.wait(seconds):
+        raise OSError(f"it took longer than {seconds} s")
+    if failures:
+        raise failures[0]
 
 
 def _pooch(name):

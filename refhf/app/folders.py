@@ -5,13 +5,15 @@ import json
 import math
 import os
 import platform
-from collections.abc import Container
+from collections.abc import Mapping
 from pathlib import Path
 
+from refhf.app import files
 from refhf.formats import FormatError
 
 PARTS = ("run.json.part", "checkpoint.npz.part", "theta.npz.part")  # what a kill in the middle of writing leaves
 FILES = (*PARTS, "run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
+OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # what a resumed run does not take from its beginning
 
 
 def to_json(value, **layout) -> str:
@@ -29,13 +31,14 @@ def to_json(value, **layout) -> str:
 
 def write(path: Path, text: str) -> None:
     """Put a file in place whole: a process that is killed leaves the old one or the new one."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(beside, path)
+    with files.replaced(path) as file:
+        file.write(text.encode())
 
 
-def command_line(folder, but: Container[str] = ()) -> tuple[Path, list[str]]:
-    """The `run.json` of a run in the folder, or in one of its subfolders, and its command line, but for some arguments.
+def command_line(folder) -> tuple[Path, list[str]]:
+    """The `run.json` of a run in the folder, or in one of its subfolders, and its command line.
+
+    It has each argument twice, in its `arguments` and in its `command`: where one of them was changed it is refused.
 
     Raises
     ------
@@ -49,15 +52,24 @@ def command_line(folder, but: Container[str] = ()) -> tuple[Path, list[str]]:
     if path is None:
         raise ValueError(f"resume: expected the folder of a run (--out); got {folder}, which has no run.json")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["arguments"]
-        words = [str(found["command"]), *(f"--option={name}={value}" for name, value in found["option"])]
-        for name, value in found.items():
-            if value is not None and name not in ("command", "option") and name not in but:
-                value = ",".join(map(str, value)) or "none" if isinstance(value, list) else value  # hidden widths
-                words.append(f"--{name.replace('_', '-')}={value}")
+        found = json.loads(path.read_text(encoding="utf-8"))
+        words, told = command(found["arguments"]), found["command"]
+        if words != told:
+            other = sorted({*words, *told} - ({*words} & {*told}))
+            raise ValueError(f"its arguments and its command differ in {', '.join(other) or 'their order'}")
         return path, words
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error!r})") from error
+
+
+def command(arguments: Mapping) -> list[str]:
+    """The command line of these arguments, but for those of the moment."""
+    words = [str(arguments["command"]), *(f"--option={name}={value}" for name, value in arguments["option"])]
+    for name, value in arguments.items():
+        if value is not None and name not in ("command", "option", *OF_THE_MOMENT):
+            value = ",".join(map(str, value)) or "none" if isinstance(value, list) else value  # hidden widths
+            words.append(f"--{name.replace('_', '-')}={value}")
+    return words
 
 
 def versions() -> dict[str, str | None]:

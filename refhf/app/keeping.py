@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from refhf.app import folders, progress
+from refhf.app import files, folders, progress, runs
 from refhf.app.checkpoint import NAME
 from refhf.app.progress import Position
 from refhf.app.runs import Run
+
+OF_THETA = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # the facts that theta.npz repeats
 
 
 class Keeper:
@@ -23,14 +25,14 @@ class Keeper:
     ----------
     folder : path
     run : Run
-        From its start, for which the folder is emptied of an earlier run, or resumed: then its history is put back to
-        what it was at the checkpoint.
+        From its start, for which the folder is emptied of an earlier run, or resumed: then its history is cut to what
+        it was at the checkpoint.
     every : int
         Steps from one checkpoint to the next; 0 is the last one only.
     arguments : dict, optional
         Of the command line, for `run.json`.
     facts
-        What the checkpoint is held to when it is loaded (`refhf.app.progress`).
+        What the checkpoint is held to when it is loaded (`refhf.app.progress`), besides `refhf.app.runs.facts`.
 
     Raises
     ------
@@ -41,46 +43,44 @@ class Keeper:
     """
 
     def __init__(self, folder, run: Run, every: int = 0, arguments=None, **facts):
-        self.folder, self.run, self.every, self.facts = Path(folder), run, every, facts
-        self.theta = run.problem.theta0 if run.since is None else run.since.theta
+        self.folder, self.run, self.every, self.facts = Path(folder), run, every, {**runs.facts(run), **facts}
+        self.theta, history = (run.since.theta, run.since.history) if run.since else (run.problem.theta0, [])
         if run.since is None:
             folders.make(self.folder)
             folders.empty(self.folder)
         folders.write(self.folder / "run.json", folders.to_json(_description(run, arguments), indent=2) + "\n")
-        self.lines, self.stream = bytearray(), (self.folder / progress.HISTORY).open("wb")
-        self._write(run.since.history if run.since else [])
+        told = progress.lines(history)
+        self.records, self.bytes, self.digest = len(history), len(told), progress.fingerprint(told)
+        self.stream = files.opened(self.folder / progress.HISTORY, "r+b" if run.since else "xb")
+        self.stream.truncate(self.bytes)
+        self.stream.seek(self.bytes)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *failure):
         self.stream.close()
-        run, net = self.run, self.run.problem.net
-        nonlinearity = net.nonlinearities[0].name if net.nonlinearities else "identity"
-        facts = {"sizes": run.problem.sizes, "nonlinearity": nonlinearity, "loss": net.loss.name}
-        more = {"l2": run.problem.objective.l2, "seed": run.problem.seed, "method": run.method}
-        beside = self.folder / "theta.npz.part"
-        with beside.open("wb") as file:
-            np.savez(file, theta=self.theta, **facts, **more)
-        os.replace(beside, self.folder / "theta.npz")
+        with files.replaced(self.folder / "theta.npz") as file:
+            np.savez(file, theta=self.theta, **{name: self.facts[name] for name in OF_THETA})
 
     def keep(self, position: Position) -> None:
         """After a step: a line, and if it is time a checkpoint. OSError where the disk is full."""
         self.theta = position.theta
-        self._write(position.history[-1:])
+        told = progress.lines(position.history[self.records :])
+        self.stream.write(told)
+        self.stream.flush()
+        self.records, self.bytes = len(position.history), self.bytes + len(told)
+        self.digest.update(told)
         due = position.step > 0 and self.every > 0 and position.step % self.every == 0
         if position.status or due:
-            progress.save(self.folder / NAME, position, bytes(self.lines), self.run.method, **self.facts)
-
-    def _write(self, records):
-        lines = "".join(folders.to_json(record) + "\n" for record in records).encode()
-        self.lines += lines
-        self.stream.write(lines)
-        self.stream.flush()
+            os.fsync(self.stream.fileno())  # no checkpoint without the history that it goes with
+            told = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
+            progress.save(self.folder / NAME, position, told, **self.facts)
 
 
 def _description(run, arguments):
     return {
+        "command": arguments and folders.command(arguments),
         "arguments": arguments,
         "method": run.method,
         "options": run.options,

@@ -6,6 +6,8 @@ from refhf.formats import FormatError, npz_names, read_npz
 from refhf.parallel.shards import Rows
 
 ARRAYS = "X", "y", "X_test", "y_test"
+MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
+ROWS = 2**24  # bytes of a file's rows that are looked at in one piece; our choice
 
 
 def of_npz(path, dtype) -> dict:
@@ -64,8 +66,17 @@ def _check_shapes(path, arrays):
             raise FormatError(path, f"expected the same columns in {train} and {test}; found shapes {shapes}")
 
 
+def pieces(x: Rows):
+    """The rows of a file, some at a time."""
+    n = max(1, ROWS // max(1, x[:1].nbytes))
+    return (x[i : i + n] for i in range(0, len(x), n))
+
+
 def of_folder(path, dtype) -> dict:
-    """The same of a folder of `.npy` files, which stay on disk; but for a number a case."""
+    """The same of a folder of `.npy` files, which stay on disk; but for a number a case.
+
+    What stays on disk is read once, to see that all is finite.
+    """
     names = _names(path, sorted(file.stem for file in path.glob("*.npy")))
     files, notes = {key: path / f"{name}.npy" for key, name in names.items()}, []
     arrays = {key: Rows(file, dtype=dtype) for key, file in files.items()}
@@ -75,6 +86,8 @@ def of_folder(path, dtype) -> dict:
         elif x.ndim != 2 or 0 in x.shape:
             raise FormatError(files[key], f"{names[key]}: expected rows of numbers; found {x.shape}")
         else:
+            for rows in pieces(Rows(files[key], dtype=x.stored)):
+                _matrix(files[key], names[key], rows, dtype)
             _note(notes, names[key], x.shape, key, "targets" if key.startswith("y") else "rows", x.shape)
     _check_shapes(path, arrays)
     return arrays | {"notes": tuple(notes)}
@@ -96,7 +109,8 @@ def _labels(path, key, array):
     """Labels (B,) as int64."""
     if array.dtype.kind not in "iub" or array.size == 0:
         raise FormatError(path, f"{key}: expected integer labels (B,); found {array.dtype} {array.shape}")
-    labels = array.astype(np.int64, copy=False)
-    if labels.min() < 0:
-        raise FormatError(path, f"{key}: expected labels from 0 up (or floats, as targets); found {labels.min()}")
-    return labels
+    if array.min() < 0:
+        raise FormatError(path, f"{key}: expected labels from 0 up (or floats, as targets); found {array.min()}")
+    if array.max() >= MAX_CLASSES:
+        raise FormatError(path, f"{key}: expected labels below {MAX_CLASSES}; found {array.max()}")
+    return array.astype(np.int64, copy=False)

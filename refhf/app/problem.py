@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf.app.data import DataSet, own
+from refhf.app.own_files import MAX_CLASSES
 from refhf.model.architectures import mlp
 from refhf.model.cases import whole
 from refhf.model.network import Network
@@ -13,7 +14,6 @@ from refhf.objective import Supervised, supervised
 from refhf.parallel import serial
 
 READ = 4096  # rows of a file that are looked at together; our choice
-MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
 
 
 class Problem(NamedTuple):
@@ -47,6 +47,11 @@ class Problem(NamedTuple):
     def sizes(self) -> list[int]:
         """n_0, hidden widths, n_L."""
         return [self.net.layers[0].n_in, *(layer.n_out for layer in self.net.layers)]
+
+    @property
+    def nonlinearity(self) -> str:
+        """The name of that of the hidden layers."""
+        return self.net.nonlinearities[0].name if self.net.nonlinearities else "identity"
 
 
 def pose(

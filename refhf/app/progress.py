@@ -1,21 +1,20 @@
 """What of a run goes into its checkpoint, and how it comes out."""
 
-import json
-import math
-from collections.abc import Mapping
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from refhf.app import checkpoint
+from refhf.app import checkpoint, contents, files
+from refhf.app.folders import to_json
 from refhf.formats import FormatError
 from refhf.methods.minimize import Progress, Status
-from refhf.methods.report import Counts
-from refhf.methods.table import METHODS
 
 HISTORY = "history.jsonl"
-MAY_BE_NONE = "training_error", "test_error", "solver_stop"  # of a record
 
 
 class Position(NamedTuple):
@@ -49,70 +48,91 @@ class Position(NamedTuple):
         return self.best if self.status is Status.NON_FINITE else self.progress.state.theta
 
 
-def save(path, position: Position, lines: bytes, method: str, **facts) -> None:
-    """Write it, its history as lines of JSON, with the method's name and facts, to which `load` holds it.
+def lines(history: Sequence[Mapping]) -> bytes:
+    """The records as `history.jsonl` has them."""
+    return "".join(to_json(record) + "\n" for record in history).encode()
 
-    The lines are those of `history.jsonl`, each made once, so that what a checkpoint costs hardly grows with the steps.
-    `refhf.app.checkpoint.save` says how, and what it raises.
+
+def save(path, position: Position, told: Mapping, **facts) -> None:
+    """Write it, with the facts that `load` holds it to, among them the method's name.
+
+    Its history is in `history.jsonl` beside it, of which the checkpoint has the length and the digest (`told`), so that
+    its cost does not grow with the steps. `refhf.app.checkpoint.save` says how it is written, and what it raises.
     """
     k, seed, state, counts = position.progress
     arrays = {name: np.asarray(value) for name, value in state._asdict().items() if value is not None}
-    arrays |= {"best theta": position.best, HISTORY: np.frombuffer(lines, np.uint8)}
-    kinds = {name: type(value).__name__ for name, value in state._asdict().items()}
     record = {
-        "method": method,
         "facts": facts,
-        "state": kinds,
+        "history": told,
+        "state": {name: type(value).__name__ for name, value in state._asdict().items()},
         "progress": {"k": k, "seed": seed, "counts": counts._asdict()},
         **{name: getattr(position, name) for name in ("step", "rejected", "seconds")},
         "status": position.status and position.status.name,
     }
-    checkpoint.save(path, arrays, record)
+    checkpoint.save(path, arrays | {"best theta": position.best}, record)
 
 
-def load(path, method: str, **facts) -> Position | None:
-    """The position in a checkpoint of this method with these facts; None if there is no such file.
+def load(path, **facts) -> Position | None:
+    """The position in a checkpoint of a run with these facts; None if there is no such file.
 
     Raises
     ------
     FormatError
-        As `refhf.app.checkpoint.load`, or if it is of another kind of run.
+        As `refhf.app.checkpoint.load`; if its content is none that a run can have come to; or if the `history.jsonl`
+        beside it is another than it goes with.
     ValueError
         If a fact is another.
     """
-    if not Path(path).exists():
+    path = Path(path)
+    if not path.exists():
         return None
     arrays, record = checkpoint.load(path)
-    try:
-        for name, fact in facts.items():
-            if record["facts"][name] != fact:
-                raise ValueError(f"{name}: expected {record['facts'][name]!r}, as in {path}; got {fact!r}")
-        if record["method"] != method:
-            raise FormatError(path, f"expected the checkpoint of a run of {method}; found one of {record['method']}")
-        progress = record["progress"]
-        state = METHODS[method].room.State(**_values(arrays, record["state"]))
-        return Position(
-            progress=Progress(progress["k"], progress["seed"], state, Counts(**progress["counts"])),
-            best=arrays["best theta"],
-            status=record["status"] and Status[record["status"]],
-            **{name: record[name] for name in ("step", "rejected", "seconds")},
-            history=[
-                {key: _number(key, value) for key, value in json.loads(line).items()}
-                for line in arrays[HISTORY].tobytes().splitlines()
-            ],
+    with _wrong(path):
+        told = {name: record["facts"].get(name) for name in facts}
+    for name, fact in facts.items():
+        if told[name] != fact:
+            raise ValueError(f"{name}: expected {told[name]!r}, as in {path}; got {fact!r}")
+    with _wrong(path):
+        status = contents.status(record["status"])
+        step, length = contents.number("step", record["step"]), contents.number("bytes", record["history"]["bytes"])
+        position = Position(
+            step,
+            contents.number("rejected", record["rejected"]),
+            contents.number("seconds", record["seconds"], float),
+            contents.progress(arrays, record, going_on=status is not Status.NON_FINITE),
+            [],
+            contents.vector("best theta", arrays["best theta"], record["facts"], finite=True),
+            status,
         )
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(path, f"expected the checkpoint of a run of {method}; found another ({error!r})") from error
+        goes_with = {"bytes": length, "digest": record["history"]["digest"]}
+    with _wrong(path.with_name(HISTORY)) as beside:
+        content = _read(beside, **goes_with)
+        history = contents.history(content, step)
+        if lines(history) != content:
+            raise ValueError("expected its numbers as they were written; found others")
+    return position._replace(history=history)
 
 
-def _number(key, value):
-    """What is not finite is null in JSON, and comes back as NaN."""
-    return math.nan if value is None and key not in MAY_BE_NONE else value
+def _read(path, bytes, digest):
+    """So many bytes of the file, from its beginning."""
+    with files.opened(path, "rb") as file:
+        content = file.read(min(bytes, os.fstat(file.fileno()).st_size))
+    if fingerprint(content).hexdigest() != digest or len(content) != bytes:
+        raise ValueError(f"expected to begin with the {bytes} bytes that the checkpoint goes with; found others")
+    return content
 
 
-def _values(arrays: Mapping, kinds: Mapping) -> dict:
-    scalars = {"float": float, "int": int, "bool": bool}
-    return {
-        name: None if kind == "NoneType" else scalars[kind](arrays[name]) if kind in scalars else arrays[name]
-        for name, kind in kinds.items()
-    }
+def fingerprint(content: bytes):
+    """What a history is known by, to be updated as it grows."""
+    return hashlib.blake2b(content, digest_size=16)
+
+
+@contextlib.contextmanager
+def _wrong(path):
+    """Within it, what goes wrong is a FormatError of the file."""
+    try:
+        yield path
+    except FormatError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, FileNotFoundError) as error:
+        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error})") from error

@@ -6,6 +6,7 @@ the method does not know it, is in no count and not in `seconds`. A step of a st
 epoch of its updates (He et al. 2016, section 5). The other keys are fields of `refhf.methods.report.Report`.
 """
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf import checks
+from refhf.app.folders import to_json
 from refhf.app.problem import Problem
 from refhf.app.progress import Position
 from refhf.methods.minimize import PATIENCE, Status, Steps, iterate, resume
@@ -58,6 +60,18 @@ def plan(problem: Problem, method: str, steps: int, options: dict | None = None,
     if given is not named:
         complete["learning_rate"] = named["learning_rate"]
     return Run(problem, method, complete, steps, reports, since)
+
+
+def facts(run: Run) -> dict:
+    """Everything but the data that decides what a run comes to, as JSON has it; of a schedule also its length."""
+    problem, objective = run.problem, run.problem.objective
+    scheduled = {"steps": run.steps} if run.options.get("learning_rate") in [*SCHEDULES] else {}
+    known = {
+        **{"method": run.method, "sizes": problem.sizes, "parameters": objective.size, "dtype": str(objective.dtype)},
+        **{"nonlinearity": problem.nonlinearity, "loss": problem.net.loss.name, "l2": objective.l2},
+        **{"seed": problem.seed, "reduction": objective.reduction.kind},
+    }
+    return json.loads(to_json({**known, **run.options, **scheduled}))
 
 
 def _scheduled(given, method, objective, epochs):
@@ -170,25 +184,29 @@ def execute(run: Run, listen: Callable[[dict], object] = lambda record: None, ke
         Called after each step; anything but 0 or False ends the run there.
     """
     since = run.since
-    history, best = (list(since.history), since.best) if since else ([], run.problem.theta0)
-    theta, status = (since.theta, since.status) if since else (best, None)
     if over(run):
-        return Result(run, history, theta, Status.STEPS_DONE if status in GOING_ON else status)
+        return Result(run, since.history, since.theta, Status.STEPS_DONE if since.status in GOING_ON else since.status)
+    for position in positions(run):
+        if not position.status and asked():
+            position = position._replace(status=Status.INTERRUPTED)
+        if keeper:
+            keeper.keep(position)
+        listen(position.history[-1])
+        if position.status:
+            break
+    return Result(run, position.history, position.theta, position.status)
+
+
+def positions(run: Run) -> Iterator[Position]:
+    """Run it: where it stands after each step, step 0 included; one history, which grows."""
+    history, best = (list(run.since.history), run.since.best) if run.since else ([], run.problem.theta0)
     lowest = min((record["loss"] for record in history if math.isfinite(record["loss"])), default=math.inf)
     for row in rows(run):
         history.append(row.record)
         step, loss, seconds = (row.record[key] for key in ("step", "loss", "seconds"))
         if loss < lowest:
             best, lowest = row.theta, loss
-        status = row.status or (Status.INTERRUPTED if asked() else None)
-        position = Position(step, row.rejected, seconds, run.reports.progress, history, best, status)
-        theta = position.theta
-        if keeper:
-            keeper.keep(position)
-        listen(row.record)
-        if status:
-            break
-    return Result(run, history, theta, status)
+        yield Position(step, row.rejected, seconds, run.reports.progress, history, best, row.status)
 
 
 GOING_ON = None, Status.STEPS_DONE, Status.INTERRUPTED

@@ -84,7 +84,7 @@ def _new_folder(args):
 
 
 class Planned(NamedTuple):
-    """A run, the folder it has, if it has one, and the facts that its checkpoint is held to."""
+    """A run, the folder it has, if it has one, and what its checkpoint is held to besides the run's facts."""
 
     run: runs.Run
     folder: Path | None
@@ -112,13 +112,14 @@ def _planned(args, names, given, comm) -> list[Planned]:
     planned = []
     for name in names:
         options = {key: value for key, value in {**default, **given}.items() if key in METHODS[name].options}
-        scheduled = {"steps": args.steps} if isinstance(options.get("learning_rate"), str) else {}
-        place, since = _place(args, args.out, name), None
+        run = runs.plan(problem, name, args.steps, options)
         if args.resume:
-            since = progress.load(_place(args, args.resume, name) / checkpoint.NAME, name, **facts, **scheduled)
+            path = _place(args, args.resume, name) / checkpoint.NAME
+            since = progress.load(path, **runs.facts(run), **facts)
             told = {f"step of {name}": since and since.step, f"theta of {name}": since and since.theta}
             agree(comm, **told)  # each rank has read a file, which on another's disk may be another
-        planned.append(Planned(runs.plan(problem, name, args.steps, options, since), place, facts | scheduled))
+            run = runs.plan(problem, name, args.steps, options, since)
+        planned.append(Planned(run, _place(args, args.out, name), facts))
     return planned
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from refhf import checks
 from refhf.app import runs
-from refhf.app.data import DataSet
+from refhf.app.data import DataSet, digest
 from refhf.app.problem import Problem, pose, reading
+from refhf.app.progress import Position
 from refhf.methods.table import METHODS
 from refhf.model.losses import LOSSES
 from refhf.parallel import serial
@@ -50,8 +51,9 @@ class Setting(NamedTuple):
         return pose(self.data, self.hidden, nonlinearity=self.nonlinearity, loss=self.loss, l2=self.l2, seed=seed)
 
     def facts(self) -> dict:
-        """The setting as each line repeats it; the data by its name, its cases and its type."""
+        """The setting as each line repeats it; the data by its name, its cases, its type and its digest."""
         known = {"data": self.data.name, "cases": len(self.data.X), "dtype": str(self.data.X.dtype)}
+        known["data_digest"] = digest(self.data)
         rest = {key: value for key, value in self._asdict().items() if key != "data"}
         return known | {key: list(value) if isinstance(value, tuple | list) else value for key, value in rest.items()}
 
@@ -90,10 +92,10 @@ class Cell(NamedTuple):
     seed: int
     options: dict
 
-    def plan(self, problem: Problem, steps: int) -> runs.Run:
-        """The run, checked: ValueError as `refhf.app.runs.plan` raises it."""
+    def plan(self, problem: Problem, steps: int, since: Position | None = None) -> runs.Run:
+        """The run, checked, from its start or from where it stood: ValueError as `refhf.app.runs.plan` raises it."""
         batch = {} if self.batch is None else {batch_option(self.method): self.batch}
-        return runs.plan(problem, self.method, steps, batch | self.options)
+        return runs.plan(problem, self.method, steps, batch | self.options, since)
 
 
 def batch_option(method: str) -> str | None:
@@ -116,7 +118,8 @@ def cells(
     Raises
     ------
     ValueError
-        For an unknown method, one given twice, or an option that none of them knows, or one that is also a batch.
+        For an unknown method; for a method, a batch, a seed or a value of the grid given twice; or for an option that
+        none of the methods knows, or one that is also a batch.
 
     Examples
     --------
@@ -129,10 +132,11 @@ def cells(
     newton None 0 {}
     """
     options, grid = dict(options or {}), dict(grid or {})
-    for i, method in enumerate(methods):
+    for method in methods:
         checks.choice("methods", method, METHODS)
-        if method in methods[:i]:
-            raise ValueError(f"methods: expected each once; got {method!r} twice")
+    seeds = [*seeds]
+    for name, values in {"methods": methods, "batches": batches, "seeds": seeds, **grid}.items():
+        once(name, values)
     known = {name for method in methods for name in METHODS[method].options if name != batch_option(method)}
     checks.option_names([*options, *grid], sorted(known), ", ".join(methods))
     if twice := options.keys() & grid.keys():
@@ -144,6 +148,13 @@ def cells(
         for batch in (batches if batch_option(method) else [None])
         for chosen in _combinations(method, options, grid)
     ]
+
+
+def once(name: str, values: Sequence) -> None:
+    """ValueError for a value that is there twice: its runs would be counted as those of two seeds."""
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            raise ValueError(f"{name}: expected each once; got {value!r} twice")
 
 
 def _combinations(method, options, grid):

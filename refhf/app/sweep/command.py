@@ -5,22 +5,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from refhf.app import arguments, console, data, folders, plots
+from refhf.app import arguments, console, data, folders, plots, signals
 from refhf.app.sweep import picture, summary
 from refhf.app.sweep.cells import Setting, batch_option, cells
 from refhf.app.sweep.lines import execute
+from refhf.parallel import serial
 
 LINES, PICTURE = "runs.jsonl", "sweep.png"
 
 
-def run(args) -> None:
-    """Run what the folder lacks, draw the picture, and print the table or its JSON."""
+def run(args) -> int:
+    """Run what the folder lacks, draw the picture, and print the table or its JSON; the exit status.
+
+    The first Ctrl-C or SIGTERM ends it after the step in hand, from which the same command goes on.
+    """
     folder, options, grid = Path(args.out), arguments.once(args.option), arguments.once(args.grid)
     chosen = cells(args.methods, args.batches, range(args.seeds), options, grid)
     setting = _setting(args, folder)
     console.say(setting.problem(0).notes, args.quiet)
-    with _progress(len(chosen), args.quiet) as show:
-        lines = execute(setting, chosen, folder / LINES, show)
+    with signals.finishing(serial()) as asked, _progress(len(chosen), args.quiet) as show:
+        lines = execute(setting, chosen, folder / LINES, show, asked)
+        if len(lines) < len(chosen):
+            print("refhf: interrupted; the same command goes on with what was written", file=sys.stderr)
+            return 128 + asked()
     rows = summary.rows(lines)
     title = f"{setting.problem(0).title}, {len(setting.data.X)} cases, {_limits(setting)}"
     plots.save(picture.picture(rows, setting.targets, title), folder / PICTURE)
@@ -29,6 +36,7 @@ def run(args) -> None:
         print(folders.to_json({"rows": summary.as_dicts(rows), **files}))
     else:
         _report(rows, setting, title, folder)
+    return 0
 
 
 def _setting(args, folder):

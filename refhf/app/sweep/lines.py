@@ -1,29 +1,18 @@
 """The runs of a sweep: one after the other, a line of JSON each, in a file that is resumed."""
 
-import contextlib
-import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 
-from refhf.app import checkpoint, folders, runs
-from refhf.app.sweep.cells import Cell, Setting, batch_option
-from refhf.formats import FormatError
+from refhf.app import runs
+from refhf.app.sweep import kept
+from refhf.app.sweep.cells import Cell, Setting, batch_option, once
+from refhf.app.sweep.kept import COUNTS, ENDS
 from refhf.methods.minimize import Status
 
-COUNTS = ("epochs", "value_evaluations", "gradient_evaluations", "curvature_products")
-ENDS = ("loss", "training_error", "test_error", "seconds")
 CURVE = ("step", "epochs", "curvature_products", "seconds", "loss", "training_error", "test_error")
 REACHED = CURVE[:4]
 DIGITS = 5  # our choice: of the numbers of a curve, to keep lines short
-NUMBER = int | float | None
-KINDS = {
-    **{"method": str, "batch": int | None, "seed": int, "options": dict, "defaults": dict, "status": str, "steps": int},
-    **dict.fromkeys((*COUNTS, *ENDS), NUMBER),
-    **{"reached": list, "curve": dict, "setting": dict},
-}  # of a line
 
 
 def execute(
@@ -31,6 +20,7 @@ def execute(
     cells: Sequence[Cell],
     path=None,
     listen: Callable[[dict, bool], object] = lambda line, resumed: None,
+    asked: Callable[[], object] = lambda: 0,
 ) -> list[dict]:
     """The lines of these cells, in their order; those that `path` lacks are run and appended to it.
 
@@ -50,100 +40,62 @@ def execute(
         again.
     listen : callable
         Called with each line, in order, and whether it was there already.
+    asked : callable
+        Called after each step; anything but 0 or False puts the run in hand down, for the next call to take it up, and
+        ends the sweep: its lines are those so far.
 
     Raises
     ------
     ValueError
         Before any run: a wrong argument, or an option that JSON has no word for; a file that holds the runs of
         another setting, or is none of a sweep's, or to which another process writes.
+    FormatError
+        A ValueError: for a line that is not as it was written.
     """
     setting.check()
-    facts, pose = _plain(setting.facts()), lru_cache(maxsize=1)(setting.problem)
+    facts, pose = kept.plain(setting.facts()), lru_cache(maxsize=1)(setting.problem)
     limit = setting.steps or math.ceil(setting.epochs)  # no step costs less than a pass
     for cell in cells:
         cell.plan(pose(cell.seed), limit)
-    names = [_name(cell) for cell in cells]
+    once("cells", cells)
+    names = [kept.name(cell) for cell in cells]
     found = []
-    with _opened(path, facts) as (done, stream):
+    with kept.opened(path, facts) as (done, stream):
         for cell, name in zip(cells, names, strict=True):
-            line = done.get(name)
+            line, hand = done.get(name), kept.Hand.of(path, cell, facts)
             if line is None:
-                text = folders.to_json(_line(setting, cell, cell.plan(pose(cell.seed), limit)) | {"setting": facts})
-                stream.write(text + "\n")
-                stream.flush()
-                line = json.loads(text)
+                line = _line(setting, cell, hand, hand.taken_up(pose(cell.seed), limit), asked)
+                if line is None:
+                    break
+                line = kept.written(line | {"setting": facts}, stream)
+            hand.emptied()
             found.append(line)
             listen(line, name in done)
     return found
 
 
-@contextlib.contextmanager
-def _opened(path, facts):
-    """The lines that the file has, by their runs' names, and a stream for more; none and nowhere without a file."""
-    if path is None:
-        with open(os.devnull, "w") as nowhere:
-            yield {}, nowhere
-        return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8", newline="\n") as stream, checkpoint.locked(path):
-        yield _read(Path(path), facts), stream
+def _line(setting, cell, hand, run, asked):
+    """The line of a run; None of one that was interrupted, which is put down."""
+    reached = [None] * len(setting.targets)
 
-
-def _name(cell):
-    """What tells a run from the others of its setting."""
-    try:
-        return folders.to_json(cell, sort_keys=True)
-    except TypeError as error:
-        raise ValueError(
-            f"options of {cell.method}: expected numbers, words and tuples of them; got {error}"
-        ) from error
-
-
-def _plain(value):
-    """What JSON makes of it."""
-    return json.loads(folders.to_json(value))
-
-
-def _some(mapping, keys):
-    return {key: mapping[key] for key in keys}
-
-
-def _read(path, facts):
-    """The lines, without the last one if it was torn off, which is cut from the file, too."""
-    content = path.read_bytes()
-    whole, newline, torn = content.rpartition(b"\n")
-    lines = {}
-    for i, text in enumerate(whole.split(b"\n") if newline else [], 1):
-        try:
-            line = json.loads(text)
-            if set(line) != set(KINDS) or not all(isinstance(line[key], kind) for key, kind in KINDS.items()):
-                raise ValueError("it has other keys, or values")
-            name = _name(Cell(**_some(line, Cell._fields)))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise FormatError(path, f"line {i}: expected a run of a sweep as JSON ({error})") from error
-        for key, value in facts.items():
-            if line["setting"].get(key) != value:
-                raise ValueError(
-                    f"{key}: expected {line['setting'].get(key)!r}, as in the runs that are in {path}; got {value!r}"
-                )
-        lines[name] = line
-    if torn:
-        os.truncate(path, len(content) - len(torn))
-    return lines
-
-
-def _line(setting, cell, run):
-    given = {batch_option(cell.method), *cell.options}
-    curve, reached, status = [], [None] * len(setting.targets), None
-    for row in runs.rows(run):
-        record = row.record
-        curve.append([_short(record[key]) for key in CURVE])
+    def note(record):
         for i, target in enumerate(setting.targets):
             if reached[i] is None and record["training_error"] <= target:
                 reached[i] = _some(record, REACHED)
-        status = _ended(setting, record, reached, row.status)
+
+    for record in run.since.history if run.since else ():
+        note(record)
+    for position in runs.positions(run):
+        record = position.history[-1]
+        note(record)
+        status = _ended(setting, record, reached, position.status)
         if status:
             break
+        if asked():
+            hand.put_down(run, position)
+            return None
+    given = {batch_option(cell.method), *cell.options}
+    curve = ([_short(record[key]) for key in CURVE] for record in position.history)
     return {
         **cell._asdict(),
         "defaults": {name: value for name, value in run.options.items() if name not in given},
@@ -153,6 +105,10 @@ def _line(setting, cell, run):
         "reached": reached,
         "curve": dict(zip(CURVE, map(list, zip(*curve, strict=True)), strict=True)),
     }
+
+
+def _some(mapping, keys):
+    return {key: mapping[key] for key in keys}
 
 
 def _ended(setting, record, reached, status):

@@ -1,0 +1,69 @@
+"""Files that a run writes: the old one or the new one, whatever happens, and never another than the one named.
+
+In a folder to which somebody else can write, a link may stand at a name that a run will write to. None is followed: a
+new file is made where none is (O_EXCL), and one that is added to is opened without following (O_NOFOLLOW).
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from refhf.formats import FormatError
+
+
+@contextlib.contextmanager
+def replaced(path) -> Iterator[BinaryIO]:
+    """A new file to write to, which takes the place of the one at `path` at the end.
+
+    It is written beside it, synced to the disk, and renamed: a process killed, or a disk full, at any moment leaves a
+    whole file, the old or the new.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; nothing is left of it then.
+    """
+    path = Path(path)
+    beside = path.with_name(path.name + ".part")
+    beside.unlink(missing_ok=True)  # what a kill has left, or a link
+    try:
+        with opened(beside, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def opened(path, mode: str, **settings) -> IO:
+    """As `open`, but for a link.
+
+    Raises
+    ------
+    FormatError
+        If the path is a link, or no regular file.
+    OSError
+        As `open`.
+    """
+    return open(path, mode, opener=_regular, **settings)
+
+
+def _regular(path, flags):
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody writes to would block
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise FormatError(path, "expected a file; found a link") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FormatError(path, "expected a file; found something else")
+    return descriptor
