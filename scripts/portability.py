@@ -1,0 +1,287 @@
+"""The test suite on other kernels, versions, settings and users, cell by cell, and one table of the outcomes.
+
+    python scripts/portability.py [--quick] [--only CELL,CELL] [--limit SECONDS] [TEST_FILE ...]
+    python scripts/portability.py --here --quick --only kernel-Prescott-1,kernel-Haswell-1
+
+A cell runs what is committed, in a clone of its own below the folder for temporary files; cells that differ by
+environment variables alone share one. The outcome is a line of docs/portability.jsonl, of which docs/portability.md is
+made after each cell: the last line of a cell counts. A cell that has passed at this commit is not run again unless it
+is named. With test files, or `--quick` for the numerical ones, a cell runs these, and neither file is written.
+`--here` runs the cells in this checkout with this Python, and nothing is installed. The exit status is 1 if one failed.
+
+An `OPENBLAS_CORETYPE` that is set already is taken for the machine's need: no other kernel is run then.
+"""
+
+import argparse
+import contextlib
+import glob
+import itertools
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+ROOT = pathlib.Path(__file__).parents[1]
+LINES, TABLE = ROOT / "docs" / "portability.jsonl", ROOT / "docs" / "portability.md"
+KERNELS = (  # what OpenBLAS calls them; which of them this processor can run is tried
+    "Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids",
+    "ARMV8", "NeoverseN1", "NeoverseV1", "NeoverseN2", "ARMV8SVE", "VortexM4", "POWER8", "POWER9", "POWER10",
+)  # fmt: skip
+WORK = pathlib.Path(tempfile.gettempdir()) / f"refhf-portability-{os.getuid()}"
+NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+NUMERICAL = tuple(
+    f"tests/test_{name}.py"
+    for name in (
+        "convolution", "first_order", "krylov", "lanczos", "methods", "network", "newton", "nonlinear_cg",
+        "numerical_faults", "objective", "parallel", "pitfalls", "replica_newton", "surfaces", "vectors",
+    )
+)  # fmt: skip
+PROBE = """
+import json, platform, sys
+import numpy as np, scipy, scipy.linalg
+for dtype in np.float32, np.float64:
+    x = np.random.default_rng(0).normal(size=(90, 90)).astype(dtype)
+    (x @ x.T, x @ x[0], x[0] @ x[1], scipy.linalg.eigh(x @ x.T), scipy.linalg.cholesky(x @ x.T + np.eye(90, dtype=dtype)))
+try:
+    from threadpoolctl import threadpool_info
+    blas = [(p["architecture"], p["num_threads"]) for p in threadpool_info() if p["internal_api"] == "openblas"]
+except ImportError:
+    blas = []
+try:
+    from matplotlib import __version__ as matplotlib
+except ImportError:
+    matplotlib = None
+print(json.dumps({"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
+                  "matplotlib": matplotlib, "blas": blas}))
+"""
+HEAD = """# Portability
+
+Made by `make portability`; processor: {processor}. A row is the suite in one cell; the kernels are those that were
+loaded, by NumPy and by SciPy where they differ, with their numbers of threads.
+
+| cell | Python | NumPy | SciPy | Matplotlib | BLAS | outcome | passed | skipped | failed | commit |
+|---|---|---|---|---|---|---|---|---|---|---|
+"""
+
+
+class Home(NamedTuple):
+    """A checkout with a virtual environment. Cells of equal homes share one."""
+
+    name: str
+    python: str = sys.executable
+    extras: str = "[all,test]"
+    lowest: bool = False  # the lowest versions that pyproject.toml admits
+    editable: bool = True  # otherwise installed apart from the checkout, and the checkout is read-only
+    nobody: bool = False  # what runs is a user who is not root, and the checkout is that user's
+
+
+class Cell(NamedTuple):
+    """One way to run the suite."""
+
+    name: str
+    meaning: str
+    home: Home = Home("plain")
+    environment: dict[str, str] = {}
+    arguments: tuple[str, ...] = ()
+
+
+def clean():
+    """The environment without what changes Python or the BLAS."""
+    return {k: v for k, v in os.environ.items() if not re.match("PYTHON|OPENBLAS|OMP_|NPY_|MPLBACKEND|LC_|LANG", k)}
+
+
+def probe(python, **environment):
+    """What NumPy and SciPy run on in this environment; a text that says why not, if they do not run."""
+    done = subprocess.run(
+        [python, "-W", "error", "-c", PROBE], env=clean() | environment, capture_output=True, text=True, check=False
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else (done.stderr.strip().splitlines() or ["died"])[-1]
+
+
+def kernels(python):
+    """The kernels that this processor runs with this Python's NumPy: asked for, loaded, and multiplied with."""
+    wanted = os.environ.get("OPENBLAS_CORETYPE")
+    for name in [wanted] if wanted else KERNELS:
+        found = probe(python, OPENBLAS_CORETYPE=name)
+        if isinstance(found, dict) and found["blas"] and found["blas"][0][0].lower() == name.lower():
+            yield name
+
+
+def pythons():
+    """The newest interpreter of each minor version from 3.11 on."""
+    found = {}
+    places = "~/.pyenv/versions/*/bin/python", "/usr/bin/python3.*", "/usr/local/bin/python3.*", sys.executable
+    for path in itertools.chain.from_iterable(sorted(glob.glob(os.path.expanduser(place))) for place in places):
+        ask = "import sys, ensurepip; print(*sys.version_info[:3])"
+        done = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False)
+        version = tuple(map(int, done.stdout.split())) if done.returncode == 0 else ()
+        if version >= (3, 11):
+            found.setdefault(version[:2], {})[version] = path
+    return {minor: paths[max(paths)] for minor, paths in sorted(found.items())}
+
+
+def cells(here):
+    """All cells of this machine; the table is in their order."""
+    plain = sys.executable if here else prepare(Home("plain"))[1]
+    for kernel, threads in itertools.product(kernels(plain), "12"):
+        setting = {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": threads}
+        yield Cell(f"kernel-{kernel}-{threads}", f"{kernel}, BLAS threads: {threads}", environment=setting)
+    if here:
+        return
+    known = pythons()
+    for (_, minor), path in known.items():
+        yield Cell(f"python-3.{minor}", f"Python 3.{minor}", Home(f"python-3.{minor}", path))
+    oldest = known[min(known)]
+    yield Cell("lowest", "the lowest versions that pyproject.toml admits", Home("lowest", oldest, lowest=True))
+    yield Cell("bare", "without the optional packages", Home("bare", extras="[test]"))
+    yield Cell("optimised", "`python -O`", environment={"PYTHONOPTIMIZE": "1"})
+    ascii_only = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0"}  # LC_ALL: with LANG alone Python takes C.UTF-8
+    yield Cell("ascii", "`LANG=C`, `PYTHONUTF8=0`", environment=ascii_only)
+    yield Cell("blanks", "in a folder with blanks and umlauts", Home("mit Leerzeichen und Ümläuten"))
+    public, homeless = "/usr/bin/python3", {"HOME": "/nonexistent"}  # another user may not enter a home folder
+    yield Cell("nobody", "a user who is not root", Home("nobody", public, nobody=True), homeless)
+    apart = Home("read-only", public, editable=False, nobody=True)
+    yield Cell("read-only", "a read-only checkout, installed apart from it", apart, homeless)
+    order = "random_order.plugin", "--random-order-bucket=global", f"--random-order-seed={os.getpid()}"
+    yield Cell("random-order", f"in random order, seed {os.getpid()}", arguments=("-p", *order))
+    no_avx2 = {"NPY_DISABLE_CPU_FEATURES": "X86_V3"}
+    if isinstance(probe(plain, **no_avx2), dict):
+        yield Cell("no-X86_V3", "NumPy without AVX2", environment=no_avx2)
+
+
+def git(*arguments):
+    """What git says to this in the repository."""
+    return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def prepare(home):
+    """Checkout and interpreter of a home, made anew unless they are there for this commit."""
+    place, commit = WORK / home.name, git("rev-parse", "HEAD")
+    folder, stamp, python = place / "refhf", place / "installed", place / "venv" / "bin" / "python"
+    if stamp.exists() and stamp.read_text() == commit:
+        return folder, str(python)
+    if place.exists():
+        shutil.rmtree(place)
+    place.mkdir(parents=True)
+    git("clone", "--quiet", "--no-hardlinks", ROOT, folder)
+    subprocess.run([home.python, "-m", "venv", python.parents[1]], check=True)
+    needs = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    constraints = place / "constraints.txt"
+    constraints.write_text("\n".join(need.replace(">=", "==") for need in needs) if home.lowest else "")
+    editable = ["--editable"] if home.editable else []
+    install = [python, "-m", "pip", "install", "--quiet", "--constraint", constraints, "pytest-random-order"]
+    subprocess.run([*install, *editable, f"{folder}{home.extras}"], check=True)
+    if not home.editable:
+        subprocess.run(["chmod", "-R", "a-w", folder], check=True)
+    elif home.nobody and os.getuid() == 0:
+        subprocess.run(["chown", "-R", "nobody", folder], check=True)
+    stamp.write_text(commit)
+    return folder, str(python)
+
+
+def run(cell, files, limit, here):
+    """The outcome of a cell."""
+    folder, python = (ROOT, sys.executable) if here else prepare(cell.home)
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chmod(scratch, 0o777)
+        report = pathlib.Path(scratch) / "report.xml"
+        tests = files or ([] if cell.home.editable else ["tests"])  # the doctests are those of the checkout
+        process = subprocess.Popen(
+            [python, "-m", "pytest", "-q", "-n", "auto", f"--junitxml={report}", *cell.arguments, *tests],
+            cwd=folder,
+            env=clean() | {"OPENBLAS_NUM_THREADS": "1", "TMPDIR": scratch} | cell.environment,
+            start_new_session=True,
+            **(NOBODY if cell.home.nobody and os.getuid() == 0 else {}),
+        )
+        try:
+            process.wait(limit)
+        except subprocess.TimeoutExpired:
+            print(f"no end after {limit} s")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        counts = read(report)
+    ran = probe(python, **cell.environment)
+    outcome = {0: "passed", 1: "failed", None: "no end"}.get(process.returncode, f"status {process.returncode}")
+    return {"outcome": outcome, **counts, "ran": ran}
+
+
+def read(report):
+    """Counts of tests, and the names of those that failed, from pytest's report."""
+    if not report.exists():
+        return {"tests": 0, "skipped": 0, "failing": []}
+    suite = ElementTree.parse(report).getroot()[0]
+    bad = [case for case in suite if case.find("failure") is not None or case.find("error") is not None]
+    names = [f"{case.get('classname')}::{case.get('name')}" for case in bad]
+    return {"tests": int(suite.get("tests")), "skipped": int(suite.get("skipped")), "failing": names}
+
+
+def processor():
+    """The processor's name, where the system tells it."""
+    told = pathlib.Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*:\s*(.+)", told.read_text()) if told.exists() else []
+    return f"{names[0]} ({platform.machine()})" if names else platform.machine()
+
+
+def table(outcomes, order):
+    """docs/portability.md: a row a cell, then what fails."""
+    rows, failing = [], []
+    for name in order:
+        if line := outcomes.get(name):
+            ran = line["ran"]
+            versions = " | ".join(str(ran[key]) for key in ("python", "numpy", "scipy", "matplotlib"))
+            blas = ", ".join(dict.fromkeys(f"{kernel} x {threads}" for kernel, threads in ran["blas"])) or "-"
+            passed = line["tests"] - line["skipped"] - len(line["failing"])
+            counts = f"{passed} | {line['skipped']} | {len(line['failing'])}"
+            rows.append(
+                f"| {line['meaning']} | {versions} | {blas} | {line['outcome']} | {counts} | {line['commit']} |"
+            )
+            failing += [f"* {line['meaning']}: `{test}`" for test in line["failing"]]
+    TABLE.write_text(HEAD.format(processor=processor()) + "\n".join([*rows, "", *failing]).rstrip() + "\n")
+
+
+def main():
+    """Run the cells, and write the table after each."""
+    parser = argparse.ArgumentParser(description="Run the tests on other kernels, versions, settings and users.")
+    parser.add_argument("--only", help="cells, separated by commas; all that have not passed at this commit if none")
+    parser.add_argument("--quick", action="store_true", help="only the numerical test files")
+    parser.add_argument("--here", action="store_true", help="in this checkout, with this Python")
+    parser.add_argument("--limit", type=float, default=3600.0, help="seconds for a cell")
+    parser.add_argument("files", nargs="*", help="test files")
+    given = parser.parse_args()
+    files = [*given.files, *(NUMERICAL if given.quick else ())]
+    keep, failed = not (files or given.here), []
+    offered = {cell.name: cell for cell in cells(given.here)}
+    wanted = given.only.split(",") if given.only else list(offered)
+    lines = map(json.loads, LINES.read_text().splitlines()) if LINES.exists() else ()
+    outcomes, commit = {line["cell"]: line for line in lines}, git("rev-parse", "--short=10", "HEAD")
+    for name in wanted:
+        if name not in offered:
+            parser.error(f"only: expected cells among {', '.join(offered)}; got {name!r}")
+        done = outcomes.get(name, {})
+        if keep and not given.only and (done.get("outcome"), done.get("commit")) == ("passed", commit):
+            continue
+        cell = offered[name]
+        print(f"== {name}: {cell.meaning}", flush=True)
+        outcome = run(cell, files, given.limit, given.here)
+        failed += [name] if outcome["outcome"] != "passed" else []
+        if keep:
+            outcomes[name] = {"cell": name, "meaning": cell.meaning, "commit": commit, **outcome}
+            with LINES.open("a") as file:
+                file.write(json.dumps(outcomes[name]) + "\n")
+            table(outcomes, offered)
+    print(f"failed: {', '.join(failed) or 'none'}")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
