@@ -32,10 +32,10 @@ from xml.etree import ElementTree
 
 ROOT = pathlib.Path(__file__).parents[1]
 LINES, TABLE = ROOT / "docs" / "portability.jsonl", ROOT / "docs" / "portability.md"
-KERNELS = (  # what OpenBLAS calls them; which of them this processor can run is tried
-    "Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids",
-    "ARMV8", "NeoverseN1", "NeoverseV1", "NeoverseN2", "ARMV8SVE", "VortexM4", "POWER8", "POWER9", "POWER10",
-)  # fmt: skip
+KERNELS = {  # what OpenBLAS calls them; which of them are built in, and run on this processor, is tried
+    "x86_64": ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids"),
+    "aarch64": ("ARMV8", "CORTEXA57", "NEOVERSEN1", "NEOVERSEV1", "NEOVERSEN2", "A64FX"),
+}
 WORK = pathlib.Path(tempfile.gettempdir()) / f"refhf-portability-{os.getuid()}"
 NOBODY = {"user": "nobody", "group": "nogroup", "extra_groups": []}
 NUMERICAL = tuple(
@@ -50,7 +50,7 @@ import json, platform, sys
 import numpy as np, scipy, scipy.linalg
 for dtype in np.float32, np.float64:
     x = np.random.default_rng(0).normal(size=(90, 90)).astype(dtype)
-    (x @ x.T, x @ x[0], x[0] @ x[1], scipy.linalg.eigh(x @ x.T), scipy.linalg.cholesky(x @ x.T + np.eye(90, dtype=dtype)))
+    (x @ x.T, x @ x[0], x[0] @ x[1], scipy.linalg.eigh(x @ x.T), scipy.linalg.cholesky(x.T @ x + np.eye(90)))
 try:
     from threadpoolctl import threadpool_info
     blas = [(p["architecture"], p["num_threads"]) for p in threadpool_info() if p["internal_api"] == "openblas"]
@@ -108,18 +108,19 @@ def probe(python, **environment):
 
 
 def kernels(python):
-    """The kernels that this processor runs with this Python's NumPy: asked for, loaded, and multiplied with."""
-    wanted = os.environ.get("OPENBLAS_CORETYPE")
-    for name in [wanted] if wanted else KERNELS:
+    """Names of the kernels that run here with this Python's NumPy: of two names for one kernel, the first."""
+    wanted, names = os.environ.get("OPENBLAS_CORETYPE"), {}
+    for name in [wanted] if wanted else KERNELS.get(platform.machine(), ()):
         found = probe(python, OPENBLAS_CORETYPE=name)
-        if isinstance(found, dict) and found["blas"] and found["blas"][0][0].lower() == name.lower():
-            yield name
+        if isinstance(found, dict) and found["blas"]:
+            names.setdefault(found["blas"][0][0], name)
+    return names.values()
 
 
 def pythons():
     """The newest interpreter of each minor version from 3.11 on."""
     found = {}
-    places = "~/.pyenv/versions/*/bin/python", "/usr/bin/python3.*", "/usr/local/bin/python3.*", sys.executable
+    places = "~/.pyenv/versions/*/bin/python", "/usr/bin/python3.*", "/usr/local/bin/python3.*", sys._base_executable
     for path in itertools.chain.from_iterable(sorted(glob.glob(os.path.expanduser(place))) for place in places):
         ask = "import sys, ensurepip; print(*sys.version_info[:3])"
         done = subprocess.run([path, "-c", ask], capture_output=True, text=True, check=False)
