@@ -167,15 +167,16 @@ def git(*arguments):
 def prepare(home):
     """Checkout and interpreter of a home, made anew unless they are there for this commit."""
     place, commit = WORK / home.name, git("rev-parse", "HEAD")
-    folder, stamp, python = place / "refhf", place / "installed", place / "venv" / "bin" / "python"
+    folder, stamp, python = place / "refhf", place / "commit", place / "venv" / "bin" / "python"
     if stamp.exists() and stamp.read_text() == commit:
         return folder, str(python)
-    if place.exists():
-        shutil.rmtree(place)
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     git("clone", "--quiet", "--no-hardlinks", ROOT, folder)
-    subprocess.run([home.python, "-m", "venv", python.parents[1]], check=True)
-    needs = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
+    if not python.exists():
+        subprocess.run([home.python, "-m", "venv", python.parents[1]], check=True)
+    needs = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     constraints = place / "constraints.txt"
     constraints.write_text("\n".join(need.replace(">=", "==") for need in needs) if home.lowest else "")
     editable = ["--editable"] if home.editable else []

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import refhf
 
 PACKAGE = Path(refhf.__file__).parent
-ROOT = PACKAGE.parent
+ROOT = Path(__file__).parents[1]  # the package may be installed elsewhere
 ROOMS = (
     "checks",
     "formats",
@@ -91,6 +92,17 @@ def test_departures_are_listed():
     }
     text = (PACKAGE / "DEPARTURES.md").read_text()
     assert set(re.findall(r"^\* `([^`]+)`: (.+)$", text, flags=re.M)) == marked
+
+
+def test_own_warnings_are_errors():
+    """A warning is an error, but for what other packages say of their own, or each other's, future."""
+    for module, category in [("refhf.krylov.cg", DeprecationWarning), ("numpy.linalg", RuntimeWarning)]:
+        with pytest.raises(category):
+            warnings.warn_explicit("a warning", category, "a.py", 1, module)
+    with warnings.catch_warnings(record=True) as said:
+        for category in DeprecationWarning, PendingDeprecationWarning, FutureWarning:
+            warnings.warn_explicit("a warning", category, "a.py", 1, "matplotlib.mathtext")
+    assert len(said) == 3
 
 
 def test_import_is_light():

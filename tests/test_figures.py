@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import OWN_WARNINGS
 from test_ranks_cli import tiny
 
 FIGURES = Path(__file__).parent.parent / "figures"
@@ -42,7 +43,7 @@ def written(folder, *command):
         place.mkdir()
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", *(place if word == "OUT" else word for word in command)],
+            [sys.executable, *OWN_WARNINGS, *(place if word == "OUT" else word for word in command)],
             env=environment | {"OPENBLAS_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,
         )

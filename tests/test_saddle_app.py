@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from processes import OWN_WARNINGS
 
 import refhf
 from refhf.app import cli
@@ -363,7 +364,7 @@ def test_figure_is_reproducible(tmp_path):
     written = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        command = [sys.executable, "-W", "error", ROOT / "figures" / "fig2_saddle.py", "--fast", tmp_path / name]
+        command = [sys.executable, *OWN_WARNINGS, ROOT / "figures" / "fig2_saddle.py", "--fast", tmp_path / name]
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
         written.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
     assert written[0] == written[1]

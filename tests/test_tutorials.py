@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import OWN_WARNINGS
 
 TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py"))
 SECONDS = 60
@@ -35,7 +36,7 @@ def altered(claim):
 
 
 def output(path, folder):
-    command, before = [sys.executable, "-W", "error", str(path)], os.times()
+    command, before = [sys.executable, *OWN_WARNINGS, str(path)], os.times()
     run = subprocess.run(
         command, cwd=folder, env=os.environ | ONE_CORE, capture_output=True, text=True, timeout=10 * SECONDS
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refhf.formats import FormatError, read_npz
+from refhf.formats import FormatError, read_npz, write_npz
 
 FORMAT = 1  # grows when a checkpoint of before could be misunderstood
 NAME = "checkpoint.npz"
@@ -37,7 +37,7 @@ def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
     beside = path.with_name(path.name + ".part")
     try:
         with open(beside, "wb") as file:
-            np.savez(file, record=np.frombuffer(_text(record), np.uint8), **arrays)
+            write_npz(file, {"record": np.frombuffer(_text(record), np.uint8), **arrays})
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -8,12 +8,11 @@ run; of one that ended at something not finite it is the best.
 import os
 from pathlib import Path
 
-import numpy as np
-
 from refhf.app import folders, progress
 from refhf.app.checkpoint import NAME
 from refhf.app.progress import Position
 from refhf.app.runs import Run
+from refhf.formats import write_npz
 
 
 class Keeper:
@@ -61,7 +60,7 @@ class Keeper:
         more = {"l2": run.problem.objective.l2, "seed": run.problem.seed, "method": run.method}
         beside = self.folder / "theta.npz.part"
         with beside.open("wb") as file:
-            np.savez(file, theta=self.theta, **facts, **more)
+            write_npz(file, {"theta": self.theta, **facts, **more})
         os.replace(beside, self.folder / "theta.npz")
 
     def keep(self, position: Position) -> None:
