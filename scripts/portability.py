@@ -132,8 +132,7 @@ def pythons():
 
 def cells(here):
     """All cells of this machine; the table is in their order."""
-    plain = sys.executable if here else prepare(Home("plain"))[1]
-    for kernel, threads in itertools.product(kernels(plain), "12"):
+    for kernel, threads in itertools.product(kernels(sys.executable), "12"):
         setting = {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": threads}
         yield Cell(f"kernel-{kernel}-{threads}", f"{kernel}, BLAS threads: {threads}", environment=setting)
     if here:
@@ -155,7 +154,7 @@ def cells(here):
     order = "random_order.plugin", "--random-order-bucket=global", f"--random-order-seed={os.getpid()}"
     yield Cell("random-order", f"in random order, seed {os.getpid()}", arguments=("-p", *order))
     no_avx2 = {"NPY_DISABLE_CPU_FEATURES": "X86_V3"}
-    if isinstance(probe(plain, **no_avx2), dict):
+    if isinstance(probe(sys.executable, **no_avx2), dict):
         yield Cell("no-X86_V3", "NumPy without AVX2", environment=no_avx2)
 
 
