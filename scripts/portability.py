@@ -266,6 +266,9 @@ def main():
     lines = map(json.loads, LINES.read_text().splitlines()) if LINES.exists() else ()
     outcomes, commit = {line["cell"]: line for line in lines}, git("rev-parse", "--short=10", "HEAD")
     for name in wanted:
+        if name not in offered and name.startswith("kernel-"):
+            print(f"== {name}: not on this machine", flush=True)
+            continue
         if name not in offered:
             parser.error(f"only: expected cells among {', '.join(offered)}; got {name!r}")
         done = outcomes.get(name, {})
