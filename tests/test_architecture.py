@@ -38,7 +38,7 @@ def room(module: str) -> int:
 
 
 def imports(path):
-    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -58,7 +58,7 @@ def test_arrows_point_one_way(path):
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_a_module_is_a_page_or_two(path):
     """No module outgrows two pages."""
-    assert len((PACKAGE / path).read_text().splitlines()) <= PAGES
+    assert len((PACKAGE / path).read_text(encoding="utf-8").splitlines()) <= PAGES
 
 
 def notation():
@@ -68,7 +68,7 @@ def notation():
 
 def test_notation_table_is_the_linters_list():
     """The names that the linter allows are exactly those of the notation table, each once."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     allowed = settings["tool"]["ruff"]["lint"]["pep8-naming"]["ignore-names"]
     assert sorted(notation()) == sorted(allowed)
     assert len(set(allowed)) == len(allowed)
@@ -78,7 +78,7 @@ def test_notation_is_used():
     """Each name of the notation table stands in the code of the package, its tests or its tutorials."""
     names = set()
     for path in [PACKAGE / p for p in MODULES] + [*ROOT.glob("tests/*.py"), *ROOT.glob("tutorials/*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names.add(getattr(node, "id", getattr(node, "arg", getattr(node, "name", None))))
     assert set(notation()) <= names
 
@@ -88,9 +88,9 @@ def test_departures_are_listed():
     marked = {
         (f"refhf/{path.as_posix()}", " ".join(title.split()))
         for path in MODULES
-        for title in re.findall(r"Departure: ([^.]+)\.", (PACKAGE / path).read_text())
+        for title in re.findall(r"Departure: ([^.]+)\.", (PACKAGE / path).read_text(encoding="utf-8"))
     }
-    text = (PACKAGE / "DEPARTURES.md").read_text()
+    text = (PACKAGE / "DEPARTURES.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\* `([^`]+)`: (.+)$", text, flags=re.M)) == marked
 
 

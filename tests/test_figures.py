@@ -76,4 +76,4 @@ def test_every_figure_is_covered():
     scripts = {path.stem for path in FIGURES.glob("fig*.py")}
     assert scripts == {*ELSEWHERE, *FAST, *WITHOUT_RUNS}
     for name, file in ELSEWHERE.items():
-        assert name in Path(__file__).with_name(file).read_text()
+        assert name in Path(__file__).with_name(file).read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ ONE_CORE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_TH
 
 
 def claims(path):
-    cells = re.split(r"^# %%", path.read_text(), flags=re.MULTILINE)
+    cells = re.split(r"^# %%", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     prose = (re.sub(r"\n#? ?", " ", cell) for cell in cells if cell.startswith(" [markdown]"))
     return [span for cell in prose for span in re.findall(r"`([^`]*)`", cell) if re.search(r" [=<>] ", span)]
 
