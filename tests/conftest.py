@@ -3,8 +3,10 @@
 import os
 
 import matplotlib
+import pytest
 from hypothesis import Phase, settings
 
+pytest.register_assert_rewrite("browser")  # its assertions hold under `python -O` too
 matplotlib.get_configdir()  # where none can be written it makes one, says so, and names it in the environment: once
 
 settings.register_profile("default", max_examples=100, derandomize=True, deadline=None)
