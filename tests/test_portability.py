@@ -16,6 +16,7 @@ def portability(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(ROOT / "scripts")
     import portability
 
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
     monkeypatch.setattr(portability, "LINES", tmp_path / "lines.jsonl")
     monkeypatch.setattr(portability, "TABLE", tmp_path / "table.md")
     return portability
@@ -27,20 +28,20 @@ def blas(*names):
 
 def test_kernels_are_those_that_run(portability, monkeypatch):
     """A kernel that dies is no cell; two names of one kernel are one; what the machine has set is left as it is."""
+    import portability_cells as cells
+
     loaded = {"Prescott": blas("Katmai"), "Haswell": blas("Haswell"), "Zen": blas("Haswell"), "SkylakeX": "died"}
-    monkeypatch.setattr(portability, "probe", lambda python, **setting: loaded[setting["OPENBLAS_CORETYPE"]])
-    monkeypatch.setattr(portability, "KERNELS", {"machine": tuple(loaded)})
-    monkeypatch.setattr(portability.platform, "machine", lambda: "machine")
-    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
-    assert list(portability.kernels("python")) == ["Prescott", "Haswell"]
+    monkeypatch.setattr(cells, "probe", lambda python, **setting: loaded[setting["OPENBLAS_CORETYPE"]])
+    monkeypatch.setattr(cells, "KERNELS", {"machine": tuple(loaded)})
+    monkeypatch.setattr(cells.platform, "machine", lambda: "machine")
+    assert list(cells.kernels("python")) == ["Prescott", "Haswell"]
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Zen")
-    assert list(portability.kernels("python")) == ["Zen"]
+    assert list(cells.kernels("python")) == ["Zen"]
 
 
 def test_probe_of_this_python(portability, tmp_path):
     """What runs is said; what does not run is a text."""
-    found = portability.probe(sys.executable)
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert portability.probe(sys.executable)["python"] == ".".join(map(str, sys.version_info[:3]))
     (tmp_path / "numpy.py").write_text("raise ImportError('none here')")
     assert portability.probe(sys.executable, PYTHONPATH=str(tmp_path)) == "ImportError: none here"
 
@@ -65,6 +66,8 @@ def test_read_a_report(portability, tmp_path):
 
 def test_a_cell_that_has_passed_is_not_run_again(portability, monkeypatch):
     """A line a cell, the table after each; at the same commit only what has not passed is run, or what is named."""
+    from portability_cells import Cell
+
     ran, outcomes = [], {"a": "passed", "b": "failed"}
 
     def run(cell, files, limit, here):
@@ -73,7 +76,7 @@ def test_a_cell_that_has_passed_is_not_run_again(portability, monkeypatch):
         return {"outcome": outcomes[cell.name], "tests": 5, "skipped": 1, "failing": failing, "ran": blas("Zen")}
 
     monkeypatch.setattr(portability, "run", run)
-    monkeypatch.setattr(portability, "cells", lambda here: [portability.Cell(name, f"cell {name}") for name in "ab"])
+    monkeypatch.setattr(portability, "cells", lambda here: [Cell(name, f"cell {name}") for name in "ab"])
     monkeypatch.setattr(portability, "git", lambda *_: "0123456789")
     for words, expected in ([], "ab"), ([], "b"), (["--only", "a"], "a"), (["--quick"], "ab"):
         ran.clear()
