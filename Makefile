@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test long mutants lint figures tutorials bench crosscheck clean
+.PHONY: demo test kernels portability long mutants lint figures tutorials bench crosscheck clean
 
 demo: $(STAMP)-demo
 	$(BIN)/refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini \
@@ -13,6 +13,12 @@ demo: $(STAMP)-demo
 
 test: $(STAMP)-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto  # a process a core, one BLAS thread each
+
+kernels: $(STAMP)-test
+	$(BIN)/python scripts/portability.py --here --quick --only kernel-Prescott-1,kernel-Haswell-1
+
+portability: $(STAMP)-test
+	$(BIN)/python scripts/portability.py  # hours; docs/portability.md
 
 long: $(STAMP)-test
 	OPENBLAS_NUM_THREADS=1 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n auto

@@ -12,7 +12,7 @@ import math
 import tokenize
 import warnings
 import zipfile
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -113,6 +113,22 @@ def _opened(path):
         raise
     except Exception as error:  # zipfile and the decompressors each raise their own kinds
         raise FormatError(path, f"cannot be read as .npz: {' '.join(str(error).split())[:200]}") from error
+
+
+def write_npz(stream, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a stream as a `.npz` file.
+
+    Unlike `np.savez` of NumPy 2.0, it closes the archive also where the stream takes no more.
+
+    Raises
+    ------
+    OSError
+        If the stream cannot be written to.
+    """
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, x in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(x), allow_pickle=False)
 
 
 def _array(archive, member, path):

@@ -2,7 +2,12 @@
 
 import os
 
+import matplotlib
+import pytest
 from hypothesis import Phase, settings
+
+pytest.register_assert_rewrite("browser")  # its assertions hold under `python -O` too
+matplotlib.get_configdir()  # where none can be written it makes one, says so, and names it in the environment: once
 
 settings.register_profile("default", max_examples=100, derandomize=True, deadline=None)
 settings.register_profile("long", max_examples=5_000, derandomize=False, deadline=None)

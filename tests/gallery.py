@@ -321,9 +321,9 @@ class Row(NamedTuple):
 def row(case: Case, solve) -> Row:
     """`solve`, cg or bicgstab, on the case, and SciPy's solver of the same name with the same arguments."""
     name, unit = solve.__name__, size(case.b) or np.inf
-    x, info = solve(case.A, case.b, case.x0, rtol=case.rtol, M=case.M)
+    x, info = solve(case.A, case.b, x0=case.x0, rtol=case.rtol, M=case.M)
     with np.errstate(all="ignore"):
-        theirs = getattr(scipy.sparse.linalg, name)(case.A, case.b, case.x0, rtol=case.rtol, M=case.M)
+        theirs = getattr(scipy.sparse.linalg, name)(case.A, case.b, x0=case.x0, rtol=case.rtol, M=case.M)
     residual, scipys_residual = (true_residual(case.A, case.b, y) / unit for y in (x, theirs[0]))
     expected = getattr(case, name)
     note = None if info.stop is CONVERGED and info.stop in expected.or_else else expected.note

@@ -14,10 +14,24 @@ import pytest
 
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 LIMIT = 20  # seconds, R13
+OWN_WARNINGS = [  # of a Python: they are errors, but for those of other packages of their future
+    "-W", "error", "-W", "default::DeprecationWarning", "-W", "default::PendingDeprecationWarning",
+    "-W", "default::FutureWarning",
+]  # fmt: skip
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
 needs_mpi = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpiexec and mpi4py: refhf[mpi]"
 )
+
+NAMESPACES = shutil.which("unshare") and subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True)
+needs_namespaces = pytest.mark.skipif(
+    not NAMESPACES or NAMESPACES.returncode != 0, reason="needs user namespaces, for a disk of its own"
+)
+
+
+def in_namespace(script, *args):
+    """Run a shell's script where it may mount disks; ARGS are its $1, $2 and so on, and $python is this Python."""
+    return finish(["unshare", "-rm", "sh", "-c", script, "sh", *map(str, args)], 60.0, {"python": sys.executable})
 
 
 def mpiexec(ranks, *args, limit=60.0, meanwhile=None, **environment):

@@ -221,11 +221,17 @@ def test_quiet_is_silent_and_progress_is_on_stderr(refhf_cli):
 
 
 def test_bar_on_a_terminal(refhf_cli, monkeypatch):
-    """Where stderr is a terminal there is a bar; without tqdm, the lines."""
+    """Where stderr is a terminal there is a bar."""
+    pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]
     assert "4/4" in err
     assert console.HEADER not in err
+
+
+def test_lines_on_a_terminal_without_tqdm(refhf_cli, monkeypatch):
+    """Where there is no tqdm a terminal shows the lines."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]
     assert "4/4" not in err

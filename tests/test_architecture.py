@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import refhf
 
 PACKAGE = Path(refhf.__file__).parent
-ROOT = PACKAGE.parent
+ROOT = Path(__file__).parents[1]  # the package may be installed elsewhere
 ROOMS = (
     "checks",
     "formats",
@@ -39,7 +40,7 @@ def room(module: str) -> int:
 
 
 def imports(path):
-    for node in ast.walk(ast.parse((PACKAGE / path).read_text())):
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -59,7 +60,7 @@ def test_arrows_point_one_way(path):
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_a_module_is_a_page_or_two(path):
     """No module outgrows two pages; what is said of it in docstrings is not counted."""
-    tree = ast.parse((PACKAGE / path).read_text())
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             del node.body[0]
@@ -74,7 +75,7 @@ def notation():
 
 def test_notation_table_is_the_linters_list():
     """The names that the linter allows are exactly those of the notation table, each once."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     allowed = settings["tool"]["ruff"]["lint"]["pep8-naming"]["ignore-names"]
     assert sorted(notation()) == sorted(allowed)
     assert len(set(allowed)) == len(allowed)
@@ -84,7 +85,7 @@ def test_notation_is_used():
     """Each name of the notation table stands in the code of the package, its tests or its tutorials."""
     names = set()
     for path in [PACKAGE / p for p in MODULES] + [*ROOT.glob("tests/*.py"), *ROOT.glob("tutorials/*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names.add(getattr(node, "id", getattr(node, "arg", getattr(node, "name", None))))
     assert set(notation()) <= names
 
@@ -94,9 +95,9 @@ def test_departures_are_listed():
     marked = {
         (f"refhf/{path.as_posix()}", " ".join(title.split()))
         for path in MODULES
-        for title in re.findall(r"Departure: ([^.]+)\.", (PACKAGE / path).read_text())
+        for title in re.findall(r"Departure: ([^.]+)\.", (PACKAGE / path).read_text(encoding="utf-8"))
     }
-    text = (PACKAGE / "DEPARTURES.md").read_text()
+    text = (PACKAGE / "DEPARTURES.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\* `([^`]+)`: (.+)$", text, flags=re.M)) == marked
 
 
@@ -106,7 +107,9 @@ def test_what_is_cited_is_there():
     named = {
         (place, path.relative_to(ROOT).as_posix())
         for path in (*ROOT.glob("*.md"), *texts)
-        for place in re.findall(rf"(?<![\w/])(?:{'|'.join(HOUSE)})/[\w/.]+\.(?:py|md|toml|html)\b", path.read_text())
+        for place in re.findall(
+            rf"(?<![\w/])(?:{'|'.join(HOUSE)})/[\w/.]+\.(?:py|md|toml|html)\b", path.read_text(encoding="utf-8")
+        )
     }
     assert len(named) > 50
     assert sorted(pair for pair in named if not (ROOT / pair[0]).exists()) == []
@@ -114,8 +117,8 @@ def test_what_is_cited_is_there():
 
 def test_a_claim_and_a_promise_have_names_of_their_own():
     """No claim of a paper (figures/README.md) is called as a promise (README.md) is."""
-    claims = set(re.findall(r"\*\*([A-Z]+\d+)\*\*", (ROOT / "figures" / "README.md").read_text()))
-    promises = set(re.findall(r"\bR\d+", (ROOT / "README.md").read_text()))
+    claims = set(re.findall(r"\*\*([A-Z]+\d+)\*\*", (ROOT / "figures" / "README.md").read_text(encoding="utf-8")))
+    promises = set(re.findall(r"\bR\d+", (ROOT / "README.md").read_text(encoding="utf-8")))
     assert claims and promises and not claims & promises
 
 
@@ -123,6 +126,17 @@ def test_a_package_is_not_hidden_by_a_name():
     """`refhf.methods` and its like are the packages and modules that `import` finds, whatever `refhf` exports."""
     for room in ROOMS:
         assert importlib.import_module(f"refhf.{room}") is getattr(refhf, room)
+
+
+def test_own_warnings_are_errors():
+    """A warning is an error, but for what other packages say of their own, or each other's, future."""
+    for module, category in [("refhf.krylov.cg", DeprecationWarning), ("numpy.linalg", RuntimeWarning)]:
+        with pytest.raises(category):
+            warnings.warn_explicit("a warning", category, "a.py", 1, module)
+    with warnings.catch_warnings(record=True) as said:
+        for category in DeprecationWarning, PendingDeprecationWarning, FutureWarning:
+            warnings.warn_explicit("a warning", category, "a.py", 1, "matplotlib.mathtext")
+    assert len(said) == 3
 
 
 def test_import_is_light():

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 
@@ -11,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from processes import LIMIT, finish, room_for
+from processes import finish, in_namespace, needs_namespaces, room_for
 
 from refhf.app import checkpoint
 from refhf.formats import FormatError
 
-NAMESPACES = shutil.which("unshare") and subprocess.run(["unshare", "-rm", "true"], check=False).returncode == 0
 ARRAYS = {"theta": np.arange(5.0), "damping": np.array(0.1), "none": np.empty((0, 3), np.float32)}
 RECORD = {"step": 3, "history": [{"loss": 0.1 + 0.2, "test_error": None}], "name": "µ"}
 
@@ -124,11 +122,11 @@ print(checkpoint.load(path)[1]["step"], os.listdir(sys.argv[1]))
 """
 
 
-@pytest.mark.skipif(not NAMESPACES, reason="needs user namespaces, for a small disk of its own")
+@needs_namespaces
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
     """A disk of 1 MB that is full: the save says so, the checkpoint before is whole, and nothing else is left."""
-    mount = f"mount -t tmpfs -o size=1m tmpfs {tmp_path} && exec {sys.executable} -c '{FULL}' {tmp_path}"
-    code, out, err, _ = finish(["unshare", "-rm", "sh", "-c", mount], LIMIT, {})
+    script = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$python" -c "$2" "$1"'
+    code, out, err, _ = in_namespace(script, tmp_path, FULL)
     assert (code, out) == (0, "No space left on device\n1 ['c.npz']\n"), err
 
 

@@ -5,13 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from processes import OWN_WARNINGS
+
 SCRIPT = Path(__file__).parent.parent / "figures" / "fig3_communications.py"
 
 
 def written(folder):
     """What the script writes into a folder, by name."""
     environment = {name: value for name, value in os.environ.items() if name != "REFHF_DATA_DIR"}
-    command = [sys.executable, "-W", "error", SCRIPT, "--fast", folder]
+    command = [sys.executable, *OWN_WARNINGS, SCRIPT, "--fast", folder]
     subprocess.run(command, check=True, capture_output=True, env=environment | {"OPENBLAS_NUM_THREADS": "1"})
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 

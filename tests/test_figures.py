@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import OWN_WARNINGS
 from test_ranks_cli import tiny
 
 FIGURES = Path(__file__).parent.parent / "figures"
@@ -42,7 +43,7 @@ def written(folder, *command):
         place.mkdir()
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", *(place if word == "OUT" else word for word in command)],
+            [sys.executable, *OWN_WARNINGS, *(place if word == "OUT" else word for word in command)],
             env=environment | {"OPENBLAS_NUM_THREADS": "1"},
             stdout=subprocess.DEVNULL,
         )
@@ -75,4 +76,4 @@ def test_every_figure_is_covered():
     scripts = {path.stem for path in FIGURES.glob("fig*.py")}
     assert scripts == {*ELSEWHERE, *FAST, *WITHOUT_RUNS}
     for name, file in ELSEWHERE.items():
-        assert name in Path(__file__).with_name(file).read_text()
+        assert name in Path(__file__).with_name(file).read_text(encoding="utf-8")

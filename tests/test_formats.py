@@ -1,8 +1,11 @@
 """Every file that refhf reads, and files that lie about themselves (R17)."""
 
+import errno
+import gc
 import gzip
 import io
 import json
+import sys
 import tracemalloc
 import warnings
 import zipfile
@@ -17,7 +20,7 @@ from refhf.app.data import DataSet, load
 from refhf.app.idx import read_idx
 from refhf.app.sweep.cells import Setting, cells
 from refhf.app.sweep.lines import execute
-from refhf.formats import FormatError, read_npz
+from refhf.formats import FormatError, read_npz, write_npz
 from refhf.parallel.shards import Rows
 
 MEMORY = 64 * 2**20  # bytes, R17
@@ -33,6 +36,44 @@ def little_memory():
         assert tracemalloc.get_traced_memory()[1] < MEMORY
     finally:
         tracemalloc.stop()
+
+
+class Full(io.BytesIO):
+    """A stream with room for so many bytes."""
+
+    def __init__(self, room):
+        super().__init__()
+        self.room = room
+
+    def write(self, content):
+        if self.tell() + len(content) > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(content)
+
+
+def test_an_archive_without_room_is_closed(monkeypatch):
+    """Wherever the disk is full, that is the error, and collecting the archive says nothing more."""
+    said, arrays, whole = [], {"x": np.arange(600.0), "name": "y"}, io.BytesIO()
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    write_npz(whole, arrays)
+    for room in range(0, len(whole.getvalue()), 100):
+        with pytest.raises(OSError, match="No space left"):
+            write_npz(Full(room), arrays)
+        gc.collect()
+        assert said == [], room
+
+
+def test_what_is_written_is_read(tmp_path):
+    """`write_npz`: NumPy reads the same arrays, of no pickles."""
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "name": "tanh", "none": np.empty((0, 2)), "F": np.eye(3, 2).T}
+    with open(tmp_path / "a.npz", "wb") as stream:
+        write_npz(stream, arrays)
+    read = np.load(tmp_path / "a.npz", allow_pickle=False)
+    assert list(read) == list(arrays)
+    for name, x in arrays.items():
+        np.testing.assert_array_equal(read[name], x)
+    with pytest.raises(ValueError, match="Object arrays"):
+        write_npz(io.BytesIO(), {"x": np.array([None])})
 
 
 def npy(x=None, header=None):

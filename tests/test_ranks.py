@@ -138,7 +138,8 @@ BROKEN = {
 TRAIN = """
 import numpy as np, refhf, sys
 from refhf.parallel import mpi
-assert "mpi4py" not in sys.modules and "matplotlib" not in sys.modules
+if "mpi4py" in sys.modules or "matplotlib" in sys.modules:
+    sys.exit("import refhf loads too much")
 net = refhf.mlp([2, 3, 2])
 X = np.random.default_rng(0).normal(size=(9, 2))
 comm = mpi({required})

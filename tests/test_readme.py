@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_session():
@@ -28,6 +28,6 @@ def test_files_exist():
 
 def test_targets_exist():
     """Each `make` target that the README names is in the Makefile."""
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"make (\w+)", README):
         assert re.search(rf"^{target}:", makefile, flags=re.M), target

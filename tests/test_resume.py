@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import finish, mpiexec, needs_mpi
-from test_checkpoint import NAMESPACES
+from processes import finish, in_namespace, mpiexec, needs_mpi, needs_namespaces
 from test_ranks_cli import history, tiny
 
 from refhf.app import checkpoint, cli, plots, progress, runs
@@ -327,42 +326,45 @@ def test_two_runs_in_one_folder(data, tmp_path, capsys):
         assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-@pytest.mark.skipif(not NAMESPACES, reason="needs user namespaces, for a small disk of its own")
+@needs_namespaces
 def test_a_full_disk_ends_the_run(data, tmp_path):
     """A disk of 300 kB: the run ends with that message, and the last good checkpoint is whole."""
-    command = f"{sys.executable} -m refhf train --data {data} --hidden 900 --checkpoint-every 1 --quiet"
-    script = f"""
-mount -t tmpfs -o size=300k tmpfs {tmp_path}
-{command} --steps 2 --out {tmp_path}/run --method sgd
-head -c 300k /dev/zero > {tmp_path}/rest
-{command} --steps 9 --resume {tmp_path}/run --method sgd
+    script = """
+data=$2
+train() { "$python" -m refhf train --data "$data" --hidden 900 --checkpoint-every 1 --quiet --method sgd "$@"; }
+mount -t tmpfs -o size=300k tmpfs "$1"
+train --steps 2 --out "$1/run"
+head -c 300k /dev/zero > "$1/rest"
+train --steps 9 --resume "$1/run"
 echo $?
-cp -r {tmp_path}/run {tmp_path.parent}/kept
+cp -r "$1/run" "$1/../kept"
 """
-    _, out, err, _ = finish(["unshare", "-rm", "sh", "-c", script], 60, {})
+    _, out, err, _ = in_namespace(script, tmp_path, data)
     assert out.endswith("run.png\n2\n"), err
     assert "No space left on device" in err
     assert progress.load(tmp_path.parent / "kept" / checkpoint.NAME).step == 2
 
 
 READ_ONLY = """
+import sys
 from refhf.app import cli
+folder, data = sys.argv[1:]
 for command in ["train"], ["compare"], ["sweep", "--methods", "sgd", "--batches", "9", "--steps", "1"]:
-    print(cli.main([*command, "--data", "{data}", "--out", "{folder}/new"]))
-print(cli.main(["train", "--resume", "{folder}/run", "--steps", "20", "--quiet"]))
+    print(cli.main([*command, "--data", data, "--out", folder + "/new"]))
+print(cli.main(["train", "--resume", folder + "/run", "--steps", "20", "--quiet"]))
 """
 
 
-@pytest.mark.skipif(not NAMESPACES, reason="needs user namespaces, for a small disk of its own")
+@needs_namespaces
 def test_a_folder_that_can_only_be_read(data, tmp_path):
     """A disk mounted for reading: train, compare, sweep and --resume each end with a line, before a step is done."""
     assert cli.main(["train", "--method", "sgd", "--data", str(data), *SMALL, "--out", str(tmp_path / "run")]) == 0
     before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
-    script = f"""
-mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path}
-exec {sys.executable} -c '{READ_ONLY.format(data=data, folder=tmp_path)}'
+    script = """
+mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"
+exec "$python" -c "$3" "$1" "$2"
 """
-    _, out, err, _ = finish(["unshare", "-rm", "sh", "-c", script], 60, {})
+    _, out, err, _ = in_namespace(script, tmp_path, data, READ_ONLY)
     assert out == "2\n" * 4, err
     refused, (last,) = err.splitlines()[:3], err.splitlines()[3:]
     assert all("out: expected a folder that can be written; got" in line for line in refused)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from processes import OWN_WARNINGS
 
 import refhf
 from refhf.app import cli
@@ -363,7 +364,7 @@ def test_figure_is_reproducible(tmp_path):
     written = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        command = [sys.executable, "-W", "error", ROOT / "figures" / "fig2_saddle.py", "--fast", tmp_path / name]
+        command = [sys.executable, *OWN_WARNINGS, ROOT / "figures" / "fig2_saddle.py", "--fast", tmp_path / name]
         subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
         written.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
     assert written[0] == written[1]
@@ -374,9 +375,9 @@ def test_figure_is_reproducible(tmp_path):
 
 def test_verdict_of_h8_is_that_of_the_table():
     """The counts and steps in figures/README.md are those that fig2_saddle.py wrote beside it."""
-    text = (ROOT / "figures" / "fig2_saddle.txt").read_text().split("\n\n")[1]
+    text = (ROOT / "figures" / "fig2_saddle.txt").read_text(encoding="utf-8").split("\n\n")[1]
     found = {line[:37].strip(): re.findall(r"(\d+)/\d+(?: in (\d+))?", line) for line in text.splitlines()[1:]}
-    rows = (ROOT / "figures" / "README.md").read_text().split("\n| ")
+    rows = (ROOT / "figures" / "README.md").read_text(encoding="utf-8").split("\n| ")
     (bicgstab,) = (row for row in rows if "zero start (`hessian-bicgstab`" in row)
     (random_start,) = (row for row in rows if row.startswith("Bi-CG-STAB, random"))
     (noise,) = (row for row in rows if row.startswith("gradient descent and noise"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import room_for
+from processes import OWN_WARNINGS, room_for
 from test_checkpoint import HOLD
 
 from refhf.app import cli, plots, runs
@@ -371,7 +371,7 @@ def test_figure_4_is_deterministic(tmp_path):
     started = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        command = [sys.executable, "-W", "error", ROOT / "figures" / "fig4_batch_sizes.py", "--fast", tmp_path / name]
+        command = [sys.executable, *OWN_WARNINGS, ROOT / "figures" / "fig4_batch_sizes.py", "--fast", tmp_path / name]
         one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, env=one_thread))
     assert [process.wait() for process in started] == [0, 0]

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import OWN_WARNINGS
 
 TUTORIALS = sorted((Path(__file__).parent.parent / "tutorials").glob("[0-9]*.py"))
 SECONDS = 60
@@ -18,7 +19,7 @@ ONE_CORE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_TH
 
 
 def claims(path):
-    cells = re.split(r"^# %%", path.read_text(), flags=re.MULTILINE)
+    cells = re.split(r"^# %%", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     prose = (re.sub(r"\n#? ?", " ", cell) for cell in cells if cell.startswith(" [markdown]"))
     return [span for cell in prose for span in re.findall(r"`([^`]*)`", cell) if re.search(r" [=<>] ", span)]
 
@@ -35,7 +36,7 @@ def altered(claim):
 
 
 def output(path, folder):
-    command, before = [sys.executable, "-W", "error", str(path)], os.times()
+    command, before = [sys.executable, *OWN_WARNINGS, str(path)], os.times()
     run = subprocess.run(
         command, cwd=folder, env=os.environ | ONE_CORE, capture_output=True, text=True, timeout=10 * SECONDS
     )

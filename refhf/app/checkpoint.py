@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from refhf.app import files
-from refhf.formats import FormatError, read_npz
+from refhf.formats import FormatError, read_npz, write_npz
 
 FORMAT = 1  # grows when a checkpoint of before could be misunderstood
 NAME = "checkpoint.npz"
@@ -29,7 +29,7 @@ def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
     """
     record = {"format": FORMAT, "digest": _digest(arrays, record), **record}
     with files.replaced(path) as file:
-        np.savez(file, record=np.frombuffer(_text(record), np.uint8), **arrays)
+        write_npz(file, {"record": np.frombuffer(_text(record), np.uint8), **arrays})
     _sync_folder(Path(path).parent)
 
 

@@ -8,12 +8,11 @@ run; of one that ended at something not finite it is the best.
 import os
 from pathlib import Path
 
-import numpy as np
-
 from refhf.app import files, folders, progress, runs
 from refhf.app.checkpoint import NAME
 from refhf.app.progress import Position
 from refhf.app.runs import Run
+from refhf.formats import write_npz
 
 OF_THETA = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # the facts that theta.npz repeats
 
@@ -61,7 +60,7 @@ class Keeper:
     def __exit__(self, *failure):
         self.stream.close()
         with files.replaced(self.folder / "theta.npz") as file:
-            np.savez(file, theta=self.theta, **{name: self.facts[name] for name in OF_THETA})
+            write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in OF_THETA}})
 
     def keep(self, position: Position) -> None:
         """After a step: a line, and if it is time a checkpoint. OSError where the disk is full."""

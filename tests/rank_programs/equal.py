@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import problem
+from numpy.testing import assert_, assert_array_equal  # `python -O` keeps them
 
 import refhf
 from refhf.parallel import agree, load_shard, mpi
@@ -25,15 +26,15 @@ def same_everywhere(comm, x):
 def primitives(comm):
     """The five calls, against what they should give."""
     x = comm.sum(np.full((2, 3), comm.rank + 0.5))
-    np.testing.assert_array_equal(x, np.full((2, 3), comm.size**2 / 2))
-    np.testing.assert_array_equal(comm.broadcast(np.array([comm.rank]), comm.size - 1), [comm.size - 1])
+    assert_array_equal(x, np.full((2, 3), comm.size**2 / 2))
+    assert_array_equal(comm.broadcast(np.array([comm.rank]), comm.size - 1), [comm.size - 1])
     gathered = comm.gather(np.full(comm.rank, comm.rank, np.int32), range(comm.size))
-    np.testing.assert_array_equal(np.concatenate(gathered), np.repeat(range(comm.size), range(comm.size)))
+    assert_array_equal(np.concatenate(gathered), np.repeat(range(comm.size), range(comm.size)))
     sent = np.array([[10 * comm.rank + to] for to in range(comm.size)])
-    np.testing.assert_array_equal(comm.exchange(sent), [[10 * rank + comm.rank] for rank in range(comm.size)])
+    assert_array_equal(comm.exchange(sent), [[10 * rank + comm.rank] for rank in range(comm.size)])
     comm.barrier()
     expected = (5, 8 * 6 + 8 + 4 * comm.size * (comm.size - 1) // 2 + 8 * comm.size) if comm.size > 1 else (0, 0)
-    assert comm.traffic[:2] == expected, comm.traffic
+    assert_(comm.traffic[:2] == expected, comm.traffic)
 
 
 def streaming(comm, folder):
@@ -53,7 +54,7 @@ def main(out, folder):
     """Everything once."""
     comm = mpi()
     primitives(comm)
-    assert share_cores(comm) is None, "OPENBLAS_NUM_THREADS has decided"
+    assert_(share_cores(comm) is None, "OPENBLAS_NUM_THREADS has decided")
     agree(comm, arguments=(out, folder))
     arrays, told = {}, {}
     for method in problem.OPTIONS:
@@ -61,7 +62,7 @@ def main(out, folder):
             name = f"{method} {reduction}"
             arrays[name], fun, steps, last = problem.train(method, comm, reduction)
             told[name] = [fun, steps, last.communications, last.bytes_communicated, last[-6:-2]]
-            assert same_everywhere(comm, arrays[name]), name
+            assert_(same_everywhere(comm, arrays[name]), name)
     for cases in (101, 2):  # uneven and empty shards; fewer cases than ranks
         bounds = problem.uneven(cases, comm.size) if cases > 2 else None
         for method in ("gn-cg", "sgd"):
@@ -74,9 +75,9 @@ def main(out, folder):
         refhf.supervised(f.net, f.X[:0], f.y[:0], comm=comm)
     except ValueError as error:
         raised = int(str(error).startswith("X: expected at least one case"))
-    assert comm.sum(np.array([raised]))[0] == comm.size
+    assert_(comm.sum(np.array([raised]))[0] == comm.size)
     memory, shard_size = streaming(comm, folder)
-    assert memory < shard_size / 2, (memory, shard_size)
+    assert_(memory < shard_size / 2, (memory, shard_size))
     if comm.rank == 0:
         np.savez(out, told=json.dumps(told), **arrays)
         print(f"{comm.size} ranks, {memory} of {shard_size} kB")

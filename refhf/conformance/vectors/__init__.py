@@ -53,7 +53,8 @@ def folder():
 @cache
 def load() -> tuple[Vector, ...]:
     """All vectors, in the order of the manifest."""
-    order = {line.split()[0]: k for k, line in enumerate((folder() / "MANIFEST").read_text().splitlines())}
+    manifest = (folder() / "MANIFEST").read_text(encoding="utf-8")
+    order = {line.split()[0]: k for k, line in enumerate(manifest.splitlines())}
     files = [file for file in folder().iterdir() if file.name.endswith(".json")]
     vectors = [vector for file in files for vector in parse(json.loads(file.read_text(encoding="utf-8")))]
     return tuple(sorted(vectors, key=lambda vector: order.get(vector.id, len(order))))
