@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.model.nonlinearities import logistic, softplus
+from refhf.model.nonlinearities import harmless_underflow, logistic, softplus
 
 
 class Loss(NamedTuple):
@@ -49,12 +49,14 @@ def _identity_hessian(z, y):
     return lambda Rz: Rz
 
 
+@harmless_underflow
 def _softmax(z):
     e = np.exp(z - z.real.max(axis=1, keepdims=True))
     e /= e.sum(axis=1, keepdims=True)
     return e
 
 
+@harmless_underflow
 def _softmax_value(z, y):
     """The log of sum_j exp z_j, less y'z; both of z less its largest, lest a sure answer's loss be rounded away."""
     largest = z.real.max(axis=1)
@@ -77,6 +79,7 @@ def _softmax_hessian(z, y):
     """(diag(p) - p p') Rz, case by case."""
     p = _softmax(z)
 
+    @harmless_underflow
     def product(Rz):
         HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
         HRz *= p
@@ -85,6 +88,7 @@ def _softmax_hessian(z, y):
     return product
 
 
+@harmless_underflow
 def _logistic_value(z, y):
     """log(1 + e^z) - y z, summed; max(z, 0) is taken out of both, as in `_softmax_value`."""
     positive = z.real > 0
@@ -93,13 +97,18 @@ def _logistic_value(z, y):
 
 def _logistic_hessian(z, y):
     p_one_minus_p = logistic.d(z)
-    return lambda Rz: p_one_minus_p * Rz
+    return harmless_underflow(lambda Rz: p_one_minus_p * Rz)
+
+
+@harmless_underflow
+def _squared_error_value(z, y):
+    return 0.5 * _total((z - y) ** 2)
 
 
 # sum_j (z_j - y_j)^2 / 2. The half makes H_L the identity.
 squared_error = Loss(
     "squared_error",
-    value=lambda z, y: 0.5 * _total((z - y) ** 2),
+    value=_squared_error_value,
     gradient=lambda z, y: z - y,
     hessian=_identity_hessian,
     predict=lambda z: z,

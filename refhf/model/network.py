@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refhf import checks
 from refhf.model.convolution import Convolution, Pooled
 from refhf.model.layers import Dense
 from refhf.model.losses import Loss
-from refhf.model.nonlinearities import Nonlinearity, identity
+from refhf.model.nonlinearities import Nonlinearity, harmless_underflow, identity
 
 
 class Network(NamedTuple):
@@ -44,7 +45,7 @@ class Network(NamedTuple):
     @property
     def size(self) -> int:
         """P, the length of theta."""
-        return sum(np.prod(layer.weight_shape) + np.prod(layer.bias_shape) for layer in self.layers).item()
+        return sum(math.prod(layer.weight_shape) + math.prod(layer.bias_shape) for layer in self.layers)
 
     @property
     def images(self) -> bool:
@@ -83,7 +84,15 @@ class Network(NamedTuple):
         ----------
         rng : Generator, int or None
         dtype : float32 or float64
+
+        Raises
+        ------
+        ValueError
+            For another dtype, or a network with more parameters than an array can have.
         """
+        dtype = checks.precision("dtype", dtype)
+        if self.size > checks.LARGEST // dtype.itemsize:
+            raise ValueError(f"theta: expected a network of fewer parameters; got one of {self.size}")
         rng, theta = np.random.default_rng(rng), np.zeros(self.size, dtype)
         for layer, (W, _), f in zip(self.layers, self.unpack(theta), (*self.nonlinearities, identity), strict=True):
             if f.name == "relu":
@@ -93,6 +102,7 @@ class Network(NamedTuple):
                 W[...] = rng.uniform(-r, r, W.shape)
         return theta
 
+    @harmless_underflow
     def predict(self, theta, X):
         """The network's answer (B, n_L): probabilities for the cross-entropies, z for the squared error."""
         return self.loss.predict(forward(self, theta, X).z)

@@ -139,7 +139,8 @@ def _line(setting, cell, run):
         record = row.record
         curve.append([_short(record[key]) for key in CURVE])
         for i, target in enumerate(setting.targets):
-            if reached[i] is None and record["training_error"] <= target:
+            diverged = row.status is Status.NON_FINITE
+            if reached[i] is None and not diverged and record["training_error"] <= target:
                 reached[i] = _some(record, REACHED)
         status = _ended(setting, record, reached, row.status)
         if status:
