@@ -1,6 +1,11 @@
-"""Complaints about a caller's arguments: each a ValueError naming argument, expected and actual."""
+"""A caller's arguments and results made plain: Python's own bool, int and float, and arrays of real numbers.
+
+Each complaint is a ValueError naming argument, expected and actual. NumPy's scalars do not get in: one of float64
+would turn float32 vectors into float64, and one of float16 would round what it is multiplied with.
+"""
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -78,12 +83,16 @@ def option_names(given: Iterable[str], valid: Iterable[str], owner: str):
         choice(f"option of {owner}", name, valid)
 
 
-def positive_integer(argument: str, given, maximum: int | None = None) -> int:
+NO_NUMBERS = bool, np.timedelta64  # though Python and NumPy count them among the integers
+LARGEST = 2**63 - 1  # the most elements of an array, on any machine
+
+
+def positive_integer(argument: str, given, maximum: int = LARGEST) -> int:
     """`given` as an int of at least 1, and at most `maximum`."""
-    whole = isinstance(given, Integral) and not isinstance(given, bool)
-    if not whole or given < 1 or (maximum is not None and given > maximum):
-        limit = "" if maximum is None else f" and <= {maximum}"
-        raise ValueError(f"{argument}: expected an integer >= 1{limit}; got {given!r}")
+    whole = isinstance(given, Integral) and not isinstance(given, NO_NUMBERS)
+    if not whole or not 1 <= given <= maximum:
+        limit = f" and <= {maximum}" if maximum < LARGEST or (whole and given > 1) else ""
+        raise ValueError(f"{argument}: expected an integer >= 1{limit}; got {_shown(given)}")
     return int(given)
 
 
@@ -96,9 +105,41 @@ def boolean(argument: str, given) -> bool:
 
 def real(argument: str, given, low: float = -np.inf, high: float = np.inf) -> float:
     """`given` as a finite float within [low, high]."""
-    if isinstance(given, bool) or not isinstance(given, Real) or not low <= given <= high or np.isinf(given):
-        raise ValueError(f"{argument}: expected a finite number in [{low:g}, {high:g}]; got {given!r}")
-    return float(given)
+    x = _float(given) if isinstance(given, Real) and not isinstance(given, NO_NUMBERS) else math.nan
+    if not low <= x <= high or math.isinf(x):
+        raise ValueError(f"{argument}: expected a finite number in [{low:g}, {high:g}]; got {_shown(given)}")
+    return x
+
+
+def positive(argument: str, given) -> float:
+    """`given` as a finite float above 0."""
+    x = real(argument, given, low=0.0)
+    if x == 0:
+        raise ValueError(f"{argument}: expected a positive number; got 0")
+    return x
+
+
+def number(argument: str, given) -> float:
+    """A function's result as a float; infinities and NaN are allowed."""
+    if not isinstance(given, Real) or isinstance(given, NO_NUMBERS):
+        x = as_array(argument, given)
+        if x.ndim != 0 or x.dtype.kind not in "fiub":
+            raise ValueError(f"{argument}: expected a real number as its result; got {given!r}")
+        given = x.item()
+    return _float(given)
+
+
+def _float(given):
+    try:
+        return float(given)
+    except OverflowError:  # of an integer or a fraction
+        return math.copysign(math.inf, given > 0 or -1)
+
+
+def _shown(given):
+    """Its repr, without the digits of an integer that has too many."""
+    huge = isinstance(given, Integral) and abs(int(given)) > 10**30
+    return f"an integer of {int(given).bit_length()} bits" if huge else repr(given)
 
 
 def has_curvature(objective, *needed: str):
@@ -109,26 +150,56 @@ def has_curvature(objective, *needed: str):
             raise ValueError(f"objective: expected one that has {name}, for this method and options; it has {have}")
 
 
+def precision(argument: str, given) -> np.dtype:
+    """`given` as one of the dtypes float32 and float64."""
+    try:
+        dtype = np.dtype(given)
+    except TypeError:
+        dtype = None
+    if dtype not in (np.float32, np.float64):
+        raise ValueError(f"{argument}: expected float32 or float64; got {given!r}")
+    return dtype
+
+
+def unmasked(argument: str, given):
+    """`given`, unless some of its numbers are masked: the numbers below a mask are not meant."""
+    parts = given if isinstance(given, list | tuple) else [given]
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        raise ValueError(f"{argument}: expected numbers throughout; got masked ones")
+    return given
+
+
+def as_array(argument: str, given) -> np.ndarray:
+    """`given` as an array of whatever kind, with nothing masked."""
+    unmasked(argument, given)
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError) as error:  # a list of lists of different lengths
+        raise ValueError(f"{argument}: expected an array of real numbers; got {type(given).__name__}") from error
+
+
 def array(argument: str, given, shape: tuple, dtype=None) -> np.ndarray:
     """`given` as a finite array of real numbers of `shape`, in which None stands for any length."""
-    x = np.asarray(given)
+    x = as_array(argument, given)
     fits = x.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, x.shape, strict=True))
     if not fits:
         want = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise ValueError(f"{argument}: expected an array of shape {want}; got shape {x.shape}")
     if x.dtype.kind not in "fiub":
         raise ValueError(f"{argument}: expected real numbers; got dtype {x.dtype}")
-    x = x.astype(dtype or (x.dtype if x.dtype in (np.float32, np.float64) else np.float64), copy=False)
+    with np.errstate(all="ignore"):
+        x = x.astype(dtype or (x.dtype if x.dtype in (np.float32, np.float64) else np.float64), copy=False)
     if not np.isfinite(x).all():
         bad = np.argwhere(~np.isfinite(x))[0]
         raise ValueError(f"{argument}: expected finite numbers; got {x[tuple(bad)]} at index {tuple(map(int, bad))}")
     return x
 
 
-def vector(argument: str, given, size: int | None, dtype) -> np.ndarray:
-    """`given` as an array (size,) of `dtype`, non-finite numbers allowed: what they mean is the caller's affair."""
-    x = np.asarray(given)
+def vector(argument: str, given, size: int | None, dtype=None) -> np.ndarray:
+    """`given` as an array (size,) of `dtype` (its own if None), non-finite numbers allowed: they have an outcome."""
+    x = as_array(argument, given)
     if x.ndim != 1 or size not in (None, x.size) or x.dtype.kind not in "fiub":
         want = "(P,)" if size is None else f"({size},)"
         raise ValueError(f"{argument}: expected a real vector {want}; got {x.dtype} of shape {x.shape}")
-    return x.astype(dtype, copy=False)
+    with np.errstate(all="ignore"):
+        return x.astype(dtype or x.dtype, copy=False)

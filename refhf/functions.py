@@ -47,15 +47,11 @@ class FromFunctions:
         return checks.vector("theta", theta, None, self.dtype).copy()  # the caller's functions get their own
 
     def _number(self, given):
-        if np.ndim(given) != 0 or np.asarray(given).dtype.kind not in "fiub":
-            raise ValueError(f"value: expected a real number as its result; got {given!r}")
-        return float(given)
+        return checks.number("value", given)
 
     def _vector(self, name, given, theta):
-        given = np.array(given, self.dtype)  # a copy: the caller may return one buffer again and again, or v itself
-        if given.shape != theta.shape:
-            raise ValueError(f"{name}: expected a result of shape {theta.shape}; got {given.shape}")
-        return given
+        # A copy: the caller may return one buffer again and again, or v itself.
+        return np.array(checks.vector(name, given, theta.size, self.dtype))
 
     def _curvature(self, name, function, theta):
         checks.has_curvature(self, "hessian" if name == "hessp" else "gauss-newton")
@@ -63,7 +59,7 @@ class FromFunctions:
         return operator(partial(self._product, name, function, theta), theta.size, self.dtype)
 
     def _product(self, name, function, theta, v):
-        return self._vector(name, function(theta, v.reshape(-1)), theta)
+        return self._vector(name, function(theta.copy(), v.copy()), theta)
 
 
 def from_functions(value, gradient, hessp=None, gauss_newton=None) -> FromFunctions:

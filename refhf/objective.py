@@ -18,6 +18,7 @@ from refhf import checks
 from refhf.model import network
 from refhf.model.cases import inputs, targets
 from refhf.model.network import Network
+from refhf.model.nonlinearities import harmless_underflow
 from refhf.parallel.communicator import Communicator, serial
 from refhf.parallel.launch import agree
 from refhf.parallel.reduction import Partial, Reduction, added
@@ -64,8 +65,20 @@ class Objective(Protocol):
 
 
 def operator(product: Callable, size: int, dtype) -> LinearOperator:
-    """A symmetric scipy LinearOperator (P, P) over a product v (P,) -> (P,)."""
-    return LinearOperator((size, size), matvec=product, rmatvec=product, dtype=dtype)
+    """A symmetric scipy LinearOperator (P, P) over a real product v (P,) -> (P,).
+
+    A complex vector is taken apart, H (x + iy) = Hx + i Hy: two products.
+    """
+
+    @harmless_underflow
+    def of(v):
+        if np.iscomplexobj(v):
+            Hv = of(v.real).astype(np.result_type(dtype, np.complex64))
+            Hv.imag = of(v.imag)
+            return Hv
+        return product(checks.vector("v", v.reshape(-1), size, dtype))
+
+    return LinearOperator((size, size), matvec=of, rmatvec=of, dtype=dtype)
 
 
 class Supervised:
@@ -78,6 +91,7 @@ class Supervised:
         self.reduction, self.comm = reduction, reduction.comm
         self.size, self.cases, self.dtype = net.size, reduction.layout.cases, X.dtype
 
+    @harmless_underflow
     def value(self, theta) -> float:
         """f(theta), a float; sums are accumulated in float64."""
         theta = self._theta(theta)
@@ -87,6 +101,7 @@ class Supervised:
 
         return self._number(loss, theta) / self.cases + self._decay(theta)
 
+    @harmless_underflow
     def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
         """f(theta) and its gradient (P,)."""
         theta = self._theta(theta)
@@ -111,22 +126,30 @@ class Supervised:
         reduction, rows = self.reduction.draw(cases, np.random.default_rng(rng))
         return Supervised(self.net, self.X[rows], self.y[rows], self.l2, self.chunk_size, reduction)
 
+    @harmless_underflow
     def gradient_squares(self, theta) -> np.ndarray:
         """The mean over cases of g_i * g_i, plus l2 (P,): Martens 2010, section 4.7, and his code's weight decay."""
         theta = self._theta(theta)
         squares = self._sum(lambda X, y: (0.0, network.gradient_squares(self.net, theta, X, y)), theta).vector
         return squares / self.cases + self.l2
 
+    @harmless_underflow
     def predict(self, theta, X):
         """The network's answer (B, n_L) for other inputs X (B, n_0), or (n_L,) for one case (n_0,)."""
         return self.net.predict(self._theta(theta), X)
 
+    @harmless_underflow
     def error(self, theta) -> float:
-        """The fraction of cases whose predicted class is not the label's (labels, or one column a class)."""
+        """The fraction of cases whose predicted class is not the label's (labels, or one column a class).
+
+        NaN where an output is not finite: there is no class then.
+        """
         theta = self._theta(theta)
 
         def wrong(X, y):
             z = network.forward(self.net, theta, X).z
+            if not np.isfinite(z).all():
+                return np.nan  # it says nothing of these cases, and so of no fraction of all
             said = self.net.loss.predict(z)[:, 0] > 0.5 if z.shape[1] == 1 else z.argmax(axis=1)
             truth = y if y.ndim == 1 else (y[:, 0] > 0.5 if y.shape[1] == 1 else y.argmax(axis=1))
             return (said != truth).sum()
@@ -158,6 +181,7 @@ class Supervised:
         starts = range(piece.start, piece.stop, self.chunk_size)
         return [slice(start, min(start + self.chunk_size, piece.stop)) for start in starts]
 
+    @harmless_underflow
     def _curvature(self, linearise, theta):
         theta = self._theta(theta).copy()
         chunks = [rows for piece in self.reduction.layout.mine for rows in self._chunks(piece)]

@@ -45,7 +45,7 @@ class CGIterate:
     @lazy
     def Ap(self):
         """A p_k."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return self.A @ self.p
 
     @lazy
@@ -76,7 +76,7 @@ def cg_iterates(A, b, x0=None, M=None) -> Iterator[CGIterate]:
     """
     A, b, x0, M = system(A, b, x0, M)
     x, r = start(A, b, x0)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         z = r if M is None else M @ r
     p, rho = z, inner(r, z)
     for k in range(2**63):
@@ -85,7 +85,7 @@ def cg_iterates(A, b, x0=None, M=None) -> Iterator[CGIterate]:
         it.stop = _cannot_go_on(it, rho, M)
         if it.stop:
             return
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             alpha = rho / it.curvature  # alpha_j = (r_j, z_j) / (A p_j, p_j)
             x = x + alpha * p  # x_{j+1} = x_j + alpha_j p_j
             r = r - alpha * it.Ap  # r_{j+1} = r_j - alpha_j A p_j

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
 from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit
-from refhf.krylov.vectors import inner, lazy, norm
+from refhf.krylov.vectors import inner, lazy, linear_operator, matrix, norm
 
 ROUNDINGS = 10  # our choice: what is below this many times eps ||T|| is rounding
 
@@ -96,9 +96,11 @@ def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
     Raises
     ------
     ValueError
-        At the first iterate, for a start that is no real vector of n numbers.
+        At the first iterate, for a start that is no real vector of n numbers, or an A that is not (n, n).
     """
-    start = checks.vector("start", start, n, np.float32 if np.asarray(start).dtype == np.float32 else np.float64)
+    start = checks.vector("start", start, n)
+    start = start.astype(np.float32 if start.dtype == np.float32 else np.float64, copy=False)
+    A = matrix("A", linear_operator("A", A, n), start.dtype)
     alpha, beta, basis = [], [norm(start)], np.empty((min(n, 16), n), start.dtype)
     it, r = LanczosIterate(0, np.empty(0), np.empty(0), basis[:0]), start
     yield it
@@ -203,16 +205,18 @@ def lanczos_largest(A, n: int, *, rng=None, start=None, rtol: float = 1e-8, maxi
     return _extreme(-1, A, n, rng, start, rtol, maxiter)
 
 
+@np.errstate(all="ignore")
 def _extreme(index, A, n, rng, start, rtol, maxiter):
     n = checks.positive_integer("n", n)
-    A = LinearOperator((n, n), matvec=A, dtype=np.float64) if callable(A) else aslinearoperator(A)
-    if A.shape != (n, n):
-        raise ValueError(f"A: expected shape ({n}, {n}); got {A.shape}")
+    if callable(A) and not hasattr(A, "shape"):  # a LinearOperator can be called, too
+        function = A
+        A = LinearOperator((n, n), matvec=lambda v: checks.vector("A", function(v), n, np.float64), dtype=np.float64)
+    A = linear_operator("A", A, n)
     dtype = A.dtype if A.dtype == np.float32 else np.dtype(np.float64)
     start = np.random.default_rng(rng).standard_normal(n) if start is None else checks.array("start", start, (n,))
     if not start.any():
         raise ValueError("start: expected a vector other than zero")
-    checks.real("rtol", rtol, low=0.0)
+    rtol = checks.real("rtol", rtol, low=0.0)
     limit = min(n, 300) if maxiter is None else checks.positive_integer("maxiter", maxiter)
     it, stop = advance(
         lanczos_iterates(A, n, start.astype(dtype)), small_ritz_residual(index, rtol), iteration_limit(limit)

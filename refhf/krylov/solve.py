@@ -62,9 +62,9 @@ def cg(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=Non
     Parameters
     ----------
     A, M : array, sparse matrix or LinearOperator (n, n)
-        The matrix, and optionally an approximate inverse of it.
+        The matrix, and optionally an approximate inverse of it. Their products may come in one array again and again.
     b, x0 : array (n,)
-        Right-hand side, and start (zero if None; never overwritten).
+        Right-hand side, and start (zero if None, or if b = 0; never overwritten).
     rtol, atol : float
     maxiter : int, optional
         10 n if None, as in SciPy.
@@ -81,7 +81,7 @@ def cg(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=Non
     Raises
     ------
     ValueError
-        For shapes that do not fit, a negative tolerance, or maxiter below 1.
+        For shapes that do not fit, numbers that are not real, a negative tolerance, or maxiter below 1.
 
     Examples
     --------
@@ -110,9 +110,10 @@ def bicgstab(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callba
 
 def _drive(iterates, A, b, x0, rtol, atol, maxiter, M, callback, *exits):
     A, b, x0, M = system(A, b, x0, M)
-    checks.real("rtol", rtol, low=0.0)
-    checks.real("atol", atol, low=0.0)
+    rtol, atol = checks.real("rtol", rtol, low=0.0), checks.real("atol", atol, low=0.0)
     maxiter = 10 * b.size if maxiter is None else checks.positive_integer("maxiter", maxiter)
+    if x0 is not None and not b.any() and np.isfinite(x0).all():
+        x0 = None  # as in SciPy: x = 0 is the solution, and no other residual is small against b = 0
     converged = small_residual(b, rtol, atol)
     done, restarted_at, starts = 0, np.inf, _Smallest()
     while True:
@@ -131,7 +132,7 @@ def _drive(iterates, A, b, x0, rtol, atol, maxiter, M, callback, *exits):
             return it.x, Info(stop, done)
         finished = stop in (Stop.CONVERGED, Stop.EXACT, Stop.HALF_STEP)
         x = it.x if finished else seen.x
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             true = dataclasses.replace(it, r=b - A @ x)
         if finished and converged(true):
             return x, Info(Stop.CONVERGED, done)

@@ -21,7 +21,7 @@ def inner(x, y) -> float:
 
     Its bits do not depend on the number of BLAS threads, which changes while other threads sweep (`refhf.threads`).
     """
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         if x.dtype == y.dtype == np.float64:
             return float(np.dot(x, y)) if x.size <= LONGEST else _long(x, y)
         return float(np.einsum("i,i", x, y, dtype=np.float64))
@@ -54,6 +54,7 @@ class lazy:  # noqa: N801 : used as property is
         return made
 
 
+@np.errstate(under="ignore")
 def norm(x) -> float:
     """||x|| as a float, also where the squares of its components would over- or underflow."""
     square = inner(x, x)
@@ -73,17 +74,51 @@ def underflows(x, y) -> bool:
     return bool(x.any() and y.any()) and norm(x) * norm(y) < np.finfo(np.float64).tiny
 
 
+class Matrix:
+    """A product as the solvers use it, v (n,) -> A v (n,): each answer is an array of its own, in one dtype.
+
+    The caller's function may give one array again and again, and its numbers may be wider than the vectors.
+
+    Attributes
+    ----------
+    shape : (n, n)
+    dtype : float32 or float64
+    """
+
+    def __init__(self, argument: str, given, dtype):
+        self.argument, self.given, self.shape, self.dtype = argument, given, given.shape, np.dtype(dtype)
+
+    def __repr__(self):
+        return f"<{self.shape[0]}x{self.shape[1]} matrix {self.argument} with dtype={self.dtype}>"
+
+    def __matmul__(self, v):
+        """A v (n,)."""
+        answer = self.given.matvec(v)
+        return np.array(checks.vector(f"product with {self.argument}", answer, self.shape[0], self.dtype))
+
+
 def system(A, b, x0=None, M=None):
-    """A, b, x0, M as operators (n, n) and vectors (n,) of their common dtype; ValueError for what does not fit."""
-    A = _operator("A", A, None)
+    """A, b, x0, M as matrices (n, n) and vectors (n,) of their common dtype; ValueError for what does not fit."""
+    A = linear_operator("A", A)
     n = A.shape[0]
-    M = None if M is None else _operator("M", M, n)
-    dtype = np.result_type(A.dtype, np.asarray(b), *(() if M is None else (M.dtype,)))
+    M = None if M is None else linear_operator("M", M, n)
+    b = checks.vector("b", b, n)
+    dtype = np.result_type(A.dtype, b, *(() if M is None else (M.dtype,)))
     dtype = np.float32 if dtype == np.float32 else np.float64
-    return A, checks.vector("b", b, n, dtype), None if x0 is None else checks.vector("x0", x0, n, dtype), M
+    x0 = None if x0 is None else checks.vector("x0", x0, n, dtype)
+    return matrix("A", A, dtype), b.astype(dtype, copy=False), x0, None if M is None else matrix("M", M, dtype)
 
 
-def _operator(argument, given, n):
+def matrix(argument: str, given, dtype) -> Matrix:
+    """A LinearOperator as a `Matrix`."""
+    return given if isinstance(given, Matrix) and given.dtype == dtype else Matrix(argument, given, dtype)
+
+
+def linear_operator(argument: str, given, n: int | None = None):
+    """`given` as a LinearOperator, (n, n) if n is not None, or square; ValueError if it is none of real numbers."""
+    if isinstance(given, Matrix):
+        return given
+    checks.unmasked(argument, given)
     try:
         operator = aslinearoperator(given)
     except (TypeError, ValueError):
@@ -105,6 +140,6 @@ def start(A, b, x0):
     if x0 is None:
         return np.zeros_like(b), b.copy()
     x = np.array(x0, b.dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         r = b - A @ x
     return (x, r) if np.isfinite(x).all() else (np.zeros_like(b), np.full_like(b, np.nan))

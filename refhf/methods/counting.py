@@ -1,6 +1,12 @@
-"""An objective that counts what is asked of it, for itself and for the mini-batches drawn from it."""
+"""An objective that counts what is asked of it, for itself and for the mini-batches drawn from it.
+
+Methods keep gradients and products from one call to the next, and somebody's objective may answer in one array again
+and again: what is handed on is a copy.
+"""
 
 from functools import partial
+
+import numpy as np
 
 from refhf.methods.report import Counts
 from refhf.objective import Objective, operator
@@ -23,7 +29,8 @@ class Counted:
 
     def value_and_gradient(self, theta):
         """f(theta) and g (P,), counted as one gradient evaluation and one pass."""
-        return self._counted("gradient_evaluations", self.objective.value_and_gradient, theta)
+        f, g = self._counted("gradient_evaluations", self.objective.value_and_gradient, theta)
+        return f, np.array(g)
 
     def hessian(self, theta):
         """H at theta; its products are counted."""
@@ -60,4 +67,7 @@ class Counted:
         return comm.traffic[:2] if comm else (0, 0)
 
     def _counted_operator(self, A):
-        return operator(partial(self._counted, "curvature_products", A.__matmul__), A.shape[0], A.dtype)
+        return operator(partial(self._product, A), A.shape[0], A.dtype)
+
+    def _product(self, A, v):
+        return np.array(self._counted("curvature_products", A.matvec, v))

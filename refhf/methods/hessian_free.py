@@ -63,16 +63,15 @@ class Options(NamedTuple):
 
 
 PRECONDITIONER_POWER = 0.75  # Martens 2010, section 4.7
+FLAGS = "backtracking", "preconditioner", "damped_ratio"
 
 
 def check(options: Options, objective: Objective) -> Options:
     """The options with their defaults filled in; ValueError for one out of range."""
-    if options.curvature_batch is not None:
-        checks.positive_integer("curvature_batch", options.curvature_batch, maximum=objective.cases)
-    checks.real("damping", options.damping, low=0.0)
-    checks.real("delta_0_norm", options.delta_0_norm, low=0.0)
-    for name in ("backtracking", "preconditioner", "damped_ratio"):
-        checks.boolean(name, getattr(options, name))
+    batch = options.curvature_batch
+    if batch is not None:
+        batch = checks.positive_integer("curvature_batch", batch, maximum=objective.cases)
+    flags = {name: checks.boolean(name, getattr(options, name)) for name in FLAGS}
     hybrid, cg = options.curvature == "hybrid", options.solver == "cg"
     checks.has_curvature(objective, *(("hessian", "gauss-newton") if hybrid else (options.curvature,)))
     if options.preconditioner:
@@ -83,9 +82,12 @@ def check(options: Options, objective: Objective) -> Options:
     if warm_start is None:
         warm_start = 0.95 if options.curvature == "gauss-newton" else 0.0
     return options._replace(
+        curvature_batch=batch,
+        damping=checks.real("damping", options.damping, low=0.0),
         solver_iterations=checks.positive_integer("solver_iterations", iterations),
         warm_start=checks.real("warm_start", warm_start, low=0.0, high=1.0),
-        backtracking=options.backtracking or not cg,
+        delta_0_norm=checks.real("delta_0_norm", options.delta_0_norm, low=0.0),
+        **flags | {"backtracking": flags["backtracking"] or not cg},
     )
 
 

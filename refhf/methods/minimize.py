@@ -135,7 +135,7 @@ class Steps:
     def __next__(self) -> Report:
         """Do a step."""
         k, seed, objective = self.progress.k + 1, self.progress.seed, self.objective
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             rng = np.random.default_rng([seed, k])
             state, report = METHODS[self.method].room.step(self.progress.state, objective, self.options, k, rng)
             stationary = report.outcome is Outcome.STATIONARY and not self.draws
@@ -184,12 +184,12 @@ def minimize(
     ValueError
         As `iterate`; for steps below 1, or others than a schedule's; for a negative gradient_tolerance.
     """
-    checks.positive_integer("steps", steps)
-    checks.real("gradient_tolerance", gradient_tolerance, low=0.0)
+    steps = checks.positive_integer("steps", steps)
+    gradient_tolerance = checks.real("gradient_tolerance", gradient_tolerance, low=0.0)
     schedules.check_length(options.get("learning_rate"), steps)
-    x, history, status, rejected = np.array(theta0), [], None, 0
-    best, lowest = x, np.inf
     reports = iterate(objective, theta0, method=method, rng=rng, **options)
+    x, history, status, rejected = reports.progress.state.theta, [], None, 0
+    best, lowest = x, np.inf
     for report in reports:
         measured_at = report.theta if report.curvature else x
         if -np.inf < report.loss < lowest:
@@ -201,7 +201,7 @@ def minimize(
         status = _ended(report, rejected, gradient_tolerance, reports.draws) or (Status.CALLBACK if asked else None)
         if status or report.k == steps:
             break
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         fun = objective.value(x)
         if status is Status.NON_FINITE or not np.isfinite(fun):
             status, x, fun = Status.NON_FINITE, best, objective.value(best)
@@ -233,6 +233,6 @@ def _ended(report, rejected, tolerance, draws):
 
 def _stops(callback, report):
     try:
-        return bool(callback(report))
+        return bool(callback(report._replace(theta=report.theta.copy())))  # the callback may write on its own
     except StopIteration:
         return True

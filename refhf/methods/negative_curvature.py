@@ -143,13 +143,16 @@ class Options(NamedTuple):
 
 def check(options: Options, objective: Objective) -> Options:
     """The options; ValueError for one out of range."""
-    if not 0 < checks.real("mu", options.mu) < 1:
+    mu = checks.real("mu", options.mu)
+    if not 0 < mu < 1:
         raise ValueError(f"mu: expected a number between 0 and 1; got {options.mu!r}")
-    checks.real("gradient_tolerance", options.gradient_tolerance, low=0.0)
-    checks.positive_integer("probe_iterations", options.probe_iterations)
-    checks.positive_integer("solver_iterations", options.solver_iterations)
     checks.has_curvature(objective, "hessian")
-    return options
+    return Options(
+        mu,
+        checks.real("gradient_tolerance", options.gradient_tolerance, low=0.0),
+        checks.positive_integer("probe_iterations", options.probe_iterations),
+        checks.positive_integer("solver_iterations", options.solver_iterations),
+    )
 
 
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:

@@ -36,11 +36,11 @@ class Options(NamedTuple):
 
 def check(options: Options, objective: Objective) -> Options:
     """The options; ValueError for one out of range."""
-    checks.real("damping", options.damping)
-    if options.solver_iterations is not None:
-        checks.positive_integer("solver_iterations", options.solver_iterations)
+    damping, iterations = checks.real("damping", options.damping), options.solver_iterations
+    if iterations is not None:
+        iterations = checks.positive_integer("solver_iterations", iterations)
     checks.has_curvature(objective, "hessian")
-    return options
+    return Options(damping, iterations)
 
 
 class State(NamedTuple):

@@ -29,6 +29,7 @@ BATCH = 2048  # Adya et al. 2018, section 4.1: below it the loss is too noisy fo
 EXACT = ("exact", "wolfe")
 POWELL = 0.1  # Nocedal and Wright 2006, equation 5.52
 RATE = 0.1  # our choice, that of momentum
+FLAGS = "preconditioner", "clip", "restart_test", "descent_test"
 
 
 class Options(NamedTuple):
@@ -76,7 +77,7 @@ def check(options: Options, objective: Objective) -> Options:
     """The options with their defaults filled in; ValueError for one out of range."""
     checks.choice("beta", options.beta, BETAS)
     batch = min(BATCH, objective.cases) if options.batch is None else options.batch
-    checks.positive_integer("batch", batch, maximum=objective.cases)
+    batch = checks.positive_integer("batch", batch, maximum=objective.cases)
     noisy = batch < min(BATCH, objective.cases)
     search = options.line_search or ("off" if noisy else "online")
     searches = checks.choice("line_search", search, (*online_search.RULES, *EXACT)) in EXACT
@@ -90,8 +91,7 @@ def check(options: Options, objective: Objective) -> Options:
         line_search=search,
         descent_test=searches if options.descent_test is None else options.descent_test,
     )
-    for name in ("preconditioner", "clip", "restart_test", "descent_test"):
-        checks.boolean(name, getattr(options, name))
+    options = options._replace(**{name: checks.boolean(name, getattr(options, name)) for name in FLAGS})
     if searches and not options.descent_test:
         raise ValueError(f"descent_test: expected True with line_search {search!r}; got False")
     return options

@@ -90,17 +90,19 @@ class Options(NamedTuple):
 
 def check(options: Options, objective: Objective) -> Options:
     """The options with their defaults filled in; ValueError for one out of range."""
-    checks.positive_integer("replicas", options.replicas)
-    checks.positive_integer("period", options.period)
-    checks.real("spread", options.spread, low=0.0)
-    checks.choice("reading", options.reading, READINGS)
-    checks.choice("topology", options.topology, TOPOLOGIES)
+    options = options._replace(
+        replicas=checks.positive_integer("replicas", options.replicas),
+        period=checks.positive_integer("period", options.period),
+        spread=checks.real("spread", options.spread, low=0.0),
+        reading=checks.choice("reading", options.reading, READINGS),
+        topology=checks.choice("topology", options.topology, TOPOLOGIES),
+    )
     for name in ("newton_rate", "local_rate"):
-        if getattr(options, name) is not None:
-            checks.real(name, getattr(options, name), low=0.0)
+        if (given := getattr(options, name)) is not None:
+            options = options._replace(**{name: checks.real(name, given, low=0.0)})
     rate = RATE if options.learning_rate is None else options.learning_rate
     batch = min(BATCH, objective.cases) if options.batch is None else options.batch
-    checks.positive_integer("batch", batch, maximum=objective.cases)
+    batch = checks.positive_integer("batch", batch, maximum=objective.cases)
     if options.replicas > batch and objective.sample(1, rng=0) is not objective:
         raise ValueError(f"replicas: expected at most the {batch} cases of a batch; got {options.replicas}")
     if options.comm is not None:

@@ -44,12 +44,13 @@ class Options(NamedTuple):
 
 def check(options: Options, objective: Objective) -> Options:
     """The options; ValueError for one out of range."""
-    if options.damping is not None:
-        checks.real("damping", options.damping, low=0.0)
-    if options.subspace is not None:
-        checks.positive_integer("subspace", options.subspace)
+    damping, subspace = options
+    if damping is not None:
+        damping = checks.real("damping", damping, low=0.0)
+    if subspace is not None:
+        subspace = checks.positive_integer("subspace", subspace)
     checks.has_curvature(objective, "hessian")
-    return options
+    return Options(damping, subspace)
 
 
 def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:

@@ -42,7 +42,7 @@ class Schedule(NamedTuple):
 
     def __call__(self, k: int) -> float:
         """The rate of step k; ValueError outside 1 .. steps."""
-        checks.positive_integer("k", k, maximum=self.steps)
+        k = checks.positive_integer("k", k, maximum=self.steps)
         if k <= self.warm_up:
             return self.start + (self.peak - self.start) * (k - 1) / self.warm_up
         falls = math.ceil((self.steps - self.warm_up) / self.every) - 1
@@ -58,14 +58,12 @@ def warm_up_then_decay(start: float, peak: float, end: float, *, warm_up: int, e
     ValueError
         For a rate that is not positive, a number of steps below 1, or a warm-up that leaves no step to decay in.
     """
-    for name, rate in {"start": start, "peak": peak, "end": end}.items():
-        if not checks.real(name, rate, low=0.0):
-            raise ValueError(f"{name}: expected a positive number; got 0")
-    checks.positive_integer("every", every)
-    checks.positive_integer("warm_up", warm_up)
-    if checks.positive_integer("steps", steps) <= warm_up:
+    rates = [checks.positive(name, rate) for name, rate in {"start": start, "peak": peak, "end": end}.items()]
+    every, warm_up = checks.positive_integer("every", every), checks.positive_integer("warm_up", warm_up)
+    steps = checks.positive_integer("steps", steps)
+    if steps <= warm_up:
         raise ValueError(f"steps: expected more than the {warm_up} of the warm-up; got {steps}")
-    return Schedule(start, peak, end, warm_up, every, steps)
+    return Schedule(*rates, warm_up, every, steps)
 
 
 def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:
@@ -88,9 +86,10 @@ def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:
     [0.001, 0.0505, 0.1, 0.001, 0.001]
     """
     cases = checks.positive_integer("cases", cases)
-    an_epoch = math.ceil(cases / checks.positive_integer("batch", batch, maximum=cases))
+    batch, epochs = checks.positive_integer("batch", batch, maximum=cases), checks.positive_integer("epochs", epochs)
+    an_epoch = math.ceil(cases / batch)
     warm_up = next(epochs for above, epochs in WARM_UPS if batch > above)
-    if checks.positive_integer("epochs", epochs) <= warm_up:
+    if epochs <= warm_up:
         raise ValueError(f"epochs: expected more than the {warm_up} of the warm-up at batch {batch}; got {epochs}")
     return warm_up_then_decay(
         START,

@@ -95,7 +95,7 @@ def triangle(W, G, z):
     return np.linalg.qr(np.column_stack([W, G, w, g, z]), mode="r") if W.shape[1] > 1 else np.empty((0, 5))
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(all="ignore")
 def secants(r, eps: float) -> Secants:
     """The algebra on a triangle r (k, 2 M + 3), or on triangles below each other; eps is that of the data's dtype.
 
@@ -174,6 +174,7 @@ class InverseHessianProduct(NamedTuple):
     asymmetry: float
 
 
+@np.errstate(under="ignore")
 def inverse_hessian_product(W, G, z) -> InverseHessianProduct:
     """H^-1 z from the differences between replicas (Arnold and Wang, section 2).
 

@@ -53,12 +53,12 @@ class Options(NamedTuple):
 def check(options: Options, objective: Objective) -> Options:
     """The options; ValueError for one out of range."""
     checks.choice("rule", options.rule, RULES)
-    checks.real("damping", options.damping, low=0.0)
-    checks.positive_integer("solver_iterations", options.solver_iterations)
-    if not checks.real("radius", options.radius, low=0.0):
-        raise ValueError("radius: expected a positive number; got 0")
     checks.has_curvature(objective, "hessian")
-    return options
+    return options._replace(
+        damping=checks.real("damping", options.damping, low=0.0),
+        solver_iterations=checks.positive_integer("solver_iterations", options.solver_iterations),
+        radius=checks.positive("radius", options.radius),
+    )
 
 
 class State(NamedTuple):

@@ -127,6 +127,7 @@ def _images(shape):
 
 
 def _shape(argument, given):
+    checks.unmasked(argument, given)
     try:
         return np.shape(given)
     except ValueError:

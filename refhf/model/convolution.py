@@ -13,6 +13,7 @@ keep the strips and read them from memory, and k times less memory (`python benc
 --tables 3`). The products are made a few pixels at a time: W[p] is small, and OpenBLAS has a faster way for those.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -54,12 +55,12 @@ class Convolution(NamedTuple):
     @property
     def n_in(self):
         """Numbers of an image that comes in."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def n_out(self):
         """Numbers of an image that goes out."""
-        return int(np.prod(self.out_shape))
+        return math.prod(self.out_shape)
 
     @property
     def weight_shape(self):
@@ -233,7 +234,7 @@ class Pooled(NamedTuple):
     @property
     def n_in(self):
         """Numbers of an image that comes in."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     def __getattr__(self, name):
         return getattr(self.layer, name)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.model.nonlinearities import logistic, softplus
+from refhf.model.nonlinearities import harmless_underflow, logistic, softplus
 
 
 class Loss(NamedTuple):
@@ -50,6 +50,7 @@ def _itself(z):
     return z
 
 
+@harmless_underflow
 def _squared_error_value(z, y):
     return 0.5 * _total((z - y) ** 2)
 
@@ -62,12 +63,14 @@ def _squared_error_hessian(z, y):
     return _itself
 
 
+@harmless_underflow
 def _softmax(z):
     e = np.exp(z - z.real.max(axis=1, keepdims=True))
     e /= e.sum(axis=1, keepdims=True)
     return e
 
 
+@harmless_underflow
 def _softmax_value(z, y):
     """The log of sum_j exp z_j, less y'z; both of z less its largest, lest a sure answer's loss be rounded away."""
     largest = z.real.max(axis=1)
@@ -91,12 +94,14 @@ def _softmax_hessian(z, y):
     return partial(_softmax_times, _softmax(z))
 
 
+@harmless_underflow
 def _softmax_times(p, Rz):
     HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
     HRz *= p
     return HRz
 
 
+@harmless_underflow
 def _logistic_value(z, y):
     """log(1 + e^z) - y z, summed; max(z, 0) is taken out of both, as in `_softmax_value`."""
     positive = z.real > 0
@@ -108,7 +113,12 @@ def _logistic_gradient(z, y):
 
 
 def _logistic_hessian(z, y):
-    return partial(np.multiply, logistic.d(z))  # p (1 - p)
+    return partial(_times, logistic.d(z))  # p (1 - p)
+
+
+@harmless_underflow
+def _times(x, y):
+    return x * y
 
 
 # sum_j (z_j - y_j)^2 / 2. The half makes H_L the identity.

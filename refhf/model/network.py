@@ -21,11 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refhf import checks
 from refhf.model.cases import inputs, many, parameters
 from refhf.model.convolution import Convolution, Pooled
 from refhf.model.layers import Dense
 from refhf.model.losses import Loss
-from refhf.model.nonlinearities import Nonlinearity, identity
+from refhf.model.nonlinearities import Nonlinearity, harmless_underflow, identity
 
 
 class Network(NamedTuple):
@@ -47,7 +48,7 @@ class Network(NamedTuple):
     @property
     def size(self) -> int:
         """P, the length of theta."""
-        return sum(np.prod(layer.weight_shape) + np.prod(layer.bias_shape) for layer in self.layers).item()
+        return sum(math.prod(layer.weight_shape) + math.prod(layer.bias_shape) for layer in self.layers)
 
     @property
     def images(self) -> bool:
@@ -81,7 +82,15 @@ class Network(NamedTuple):
         ----------
         rng : Generator, int or None
         dtype : float32 or float64
+
+        Raises
+        ------
+        ValueError
+            For another dtype, or a network with more parameters than an array can have.
         """
+        dtype = checks.precision("dtype", dtype)
+        if self.size > checks.LARGEST // dtype.itemsize:
+            raise ValueError(f"theta: expected a network of fewer parameters; got one of {self.size}")
         rng, theta = np.random.default_rng(rng), np.zeros(self.size, dtype)
         for layer, (W, _), f in zip(self.layers, self.unpack(theta), (*self.nonlinearities, identity), strict=True):
             if f.name == "relu":
@@ -91,6 +100,7 @@ class Network(NamedTuple):
                 W[...] = rng.uniform(-r, r, W.shape)
         return theta
 
+    @harmless_underflow
     def predict(self, theta, X):
         """Probabilities for the cross-entropies, z for the squared error: (B, n_L), of one case (n_0,) (n_L,)."""
         theta = parameters(theta, self.size)

@@ -4,12 +4,15 @@ Records of three functions of the pre-activation s, of any shape and of any floa
 f, d = f' and dd = f''. Complex arguments are what makes the complex-step oracle possible
 (Squire and Trapp 1998), so the analytic four use no absolute value and no comparison.
 The functions are this module's or NumPy's, no lambdas, so that networks can be pickled.
+What underflows is zero, as it should be, and harmless: `np.seterr(under="raise")` does not apply here.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+harmless_underflow = np.errstate(under="ignore")
 
 Elementwise = Callable[[np.ndarray], np.ndarray]
 
@@ -33,34 +36,41 @@ class Nonlinearity(NamedTuple):
     analytic: bool = True
 
 
+@harmless_underflow
 def _exp_minus_abs(s):
     """e^-|s|, with |s| read off the real part: never overflows."""
     return np.exp(np.where(s.real > 0, -s, s))
 
 
+@harmless_underflow
 def _logistic(s):
     e = _exp_minus_abs(s)
     return np.where(s.real > 0, 1, e) / (1 + e)
 
 
+@harmless_underflow
 def _logistic_d(s):
     e = _exp_minus_abs(s)
     return e / (1 + e) ** 2
 
 
+@harmless_underflow
 def _logistic_dd(s):
     return -np.tanh(0.5 * s) * _logistic_d(s)  # f'(1 - 2f), and 1 - 2f = -tanh(s/2)
 
 
+@harmless_underflow
 def _softplus(s):
     """log(1 + e^s) = max(s, 0) + log(1 + e^-|s|)."""
     return np.where(s.real > 0, s, 0) + np.log1p(_exp_minus_abs(s))
 
 
+@harmless_underflow
 def _tanh_d(s):
     return 1 - np.tanh(s) ** 2
 
 
+@harmless_underflow
 def _tanh_dd(s):
     return -2 * np.tanh(s) * _tanh_d(s)
 

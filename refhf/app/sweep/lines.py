@@ -9,6 +9,7 @@ from refhf.app.sweep import kept
 from refhf.app.sweep.cells import Cell, Setting, batch_option, once
 from refhf.app.sweep.kept import COUNTS, ENDS
 from refhf.methods.minimize import Status
+from refhf.methods.report import Outcome
 
 CURVE = ("step", "epochs", "curvature_products", "seconds", "loss", "training_error", "test_error")
 REACHED = CURVE[:4]
@@ -79,8 +80,9 @@ def _line(setting, cell, hand, run, asked):
     reached = [None] * len(setting.targets)
 
     def note(record):
+        diverged = record["outcome"] == str(Outcome.NON_FINITE)
         for i, target in enumerate(setting.targets):
-            if reached[i] is None and record["training_error"] <= target:
+            if reached[i] is None and not diverged and record["training_error"] <= target:
                 reached[i] = _some(record, REACHED)
 
     for record in run.since.history if run.since else ():
