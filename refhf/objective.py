@@ -69,16 +69,17 @@ def operator(product: Callable, size: int, dtype) -> LinearOperator:
 
     A complex vector is taken apart, H (x + iy) = Hx + i Hy: two products.
     """
+    times = partial(_times, product, size, dtype)
+    return LinearOperator((size, size), matvec=times, rmatvec=times, dtype=dtype)
 
-    @harmless_underflow
-    def of(v):
-        if np.iscomplexobj(v):
-            Hv = of(v.real).astype(np.result_type(dtype, np.complex64))
-            Hv.imag = of(v.imag)
-            return Hv
+
+@harmless_underflow
+def _times(product, size, dtype, v):
+    if not np.iscomplexobj(v):
         return product(checks.vector("v", v.reshape(-1), size, dtype))
-
-    return LinearOperator((size, size), matvec=of, rmatvec=of, dtype=dtype)
+    Hv = _times(product, size, dtype, v.real).astype(np.result_type(dtype, np.complex64))
+    Hv.imag = _times(product, size, dtype, v.imag)
+    return Hv
 
 
 class Supervised:

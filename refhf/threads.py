@@ -121,29 +121,36 @@ class _OneBlasThread(contextlib.AbstractContextManager):
     """BLAS on one thread while anybody is inside; what it was, once the last one is out."""
 
     def __init__(self):
-        self.lock, self.users, self.before, self.limit = threading.Lock(), 0, 1, None
+        self.lock, self.users, self.before = threading.Lock(), 0, []
 
     def __enter__(self):
         with self.lock:
             self.users += 1
             if self.users == 1:
                 self.before = _threads_now()
-                self.limit = _controller().limit(limits=1)
+            _set_threads([1] * len(self.before))  # by each: of OpenMP's, a thread has a number of its own
 
     def __exit__(self, *error):
         with self.lock:
             self.users -= 1
             if self.users == 0:
-                self.limit.restore_original_limits()
+                _set_threads(self.before)
 
     def otherwise(self) -> int:
         """BLAS's number of threads while nobody is inside."""
         with self.lock:
-            return self.before if self.users else _threads_now()
+            return max(self.before if self.users else _threads_now(), default=1)
 
 
 def _threads_now():
-    return max((library.num_threads for library in _controller().lib_controllers), default=1)
+    return [library.num_threads for library in _controller().lib_controllers]
+
+
+def _set_threads(numbers):
+    for library, number in zip(_controller().lib_controllers, numbers, strict=True):
+        if hasattr(library, "clear_controlling_thread"):  # from threadpoolctl 3.8 on one thread may, others are ignored
+            library.clear_controlling_thread(force=True)
+        library.set_num_threads(number)
 
 
 class _Shared:
@@ -155,7 +162,7 @@ class _Shared:
     def after_fork(self):
         """Make all anew in a child: the thread that had its turn is not there to give it back."""
         if self.one_blas_thread.users:
-            self.one_blas_thread.limit.restore_original_limits()
+            _set_threads(self.one_blas_thread.before)
         self.__init__()
 
 

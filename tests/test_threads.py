@@ -1,5 +1,10 @@
 """Threads over chunks: the same answers, in the same order, with BLAS as it was."""
 
+import inspect
+import itertools
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -10,47 +15,140 @@ threadpoolctl = pytest.importorskip("threadpoolctl")
 
 
 @pytest.fixture
-def two(monkeypatch):
+def two():
     """Two threads, also where BLAS has one."""
     with threadpoolctl.threadpool_limits(2, "blas"):
         yield
 
 
-@pytest.mark.usefixtures("two")
-def test_order_and_blas():
+def blas_now():
+    """How many threads BLAS uses at this moment."""
+    return max(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
+
+
+def test_order_and_blas(two):
     """Results come in the order of the items; BLAS has one thread meanwhile, and what it had afterwards."""
-    seen = []
-    for result in threads.ordered_map(lambda i: i * i, range(9)):
-        seen.append(result)
-        assert threads.blas_threads() == 1
-    assert seen == [i * i for i in range(9)]
-    assert threads.blas_threads() == 2
+    seen = threads.ordered_map(lambda i: (i * i, blas_now()), range(9), list)
+    assert seen == [(i * i, 1) for i in range(9)]
+    assert blas_now() == threads.blas_threads() == 2
 
 
-@pytest.mark.usefixtures("two")
-def test_an_exception_passes_and_blas_is_restored():
-    """What a chunk raises reaches the caller, under the caller's NumPy error state; an abandoned map cleans up."""
+def test_an_exception_passes_and_blas_is_restored(two):
+    """What a chunk or the caller raises is raised, under the caller's NumPy error state; nothing is left behind."""
+
+    def give_up(results):
+        next(results)
+        raise KeyboardInterrupt
+
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
-        list(threads.ordered_map(lambda i: np.exp(np.array([1000.0 * i])), range(9)))
-    assert threads.blas_threads() == 2
-    abandoned = threads.ordered_map(lambda i: i, range(9))
-    next(abandoned)
-    abandoned.close()
-    assert threads.blas_threads() == 2
+        threads.ordered_map(lambda i: np.exp(np.array([1000.0 * i])), range(9), list)
+    with pytest.raises(KeyboardInterrupt) as held:  # the traceback keeps the frames, as an interactive session's does
+        threads.ordered_map(lambda i: i, range(9), give_up)
+    assert held.tb
+    assert blas_now() == threads.blas_threads() == 2
+    assert not helpers()
 
 
-@pytest.mark.usefixtures("two")
-def test_few_results_wait():
+def helpers():
+    """Threads of sweeps that are there."""
+    return [thread for thread in threading.enumerate() if isinstance(thread, threads._Helper)]
+
+
+def interrupted_at(place, call):
+    """Whether the call was interrupted, with Ctrl-C at that of the places in `refhf.threads` where it may come.
+
+    They are where CPython looks for signals: at the beginning of a function, and after each call of one of C's.
+    """
+    left = place
+
+    def profiler(frame, event, arg):
+        nonlocal left
+        here = frame.f_code.co_filename == threads.__file__
+        begins = event == "call" and not frame.f_code.co_flags & inspect.CO_GENERATOR
+        if here and (begins or event == "c_return"):
+            left -= 1
+            if left < 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    before = sys.getprofile()
+    sys.setprofile(profiler)
+    try:
+        call()
+    except KeyboardInterrupt as error:
+        interrupted_at.last = error  # with all its frames, as an interactive session keeps it: nothing may hang on them
+        return True
+    finally:
+        sys.setprofile(before)
+    return False
+
+
+def test_ctrl_c_leaves_blas_as_it_was(two):
+    """Wherever it comes, BLAS gets its threads back, those of the sweep end, and the next sweep is as ever."""
+    want, place = list(range(5)), 0
+    while interrupted_at(place, lambda: threads.ordered_map(int, want, list)):
+        for thread in helpers():
+            thread.join(10)
+        assert not helpers()
+        assert blas_now() == 2, place
+        place += 1
+    assert place > 20
+    assert threads.ordered_map(int, want, list) == want
+
+
+def test_few_results_wait(two):
     """However slowly results are taken, no more than a few are made in advance."""
     made = []
-    results = threads.ordered_map(made.append, range(100))
-    next(results)
-    assert len(made) <= 6
-    results.close()
+
+    def first(results):
+        next(results)
+        return len(made)
+
+    assert threads.ordered_map(made.append, range(100), first) <= 6
 
 
-@pytest.mark.usefixtures("two")
-def test_bits_do_not_depend_on_threads():
+@pytest.mark.parametrize("started", [0, 1])
+def test_threads_that_cannot_be_had(two, monkeypatch, started):
+    """Where no more threads can be started, those that could, or the caller alone, do it all, by one BLAS thread."""
+    start, count = threads._Helper.start, itertools.count()
+
+    def refuse(self):
+        if next(count) >= started:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threads._Helper, "start", refuse)
+    seen = threads.ordered_map(lambda i: (i, blas_now()), range(9), list)
+    assert seen == [(i, 1) for i in range(9)]
+    assert blas_now() == 2
+
+
+def test_a_sweep_within_a_sweep(two):
+    """A function that sweeps itself does so on its own thread, and nobody waits for a turn that never comes."""
+    inner = threads.ordered_map(lambda i: threads.ordered_map(lambda j: i * j, range(4), sum), range(5), list)
+    assert inner == [6 * i for i in range(5)]
+
+
+def test_sweeps_take_turns(two):
+    """A sweep of fewer items than threads has two BLAS threads throughout, whoever else sweeps on one."""
+    seen, stop = [], threading.Event()
+
+    def others():
+        while not stop.is_set():
+            threads.ordered_map(int, range(8), list)
+
+    other = threading.Thread(target=others)
+    other.start()
+    try:
+        for _ in range(50):
+            seen += threads.ordered_map(lambda i: blas_now(), range(1), list)
+    finally:
+        stop.set()
+        other.join()
+    assert set(seen) == {2}
+
+
+def test_bits_do_not_depend_on_threads(two):
     """Gradient and products over chunks have the same bits with one thread and with two."""
     rng = np.random.default_rng(0)
     net = refhf.mlp([20, 16, 5])
@@ -70,4 +168,4 @@ def test_without_threadpoolctl(monkeypatch):
     """Without threadpoolctl the chunks are swept one after another."""
     monkeypatch.setattr(threads, "_controller", lambda: None)
     assert threads.blas_threads() == 1
-    assert list(threads.ordered_map(lambda i: i, range(5))) == list(range(5))
+    assert threads.ordered_map(lambda i: i, range(5), list) == list(range(5))

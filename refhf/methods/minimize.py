@@ -134,7 +134,9 @@ class Steps:
 
     def __next__(self) -> Report:
         """Do a step."""
-        k, seed, objective = self.progress.k + 1, self.progress.seed, self.objective
+        k, seed = self.progress.k + 1, self.progress.seed
+        # Counts are made anew: a copy of the run counts for itself.
+        self.objective = objective = Counted(self.objective.objective, counts=self.progress.counts)
         with np.errstate(all="ignore"):
             rng = np.random.default_rng([seed, k])
             state, report = METHODS[self.method].room.step(self.progress.state, objective, self.options, k, rng)
