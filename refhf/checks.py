@@ -23,12 +23,38 @@ def option_names(given: Iterable[str], valid: Iterable[str], owner: str):
         choice(f"option of {owner}", name, valid)
 
 
+FUNCTIONS = "refhf.from_functions(fun, jac, hessp)"
+SCIPYS = {  # what scipy.optimize.minimize calls, or takes, otherwise
+    "maxiter": "steps",
+    "tol": "gradient_tolerance",
+    "gtol": "gradient_tolerance",
+    "disp": "callback=print",
+    "options": "the options themselves as arguments",
+    **dict.fromkeys(("jac", "hess", "hessp"), FUNCTIONS),
+    "args": "functions of theta alone",
+    **dict.fromkeys(("bounds", "constraints"), "none, as the methods are unconstrained"),
+}
+
+
+def not_scipys(names: Iterable[str]):
+    """Refuse a keyword of `scipy.optimize.minimize`, saying what stands for it here."""
+    for name in sorted(set(names) & set(SCIPYS)):
+        raise ValueError(f"{name}: expected {SCIPYS[name]}; got SciPy's {name}")
+
+
 def positive_integer(argument: str, given, maximum: int | None = None) -> int:
     """`given` as an int of at least 1, and at most `maximum`."""
     whole = isinstance(given, Integral) and not isinstance(given, bool)
     if not whole or given < 1 or (maximum is not None and given > maximum):
         limit = "" if maximum is None else f" and <= {maximum}"
         raise ValueError(f"{argument}: expected an integer >= 1{limit}; got {given!r}")
+    return int(given)
+
+
+def whole(argument: str, given) -> int:
+    """`given` as an int of at least 0."""
+    if not isinstance(given, Integral) or isinstance(given, bool) or given < 0:
+        raise ValueError(f"{argument}: expected an integer >= 0; got {given!r}")
     return int(given)
 
 
@@ -44,6 +70,21 @@ def real(argument: str, given, low: float = -np.inf, high: float = np.inf) -> fl
     if isinstance(given, bool) or not isinstance(given, Real) or not low <= given <= high or np.isinf(given):
         raise ValueError(f"{argument}: expected a finite number in [{low:g}, {high:g}]; got {given!r}")
     return float(given)
+
+
+def objective(given):
+    """Refuse what is no objective: a function above all, as SciPy takes it."""
+    needed = ("size", "cases", "dtype", "curvatures", "value", "value_and_gradient", "sample")
+    lacking = [name for name in needed if not hasattr(given, name)]
+    if callable(given) and lacking:
+        raise ValueError(
+            "objective: expected one of refhf.supervised or refhf.from_functions; got a function: call "
+            "refhf.minimize(refhf.from_functions(fun, jac), x0), or "
+            "scipy.optimize.minimize(fun, x0, jac=jac, method=refhf.scipy_method(name))"
+        )
+    if lacking:
+        what = f"{type(given).__name__}, which has no {', '.join(lacking)}"
+        raise ValueError(f"objective: expected one of refhf.supervised or refhf.from_functions; got a {what}")
 
 
 def has_curvature(objective, *needed: str):

@@ -44,9 +44,10 @@ class FromFunctions:
         return checks.vector("theta", theta, None, self.dtype).copy()  # the caller's functions get their own
 
     def _number(self, given):
-        if np.ndim(given) != 0 or np.asarray(given).dtype.kind not in "fiub":
+        number = np.asarray(given)
+        if number.size != 1 or number.dtype.kind not in "fiub":
             raise ValueError(f"value: expected a real number as its result; got {given!r}")
-        return float(given)
+        return float(number.item())
 
     def _vector(self, name, given, theta):
         given = np.array(given, self.dtype)  # a copy: the caller may return one buffer again and again, or v itself
