@@ -75,7 +75,7 @@ def _data(args):
         return
     for row in rows:
         print(f"{row.name:<15}{row.description}\n{'':<15}{row.source}")
-    print(f"{'FILE.npz':<15}X, y and, if it has them, X_test, y_test\n{'':<15}your own")
+    print(f"{'FILE.npz':<15}X, y (or X_train, x_train ..) and, if it has them, X_test, y_test\n{'':<15}your own")
     print(f"{'FOLDER':<15}the same as X.npy, y.npy, ..., left on disk\n{'':<15}your own")
 
 
