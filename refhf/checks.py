@@ -87,13 +87,42 @@ NO_NUMBERS = bool, np.timedelta64  # though Python and NumPy count them among th
 LARGEST = 2**63 - 1  # the most elements of an array, on any machine
 
 
+FUNCTIONS = "refhf.from_functions(fun, jac, hessp)"
+SCIPYS = {  # what scipy.optimize.minimize calls, or takes, otherwise
+    "maxiter": "steps",
+    "tol": "gradient_tolerance",
+    "gtol": "gradient_tolerance",
+    "disp": "callback=print",
+    "options": "the options themselves as arguments",
+    **dict.fromkeys(("jac", "hess", "hessp"), FUNCTIONS),
+    "args": "functions of theta alone",
+    **dict.fromkeys(("bounds", "constraints"), "none, as the methods are unconstrained"),
+}
+
+
+def not_scipys(names: Iterable[str]):
+    """Refuse a keyword of `scipy.optimize.minimize`, saying what stands for it here."""
+    for name in sorted(set(names) & set(SCIPYS)):
+        raise ValueError(f"{name}: expected {SCIPYS[name]}; got SciPy's {name}")
+
+
+def integer(argument: str, given, low: int, high: int = LARGEST) -> int:
+    """`given` as an int of at least `low` and at most `high`."""
+    is_integer = isinstance(given, Integral) and not isinstance(given, NO_NUMBERS)
+    if not is_integer or not low <= given <= high:
+        limit = f" and <= {high}" if high < LARGEST or (is_integer and given > low) else ""
+        raise ValueError(f"{argument}: expected an integer >= {low}{limit}; got {_shown(given)}")
+    return int(given)
+
+
 def positive_integer(argument: str, given, maximum: int = LARGEST) -> int:
     """`given` as an int of at least 1, and at most `maximum`."""
-    whole = isinstance(given, Integral) and not isinstance(given, NO_NUMBERS)
-    if not whole or not 1 <= given <= maximum:
-        limit = f" and <= {maximum}" if maximum < LARGEST or (whole and given > 1) else ""
-        raise ValueError(f"{argument}: expected an integer >= 1{limit}; got {_shown(given)}")
-    return int(given)
+    return integer(argument, given, 1, maximum)
+
+
+def whole(argument: str, given) -> int:
+    """`given` as an int of at least 0."""
+    return integer(argument, given, 0)
 
 
 def boolean(argument: str, given) -> bool:
@@ -120,10 +149,10 @@ def positive(argument: str, given) -> float:
 
 
 def number(argument: str, given) -> float:
-    """A function's result as a float; infinities and NaN are allowed."""
+    """A function's result, a number or an array of one, as a float; infinities and NaN are allowed."""
     if not isinstance(given, Real) or isinstance(given, NO_NUMBERS):
         x = as_array(argument, given)
-        if x.ndim != 0 or x.dtype.kind not in "fiub":
+        if x.size != 1 or x.dtype.kind not in "fiub":
             raise ValueError(f"{argument}: expected a real number as its result; got {given!r}")
         given = x.item()
     return _float(given)
@@ -140,6 +169,21 @@ def _shown(given):
     """Its repr, without the digits of an integer that has too many."""
     huge = isinstance(given, Integral) and abs(int(given)) > 10**30
     return f"an integer of {int(given).bit_length()} bits" if huge else repr(given)
+
+
+def objective(given):
+    """Refuse what is no objective: a function above all, as SciPy takes it."""
+    needed = ("size", "cases", "dtype", "curvatures", "value", "value_and_gradient", "sample")
+    lacking = [name for name in needed if not hasattr(given, name)]
+    if callable(given) and lacking:
+        raise ValueError(
+            "objective: expected one of refhf.supervised or refhf.from_functions; got a function: call "
+            "refhf.minimize(refhf.from_functions(fun, jac), x0), or "
+            "scipy.optimize.minimize(fun, x0, jac=jac, method=refhf.scipy_method(name))"
+        )
+    if lacking:
+        what = f"{type(given).__name__}, which has no {', '.join(lacking)}"
+        raise ValueError(f"objective: expected one of refhf.supervised or refhf.from_functions; got a {what}")
 
 
 def has_curvature(objective, *needed: str):

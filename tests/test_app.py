@@ -295,7 +295,7 @@ def test_bad_data_files(tmp_path, capsys):
         "no_y": {"X": X},
         "nan": {"X": X * np.nan, "y": y},
         "negative": {"X": X, "y": y - 1},
-        "float_labels": {"X": X, "y": y / 2},
+        "words": {"X": X, "y": y.astype(str)},
         "huge_label": {"X": X, "y": y * 10**12},
         "empty": {"X": X[:0], "y": y[:0]},
         "lengths": {"X": X, "y": y[:3]},

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import refhf
+from refhf.parallel import serial
+from refhf.parallel.shards import load_shard
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 4))
@@ -62,6 +64,17 @@ def test_targets_in_the_forms_that_people_have(form):
     assert got[0] == pytest.approx(known[0], rel=1e-14)
     np.testing.assert_allclose(got[1], known[1], rtol=1e-12, atol=1e-15)
     assert refhf.supervised(net, X, given).error(theta) == refhf.supervised(net, X, want).error(theta)
+
+
+@pytest.mark.parametrize("form", ["labels in a column", "labels that are floats", "targets without their axis"])
+def test_targets_in_files_too(form, tmp_path):
+    """What is on disk is read as what is in memory."""
+    net, given, want = FORMS[form]
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", given)
+    stored = load_shard(tmp_path / "X.npy", tmp_path / "y.npy", serial())
+    theta = net.init(0)
+    assert refhf.supervised(net, *stored).value(theta) == refhf.supervised(net, X, want).value(theta)
 
 
 INPUTS = {

@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +14,7 @@ from refhf.methods import hessian_free
 from refhf.methods.damping import reduction_ratio
 from refhf.methods.directions import bicgstab_candidates, cg_candidates, downhill
 from refhf.methods.line_search import armijo
-from refhf.methods.minimize import PATIENCE, Status
+from refhf.methods.minimize import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.methods.negative_curvature import curvilinear
 from refhf.methods.report import Kind, Outcome, Source
 from refhf.methods.saddle_free import DAMPINGS
@@ -140,7 +139,7 @@ def test_minimize_result():
     np.testing.assert_array_equal(theta, before)
     np.testing.assert_array_equal(result.x, seen[-1])
     assert result.fun == objective.value(result.x) == result.history[-1].loss
-    assert (result.nit, len(result.history), result.success) == (5, 5, True)
+    assert (result.nit, len(result.history), result.success) == (5, 5, False)  # as SciPy says of its limit
     assert [report.k for report in result.history] == [1, 2, 3, 4, 5]
     assert all(report.theta is None for report in result.history)
     assert result.message == Status.STEPS_DONE.value[2]
@@ -506,7 +505,15 @@ BAD_CALLS = [
     ({"method": "sgd", "learning_rate": float("nan")}, ["learning_rate", "nan"]),
     ({"method": "sgd", "batch": 0}, ["batch", ">= 1", "0"]),
     ({"method": "gn-cg", "backtracking": "flase"}, ["backtracking", "True or False", "'flase'"]),
-    ({"steps": 0}, ["steps", ">= 1", "0"]),
+    ({"steps": -1}, ["steps", ">= 0", "-1"]),
+    ({"steps": 2.0}, ["steps", ">= 0", "2.0"]),
+    ({"maxiter": 3}, ["maxiter", "steps"]),
+    ({"gtol": 1e-3}, ["gtol", "gradient_tolerance"]),
+    ({"tol": 1e-3}, ["tol", "gradient_tolerance"]),
+    ({"options": {"maxiter": 3}}, ["options", "as arguments"]),
+    ({"hessp": np.dot}, ["hessp", "refhf.from_functions"]),
+    ({"bounds": [(0, 1)]}, ["bounds", "unconstrained"]),
+    ({"method": "BFGS"}, ["method", "'BFGS'", "gn-cg"]),
     ({"gradient_tolerance": -1}, ["gradient_tolerance", "-1"]),
     ({"theta0": np.zeros(3)}, ["theta0", "(75,)", "(3,)"]),
     ({"theta0": np.full(75, np.nan)}, ["theta0", "finite", "nan"]),
@@ -521,6 +528,105 @@ def test_bad_calls(call, words):
     with pytest.raises(ValueError) as caught:
         refhf.minimize(objective, **{"theta0": theta, **call})
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+SPHERE = {"fun": lambda x: float(x @ x), "jac": lambda x: 2 * x, "hessp": lambda x, v: 2 * v}
+
+
+class Half:
+    """Something that has a value and no more."""
+
+    value = staticmethod(SPHERE["fun"])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (SPHERE["fun"], ["a function", "refhf.from_functions(fun, jac)", "refhf.scipy_method"]),
+        (np.sum, ["a function", "refhf.from_functions(fun, jac)"]),
+        (Half, ["a function", "refhf.from_functions(fun, jac)"]),
+        (Half(), ["Half", "which has no size, cases, dtype, curvatures, value_and_gradient, sample"]),
+        (None, ["NoneType", "refhf.supervised"]),
+        (np.ones(2), ["ndarray", "refhf.supervised"]),
+        (refhf.mlp([2, 2]), ["Network", "refhf.supervised"]),
+        ("rosen", ["str"]),
+    ],
+)
+def test_what_is_no_objective(given, words):
+    """A plain function, with SciPy's arguments or without, and anything else, is told what to call instead."""
+    for call in (
+        lambda: refhf.minimize(given, np.ones(2)),
+        lambda: refhf.minimize(given, np.ones(2), jac=SPHERE["jac"]),
+        lambda: refhf.minimize(given, np.ones(2), "newton", options={"maxiter": 3}),
+        lambda: refhf.iterate(given, np.ones(2), method="newton"),
+    ):
+        with pytest.raises(ValueError, match=r"^objective: expected one of refhf\.supervised") as caught:
+            call()
+        assert all(word in str(caught.value) for word in words)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_result_has(method):
+    """SciPy's fields and the history: fun and jac are f and g at x, nfev, njev and nhev the calls that were made."""
+    calls = dict.fromkeys(("fun", "jac", "hessp"), 0)
+
+    def counted(name):
+        def call(*given):
+            calls[name] += 1
+            return np.multiply(1.5, SPHERE[name](*given))
+
+        return call
+
+    functions = [counted(name) for name in ("fun", "jac", "hessp")]
+    objective = refhf.from_functions(*functions, gauss_newton=functions[2])
+    result = refhf.minimize(objective, np.array([1, 2]), method, 3, rng=0)
+    made = dict(calls)
+    assert set(result) == {
+        "x", "fun", "jac", "success", "status", "message", "nit", "nfev", "njev", "nhev", "history",
+    }  # fmt: skip
+    assert result.x.dtype == np.float64
+    assert result.fun == pytest.approx(1.5 * result.x @ result.x, rel=1e-12)
+    np.testing.assert_allclose(result.jac, 3 * result.x, rtol=1e-12)
+    assert (result.nfev, result.njev, result.nhev) == (made["fun"], made["jac"], made["hessp"])
+    assert result.nit == len(result.history)
+    assert result.success == (result.status == Status.CONVERGED.value[0])
+
+
+def test_no_steps_evaluate_the_start():
+    """steps = 0 is f and g at theta0, with one call each, and no success."""
+    result = refhf.minimize(refhf.from_functions(*SPHERE.values()), [1, 2], "newton", 0)
+    assert (result.x.tolist(), result.fun, result.jac.tolist()) == ([1.0, 2.0], 5.0, [2.0, 4.0])
+    assert (result.nit, result.nfev, result.njev, result.nhev, result.history) == (0, 1, 1, 0, [])
+    assert (result.success, result.status, result.message) == (False, *Status.STEPS_DONE.value[::2])
+
+
+@pytest.mark.parametrize("method", ["hessian-cg", "gn-cg", "gradient-descent", "nlcg-pr", "negative-curvature-newton"])
+def test_a_converged_run_ends_by_itself(method):
+    """Without a tolerance of the caller's it ends, converged, with ||g|| <= 1e-5, long before its steps are done."""
+    H = np.diag([1.0, 2.0])
+    bowl = refhf.from_functions(
+        lambda x: float(x @ H @ x / 2 + np.sum(x**4) / 4),
+        lambda x: H @ x + x**3,
+        *[lambda x, v: H @ v + 3 * x**2 * v] * 2,
+    )
+    rate = {"learning_rate": 0.1} if method in ("gradient-descent", "nlcg-pr") else {}
+    result = refhf.minimize(bowl, np.ones(2), method, 1000, rng=0, **rate)
+    assert (result.success, result.status) == (True, 0) and result.nit < 300
+    assert 0 <= np.linalg.norm(result.jac) <= GRADIENT_TOLERANCE
+    assert result.history[-1].gradient_norm <= GRADIENT_TOLERANCE
+
+
+@pytest.mark.parametrize("method", ["hessian-cg", "hessian-bicgstab", "saddle-free-newton", "truncated-newton"])
+def test_a_run_beside_a_saddle_has_not_converged(method):
+    """Where ||g|| is below the tolerance and a step meets negative curvature, the run goes on and leaves."""
+    saddle = refhf.from_functions(
+        lambda x: float(x[0] ** 2 - x[1] ** 2 / 2 + x[1] ** 4 / 4),
+        lambda x: np.array([2 * x[0], -x[1] + x[1] ** 3]),
+        hessp=lambda x, v: np.array([2 * v[0], (3 * x[1] ** 2 - 1) * v[1]]),
+    )
+    result = refhf.minimize(saddle, [1e-9, 1e-7], method, 200)
+    assert result.success
+    np.testing.assert_allclose(np.abs(result.x), [0, 1], atol=1e-4)
 
 
 def test_missing_product():
@@ -573,37 +679,3 @@ def test_methods_table():
     """Every method has one line."""
     assert set(refhf.available_methods()) == set(METHODS)
     assert all(text and "\n" not in text for text in refhf.available_methods().values())
-
-
-@pytest.mark.parametrize("method", ["hessian-cg", "hessian-bicgstab"])
-def test_scipy_method(method):
-    """Through scipy.optimize.minimize the Rosenbrock function is minimised, with args, callback and options."""
-    seen = []
-    result = scipy.optimize.minimize(
-        lambda x, c: c * scipy.optimize.rosen(x),
-        [-1.2, 1.0],
-        args=(2.0,),
-        jac=lambda x, c: c * scipy.optimize.rosen_der(x),
-        hessp=lambda x, v, c: c * scipy.optimize.rosen_hess_prod(x, v),
-        method=refhf.scipy_method(method),
-        tol=1e-8,
-        callback=seen.append,
-        options={"maxiter": 300, "damping": 0.1},
-    )
-    assert result.success
-    np.testing.assert_allclose(result.x, 1, atol=1e-7)
-    assert len(seen) == result.nit
-    np.testing.assert_array_equal(seen[-1], result.x)
-    short = scipy.optimize.minimize(
-        scipy.optimize.rosen,
-        [-1.2, 1.0],
-        jac=scipy.optimize.rosen_der,
-        hess=scipy.optimize.rosen_hess,
-        method=refhf.scipy_method(method),
-        options={"maxiter": 2},
-    )
-    assert (short.nit, short.success) == (2, False)
-    with pytest.raises(ValueError, match="jac"):
-        scipy.optimize.minimize(scipy.optimize.rosen, [0.0, 1.0], method=refhf.scipy_method(method))
-    with pytest.raises(ValueError, match="damping"):
-        refhf.scipy_method(method, dampin=1.0)

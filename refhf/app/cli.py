@@ -75,8 +75,8 @@ def _data(args):
         print(folders.to_json([row._asdict() for row in rows]))
         return
     own = [
-        ("FILE.npz", "X, y and, if it has them, X_test, y_test"),
-        ("FOLDER", "the same as X.npy, y.npy, ..., on disk"),
+        ("FILE.npz", "X, y (or X_train, x_train ..) and, if it has them, X_test, y_test"),
+        ("FOLDER", "the same as X.npy, y.npy, ..., left on disk"),
     ]
     told = [*rows, *((name, what, "your own") for name, what in own)]
     print(*columns([line for name, what, source in told for line in ((name, what), ("", source))], 2), sep="\n")

@@ -1,5 +1,6 @@
 """The driver: a method run step by step, from a start or from where another run stopped."""
 
+import itertools
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
@@ -20,14 +21,15 @@ class Status(Enum):
     """Why a run ended; the value is (SciPy's integer, success, a sentence)."""
 
     CONVERGED = 0, True, "The gradient is as small as asked for."
-    STEPS_DONE = 1, True, "The given number of steps was done."
-    CALLBACK = 2, True, "The callback asked to stop."
+    STEPS_DONE = 1, False, "The given number of steps was done."
+    CALLBACK = 99, False, "The callback asked to stop."
     NON_FINITE = 3, False, "A value, gradient or product is not finite; the best point so far is returned."
     NO_PROGRESS = 4, False, "Steps were rejected one after the other; the last accepted point is returned."
     NOT_A_MINIMUM = 5, False, "The gradient is zero, but the point is not a minimum."
     INTERRUPTED = 6, False, "The run was interrupted, and can be resumed."
 
 
+GRADIENT_TOLERANCE = 1e-5  # SciPy's gtol of CG and BFGS; there of the largest component of g, here of ||g||
 PATIENCE = 40  # rejected steps in a row; our choice: lambda has then grown by (3/2)^40 = 1e7
 
 
@@ -88,6 +90,7 @@ def resume(objective: Objective, progress: "Progress", *, method: str, **options
 
 
 def _chosen(objective, name, given):
+    checks.objective(objective)
     method = METHODS[checks.choice("method", name, METHODS)]
     checks.option_names(given, method.options, name)
     return method, method.room.check(method.room.Options(**given, **method.fixed), objective)
@@ -158,41 +161,50 @@ def minimize(
     *,
     rng=None,
     callback: Callable[[Report], object] | None = None,
-    gradient_tolerance: float = 0.0,
+    gradient_tolerance: float | None = None,
     **options,
 ) -> OptimizeResult:
-    """Run a method for a number of steps.
+    """Run a method for a number of steps, or until it has converged.
 
     Parameters
     ----------
     objective, theta0, method, rng, **options
         As for `iterate`.
     steps : int
-        How many steps to do.
+        How many steps to do at most; 0 evaluates the start.
     callback : callable, optional
         Called with each report; a true value, or StopIteration raised, ends the run.
-    gradient_tolerance : float
-        The run has converged where ||g|| is at most this.
+    gradient_tolerance : float, optional
+        The run has converged where ||g||, of all the cases, is at most this, and the step from there drew on nothing
+        random and met no negative curvature: it may be leaving a saddle. None is the method's own, else 1e-5.
 
     Returns
     -------
     OptimizeResult
-        x (P,), always finite; fun = f(x); success, status, message; nit, the steps; history, their reports without
-        vectors. x is the last accepted point; of a run that ended at something not finite it is the best, the one
-        where the smallest loss of the history was measured, of stochastic methods on that step's mini-batch.
+        x (P,), always finite; fun = f(x) and jac, its gradient; success, that it has converged; status, message; nit,
+        the steps; nfev, njev and nhev, the values, gradients and curvature products that were computed, those of the
+        result included; history, the steps' reports without vectors. x is the last accepted point; of a run that ended
+        at something not finite it is the best, the one where the smallest loss of the history was measured, of
+        stochastic methods on that step's mini-batch.
 
     Raises
     ------
     ValueError
-        As `iterate`; for steps below 1, or others than a schedule's; for a negative gradient_tolerance.
+        As `iterate`; for negative steps, or others than a schedule's; for a negative gradient_tolerance.
     """
-    steps = checks.positive_integer("steps", steps)
-    gradient_tolerance = checks.real("gradient_tolerance", gradient_tolerance, low=0.0)
+    checks.objective(objective)
+    steps = checks.whole("steps", steps)
+    own = METHODS[checks.choice("method", method, METHODS)].room.Options._field_defaults.get("gradient_tolerance")
+    tolerance = (own or GRADIENT_TOLERANCE) if gradient_tolerance is None else gradient_tolerance
+    tolerance = checks.real("gradient_tolerance", tolerance, low=0.0)
+    checks.not_scipys(set(options) - set(METHODS[method].options))
     schedules.check_length(options.get("learning_rate"), steps)
+    if own:  # a probe of the method's then says what is there
+        options["gradient_tolerance"] = tolerance
     reports = iterate(objective, theta0, method=method, rng=rng, **options)
     x, history, status, rejected = reports.progress.state.theta, [], None, 0
-    best, lowest = x, np.inf
-    for report in reports:
+    best, lowest, message = x, np.inf, None
+    for report in itertools.islice(reports, steps):
         measured_at = report.theta if report.curvature else x
         if -np.inf < report.loss < lowest:
             best, lowest = measured_at, report.loss
@@ -200,23 +212,32 @@ def minimize(
         history.append(report.scalars())
         rejected = 0 if report.accepted else rejected + 1
         asked = callback is not None and _stops(callback, report)
-        status = _ended(report, rejected, gradient_tolerance, reports.draws) or (Status.CALLBACK if asked else None)
-        if status or report.k == steps:
+        status = _ended(report, rejected, tolerance, reports.draws) or (Status.CALLBACK if asked else None)
+        message = None if report.kind is Kind.UNKNOWN else report.sentence
+        if status:
             break
+    return _result(reports.objective, x, best, status or Status.STEPS_DONE, message, history)
+
+
+def _result(objective: Counted, x, best, status, message, history):
+    """What a run that ended at x has come to; `best` is where it goes back to from what is not finite."""
     with np.errstate(all="ignore"):
-        fun = objective.value(x)
-        if status is Status.NON_FINITE or not np.isfinite(fun):
-            status, x, fun = Status.NON_FINITE, best, objective.value(best)
-    code, success, message = (status or Status.STEPS_DONE).value
-    if report.kind is not Kind.UNKNOWN:
-        message = report.sentence
+        fun, jac = objective.value_and_gradient(x)
+        if status is Status.NON_FINITE or not (np.isfinite(fun) and np.isfinite(jac).all()):
+            status, x = Status.NON_FINITE, best
+            fun, jac = objective.value_and_gradient(x)
+    (code, success, said), counts = status.value, objective.counts
     return OptimizeResult(
         x=x,
         fun=fun,
+        jac=jac,
         success=success,
         status=code,
-        message=message,
+        message=message or said,
         nit=len(history),
+        nfev=counts.value_evaluations + counts.gradient_evaluations,
+        njev=counts.gradient_evaluations,
+        nhev=counts.curvature_products,
         history=history,
     )
 
@@ -226,7 +247,7 @@ def _ended(report, rejected, tolerance, draws):
         return Status.NON_FINITE
     if report.kind is Kind.NOT_A_MINIMUM:
         return Status.NOT_A_MINIMUM
-    leaving = report.accepted and report.source.random  # a small gradient is then not all there is to it
+    leaving = report.accepted and (report.source.random or report.negative_curvature)  # a saddle, for all we know
     small = 0 < report.gradient_norm <= tolerance and not leaving
     if not draws and (report.outcome is Outcome.STATIONARY or small):
         return Status.CONVERGED

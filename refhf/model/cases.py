@@ -104,10 +104,12 @@ def whole(y) -> bool:
 
 
 def _labels(y, classes):
-    if y.dtype.kind == "f":
-        checks.array("y", y, y.shape)  # finite
+    if y.dtype.kind in "fiub":
+        y = checks.array("y", y, y.shape, y.dtype)
     if not whole(y):
-        raise ValueError(f"y: expected integer labels; got dtype {y.dtype}")
+        raise ValueError(
+            f"y: expected integer labels; got {'fractions of' if y.dtype.kind == 'f' else 'dtype'} {y.dtype}"
+        )
     if y.min(initial=0) < 0 or y.max(initial=0) >= classes:
         raise ValueError(f"y: expected labels in 0 .. {classes - 1}; got {y[(y < 0) | (y >= classes)][0]}")
     return y.astype(np.intp)
