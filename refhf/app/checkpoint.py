@@ -19,6 +19,7 @@ from refhf.formats import FormatError, read_npz
 FORMAT = 1  # grows when a checkpoint of before could be misunderstood
 NAME = "checkpoint.npz"
 WITHOUT_LOCKS = errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK
+WITHOUT_SYNC = errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL  # fsync(2): a file on which it is not supported
 
 
 def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
@@ -39,7 +40,7 @@ def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
         with open(beside, "wb") as file:
             np.savez(file, record=np.frombuffer(_text(record), np.uint8), **arrays)
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -83,13 +84,22 @@ def _text(record):
 
 
 def _sync_folder(folder):
-    """Make the renaming last, where a folder can be synced."""
-    if os.name == "posix":
+    """Make the renaming last, where a folder can be opened and synced: what was renamed is in place in any case."""
+    with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _sync(descriptor):
+    """Bring a file to the disk, on file systems that know how to."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in WITHOUT_SYNC:
+            raise
 
 
 @contextlib.contextmanager
