@@ -7,8 +7,9 @@ from pathlib import Path
 
 from refhf import checks
 from refhf.app import check, folders, vectors
+from refhf.app.data import NAMES
 from refhf.app.saddle import command as saddle
-from refhf.app.text import columns, name_list
+from refhf.app.text import columns, name_list, path_of
 from refhf.formats import FormatError
 from refhf.methods.schedules import SCHEDULES
 from refhf.methods.table import METHODS, available_methods
@@ -38,6 +39,7 @@ INFO_EXAMPLE = "example: what to put into a report of a problem\n  refhf info"
 
 
 MAY_CHANGE = ("steps", "checkpoint_every")
+PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails")
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,9 +71,26 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(args.command, unknown[0].split("=")[0], re.findall(r"--[\w-]+", commands[args.command].format_usage()))
+    _find_homes(args)
     if getattr(args, "resume", None):
         return _resumed(parser, commands[args.command], argv, args)
     return args
+
+
+def _find_homes(args):
+    """Put the home folder in place of '~', as a shell does where it sees it."""
+    for name in PATHS:
+        if getattr(args, name, None):
+            setattr(args, name, str(path_of(name, getattr(args, name))))
+
+
+def anchored(args) -> dict:
+    """The arguments, the paths of the data from the root: they hold in any folder."""
+    named = vars(args).copy()
+    for name in ("data", "data_dir"):
+        if named[name] and named[name] not in NAMES and (path := Path(named[name]).expanduser()).exists():
+            named[name] = str(path.parent.resolve() / path.name)
+    return named
 
 
 def _refuse(command, given, flags):
@@ -95,7 +114,8 @@ def _resumed(parser, command, argv, args):
     checks.choice("command", args.command, [began["command"]])
     command.set_defaults(**{name: value for name, value in began.items() if name not in folders.OF_THE_MOMENT})
     again = parser.parse_args(argv)
-    for name, value in vars(again).items():
+    _find_homes(again)
+    for name, value in anchored(again).items():
         if name not in (*folders.OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
             raise ValueError(f"{name}: expected {began[name]!r}, as the run in {args.resume} has; got {value!r}")
     again.out = args.resume

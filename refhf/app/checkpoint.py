@@ -30,7 +30,6 @@ def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
     record = {"format": FORMAT, "digest": _digest(arrays, record), **record}
     with files.replaced(path) as file:
         write_npz(file, {"record": np.frombuffer(_text(record), np.uint8), **arrays})
-    _sync_folder(Path(path).parent)
 
 
 def load(path) -> tuple[dict[str, np.ndarray], dict]:
@@ -68,16 +67,6 @@ def _digest(arrays, record):
 
 def _text(record):
     return json.dumps(record, allow_nan=False).encode()
-
-
-def _sync_folder(folder):
-    """Make the renaming last, where a folder can be synced."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextlib.contextmanager

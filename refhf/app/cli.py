@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 
-from refhf.app import arguments, check, console, data, folders, training, vectors
+from refhf.app import arguments, check, console, data, folders, streams, training, vectors
 from refhf.app.saddle import command as saddle
 from refhf.app.sweep import command as sweep
 from refhf.app.text import columns
@@ -31,13 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
+    with streams.outlets():
+        return _main(sys.argv[1:] if argv is None else argv)
+
+
+def _main(argv):
     try:
         comm = mpi() if launched() > 1 else serial()
     except RuntimeError as error:
         return _failed(serial(), f"error: {error}", 2) if launched_rank() == 0 else 2
     try:
         with open(os.devnull, "w") as nothing, redirect_stdout(nothing if comm.rank else sys.stdout):
-            return _run(arguments.parse(sys.argv[1:] if argv is None else argv), comm) or 0
+            status = _run(arguments.parse(argv), comm) or 0
+            sys.stdout.flush()
+            return status
     except (ValueError, OSError, MemoryError) as error:
         return _failed(comm, f"error: {str(error) or repr(error)}", 2)
     except KeyboardInterrupt:

@@ -10,11 +10,13 @@ from refhf import checks
 from refhf.app import cifar, own_files
 from refhf.app.fetch import IDX_SETS, locate, read_idx_set
 from refhf.app.own_files import ARRAYS, pieces
+from refhf.app.text import contents, path_of
 from refhf.formats import read_npz
 from refhf.parallel import agree, shard
 from refhf.parallel.shards import Rows
 
 MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by scripts/make_mnist_mini.py
+NAMES = "mnist-mini", *IDX_SETS, cifar.NAME
 WHITE = 255  # the largest value of a pixel, which becomes 1.0
 
 
@@ -105,15 +107,14 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
         return _scaled(name, arrays, dtype)
     if name == cifar.NAME:
         return _scaled(name, cifar.read_cifar_set(data_dir), dtype)
+    path = path_of("name_or_path", name)
     if name.endswith(".npz"):
-        path = Path(name).expanduser()
         return DataSet(path.stem, **own_files.of_npz(path, dtype))
-    if any(Path(name).glob("*.npy")):
-        return DataSet(Path(name).name, **own_files.of_folder(Path(name), dtype))
-    names = ["mnist-mini", *IDX_SETS, cifar.NAME]
+    if any(path.glob("*.npy")):
+        return DataSet(path.name, **own_files.of_folder(path, dtype))
+    more = f", a path that {contents(path)}" if path.exists() else checks.hint(name, NAMES)
     raise ValueError(
-        f"name_or_path: expected {', '.join(names)}, a path to a .npz or a folder with X.npy; "
-        f"got {name!r}{checks.hint(name, names)}"
+        f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz or a folder with X.npy; got {name!r}{more}"
     )
 
 

@@ -9,10 +9,10 @@ LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to docume
 import os
 import threading
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 from refhf.app.idx import read_idx
+from refhf.app.text import contents, path_of
 from refhf.formats import FormatError
 
 LIMIT = 1800  # seconds that the download of a file may take; our choice: the largest, 10 MB, at 6 kB a second
@@ -92,10 +92,12 @@ def folder_of(name, data_dir, complete, within, files):
     argument, given = _setting("data_dir", data_dir, "REFHF_DATA_DIR")
     if not given:
         return None
-    for folder in (Path(given).expanduser() / part for part in within):
+    top = path_of(argument, given)
+    for folder in (top / part for part in within):
         if complete(folder):
             return folder
-    raise ValueError(f"{argument}: expected a folder that has {files}, or whose subfolder {name} does; got {given}")
+    wanted = f"a folder that has {files}, or whose subfolder {name} does"
+    raise ValueError(f"{argument}: expected {wanted}; got {given}, which {contents(top)}")
 
 
 def locate(name, data_dir=None, base_url=None):
@@ -180,8 +182,9 @@ def _setting(argument, given, variable):
 
 
 def _find(folder, file):
-    """The path of `file` in `folder`, gzipped or not; None if it is not there."""
-    return next((path for path in (folder / f"{file}.gz", folder / file) if path.is_file()), None)
+    """The path of `file` in `folder`, gzipped or not, also as `train-images.idx3-ubyte`; None if it is not there."""
+    names = [name + end for name in (file, file.replace("-idx", ".idx")) for end in (".gz", "")]
+    return next((path for path in map(folder.joinpath, names) if path.is_file()), None)
 
 
 def _complete(folder, name):

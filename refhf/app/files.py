@@ -14,6 +14,8 @@ from typing import IO, BinaryIO
 
 from refhf.formats import FormatError
 
+WITHOUT_SYNC = errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL  # fsync(2): a file on which it is not supported
+
 
 @contextlib.contextmanager
 def replaced(path) -> Iterator[BinaryIO]:
@@ -34,12 +36,13 @@ def replaced(path) -> Iterator[BinaryIO]:
         with opened(beside, "xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise
+    _sync_folder(path.parent)
 
 
 def opened(path, mode: str, **settings) -> IO:
@@ -67,3 +70,22 @@ def _regular(path, flags):
         os.close(descriptor)
         raise FormatError(path, "expected a file; found something else")
     return descriptor
+
+
+def _sync_folder(folder):
+    """Make the renaming last, where a folder can be opened and synced: what was renamed is in place in any case."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync(descriptor):
+    """Bring a file to the disk, on file systems that know how to."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in WITHOUT_SYNC:
+            raise

@@ -4,8 +4,13 @@ A history is a list of records as `refhf.app.runs` makes them. Figures are made 
 matplotlib's own defaults, so that the same histories give the same bytes.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from refhf.app import panels
 
@@ -37,9 +42,35 @@ METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationD
 
 
 def save(figure, path) -> None:
-    """Write a figure, in the format that the path ends in, without a date."""
-    with style():
+    """Write a figure, in the format that the path ends in, without a date; a box for a letter that the font lacks."""
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(path, metadata=METADATA.get(str(path).rpartition(".")[2].lower()))
+
+
+def saved(draw: Callable, path) -> str | None:
+    """The path, with the figure that `draw` makes in it, or None if there can be none."""
+    return str(path) if attempt(lambda: save(draw(), path), path) else None
+
+
+def attempt(make: Callable[[], object], path) -> bool:
+    """Make a picture at the path; False, and a line on stderr, if that fails.
+
+    A run is for its numbers, and no failure of matplotlib, of its settings, its fonts or the disk may cost them.
+    """
+    try:
+        make()
+    except Exception as error:
+        with contextlib.suppress(OSError):
+            Path(path).unlink()  # half a picture, or that of an earlier run
+        print(f"refhf: no picture {path}: {' '.join(f'{type(error).__name__}: {error}'.split())}", file=sys.stderr)
+        return False
+    return True
+
+
+def plain(text: str) -> str:
+    """The text as matplotlib shows it letter by letter: no formula between two dollars."""
+    return text.replace("$", r"\$")
 
 
 def run_figure(history: Sequence[Mapping], title: str):
@@ -59,7 +90,7 @@ def run_figure(history: Sequence[Mapping], title: str):
         figure = _figure((15, 8.5) if inside else (10, 4.5))
         last = history[-1]
         error = "" if last["training_error"] is None else f", training error {panels.percent(last['training_error'])}"
-        figure.suptitle(f"{title}\nafter {last['step']} steps: loss {panels.or_inf(last['loss']):.3g}{error}")
+        figure.suptitle(f"{plain(title)}\nafter {last['step']} steps: loss {panels.or_inf(last['loss']):.3g}{error}")
         for ax, draw in zip(figure.subplots(len(drawn) // 3 or 1, 3 if inside else 2).flat, drawn, strict=True):
             draw(ax, history)
             ax.set_xlabel("step")
@@ -80,7 +111,7 @@ def comparison_figure(histories: Mapping[str, Sequence[Mapping]], title: str):
     with style():
         height = max(4.2, 0.34 * (len(histories) + 2))  # our choice; a line of the legend is 0.32 inches
         figure = _figure((19, 1.2 + height * len(keys)))
-        figure.suptitle(f"{_headline(histories)}\n{title}")
+        figure.suptitle(f"{_headline(histories)}\n{plain(title)}")
         for key, row in zip(keys, figure.subplots(len(keys), len(AXES), sharey="row", squeeze=False), strict=True):
             floor = panels.floor_of([record[key] for history in histories.values() for record in history])
             for ax, x in zip(row, AXES, strict=True):
@@ -153,9 +184,20 @@ def _figure(size):
 @contextmanager
 def style():
     """Matplotlib's own defaults and STYLE, whatever the user's settings."""
-    import matplotlib
-
+    matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield
+
+
+def _matplotlib():
+    """Matplotlib, which refuses to be imported where MPLBACKEND names no backend; none is needed here."""
+    backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+    import matplotlib
+
+    if backend is not None:
+        os.environ["MPLBACKEND"] = backend
+        with contextlib.suppress(ValueError):
+            matplotlib.rcParams["backend"] = backend  # as matplotlib would have
+    return matplotlib

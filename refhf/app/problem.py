@@ -7,6 +7,7 @@ import numpy as np
 
 from refhf.app.data import DataSet, own
 from refhf.app.own_files import MAX_CLASSES
+from refhf.app.text import printable
 from refhf.model.architectures import mlp
 from refhf.model.cases import whole
 from refhf.model.network import Network
@@ -75,7 +76,7 @@ def pose(
     objective = supervised(net, data.X, data.y, l2=l2, **ranks)
     test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **ranks)
     shape = "-".join(str(n) for n in (data.X.shape[1], *hidden, outputs))
-    title = f"{data.name}, {shape}" + (f", {nonlinearity}" if hidden else "")
+    title = f"{printable(data.name)}, {shape}" + (f", {nonlinearity}" if hidden else "")
     return Problem(net, objective, test, net.init(seed, data.X.dtype), seed, title, data.notes + notes)
 
 

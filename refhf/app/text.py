@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+SHOWN = 8  # files of a folder that a message names; our choice
+
 
 def columns(rows: Iterable[Sequence], left: int = 1, indent: int = 0) -> list[str]:
     r"""A line for each row, its cells one below the other and at least two blanks apart, whatever their lengths.
@@ -35,16 +37,33 @@ def name_list(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def path_of(text: str) -> Path:
-    """The path that a word stands for, '~' at its beginning being a home folder.
+def path_of(argument: str, given) -> Path:
+    """The path that a word stands for, '~' or '~user' at its beginning being a home folder.
 
     Raises
     ------
     ValueError
-        If there is no such user.
+        Naming the argument, if there is no such home.
     """
     try:
-        return Path(text).expanduser()
+        return Path(given).expanduser()
     except RuntimeError as error:
-        user = Path(text).parts[0]
-        raise ValueError(f"expected a path that exists; got {str(text)!r}, and {user} is nobody's home") from error
+        home = Path(given).parts[0]
+        raise ValueError(f"{argument}: expected a path; got {str(given)!r}, and no home is known of {home}") from error
+
+
+def printable(text: str) -> str:
+    """The text in one line of letters: a '?' for what is none, as a control character or a byte that is not UTF-8."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def contents(folder: Path) -> str:
+    """'has a, b and 3 more', 'is empty', 'is a file', 'does not exist', or why nobody knows."""
+    if not folder.is_dir():
+        return "is a file" if folder.exists() else "does not exist"
+    try:
+        found = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"has {', '.join(map(printable, found[:SHOWN]))}{more}" if found else "is empty"

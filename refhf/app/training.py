@@ -1,6 +1,7 @@
 """`refhf train` and `refhf compare`: from arguments to runs, on whatever ranks there are, and what is said of them."""
 
 import contextlib
+import shlex
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -142,21 +143,20 @@ def _loaded(args, comm):
 def _execute(args, planned: Planned, asked) -> runs.Result:
     """The run's result, with progress on stderr and, if there is a folder, its files and its figure in it."""
     run, folder, facts = planned
-    keeping = Keeper(folder, run, args.checkpoint_every, vars(args), **facts) if folder else contextlib.nullcontext()
+    keeping = contextlib.nullcontext()
+    if folder:
+        keeping = Keeper(folder, run, args.checkpoint_every, arguments.anchored(args), **facts)
     with keeping as keeper, console.progress(run, args.quiet, args.command == "train") as show:
         result = runs.execute(run, show, keeper, asked)
     if folder:
         title = f"{run.method} on {run.problem.title}"
-        plots.save(plots.run_figure(result.history, title), folder / "run.png")
+        plots.saved(lambda: plots.run_figure(result.history, title), folder / "run.png")
     return result
 
 
 def _report(args, results):
-    """The results on stdout; of a comparison also their picture."""
-    picture = args.out and str(Path(args.out, "run.png" if args.command == "train" else "comparison.png"))
-    if args.out and args.command == "compare":
-        histories = {result.run.method: result.history for result in results}
-        plots.save(plots.comparison_figure(histories, results[0].run.problem.title), picture)
+    """The results on stdout."""
+    picture = args.out and _picture(args, results)
     if args.json:
         rows = [_as_dict(result, _place(args, args.out, result.run.method)) for result in results]
         print(folders.to_json(rows[0] if args.command == "train" else {"runs": rows, "picture": picture}))
@@ -166,8 +166,21 @@ def _report(args, results):
         if result.status is not Status.STEPS_DONE:
             print(f"{result.run.method} ended at step {len(result.history) - 1}: {result.status.value[2]}")
     if results[-1].status is Status.INTERRUPTED:
-        print(f"refhf {args.command} --resume {args.out} goes on with it")
-    print(f"picture: {picture}" if picture else "nothing was written: --out DIR keeps history, parameters and picture")
+        print(f"refhf {args.command} --resume {shlex.quote(args.out)} goes on with it")
+    if args.out:
+        print(f"picture: {picture}" if picture else f"written, without a picture: {args.out}")
+    else:
+        print("nothing was written: --out DIR keeps history, parameters and picture")
+
+
+def _picture(args, results):
+    """Where the run's picture is, or the comparison's, which is drawn now; None if it could not be drawn."""
+    if args.command == "train":
+        path = Path(args.out, "run.png")
+        return str(path) if path.exists() else None
+    histories = {result.run.method: result.history for result in results}
+    title = results[0].run.problem.title
+    return plots.saved(lambda: plots.comparison_figure(histories, title), Path(args.out, "comparison.png"))
 
 
 def _as_dict(result, where):

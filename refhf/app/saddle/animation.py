@@ -14,11 +14,11 @@ DPI = 50  # 800 by 450 points
 
 def save(paths: Sequence[Path], file) -> None:
     """Write the paths, from one start over one surface, as an animation."""
-    from matplotlib.animation import FuncAnimation, PillowWriter
-
     last = min(FRAMES, max(len(path.points) - 1 for path in paths))
     frames = [*range(last + 1), *[None] * HOLD]
     figure = picture.picture(paths, 0)
+    from matplotlib.animation import FuncAnimation, PillowWriter
+
     figure.set_dpi(DPI)
 
     def draw(upto):

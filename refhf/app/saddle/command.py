@@ -4,6 +4,8 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from refhf import checks
 from refhf.app import folders, plots
 from refhf.app.saddle import animation, page, picture, table
@@ -46,8 +48,9 @@ def describe(name: str) -> str:
     return METHODS[LINEUP[name].method].description + "".join(more[option] for option in LINEUP[name].options)
 
 
-def run(args) -> None:
-    """Print the table or its JSON, and write the file if one is asked for."""
+@np.errstate(over="ignore", invalid="ignore")  # of paths that left the scene the norms may overflow
+def run(args) -> int:
+    """Print the table or its JSON, and write the file if one is asked for; 2 where it cannot be."""
     surface = SURFACES[checks.choice("surface", args.surface, SURFACES)]
     names = _names(args.methods)
     start = surface.start if args.start is None else _start(args.start, surface)
@@ -55,8 +58,6 @@ def run(args) -> None:
     seed = _integer("seed", args.seed, 0)
     _check_out(args.out, surface)
     paths = [path(surface, name, start, steps=steps, seed=seed) for name in names]
-    if args.out:
-        _write(Path(args.out), surface, paths, names, start, seed, steps)
     if args.json:
         facts = {"surface": surface.name, "start": list(start), "paths": table.rows(paths), "out": args.out}
         print(folders.to_json(facts))
@@ -66,8 +67,13 @@ def run(args) -> None:
         )
         print(f"{surface.name}: {surface.description}\nfrom {where}, at most {steps} steps\n")
         print(table.table(paths))
-        if args.out:
-            print(f"\nwritten: {args.out}")
+    if not args.out:
+        return 0
+    sys.stdout.flush()
+    written = plots.attempt(lambda: _write(Path(args.out), surface, paths, names, start, seed, steps), args.out)
+    if written and not args.json:
+        print(f"\nwritten: {args.out}")
+    return 0 if written else 2
 
 
 def _names(given):

@@ -57,9 +57,9 @@ def picture(paths: Sequence[Path], upto: int | None = None):
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     with plots.style():
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=(16, 9))
         draw(figure, paths, upto)
     return figure

@@ -89,6 +89,7 @@ class Path(NamedTuple):
         return self.ending.value.format(self.points[-1].eigenvalues[0])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is the ending NON_FINITE
 def path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0, **more) -> Path:
     """Run a contestant, with `more` options of its method, from `start` (P,) for at most `steps` steps.
 
@@ -177,7 +178,7 @@ def _eigenvalues(H, n):
     if n > DENSE:
         return np.array([lanczos_smallest(H, n, rng=0).value])
     dense = H @ np.eye(n)
-    return np.linalg.eigvalsh((dense + dense.T) / 2)
+    return np.linalg.eigvalsh((dense + dense.T) / 2) if np.isfinite(dense).all() else np.full(n, np.nan)
 
 
 def _curvature(H, d):

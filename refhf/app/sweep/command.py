@@ -30,12 +30,13 @@ def run(args) -> int:
             return 128 + asked()
     rows = summary.rows(lines)
     title = f"{setting.problem(0).title}, {len(setting.data.X)} cases, {_limits(setting)}"
-    plots.save(picture.picture(rows, setting.targets, title), folder / PICTURE)
+    drawn = plots.saved(lambda: picture.picture(rows, setting.targets, title), folder / PICTURE)
     if args.json:
-        files = {"lines": str(folder / LINES), "picture": str(folder / PICTURE)}
+        files = {"lines": str(folder / LINES), "picture": drawn}
         print(folders.to_json({"rows": summary.as_dicts(rows), **files}))
     else:
-        _report(rows, setting, title, folder)
+        _report(rows, setting, title)
+        print(f"runs: {folder / LINES}\npicture: {drawn or 'none'}")
     return 0
 
 
@@ -82,7 +83,7 @@ def _limits(setting):
     return " or ".join(["at most", *filter(None, (steps, passes))]).replace("at most or", "at most")
 
 
-def _report(rows, setting, title, folder):
+def _report(rows, setting, title):
     print(f"{title}; mean ± standard deviation over seeds")
     print(summary.table(summary.best(rows), setting.targets))
     alone = [name for name in dict.fromkeys(row.method for row in rows) if batch_option(name) is None]
@@ -90,4 +91,3 @@ def _report(rows, setting, title, folder):
         print(f"without a batch, run once a seed: {', '.join(alone)}")
     if len(rows) > len(summary.best(rows)):
         print("of each method and batch the options of least training loss; --json has them all")
-    print(f"runs: {folder / LINES}\npicture: {folder / PICTURE}")

@@ -19,15 +19,15 @@ def picture(rows: Sequence[Row], targets: Sequence[float], title: str):
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     rows = best(rows)
     names = list(dict.fromkeys(row.method for row in rows))
     keys = [key for key in PANELS if any(line[key] is not None for row in rows for line in row.lines)]
     with plots.style():
+        from matplotlib.figure import Figure
+
         down, across = math.ceil((len(keys) + len(targets)) / ACROSS), min(len(keys) + len(targets), ACROSS)
         figure = Figure(figsize=(1.5 + 5.5 * across, 1.5 + 4.5 * down), layout="constrained")
-        figure.suptitle(f"{headline(rows)}\n{title}")
+        figure.suptitle(f"{headline(rows)}\n{plots.plain(title)}")
         axes = list(figure.subplots(down, across, squeeze=False).flat)
         for key, ax in zip(keys, axes, strict=False):
             against_batch(ax, rows, lambda row, key=key: row.statistic(key), PANELS[key])
