@@ -6,8 +6,9 @@ matplotlib's own defaults, so that the same histories give the same bytes.
 
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
-from refhf.app import panels
+from refhf.app import files, panels
 
 STYLE = {
     "font.size": 15,  # our choice: legible at half size
@@ -38,8 +39,9 @@ METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationD
 
 def save(figure, path) -> None:
     """Write a figure, in the format that the path ends in, without a date."""
-    with style():
-        figure.savefig(path, metadata=METADATA.get(str(path).rpartition(".")[2].lower()))
+    ending = Path(path).suffix[1:].lower()
+    with style(), files.replaced(path) as file:
+        figure.savefig(file, format=ending, metadata=METADATA.get(ending))
 
 
 def run_figure(history: Sequence[Mapping], title: str):
