@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from processes import finish, in_namespace, mpiexec, needs_mpi, needs_namespaces
 from test_ranks_cli import history, tiny
 
-from refhf.app import checkpoint, cli, plots, progress, runs
+from refhf.app import checkpoint, cli, folders, plots, progress, runs
 from refhf.app.data import load
 from refhf.app.folders import to_json
 from refhf.app.keeping import Keeper
@@ -22,6 +23,7 @@ from refhf.app.problem import pose
 from refhf.methods.minimize import Status
 from refhf.methods.table import METHODS
 
+SAVE = plots.save
 STEPS = 10
 SMALL = ["--hidden", "4", "--steps", "10", "--dtype", "float64", "--quiet"]
 
@@ -279,6 +281,112 @@ def test_what_cannot_be_resumed(given, said, tmp_path, capsys):
     assert (out, err.count("\n")) == ("", 1)
     assert said in err
     assert {file: file.read_bytes() for file in tmp_path.glob("*/*")} == before
+
+
+CHANGED = {  # an argument, another value of it, and what is said of a run that was begun with that
+    "method": ("hessian-cg", "method: expected 'gn-cg'"),
+    "data": ("other.npz", "other.npz"),
+    "hidden": ([5], "sizes: expected [5, 4, 3]"),
+    "nonlinearity": ("relu", "nonlinearity: expected 'tanh'"),
+    "loss": ("squared_error", "y: expected"),
+    "l2": (0.101, "l2: expected 0.001"),
+    "option": ([["warm_start", 0.8]], "warm_start: expected 0.9"),
+    "dtype": ("float32", "dtype: expected 'float64'"),
+    "seed": (1, "seed: expected 0"),
+    "reduction": ("reproducible", "reduction: expected 'fast'"),
+    "curvature_batch": (7, "curvature_batch: expected 20"),
+    "damping": (0.5, "damping: expected 0.25"),
+    "data_dir": ("elsewhere", ""),
+    "checkpoint_every": (3, ""),
+    "steps": (11, ""),
+}
+
+
+@pytest.fixture(scope="module")
+def done(data, tmp_path_factory):
+    """The folders of runs that are done, by command."""
+    folder, gn = tmp_path_factory.mktemp("done"), ["--curvature-batch", "20", "--damping", "0.25", "--l2", "0.001"]
+    gn += ["--option", "warm_start=0.9"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in "run_figure", "comparison_figure", "save":
+            patch.setattr(plots, name, lambda *_: None)
+        for words in (["train", "--method", "gn-cg", *gn], ["compare", "--methods", "sgd"]):
+            assert cli.main([*words, "--data", str(data), *SMALL, "--out", str(folder / words[0])]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_changed_argument_is_refused_by_name(name, done, tmp_path, capsys):
+    """An argument that was changed in run.json is refused by its name, and nothing is touched.
+
+    Changed in both places where it stands, it is an argument that another run was begun with: that is refused by the
+    checkpoint's facts, but for those that a run can be resumed with, or that decide nothing.
+    """
+    other, said = CHANGED[name]
+    shutil.copytree(done / "train", tmp_path, dirs_exist_ok=True)
+    described = json.loads((tmp_path / "run.json").read_text())
+    described["arguments"][name] = other
+    for consistent in False, True:
+        if consistent:
+            described["command"] = folders.command(described["arguments"])
+        (tmp_path / "run.json").write_text(json.dumps(described))
+        before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+        capsys.readouterr()
+        status = cli.main(["train", "--resume", str(tmp_path), "--quiet"])
+        if consistent and not said:
+            assert status == 0
+            continue
+        out, err = capsys.readouterr()
+        assert (status, out, err.count("\n")) == (2, "", 1)
+        assert (said if consistent else "run.json: expected what `refhf` writes of a run") in err
+        assert consistent or f"--{name.replace('_', '-')}=" in err
+        assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_another_place_is_refused(done, tmp_path, capsys):
+    """`--resume A --out B` and `--resume A --overwrite` are refused by name; `--out A` says the same as none."""
+    shutil.copytree(done / "train", tmp_path / "a")
+    again = ["train", "--resume", str(tmp_path / "a"), "--quiet", "--steps", "12"]
+    for more, said in (["--out", str(tmp_path / "b")], "out: expected none"), (["--overwrite"], "overwrite: expected"):
+        capsys.readouterr()
+        assert cli.main([*again, *more]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert said in err
+    assert not (tmp_path / "b").exists()
+    assert len(history(tmp_path / "a")) == 11
+    assert cli.main([*again, "--out", str(tmp_path / "a" / ".." / "a")]) == 0
+    assert len(history(tmp_path / "a")) == 13
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="needs links that can be told from files")
+@pytest.mark.parametrize("name", folders.FILES)
+def test_a_planted_link_is_not_followed(name, done, tmp_path, monkeypatch):
+    """Whatever name in its folder a link is planted at, a resumed run writes nothing to what it points to."""
+    monkeypatch.setattr(plots, "save", lambda *rest: SAVE(Figure(), rest[1]))
+    command = "compare" if name.startswith("comparison") else "train"
+    for kind in "file", "nothing":
+        folder, target = tmp_path / kind / "run", tmp_path / kind / "precious"
+        shutil.copytree(done / command, folder)
+        if kind == "file":
+            target.write_text("thesis")
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+        cli.main([command, "--resume", str(folder), "--quiet", "--steps", "11"])
+        assert target.exists() is (kind == "file")
+        assert kind == "nothing" or target.read_text() == "thesis"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+@pytest.mark.parametrize("name", ["checkpoint.npz", "history.jsonl", "checkpoint.npz.part", "theta.npz.part"])
+def test_a_planted_pipe_hangs_nothing(name, done, tmp_path, capsys):
+    """A pipe in a file's place is replaced, or refused by its name; nobody waits for what it never says."""
+    shutil.copytree(done / "train", tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    code = cli.main(["train", "--resume", str(tmp_path), "--quiet", "--steps", "11"])
+    assert code == (0 if name.endswith(".part") else 2)
+    assert code == 0 or str(tmp_path / name) in capsys.readouterr().err
 
 
 def test_a_longer_run_and_one_that_is_done(data, tmp_path, capsys):

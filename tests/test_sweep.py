@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from refhf.app.sweep import lines as sweep_lines
 from refhf.app.sweep import picture, summary
 from refhf.app.sweep.cells import Cell, Setting, batch_option, cells
 from refhf.app.sweep.lines import execute
+from refhf.formats import FormatError
 from refhf.methods.schedules import warm_up_then_decay
 from refhf.methods.table import METHODS
 
@@ -119,6 +121,101 @@ def test_resume_runs_only_what_is_missing(lines, tmp_path, monkeypatch):
         assert torn.read_bytes() == content
 
 
+def test_a_changed_line_is_refused(lines, tmp_path):
+    """A line in which a bit was flipped, or a digit changed, is refused by its file and its number."""
+    content = lines[0].read_bytes()
+    path, rng, refused = tmp_path / "runs.jsonl", np.random.default_rng(0), 0
+    first = content.index(b"\n") + 1
+    changed = [content.replace(b'"loss": ', b'"loss": 1', 1), content.replace(b'"seed": 0', b'"seed": 7', 1)]
+    for bit in rng.integers(8 * first, size=40):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        changed.append(bytes(flipped))
+    for other in changed:
+        path.write_bytes(other)
+        with pytest.raises(ValueError, match=r"runs\.jsonl: line 1: "):
+            execute(SETTING, CELLS[:1], path)
+        refused += path.read_bytes() == other
+    assert refused == 42
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="needs links that can be told from files")
+@pytest.mark.parametrize("name", ["runs.jsonl", "sweep.png", "sweep.png.part"])
+@pytest.mark.parametrize("text", ["", "thesis", '{"method": "'])
+def test_a_planted_link_is_not_followed(name, text, refhf_cli, tmp_path):
+    """Nothing is written to what a link in the folder of a sweep points to, nor is it cut."""
+    (tmp_path / "precious").write_text(text)
+    (tmp_path / "out").mkdir()
+    if name != "runs.jsonl":
+        (tmp_path / "out" / "runs.jsonl").touch()
+    (tmp_path / "out" / name).symlink_to(tmp_path / "precious")
+    status, _, err = refhf_cli("--methods", "newton", "--batches", "8", "--seeds", "1", "--steps", "1", "--quiet")
+    assert (tmp_path / "precious").read_text() == text
+    assert (status, "runs.jsonl: expected a file; found a link" in err) == (
+        (2, True) if name == "runs.jsonl" else (0, False)
+    )
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5, 9])
+def test_an_interrupted_run_is_taken_up(stop, tmp_path):
+    """The run in hand is put down after its step, and goes on from there: the same lines, and no step is done twice."""
+    setting, chosen = SETTING._replace(stop_at_target=True), cells(["sgd", "gn-cg"], [8], range(2))
+    whole = execute(setting, chosen)
+    path, calls = tmp_path / "runs.jsonl", []
+    steps = sum(line["steps"] + 1 for line in whole)
+    assert steps > 10
+    rows, asked = [], (lambda: calls.append(1) or len(calls) == stop)
+    found = execute(setting, chosen, path, lambda line, resumed: rows.append(resumed), asked)
+    assert found == json.loads(json.dumps(found))
+    assert len(found) < len(chosen)
+    assert len(list(tmp_path.iterdir())) == 2
+    again = execute(setting, chosen, path, asked=lambda: calls.append(1))
+    assert timeless(again) == timeless(whole)
+    assert len(calls) <= steps
+    assert [file.name for file in tmp_path.iterdir()] == ["runs.jsonl"]
+
+
+def test_a_run_put_down_is_held_to_its_setting(tmp_path):
+    """What was put down is taken up in its own setting alone; another is refused by name, and other cells are free."""
+    path, one = tmp_path / "runs.jsonl", [Cell("gn-cg", 8, 0, {})]
+    calls = []
+    assert execute(SETTING, one, path, asked=lambda: calls.append(1) or len(calls) == 2) == []
+    (folder,) = (file for file in tmp_path.iterdir() if file.is_dir())
+    for change, named in ({"steps": 9}, "setting steps"), ({"l2": 0.1}, "l2"), ({"targets": ()}, "setting targets"):
+        with pytest.raises(ValueError, match=f"^{named}: expected .*, as in {folder}"):
+            execute(SETTING._replace(**change), one, path)
+    assert len(execute(SETTING, [Cell("newton", None, 0, {})], path)) == 1
+    torn = folder / "checkpoint.npz"
+    torn.write_bytes(torn.read_bytes()[:-40])
+    with pytest.raises(FormatError, match=r"checkpoint\.npz: "):
+        execute(SETTING, one, path)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_loses_no_step(number, code, refhf_cli, tmp_path, monkeypatch):
+    """A signal ends a sweep after the step in hand, in one line; the same command goes on, with the same numbers."""
+    monkeypatch.setattr(plots, "save", lambda *_: None)
+    monkeypatch.setattr(picture, "picture", lambda *_: None)
+    words = ["--methods", "gn-cg", "--batches", "8", "--seeds", "2", "--steps", "4", "--quiet"]
+    assert refhf_cli(*words)[0] == 0
+    lines = tmp_path / "out" / "runs.jsonl"
+    whole = [json.loads(line) for line in lines.read_text().splitlines()]
+    lines.write_bytes(b"")
+    record, calls = runs._record, []
+
+    def interrupting(*args):
+        calls.append(args)
+        if len(calls) == 8:
+            os.kill(os.getpid(), number)
+        return record(*args)
+
+    monkeypatch.setattr(runs, "_record", interrupting)
+    assert refhf_cli(*words) == (code, "", "refhf: interrupted; the same command goes on with what was written\n")
+    assert refhf_cli(*words)[0] == 0
+    assert len(calls) == 10
+    assert timeless([json.loads(line) for line in lines.read_text().splitlines()]) == timeless(whole)
+
+
 def test_more_cells_may_join(lines, tmp_path):
     """A file takes further methods, batches and seeds of its setting; what it has is not run again."""
     path = tmp_path / "runs.jsonl"
@@ -131,7 +228,8 @@ def test_more_cells_may_join(lines, tmp_path):
 @pytest.mark.parametrize(
     "change, named",
     [({"steps": 4}, "steps"), ({"hidden": (5,)}, "hidden"), ({"l2": 0.1}, "l2"), ({"targets": (0.5,)}, "targets"),
-     ({"data": DATA._replace(X=DATA.X.astype(np.float32))}, "dtype"), ({"data": DATA._replace(name="other")}, "data")],
+     ({"data": DATA._replace(X=DATA.X.astype(np.float32))}, "dtype"), ({"data": DATA._replace(name="other")}, "data"),
+     ({"data": DATA._replace(X=DATA.X + 1)}, "data_digest"), ({"data": DATA._replace(y=DATA.y[::-1])}, "data_digest")],
 )  # fmt: skip
 def test_another_setting_is_refused(change, named, lines):
     """A file of another setting is refused by the name of what differs, and left as it is."""
@@ -142,7 +240,22 @@ def test_another_setting_is_refused(change, named, lines):
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("text", ["{}\n", "[1]\n", '{"method": 1}\n{"torn', "not JSON\n\n", "\n", "\x00\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}\n",
+        "[1]\n",
+        '{"method": 1}\n{"torn',
+        "not JSON\n\n",
+        "\n",
+        "\x00\n",
+        "thesis",
+        "\x00" * 9,
+        "{}",
+        "[",
+        '{"method":"',
+    ],
+)
 def test_a_file_of_something_else_is_refused(text, tmp_path):
     """What is not a sweep's is a FormatError with file and line, and is left as it is."""
     path = tmp_path / "runs.jsonl"
@@ -163,6 +276,8 @@ def test_a_file_of_something_else_is_refused(text, tmp_path):
         (SETTING._replace(data=DATA._replace(y=DATA.X, y_test=DATA.X_test)), CELLS, "targets"),
         (SETTING, [*CELLS, Cell("sgd", 41, 0, {})], "batch"),
         (SETTING, [*CELLS, Cell("gn-cg", 0, 0, {})], "curvature_batch"),
+        (SETTING, [*CELLS, CELLS[3]], "cells: expected each once"),
+        (SETTING, [Cell("sgd", 8, 0, {"learning_rate": rate}) for rate in (1, 1.0)], "cells: expected each once"),
         (SETTING, [*CELLS, Cell("sgd", 4, 0, {"learning_rate": -1.0})], "learning_rate"),
         (SETTING, [*CELLS, Cell("sgd", 4, 0, {"learning_rate": lambda k: 0.1})], "options of sgd"),
     ],
@@ -180,6 +295,10 @@ def test_mistakes_come_before_any_run(setting, chosen, named, tmp_path, monkeypa
     [
         ((["sdg"], [8]), "methods: .*did you mean 'sgd'"),
         ((["sgd", "sgd"], [8]), "methods: expected each once"),
+        ((["sgd"], [5, 8, 5]), "batches: expected each once; got 5 twice"),
+        ((["sgd"], [8], [0, 1, 0]), "seeds: expected each once; got 0 twice"),
+        ((["sgd"], [8], range(1), {}, {"learning_rate": [0.1, 1, 1.0]}), "learning_rate: expected each once; got 1.0"),
+        ((["newton"], [8, 8]), "batches: expected each once; got 8 twice"),
         ((["sgd"], [8], range(1), {"dampign": 1}), "option of sgd"),
         ((["sgd", "gn-cg"], [8], range(1), {"damping": 1}, {"damping": [1]}), "damping: expected an option or a grid"),
         ((["gn-cg"], [8], range(1), {"curvature_batch": 8}), "option of gn-cg"),
@@ -308,6 +427,8 @@ def test_command(refhf_cli, tmp_path):
     "words, named",
     [
         ("--methods sgd --batches 8", "steps, epochs"),
+        ("--methods sgd --batches 5,5 --seeds 1 --steps 1", "batches: expected each once; got 5 twice"),
+        ("--methods sgd --batches 5 --grid learning_rate=0.1,1e-1 --steps 1", "learning_rate: expected each once"),
         ("--methods sgd --batches 0 --steps 1", "batches: expected an integer >= 1; got '0'"),
         ("--methods sgd --batches 8 --steps 1 --grid learning_rate=", "grid: expected NAME=VALUE"),
         ("--methods sgd --batches 8 --steps 1 --grid learning_rate=1 --grid learning_rate=2", "learning_rate"),

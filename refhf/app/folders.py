@@ -11,8 +11,8 @@ from pathlib import Path
 from refhf.app import files
 from refhf.formats import FormatError
 
-PARTS = ("run.json.part", "checkpoint.npz.part", "theta.npz.part")  # what a kill in the middle of writing leaves
-FILES = (*PARTS, "run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
+WRITTEN = ("run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
+FILES = (*WRITTEN, *(name + ".part" for name in WRITTEN))  # and what a kill in the middle of writing leaves
 OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # what a resumed run does not take from its beginning
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from refhf.app import panels
+from refhf.app import files, panels
 
 STYLE = {
     "font.size": 15,  # our choice: legible at half size
@@ -43,9 +43,10 @@ METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationD
 
 def save(figure, path) -> None:
     """Write a figure, in the format that the path ends in, without a date; a box for a letter that the font lacks."""
-    with style(), warnings.catch_warnings():
+    ending = Path(path).suffix[1:].lower()
+    with style(), warnings.catch_warnings(), files.replaced(path) as file:
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(path, metadata=METADATA.get(str(path).rpartition(".")[2].lower()))
+        figure.savefig(file, format=ending, metadata=METADATA.get(ending))
 
 
 def saved(draw: Callable, path) -> str | None:
