@@ -1,0 +1,50 @@
+"""Make the README's table: `make demo` with five seeds, and of each number the median and the range.
+
+    make demo-seeds    # ten minutes on two cores; what is done is kept in demo-seeds/, and not done again
+
+One run is one draw: of the network's start, of the mini-batches and, for chaotic methods, of the processor's rounding.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+SEEDS = range(5)
+COLUMNS = {
+    "training loss": lambda final: f"{final['loss']:.3f}",
+    "training error, %": lambda final: f"{100 * final['training_error']:.2f}",
+    "test error, %": lambda final: f"{100 * final['test_error']:.2f}",
+    "passes": lambda final: f"{final['epochs']:.0f}",
+    "products": lambda final: f"{final['curvature_products']}",
+}
+
+
+def finals(seed, arguments):
+    """The last record of each method."""
+    file = Path("demo-seeds", f"{seed}.json")
+    if not file.is_file():
+        command = [sys.executable, "-m", "refhf", "compare", *arguments, "--seed", str(seed), "--json", "--quiet"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(said)
+    return {run["method"]: run["final"] for run in json.loads(file.read_text())["runs"]}
+
+
+def cell(numbers):
+    """Median (lowest to highest), of numbers as they are printed."""
+    return f"{statistics.median_low(numbers, key=float)} ({min(numbers, key=float)} to {max(numbers, key=float)})"
+
+
+def main():
+    """Run, and print the table."""
+    runs = [finals(seed, sys.argv[1:]) for seed in SEEDS]
+    print(f"| method | {' | '.join(COLUMNS)} |\n|---|{'--:|' * len(COLUMNS)}")
+    for method in runs[0]:
+        cells = [cell([shown(run[method]) for run in runs]) for shown in COLUMNS.values()]
+        print(f"| {method} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
