@@ -23,7 +23,7 @@ FORMULAS = {
 
 
 def relative_error(got, want, size=0.0):
-    """||got - want|| / ||want||, or relative to the size of the terms if want is a sum that cancels; 0 for two zeros."""
+    """||got - want|| / ||want||, or relative to the size of its terms where want is a sum that cancels."""
     return np.linalg.norm(got - want) / (max(np.linalg.norm(want), size) or 1.0)
 
 
@@ -141,10 +141,7 @@ def gauss_newton_product(problem, v):
 
 
 class Sizes(NamedTuple):
-    """How large the terms are whose sums f, g, H v and G v are: what rounding is relative to, however much cancels.
-
-    All but the last two are numbers, those of a product's terms for ||v|| = 1.
-    """
+    """How large the terms of f, g, H v and G v are (for ||v|| = 1): rounding is relative to them, whatever cancels."""
 
     value: float
     gradient: float
@@ -156,8 +153,8 @@ class Sizes(NamedTuple):
 
 def sizes(problem):
     """Sums over the cases of norms: ||J_i||, what z and y can make of Dz, the second derivatives of z."""
-    cases, decay, P = len(problem.X), problem.objective.l2, problem.net.size
-    J = np.linalg.norm(jacobian(problem).reshape(cases, -1), axis=1)
+    cases, decay = len(problem.X), problem.objective.l2
+    dense = np.linalg.norm(jacobian(problem).reshape(cases, -1), axis=1)
     z, y = outputs(problem, problem.theta), targets(problem)
     Dz = 1 + np.linalg.norm(z, axis=1) + np.linalg.norm(y, axis=1)  # before anything of it cancels
     bends = 0.0
@@ -166,12 +163,12 @@ def sizes(problem):
         H, G = one.hessian(problem.theta), one.gauss_newton(problem.theta)
         bends += max(np.linalg.norm(H @ v - G @ v) / np.linalg.norm(v) for v in (problem.v, problem.w)) / cases
     theta = np.linalg.norm(problem.theta)
-    gauss_newton = np.mean(J**2) + decay  # no loss's Hessian in z is larger than 1
+    gauss_newton = np.mean(dense**2) + decay  # no loss's Hessian in z is larger than 1
     return Sizes(
         value=np.mean(Dz**2) + decay / 2 * theta**2,
-        gradient=np.mean(J * Dz) + decay * theta,
-        squares=np.mean((J * Dz) ** 2) + decay * np.sqrt(P),
-        jacobian=np.linalg.norm(J),
+        gradient=np.mean(dense * Dz) + decay * theta,
+        squares=np.mean((dense * Dz) ** 2) + decay * np.sqrt(problem.net.size),
+        jacobian=np.linalg.norm(dense),
         gauss_newton=gauss_newton,
         hessian=gauss_newton + bends,
     )

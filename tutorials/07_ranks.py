@@ -141,8 +141,9 @@ print("components with other bits > 0; relative difference < 1e-13")
 # before, and from the first good approximation of an eigenvalue on it grows about tenfold an iteration. One step, alone
 # and on three ranks, of two methods: `gn-cg: relative difference of theta > 1e-12`, and Bi-CG-STAB, whose matrix is
 # indefinite, has `hessian-bicgstab: relative difference of theta > 1e-08`. By how much more is rounding too, so another
-# BLAS says otherwise: six of them gave 5e-7 to 2e-5 and 9e-4 to 8e-2 (another step altogether). Both are steps of the same method, as good as each other; but who wants to find a bug by comparing
-# runs will not find it here. No rank did anything wrong: multiply g by 1 + 2e-16 on one process and the same happens.
+# BLAS says otherwise: three of them gave 5e-7 to 2e-5, and 9e-4 to 8e-2, which is another step altogether. Both are
+# steps of the same method, as good as each other; but who wants to find a bug by comparing runs will not find it here.
+# No rank did anything wrong: multiply g by 1 + 2e-16 on one process and the same happens.
 
 
 # %%
