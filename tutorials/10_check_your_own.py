@@ -8,8 +8,8 @@
 #
 # A checker holds your function to laws: it agrees with the reference and with derivatives of your own gradient, it is
 # symmetric, linear, gives the same bits twice, does not write over its arguments. For each law it says how many
-# *digits* agree, in the worst direction, and how many are needed (beyond the needed ones the digits are rounding, others
-# on each processor); where a law fails, it looks for a known mistake that gives just these numbers.
+# *digits* agree, in the worst direction, and how many are needed (those beyond are rounding, others on each
+# processor); where a law fails, it looks for a known mistake that gives just these numbers.
 
 # %%
 import numpy as np

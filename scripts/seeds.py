@@ -1,8 +1,8 @@
-"""Make the README's table: `make demo` with five seeds, and of each number the median and the range.
+"""Run `refhf compare` with five seeds; of each number the median and the range: the README's table.
 
-    make demo-seeds    # ten minutes on two cores; what is done is kept in demo-seeds/, and not done again
+    make seeds    # a minute or two; what is done is kept in seeds/, and not done again
 
-One run is one draw: of the network's start, of the mini-batches and, for chaotic methods, of the processor's rounding.
+One run is one draw: of the network's start, of the mini-batches and, for methods on the Hessian, of rounding.
 """
 
 import json
@@ -23,7 +23,7 @@ COLUMNS = {
 
 def finals(seed, arguments):
     """The last record of each method."""
-    file = Path("demo-seeds", f"{seed}.json")
+    file = Path("seeds", f"{seed}.json")
     if not file.is_file():
         command = [sys.executable, "-m", "refhf", "compare", *arguments, "--seed", str(seed), "--json", "--quiet"]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
