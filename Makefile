@@ -5,11 +5,15 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test kernels portability long mutants lint figures tutorials bench crosscheck clean
+.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck clean
+
+DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
 
 demo: $(STAMP)-demo
-	$(BIN)/refhf compare --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini \
-		--hidden 400,150 --steps 25 --option backtracking=true --out demo --overwrite
+	$(BIN)/refhf compare $(DEMO) --hidden 400,150 --out demo --overwrite
+
+seeds: $(STAMP)-demo
+	$(BIN)/python scripts/seeds.py $(DEMO) --hidden 50
 
 test: $(STAMP)-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto  # a process a core, one BLAS thread each
@@ -69,4 +73,4 @@ $(STAMP)-crosscheck: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf .venv demo build mutants *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv demo seeds build mutants *.egg-info .pytest_cache .hypothesis .ruff_cache

@@ -1,4 +1,7 @@
-"""Hypothesis profiles: the default is the same every time; `long` is 5,000 random examples, `mutation` 20, unshrunk."""
+"""Hypothesis profiles: the default is the same every time; `long` is 5,000 random examples, `mutation` 20, unshrunk.
+
+With `seeds` the examples are those of pytest's option --hypothesis-seed, as many as by default.
+"""
 
 import os
 
@@ -10,6 +13,7 @@ pytest.register_assert_rewrite("browser")  # its assertions hold under `python -
 matplotlib.get_configdir()  # where none can be written it makes one, says so, and names it in the environment: once
 
 settings.register_profile("default", max_examples=100, derandomize=True, deadline=None)
+settings.register_profile("seeds", max_examples=100, derandomize=False, database=None, deadline=None)
 settings.register_profile("long", max_examples=5_000, derandomize=False, deadline=None)
 settings.register_profile(
     "mutation", max_examples=20, derandomize=True, deadline=None, phases=[Phase.explicit, Phase.generate]

@@ -4,9 +4,11 @@ A problem is a `strategies.Problem`. Thetas are (..., P): any leading axes, real
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from refhf import supervised
 from refhf.model import network
 
 STEP = 1e-20  # Squire and Trapp 1998: nothing is subtracted, so that a step this small is exact to rounding
@@ -20,9 +22,9 @@ FORMULAS = {
 }
 
 
-def relative_error(got, want):
-    """||got - want|| / ||want||; 0 for two zeros."""
-    return np.linalg.norm(got - want) / (np.linalg.norm(want) or 1.0)
+def relative_error(got, want, size=0.0):
+    """||got - want|| / ||want||, or relative to the size of its terms where want is a sum that cancels."""
+    return np.linalg.norm(got - want) / (max(np.linalg.norm(want), size) or 1.0)
 
 
 def complex_step(function, x, v):
@@ -136,6 +138,40 @@ def gauss_newton_product(problem, v):
     dense, cases = jacobian(problem), len(problem.X)
     HJv = np.einsum("bij,bj->bi", output_hessians(problem), (dense @ v).reshape(cases, -1))
     return dense.T @ HJv.ravel() / cases + problem.objective.l2 * v
+
+
+class Sizes(NamedTuple):
+    """How large the terms of f, g, H v and G v are (for ||v|| = 1): rounding is relative to them, whatever cancels."""
+
+    value: float
+    gradient: float
+    squares: float
+    jacobian: float
+    gauss_newton: float
+    hessian: float
+
+
+def sizes(problem):
+    """Sums over the cases of norms: ||J_i||, what z and y can make of Dz, the second derivatives of z."""
+    cases, decay = len(problem.X), problem.objective.l2
+    dense = np.linalg.norm(jacobian(problem).reshape(cases, -1), axis=1)
+    z, y = outputs(problem, problem.theta), targets(problem)
+    Dz = 1 + np.linalg.norm(z, axis=1) + np.linalg.norm(y, axis=1)  # before anything of it cancels
+    bends = 0.0
+    for i in range(min(cases, 2)):  # two show how large they are
+        one = supervised(problem.net, problem.X[i : i + 1], problem.objective.y[i : i + 1])
+        H, G = one.hessian(problem.theta), one.gauss_newton(problem.theta)
+        bends = max(bends, *(np.linalg.norm(H @ v - G @ v) / np.linalg.norm(v) for v in (problem.v, problem.w)))
+    theta = np.linalg.norm(problem.theta)
+    gauss_newton = np.mean(dense**2) + decay  # no loss's Hessian in z is larger than 1
+    return Sizes(
+        value=np.mean(Dz**2) + decay / 2 * theta**2,
+        gradient=np.mean(dense * Dz) + decay * theta,
+        squares=np.mean((dense * Dz) ** 2) + decay * np.sqrt(problem.net.size),
+        jacobian=np.linalg.norm(dense),
+        gauss_newton=gauss_newton,
+        hessian=gauss_newton + bends,
+    )
 
 
 def refhf_gradient(problem, theta):

@@ -33,11 +33,11 @@ def gradient_at(problem):
 @given(problems())
 def test_value_and_gradient_are_those_of_the_formulas(problem):
     """f is the mean of the formula's losses plus l2/2 ||theta||^2, and g its complex step."""
-    f, g = problem.objective.value_and_gradient(problem.theta)
-    assert f == pytest.approx(oracles.mean_loss(problem, problem.theta), rel=EXACT)
+    (f, g), size = problem.objective.value_and_gradient(problem.theta), oracles.sizes(problem)
+    assert relative_error(f, oracles.mean_loss(problem, problem.theta), size.value) < EXACT
     assert problem.objective.value(problem.theta) == f
-    assert relative_error(g, oracles.gradient(problem)) < EXACT
-    np.testing.assert_allclose(g, oracles.refhf_gradient(problem, problem.theta), rtol=EXACT, atol=1e-15)
+    assert relative_error(g, oracles.gradient(problem), size.gradient) < EXACT
+    assert relative_error(g, oracles.refhf_gradient(problem, problem.theta), size.gradient) < EXACT
 
 
 @given(problems(ANALYTIC))
@@ -45,14 +45,14 @@ def test_hessian_product_is_the_complex_step_of_the_gradient(problem):
     """H v = Im g(theta + i t v) / t for t -> 0, exact to rounding for analytic nonlinearities."""
     H, _ = curvatures(problem)
     want = oracles.complex_step(gradient_at(problem), problem.theta, problem.v)
-    assert relative_error(H @ problem.v, want) < EXACT
+    assert relative_error(H @ problem.v, want, oracles.sizes(problem).hessian * np.linalg.norm(problem.v)) < EXACT
 
 
 @given(problems())
 def test_gauss_newton_product_is_that_of_a_dense_jacobian(problem):
     """G v = J' H_L J v / B + l2 v with J's columns complex steps of the formulas, and H_L written out."""
-    _, G = curvatures(problem)
-    assert relative_error(G @ problem.v, oracles.gauss_newton_product(problem, problem.v)) < EXACT
+    (_, G), size = curvatures(problem), oracles.sizes(problem).gauss_newton * np.linalg.norm(problem.v)
+    assert relative_error(G @ problem.v, oracles.gauss_newton_product(problem, problem.v), size) < EXACT
 
 
 @given(problems())
@@ -63,7 +63,7 @@ def test_hessian_product_is_the_central_difference_of_the_gradient(problem):
     smooth = not problem.net.nonlinearities or problem.net.nonlinearities[0].analytic
     assume(smooth or all(((a > 0) == (b > 0)).all() for a, b in zip(*ends, strict=True)))
     want = oracles.central_difference(gradient_at(problem), problem.theta, problem.v)
-    assert relative_error(H @ problem.v, want) < 1e-6
+    assert relative_error(H @ problem.v, want, oracles.sizes(problem).hessian * np.linalg.norm(problem.v)) < 1e-6
 
 
 @settings(max_examples=max(200, settings.default.max_examples))
@@ -72,7 +72,7 @@ def test_taylor_remainder_of_the_gradient_is_of_second_order(problem):
     """||g(theta + t v) - g(theta) - t H v|| falls with t^2, or is rounding (where the gradient is linear)."""
     (H, _), v = curvatures(problem), problem.v / np.linalg.norm(problem.v)
     rate, last = oracles.taylor_rate(gradient_at(problem), problem.theta, v, H @ v, t=1e-2)
-    assert rate >= 1.9 or last < 1e-13 * np.linalg.norm(oracles.gradient(problem))
+    assert rate >= 1.9 or last < 1e-13 * oracles.sizes(problem).gradient
 
 
 # --- R4: what the matrices are
@@ -81,17 +81,18 @@ def test_taylor_remainder_of_the_gradient_is_of_second_order(problem):
 @given(problems())
 def test_curvature_is_symmetric(problem):
     """w'(A v) = v'(A w) for A = H and A = G."""
+    size = oracles.sizes(problem).hessian * np.linalg.norm(problem.v) * np.linalg.norm(problem.w)
     for A in curvatures(problem):
-        product, w = A @ problem.v, problem.w
-        assert abs(w @ product - problem.v @ (A @ w)) <= EXACT * np.linalg.norm(w) * np.linalg.norm(product)
+        assert abs(problem.w @ (A @ problem.v) - problem.v @ (A @ problem.w)) <= EXACT * size
 
 
 @given(problems())
 def test_curvature_is_linear(problem):
-    """A (a v + b w) = a A v + b A w for A = H and A = G."""
+    """A (a v + b w) = a A v + b A w for A = H and A = G, relative to the terms: the sums may cancel."""
+    size = oracles.sizes(problem).hessian * np.linalg.norm([2.5 * problem.v, 0.75 * problem.w])
     for A in curvatures(problem):
         want = 2.5 * (A @ problem.v) - 0.75 * (A @ problem.w)
-        assert relative_error(A @ (2.5 * problem.v - 0.75 * problem.w), want) < EXACT
+        assert relative_error(A @ (2.5 * problem.v - 0.75 * problem.w), want, size) < EXACT
 
 
 @given(problems(depth=3, width=5))
@@ -99,14 +100,14 @@ def test_gauss_newton_matrix_is_positive_semidefinite(problem):
     """No eigenvalue of G is below l2, for every loss here is convex in z."""
     _, G = curvatures(problem)
     eigenvalues = np.linalg.eigvalsh(G @ np.eye(problem.net.size))
-    assert eigenvalues[0] >= problem.objective.l2 - EXACT * eigenvalues[-1]
+    assert eigenvalues[0] >= problem.objective.l2 - EXACT * oracles.sizes(problem).gauss_newton
 
 
 @given(problems(depth=1))
 def test_curvatures_agree_where_the_network_is_linear(problem):
     """H = G where z is linear in theta: one layer."""
-    H, G = curvatures(problem)
-    assert relative_error(H @ problem.v, G @ problem.v) < EXACT
+    (H, G), size = curvatures(problem), oracles.sizes(problem).gauss_newton * np.linalg.norm(problem.v)
+    assert relative_error(H @ problem.v, G @ problem.v, size) < EXACT
 
 
 @given(problems())
@@ -114,10 +115,10 @@ def test_curvatures_agree_at_zero_residual(problem):
     """H = G where each target is the network's own answer; and g is then that of the weight decay alone."""
     y = problem.net.predict(problem.theta, problem.X)
     fitted = problem._replace(objective=refhf.supervised(problem.net, problem.X, y, l2=problem.objective.l2))
-    H, G = curvatures(fitted)
-    assert relative_error(H @ problem.v, G @ problem.v) < EXACT
+    (H, G), size = curvatures(fitted), oracles.sizes(problem)
+    assert relative_error(H @ problem.v, G @ problem.v, size.hessian * np.linalg.norm(problem.v)) < EXACT
     g = fitted.objective.value_and_gradient(problem.theta)[1]
-    np.testing.assert_allclose(g, problem.objective.l2 * problem.theta, atol=EXACT)
+    assert relative_error(g, problem.objective.l2 * problem.theta, size.gradient) < EXACT
 
 
 @given(problems())
@@ -127,17 +128,18 @@ def test_gauss_newton_product_is_three_arrows(problem):
     tape = network.forward(net, theta, X)
     slopes = network.slopes(net, tape)
     Rz = network.r_forward(net, tape, slopes, v)[0][-1]
-    jacobian = oracles.jacobian(problem)
-    assert relative_error(Rz.ravel(), jacobian @ v) < EXACT
+    jacobian, size = oracles.jacobian(problem), oracles.sizes(problem)
+    assert relative_error(Rz.ravel(), jacobian @ v, size.jacobian * np.linalg.norm(v)) < EXACT
     HRz = net.loss.hessian(tape.z, problem.objective.y)(Rz)
     want = np.einsum("bij,bj->bi", oracles.output_hessians(problem), Rz)
     assert np.abs(HRz - want).max() <= EXACT * np.abs(Rz).max()
     u = np.random.default_rng(0).normal(size=Rz.shape)
     back = network.backward(net, tape, slopes, u)
-    assert relative_error(back, jacobian.T @ u.ravel()) < EXACT
-    assert abs(np.vdot(u, Rz) - back @ v) <= EXACT * np.linalg.norm(u) * np.linalg.norm(Rz)
+    assert relative_error(back, jacobian.T @ u.ravel(), size.jacobian * np.linalg.norm(u)) < EXACT
+    assert abs(np.vdot(u, Rz) - back @ v) <= EXACT * np.linalg.norm(u) * size.jacobian * np.linalg.norm(v)
     product = network.gauss_newton_product(net, theta, X, problem.objective.y)(v)
-    assert relative_error(product, network.backward(net, tape, slopes, HRz)) < EXACT
+    size = len(X) * size.gauss_newton * np.linalg.norm(v)
+    assert relative_error(product, network.backward(net, tape, slopes, HRz), size) < EXACT
 
 
 # --- Closed forms
@@ -162,11 +164,11 @@ def test_softmax_regression_in_closed_form(problem):
     """H = G = (1/B) sum over cases of kron(x x', diag(p) - p p') + l2 I, with x = [x, 1]."""
     z = with_ones(problem.X) @ problem.theta.reshape(problem.X.shape[1] + 1, -1)
     p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    cases = zip(with_ones(problem.X), p, strict=True)
+    cases, size = zip(with_ones(problem.X), p, strict=True), np.square(with_ones(problem.X)).sum() / len(p)
     terms = [np.kron(np.outer(x, x), np.diag(q) - np.outer(q, q)) for x, q in cases]
     want = sum(terms) / len(terms) + problem.objective.l2 * np.eye(problem.net.size)
     for A in curvatures(problem):
-        assert relative_error(A @ np.eye(problem.net.size), want) < EXACT
+        assert relative_error(A @ np.eye(problem.net.size), want, size) < EXACT
 
 
 # --- Nonlinearities and losses, element by element

@@ -103,7 +103,7 @@ def algorithm_1(method, alpha, steps, preconditioner):
 
 @pytest.mark.parametrize(("method", "preconditioner"), [("nlcg-fr", False), ("nlcg-pr", True)])
 def test_two_examples_by_hand(method, preconditioner):
-    """Three parameters and four steps, worked in fractions, with and without preconditioner, to 1e-14."""
+    """Three parameters and four steps, worked in fractions, with and without preconditioner, to 1e-13."""
     points, _ = algorithm_1(method, F(1, 2), 4, preconditioner)
     assert points == BY_HAND[method]
     told = reports(
@@ -113,7 +113,7 @@ def test_two_examples_by_hand(method, preconditioner):
         preconditioner=preconditioner,
     )
     for report, point in zip(told, points, strict=True):
-        np.testing.assert_allclose(report.theta, np.array(point, float), rtol=0, atol=1e-14)
+        np.testing.assert_allclose(report.theta, np.array(point, float), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("preconditioner", [False, True])
@@ -163,7 +163,7 @@ def test_finite_termination(method):
     basis, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))
     A, b = basis * np.repeat([1.0, 3.0, 10.0, 40.0], 3) @ basis.T, np.arange(1.0, 13)
     norms = [report.gradient_norm for report in reports(quadratic(A, b), np.zeros(12), method, 5, **LINEAR)]
-    assert norms[4] < 1e-12 * norms[0]
+    assert norms[4] < 1e-10 * norms[0]
     assert min(norms[:4]) > 1e-4 * norms[0]
 
 

@@ -95,7 +95,7 @@ def test_stationary_points(surface):
 def test_lowest(surface):
     """Minima are global: f is `lowest` there and nowhere less; a surface without one falls without end."""
     for theta in surface.minima:
-        assert abs(surface.value(theta) - surface.lowest) <= 1e-15
+        assert abs(surface.value(theta) - surface.lowest) <= 1e-14 * (1 + abs(surface.lowest))
     if surface.lowest > -np.inf:
         assert surface.minima
         assert min(surface.value(theta) for theta in points(surface, 200)) >= surface.lowest
@@ -175,7 +175,7 @@ def test_the_line_is_invariant():
 def test_xor_is_flat_where_the_second_layer_is_zero():
     """With W2 = b1 = b2 = 0 the gradient of XOR is zero for any W1, up to the rounding of odd sums."""
     for weights in np.random.default_rng(0).normal(size=(20, 4)):
-        assert np.abs(xor.gradient(np.concatenate([weights, np.zeros(5)]))).max() <= 1e-16
+        assert np.abs(xor.gradient(np.concatenate([weights, np.zeros(5)]))).max() <= 1e-15
 
 
 def test_xor_units_never_part():

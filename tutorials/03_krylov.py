@@ -79,17 +79,18 @@ assert (iterations(twins, b), iterations(chain, b)) == (2, 3)
 
 # %% [markdown]
 # Size does not matter, clusters do: 400 rows with five distinct eigenvalues take `iterations = 5, of 400`. A hundred
-# eigenvalues from 0.001 to 1 are hard; adding lambda = 1 to each pushes them together. That is a second thing that
-# damping does for Hessian-free optimisation: fewer products.
+# eigenvalues from 0.001 to 1 are hard; adding lambda = 1 to each pushes them together, and CG needs
+# `iterations with lambda = 1 / without < 1/5`. That is a second thing that damping does for Hessian-free optimisation:
+# fewer products.
 
 # %%
 five = np.diag(np.repeat([1.0, 2.0, 3.0, 5.0, 8.0], 80))
 spread = np.diag(np.logspace(-3, 0, 100))
 undamped, damped = iterations(spread, np.ones(100)), iterations(spread + np.eye(100), np.ones(100))
 print(f"iterations = {iterations(five, np.arange(1.0, 401.0))}, of 400")
-print(f"without damping {undamped}, with lambda = 1 {damped}: less than a fifth")
 assert iterations(five, np.arange(1.0, 401.0)) == 5
-assert damped < undamped / 5
+assert damped < undamped / 5  # 13 and about 200: rounding changes how many
+print("iterations with lambda = 1 / without < 1/5")
 
 # %% [markdown]
 # ## Negative curvature, and what is returned

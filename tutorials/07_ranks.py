@@ -134,15 +134,16 @@ _, g_3, _ = run(3, lines_3_and_4)[0]
 other = np.count_nonzero(g_3 != g)
 assert other > 0
 assert np.linalg.norm(g_3 - g) < 1e-13 * np.linalg.norm(g)
-print(f"components with other bits > 0: {other} of {g.size}; relative difference < 1e-13")
+print("components with other bits > 0; relative difference < 1e-13")
 
 # %% [markdown]
 # Is that harmless? Not where it is fed back. Each iteration of conjugate gradients starts from the rounding of the one
 # before, and from the first good approximation of an eigenvalue on it grows about tenfold an iteration. One step, alone
-# and on three ranks, of two methods: `gn-cg: relative difference of theta > 1e-12` (near 1e-7), and Bi-CG-STAB,
-# whose matrix is indefinite, has `hessian-bicgstab: relative difference of theta > 1e-06` (a few per cent: another step
-# altogether). Both are steps of the same method, as good as each other; but who wants to find a bug by comparing
-# runs will not find it here. No rank did anything wrong: multiply g by 1 + 2e-16 on one process and the same happens.
+# and on three ranks, of two methods: `gn-cg: relative difference of theta > 1e-12`, and Bi-CG-STAB, whose matrix is
+# indefinite, has `hessian-bicgstab: relative difference of theta > 1e-08`. By how much more is rounding too, so another
+# BLAS says otherwise: three of them gave 5e-7 to 2e-5, and 9e-4 to 8e-2, which is another step altogether. Both are
+# steps of the same method, as good as each other; but who wants to find a bug by comparing runs will not find it here.
+# No rank did anything wrong: multiply g by 1 + 2e-16 on one process and the same happens.
 
 
 # %%
@@ -168,10 +169,10 @@ def difference(a, b):
     return np.linalg.norm(a.x - b.x) / np.linalg.norm(a.x)
 
 
-for method, least in ("gn-cg", 1e-12), ("hessian-bicgstab", 1e-6):
+for method, least in ("gn-cg", 1e-12), ("hessian-bicgstab", 1e-8):
     apart = difference(after(1, 1, method), after(1, 3, method))
     assert apart > least
-    print(f"{method}: relative difference of theta > {least:.0e}, namely {apart:.0e}")
+    print(f"{method}: relative difference of theta > {least:.0e}")
 
 # %% [markdown]
 # The remedy is an order that does not depend on the ranks. `reduction="reproducible"` cuts the cases into `V = 16`

@@ -8,8 +8,8 @@
 #
 # A checker holds your function to laws: it agrees with the reference and with derivatives of your own gradient, it is
 # symmetric, linear, gives the same bits twice, does not write over its arguments. For each law it says how many
-# *digits* agree, in the worst direction, and how many are needed; where a law fails, it looks for a known mistake that
-# gives just these numbers.
+# *digits* agree, in the worst direction, and how many are needed (those beyond are rounding, others on each
+# processor); where a law fails, it looks for a known mistake that gives just these numbers.
 
 # %%
 import numpy as np
@@ -182,10 +182,10 @@ def right(A, b, x0=None, *, rtol=1e-5, maxiter=None):
 A, b = np.diag([1.0, 2.0, 3.0]), np.ones(3)
 for x0 in (None, np.array([0.0, 0.0, 1.0])):
     x, info = cg(A, b, x0)
-    print(f"info = {info}, true residual = {np.linalg.norm(b - A @ x):.0e}")
+    print(f"info = {info}, true residual = {np.linalg.norm(b - A @ x):.0f}")
 
 # %% [markdown]
-# From x = 0 all is well. From x0 = (0, 0, 1) the solver says so too, `info = 0, true residual = 3e+00`, and is far off:
+# From x = 0 all is well. From x0 = (0, 0, 1) the solver says so too, `info = 0, true residual = 3`, and is far off:
 # its r is no longer b - A x, and who looks at the recurrence alone believes it. The checker looks at the true residual,
 # and at each iterate, by asking for maxiter = 1, 2, 3, 4, with and without x0. They are those of one known mistake:
 # `diagnosis of 3 = X0_RESIDUAL`.

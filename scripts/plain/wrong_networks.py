@@ -11,6 +11,7 @@ from refhf.model.layers import Dense
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
 
+STEP = 2.0**-10  # of a finite difference: its error is that of the formula, 1e-7, and rounding's, 1e-13, does not count
 STALE: dict = {}  # the first theta for each problem, as an implementation keeps it that forgets to look again
 
 
@@ -168,7 +169,7 @@ def nonlinearity(request, mistake):
     elif mistake == "relu-at-zero" and name == "relu":
         reply["d"] = (s >= 0).astype(float)
     elif mistake == "finite-difference":
-        reply["d"] = (f.f(s + 1e-6) - f.f(s - 1e-6)) / 2e-6
+        reply["d"] = (f.f(s + STEP) - f.f(s - STEP)) / (2 * STEP)
     return finished(reply, mistake)
 
 

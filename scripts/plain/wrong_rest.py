@@ -61,14 +61,14 @@ def inverse_hessian_product(request, mistake):
     u, s, vt = np.linalg.svd(G, full_matrices=False)
     rank = int((s > 1e-8 * max(s[0], 1e-300)).sum()) if np.linalg.norm(W) or mistake == "coinciding-replicas" else 0
     rank = min(rank, np.linalg.matrix_rank(W)) if mistake != "coinciding-replicas" else rank
-    if mistake == "rank-is-replicas":
-        rank = len(s)
+    # The count alone is wrong: divided by singular values that are rounding, the product would be noise.
+    reported = len(s) if mistake == "rank-is-replicas" else rank
     u, s, vt = u[:, :rank], s[:rank], vt[:rank]
     inside = u.T @ z
     part = W @ (vt.T @ (inside if mistake == "not-divided" else inside / s))
     outside = z - u @ inside
     product = {"perpendicular-dropped": part, "perpendicular-kept-twice": z + part}.get(mistake, outside + part)
-    return finished({"product": product}, mistake if mistake in ("sign", "float32") else None) | {"rank": rank}
+    return finished({"product": product}, mistake if mistake in ("sign", "float32") else None) | {"rank": reported}
 
 
 def saddle(request, mistake):

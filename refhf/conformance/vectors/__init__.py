@@ -24,7 +24,7 @@ class Vector(NamedTuple):
     request, reply : dict
         Numbers, strings, booleans, and flat lists of them.
     routes : tuple of str
-        The two computations that agree on the reply to 1e-14.
+        The two computations that agree on the reply, to half the runner's tolerance.
     """
 
     id: str
