@@ -24,6 +24,7 @@ import itertools
 import json
 import math
 import statistics
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -339,4 +340,5 @@ def main():
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # where it is ASCII, "?" for the sign of plus or minus
     main()

@@ -22,6 +22,7 @@ import argparse
 import itertools
 import json
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -235,4 +236,5 @@ def main():
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # where it is ASCII, "?" for the sign of plus or minus
     main()

@@ -24,6 +24,7 @@ import itertools
 import json
 import math
 import statistics
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -274,4 +275,5 @@ def main():
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # where it is ASCII, "?" for the sign of plus or minus
     main()

@@ -21,6 +21,7 @@ COMMANDS = """
 import runpy, sys
 from pathlib import Path
 from refhf.app import cli
+sys.stdout.reconfigure(errors="replace")
 folder, figures, data = map(Path, sys.argv[1:4])
 tiny = ["--data", data, "--hidden", "none", "--steps", "1", "--quiet"]
 for command in (
@@ -28,7 +29,8 @@ for command in (
     ["sweep", "--methods", "gn-cg", "--batches", "9", "--seeds", "1", *tiny, "--out", folder / "sweep"],
     ["saddle", "--methods", "newton", "--steps", "5", "--out", folder / "saddle.svg"],
 ):
-    assert cli.main([*map(str, command)]) == 0
+    if status := cli.main([*map(str, command)]):
+        sys.exit(status)
 for name in sys.argv[4:]:
     sys.argv = [name, str(folder), "--fast"]
     runpy.run_path(str(figures / f"{name}.py"), run_name="__main__")
@@ -36,7 +38,10 @@ for name in sys.argv[4:]:
 
 
 def written(folder, *command):
-    """What two processes write that run the command, in which "OUT" is a folder of their own: twice, name to bytes."""
+    """What two processes write that run the command, in which "OUT" is a folder of their own: twice, name to bytes.
+
+    The terminal of one of them knows nothing but ASCII.
+    """
     environment = {key: value for key, value in os.environ.items() if key != "REFHF_DATA_DIR"}
     places, found = [folder / "one", folder / "two"], []
     for place in places:
@@ -44,10 +49,10 @@ def written(folder, *command):
     started = [
         subprocess.Popen(
             [sys.executable, *OWN_WARNINGS, *(place if word == "OUT" else word for word in command)],
-            env=environment | {"OPENBLAS_NUM_THREADS": "1"},
+            env=environment | {"OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": encoding},
             stdout=subprocess.DEVNULL,
         )
-        for place in places
+        for place, encoding in zip(places, ("utf-8", "ascii"), strict=True)
     ]
     assert [process.wait() for process in started] == [0, 0]
     for place in places:

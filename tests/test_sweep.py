@@ -488,13 +488,13 @@ def test_command_refuses_a_folder_of_something_else(refhf_cli, tmp_path):
 
 
 def test_figure_4_is_deterministic(tmp_path):
-    """fig4_batch_sizes.py --fast writes the same bytes from two fresh processes."""
+    """fig4_batch_sizes.py --fast writes the same bytes from two fresh processes, one with an ASCII terminal."""
     started = []
-    for name in "ab":
+    for name, encoding in ("a", "utf-8"), ("b", "ascii"):
         (tmp_path / name).mkdir()
         command = [sys.executable, *OWN_WARNINGS, ROOT / "figures" / "fig4_batch_sizes.py", "--fast", tmp_path / name]
-        one_thread = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, env=one_thread))
+        setting = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": encoding}
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | setting))
     assert [process.wait() for process in started] == [0, 0]
     for file in ("fig4_batch_sizes.png", "fig4_batch_sizes.txt"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
