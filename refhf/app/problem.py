@@ -9,7 +9,7 @@ from refhf.app.data import DataSet, own
 from refhf.model.architectures import mlp
 from refhf.model.network import Network
 from refhf.objective import Supervised, supervised
-from refhf.parallel import serial
+from refhf.parallel import as_communicator
 
 MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
 
@@ -57,7 +57,7 @@ def pose(
     ValueError
         Naming the argument, what was expected and what came.
     """
-    comm = serial() if comm is None else comm
+    comm = as_communicator(comm)
     data = own(data, comm, reduction)
     if data.y.ndim == 1:
         largest = [-1 if y is None else int(np.max(y, initial=-1)) for y in (data.y, data.y_test)]
