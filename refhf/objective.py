@@ -19,8 +19,8 @@ from refhf.model import network
 from refhf.model.cases import inputs, targets
 from refhf.model.network import Network
 from refhf.model.nonlinearities import harmless_underflow
-from refhf.parallel.communicator import Communicator, serial
-from refhf.parallel.launch import agree
+from refhf.parallel.communicator import Communicator
+from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction, added
 from refhf.parallel.shards import REDUCTIONS, Rows, layout
 from refhf.threads import ordered_map
@@ -227,8 +227,8 @@ def supervised(
     chunk_size : int, optional
         Cases swept at once; memory grows with it and not with B. None is 512, and 64 for convolutional networks.
     comm : Communicator, optional
-        The ranks that share the cases, from `refhf.parallel`: each gives its own consecutive rows, which may be
-        none, as X and y, and gets the same answers. None is one process.
+        The ranks that share the cases, from `refhf.parallel`, or any mpi4py intracommunicator: each rank gives its own
+        consecutive rows, which may be none, as X and y, and gets the same answers. None is one process.
     reduction : {'fast', 'reproducible'}
         How sums over ranks are made (`refhf.parallel.reduction`): with 'reproducible' they have the same bits for
         every number of ranks, and cost more.
@@ -241,7 +241,7 @@ def supervised(
     chunk_size = (IMAGE_CHUNK_SIZE if net.images else CHUNK_SIZE) if chunk_size is None else chunk_size
     l2, chunk_size = checks.real("l2", l2, low=0.0), checks.positive_integer("chunk_size", chunk_size)
     checks.choice("reduction", reduction, REDUCTIONS)
-    comm = serial() if comm is None else comm
+    comm = as_communicator(comm)
     X, y = _cases(net, X, y, chunk_size)
     names = [net.loss.name, *(f.name for f in net.nonlinearities)]
     agree(comm, network=(net.layers, names), dtype=X.dtype.str, l2=l2, chunk_size=chunk_size, reduction=reduction)

@@ -130,6 +130,46 @@ def test_nothing_fails_by_itself(small):
     assert code == 0, err
 
 
+@needs_mpi
+def test_any_intracommunicator_of_mpi4py(small):
+    """COMM_WORLD, duplicates, splits and Cartesian ones are taken wherever refhf's own are, and nothing else is."""
+    code, out, err, _ = mpiexec(4, PROGRAMS / "given.py", small)
+    assert (code, out) == (0, "all is well\n"), err
+
+
+ON_COMM_WORLD = """
+import sys
+import numpy as np, refhf
+from mpi4py import MPI
+{hook}
+net = refhf.mlp([2, 2])
+f = refhf.supervised(net, np.ones((3, 2)), [0, 1, 0], comm=MPI.COMM_WORLD{split})
+if MPI.COMM_WORLD.rank == 1:
+    raise OSError("injected")
+f.value(net.init(0))
+"""
+
+
+@needs_mpi
+@pytest.mark.parametrize("split", ["", ".Split(0)"])
+def test_a_crash_on_a_communicator_of_mpi4py_ends_the_job(split):
+    """R13 holds there as well, under plain `python` and without a guard."""
+    code, _, err, seconds = mpiexec(2, "-c", ON_COMM_WORLD.format(hook="", split=split), limit=LIMIT)
+    assert code == 1
+    assert "rank 1 of 2:" in err
+    assert "OSError: injected" in err
+    assert seconds < LIMIT
+
+
+@needs_mpi
+def test_a_hook_of_the_users_own_is_left_alone():
+    """Where the user has said what is to become of exceptions, that is what becomes of them."""
+    hook = "sys.excepthook = lambda *error: (print('mine', flush=True), MPI.COMM_WORLD.Abort(3))"
+    code, out, err, _ = mpiexec(2, "-c", ON_COMM_WORLD.format(hook=hook, split=""), limit=LIMIT)
+    assert (code, out) == (3, "mine\n")
+    assert "rank 1 of 2" not in err
+
+
 BROKEN = {
     "missing": "raise ModuleNotFoundError('No module named mpi4py', name='mpi4py')",
     "ImportError": "raise ImportError('libmpi.so.12: cannot open shared object file')",

@@ -12,7 +12,7 @@ from refhf.model.architectures import mlp
 from refhf.model.cases import whole
 from refhf.model.network import Network
 from refhf.objective import Supervised, supervised
-from refhf.parallel import serial
+from refhf.parallel import as_communicator
 
 READ = 4096  # rows of a file that are looked at together; our choice
 
@@ -68,7 +68,7 @@ def pose(
     ValueError
         Naming the argument, what was expected and what came.
     """
-    comm = serial() if comm is None else comm
+    comm = as_communicator(comm)
     data = own(data, comm, reduction)
     loss, outputs, notes = reading(data, loss, comm)
     net = mlp([data.X.shape[1], *hidden, outputs], nonlinearity=nonlinearity, loss=loss)

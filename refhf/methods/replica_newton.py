@@ -34,7 +34,7 @@ from refhf.methods.report import Outcome, Report, Source, taken
 from refhf.methods.secants import Differences
 from refhf.objective import Objective
 from refhf.parallel.communicator import Communicator, serial
-from refhf.parallel.launch import agree
+from refhf.parallel.launch import agree, as_communicator
 
 BATCH = 256  # Arnold and Wang, results
 RATE = 0.01  # the larger of theirs
@@ -71,7 +71,7 @@ class Options(NamedTuple):
         without data is whole for each replica.
     topology : {'tree', 'server'}
         How ranks meet, see `refhf.methods.replica_topology`.
-    comm : Communicator or None
+    comm : Communicator, mpi4py intracommunicator or None
         The ranks over which the replicas are shared, M / N on each; each needs all the data. None: all are here.
     """
 
@@ -105,17 +105,15 @@ def check(options: Options, objective: Objective) -> Options:
     batch = checks.positive_integer("batch", batch, maximum=objective.cases)
     if options.replicas > batch and objective.sample(1, rng=0) is not objective:
         raise ValueError(f"replicas: expected at most the {batch} cases of a batch; got {options.replicas}")
-    if options.comm is not None:
-        _check_ranks(options, objective)
-    return options._replace(learning_rate=rate if rate == "estimated" else schedules.check(rate), batch=batch)
+    comm = as_communicator(options.comm)
+    _check_ranks(comm, options.replicas, objective)
+    rate = rate if rate == "estimated" else schedules.check(rate)
+    return options._replace(learning_rate=rate, batch=batch, comm=comm if comm.size > 1 else None)
 
 
-def _check_ranks(options, objective):
-    comm = options.comm
-    if not isinstance(comm, Communicator):
-        raise ValueError(f"comm: expected a communicator of refhf.parallel; got {comm!r}")
-    if options.replicas % comm.size:
-        raise ValueError(f"replicas: expected a multiple of the {comm.size} ranks of comm; got {options.replicas}")
+def _check_ranks(comm, replicas, objective):
+    if replicas % comm.size:
+        raise ValueError(f"replicas: expected a multiple of the {comm.size} ranks of comm; got {replicas}")
     if comm.size > 1 and objective.comm is not None and objective.comm.size > 1:
         raise ValueError("comm: expected an objective of one process, ranks share its cases or the replicas; got both")
 

@@ -1,17 +1,15 @@
 """Communicators: a rank, a size, and five calls that all ranks make together.
 
 Buffers only: contiguous arrays in and out (mpi4py's upper-case calls), nothing is pickled. Every call is counted.
-`serial` is one rank; `mpi` are the processes that `mpiexec` or `srun` started; `refhf.parallel.in_process` are
-threads. What a rank does between two calls depends on its number only through its cases.
+`serial` is one rank; `refhf.parallel.mpi` are the processes that `mpiexec` or `srun` started, of which any mpi4py
+intracommunicator is a part; `refhf.parallel.in_process` are threads. What a rank does between two calls depends on its
+number only through its cases.
 """
 
-import os
 import time
 from typing import NamedTuple
 
 import numpy as np
-
-from refhf.parallel.launch import abort_on_exception
 
 
 class Traffic(NamedTuple):
@@ -50,6 +48,10 @@ class Communicator:
 
     def __init__(self):
         self.traffic = Traffic()
+
+    def __deepcopy__(self, memo):
+        """Itself: a copy of what ranks share is shared by them too."""
+        return self
 
     def sum(self, x):
         """Overwrite x (any shape) with its sum over the ranks, the same bits on every rank, and return it."""
@@ -108,12 +110,11 @@ def serial() -> Communicator:
 
 
 class MPICommunicator(Communicator):
-    """The processes of MPI_COMM_WORLD. Made by `mpi`."""
+    """The processes of an mpi4py intracommunicator. Made by `refhf.parallel.mpi` and `as_communicator`."""
 
-    def __init__(self, library):
+    def __init__(self, comm):
         super().__init__()
-        self._library, self._world = library, library.COMM_WORLD
-        self.rank, self.size, self.abort = self._world.rank, self._world.size, self._world.Abort
+        self._comm, self.rank, self.size, self.abort = comm, comm.rank, comm.size, comm.Abort
 
     def _sum(self, x):
         """One all-reduce.
@@ -122,69 +123,16 @@ class MPICommunicator(Communicator):
         sent to all, or made everywhere of the same pairs, and x + y = y + x); MPI only recommends it, so
         `refhf.parallel.reduction` checks.
         """
-        self._world.Allreduce(self._library.IN_PLACE, x, self._library.SUM)
+        self._comm.Allreduce(None, x)  # None is MPI.IN_PLACE; MPI.SUM is the default
 
     def _broadcast(self, x, root):
-        self._world.Bcast(x, root)
+        self._comm.Bcast(x, root)
 
     def _gather(self, x, everyones, lengths):
-        self._world.Allgatherv(x, [everyones, lengths])
+        self._comm.Allgatherv(x, [everyones, lengths])
 
     def _exchange(self, x, received):
-        self._world.Alltoall(x, received)
+        self._comm.Alltoall(x, received)
 
     def _barrier(self):
-        self._world.Barrier()
-
-
-# Where launchers tell a process how many they started: MPICH's and Intel's, Open MPI's, MVAPICH's, Slurm's srun.
-LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
-
-
-def launched() -> int:
-    """How many processes the launcher says it started; 1 without a launcher."""
-    return max((int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdecimal()), default=1)
-
-
-def launched_rank() -> int:
-    """Which of the launcher's processes this is; 0 without a launcher. For those that cannot have a communicator."""
-    return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=0)
-
-
-def mpi(required: bool = False) -> Communicator:
-    """The communicator of all processes that a launcher started, through mpi4py, which is loaded now.
-
-    From here on an exception that nobody catches on any rank ends the whole job (`refhf.parallel.launch`).
-
-    Parameters
-    ----------
-    required : bool
-        Whether there must be MPI. If not, and no launcher started several processes, one process without mpi4py,
-        or with one that finds no MPI library, is `serial`.
-
-    Raises
-    ------
-    RuntimeError
-        If ranks were asked for and there is no mpi4py, no library for it, or another MPI's than the launcher.
-    """
-    asked = launched()
-    try:
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:
-        if required or asked > 1:
-            many = f"{asked} ranks" if asked > 1 else "MPI"
-            raise RuntimeError(
-                f"mpi: {many} asked for, which needs mpi4py and an MPI library "
-                f"(pip install 'refhf[mpi]'); got {type(error).__name__}: {error}"
-            ) from error
-        return serial()
-    comm = MPICommunicator(MPI)
-    if comm.size < asked:
-        raise RuntimeError(
-            f"mpi: the launcher started {asked} processes, of which mpi4py's library sees {comm.size}: "
-            f"they belong to different MPIs ({MPI.get_vendor()[0]} here)"
-        )
-    if comm.size > 1:
-        abort_on_exception(comm)
-    return comm
+        self._comm.Barrier()

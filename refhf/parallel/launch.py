@@ -1,4 +1,4 @@
-"""What holds a job together: ranks that agree at the start, end together, and share the cores of a node."""
+"""What holds a job together: ranks that find each other and agree at the start, end together, and share cores."""
 
 import hashlib
 import os
@@ -11,10 +11,99 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from refhf.parallel.communicator import Communicator, MPICommunicator, serial
+
 GRACE = 1.0  # seconds that the other ranks leave rank 0 to speak first, if it has the same to say; our choice
 FORWARDING = 0.3  # seconds that a launcher gets to pass on what was said: an abort can overtake it; our choice
 SHOWN = 80  # characters of a fact in a message; our choice
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # what a user sets to decide alone
+
+
+# Where launchers tell a process how many they started: MPICH's and Intel's, Open MPI's, MVAPICH's, Slurm's srun.
+LAUNCHERS = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCID")
+
+
+def launched() -> int:
+    """How many processes the launcher says it started; 1 without a launcher."""
+    return max((int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdecimal()), default=1)
+
+
+def launched_rank() -> int:
+    """Which of the launcher's processes this is; 0 without a launcher. For those that cannot have a communicator."""
+    return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=0)
+
+
+def mpi(required: bool = False) -> Communicator:
+    """The communicator of all processes that a launcher started, through mpi4py, which is loaded now.
+
+    From here on an exception that nobody catches on any rank ends the whole job (`abort_on_exception`).
+
+    Parameters
+    ----------
+    required : bool
+        Whether there must be MPI. If not, and no launcher started several processes, one process without mpi4py,
+        or with one that finds no MPI library, is `serial`.
+
+    Raises
+    ------
+    RuntimeError
+        If ranks were asked for and there is no mpi4py, no library for it, or another MPI's than the launcher.
+    """
+    asked = launched()
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        if required or asked > 1:
+            many = f"{asked} ranks" if asked > 1 else "MPI"
+            raise RuntimeError(
+                f"mpi: {many} asked for, which needs mpi4py and an MPI library "
+                f"(pip install 'refhf[mpi]'); got {type(error).__name__}: {error}"
+            ) from error
+        return serial()
+    comm = MPICommunicator(MPI.COMM_WORLD)
+    if comm.size < asked:
+        raise RuntimeError(
+            f"mpi: the launcher started {asked} processes, of which mpi4py's library sees {comm.size}: "
+            f"they belong to different MPIs ({MPI.get_vendor()[0]} here)"
+        )
+    if comm.size > 1:
+        abort_on_exception(comm)
+    return comm
+
+
+def as_communicator(comm) -> Communicator:
+    """`comm` as it is used here: None is one rank, and any mpi4py intracommunicator will do.
+
+    Over several ranks of mpi4py's, an exception that nobody catches on any of them ends them all, as with `mpi`; not
+    where the caller has a hook for such exceptions.
+
+    Raises
+    ------
+    ValueError
+        For anything else: an intercommunicator, or a null one, as a rank has that is in no part of a split.
+
+    Examples
+    --------
+    >>> as_communicator(None).size
+    1
+    """
+    if comm is None:
+        return serial()
+    if isinstance(comm, Communicator):
+        return comm
+    library = sys.modules.get("mpi4py.MPI")  # it is loaded if comm is one of its communicators
+    if library is None or not isinstance(comm, library.Intracomm) or comm == library.COMM_NULL:
+        raise ValueError(
+            "comm: expected None, a communicator of refhf.parallel or an mpi4py intracommunicator that is not null; "
+            f"got {comm!r}"
+        )
+    if comm.size == 1:
+        return serial()
+    ranks = MPICommunicator(comm)
+    if sys.excepthook is sys.__excepthook__:
+        abort_on_exception(ranks)
+    return ranks
 
 
 def agree(comm, **facts) -> None:
@@ -22,7 +111,7 @@ def agree(comm, **facts) -> None:
 
     Parameters
     ----------
-    comm : Communicator
+    comm : Communicator, or mpi4py's
     **facts
         Arrays, compared by shape, dtype and bytes, and anything else, compared by its repr.
 
@@ -38,6 +127,7 @@ def agree(comm, **facts) -> None:
     Traceback (most recent call last):
     ValueError: ranks: expected the same seed on all; got 0 on rank 0, 2, 7 on rank 1
     """
+    comm = as_communicator(comm)
     if comm.size == 1:
         return
     said = {name: _said(fact) for name, fact in facts.items()}
@@ -77,6 +167,7 @@ def guard(comm):
     It does what the hook does, for SystemExit too, and where exceptions do not reach the interpreter. Where
     exceptions are enough (one rank, threads) it does nothing.
     """
+    comm = as_communicator(comm)
     try:
         yield
     except BaseException as error:
@@ -100,6 +191,7 @@ def end_all(comm, said: str, code: int) -> None:
 
     An error that all ranks have (a bad argument) is said once: rank 0 ends the job before the others speak.
     """
+    comm = as_communicator(comm)
     if comm.abort is None or comm.size == 1:
         return
     if comm.rank > 0:
@@ -125,6 +217,7 @@ def share_cores(comm, most: int | None = None) -> int | None:
     Ranks that a launcher has bound to cores of their own share them with nobody; none gets more than `most`.
     Nothing is done, and None returned, where an environment variable has decided or threadpoolctl is not installed.
     """
+    comm = as_communicator(comm)
     mine = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     place = np.array([zlib.crc32(repr((socket.gethostname(), mine)).encode())])
     sharing = sum(int(other[0]) == int(place[0]) for other in comm.gather(place))

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from refhf.model import network
 from refhf.parallel.communicator import Communicator
+from refhf.parallel.launch import as_communicator
 from refhf.parallel.shards import cuts
 
 
@@ -129,14 +130,14 @@ class ModelParallel:
         return product(np.ascontiguousarray(v).reshape(-1)) / self.cases
 
 
-def model_parallel(objective, comm: Communicator) -> ModelParallel:
+def model_parallel(objective, comm) -> ModelParallel:
     """Split the network of `objective` over ranks by columns, as evenly as they go.
 
     Parameters
     ----------
     objective : Supervised
         Over all the cases, the same on every rank; without weight decay.
-    comm : Communicator
+    comm : Communicator, or any mpi4py intracommunicator
 
     Raises
     ------
@@ -153,6 +154,7 @@ def model_parallel(objective, comm: Communicator) -> ModelParallel:
     >>> run(2, lambda comm: [layer.columns for layer in model_parallel(objective, comm).net.layers])
     [[slice(0, 1, None), slice(0, 1, None)], [slice(1, 3, None), slice(1, 2, None)]]
     """
+    comm = as_communicator(comm)
     if objective.comm.size > 1 or objective.l2:
         raise ValueError("objective: expected one with all cases on every rank and l2 = 0")
     if objective.net.images:

@@ -11,7 +11,7 @@ import numpy as np
 
 from refhf import checks
 from refhf.formats import FormatError, Header, array_header
-from refhf.parallel.launch import agree
+from refhf.parallel.launch import agree, as_communicator
 
 VIRTUAL = 16  # pieces of the data that reduction="reproducible" sums one by one; our choice: ranks beyond it are idle
 REDUCTIONS = ("fast", "reproducible")
@@ -154,7 +154,7 @@ def load_shard(inputs, targets, comm, reduction: str = "fast") -> tuple:
         Naming the file, for one that is not a whole `.npy` file of real numbers in C order, or files of different
         length; on all ranks, where they see different files.
     """
-    X, y = Rows(inputs), Rows(targets)
+    comm, X, y = as_communicator(comm), Rows(inputs), Rows(targets)
     if X.ndim < 2 or len(X) != len(y):
         raise ValueError(
             f"inputs, targets: expected (B, n_0), and (B,) or (B, n_L); "
