@@ -7,7 +7,6 @@ Losses, gradients and products are summed over chunks of cases, over the ranks t
 Algorithm 2, lines 3 to 5), and divided by B once.
 """
 
-from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +16,7 @@ from refhf import checks
 from refhf.model import network
 from refhf.model.network import Network
 from refhf.model.nonlinearities import harmless_underflow
+from refhf.operators import operator
 from refhf.parallel.communicator import serial
 from refhf.parallel.launch import agree
 from refhf.parallel.reduction import Partial, Reduction, added
@@ -56,23 +56,6 @@ class Objective(Protocol):
         """The same objective on some of its cases."""
 
 
-def operator(product: Callable, size: int, dtype) -> LinearOperator:
-    """A symmetric scipy LinearOperator (P, P) over a real product v (P,) -> (P,).
-
-    A complex vector is taken apart, H (x + iy) = Hx + i Hy: two products.
-    """
-
-    @harmless_underflow
-    def of(v):
-        if np.iscomplexobj(v):
-            Hv = of(v.real).astype(np.result_type(dtype, np.complex64))
-            Hv.imag = of(v.imag)
-            return Hv
-        return product(checks.vector("v", v.reshape(-1), size, dtype))
-
-    return LinearOperator((size, size), matvec=of, rmatvec=of, dtype=dtype)
-
-
 class Supervised:
     """The mean loss of a network over cases, plus weight decay. Made by `supervised`."""
 
@@ -83,7 +66,6 @@ class Supervised:
         self.reduction, self.comm = reduction, reduction.comm
         self.size, self.cases, self.dtype = net.size, reduction.layout.cases, X.dtype
 
-    @harmless_underflow
     def value(self, theta) -> float:
         """f(theta), a float; sums are accumulated in float64."""
         theta = self._theta(theta)
@@ -125,17 +107,12 @@ class Supervised:
         squares = self._sum(lambda X, y: (0.0, network.gradient_squares(self.net, theta, X, y)), theta).vector
         return squares / self.cases + self.l2
 
-    @harmless_underflow
     def predict(self, theta, X):
         """The network's answer (B, n_L) for other inputs X (B, n_0)."""
         return self.net.predict(self._theta(theta), checks.array("X", X, (None, self.X.shape[1]), self.dtype))
 
-    @harmless_underflow
     def error(self, theta) -> float:
-        """The fraction of cases whose predicted class is not the label's (labels, or one column a class).
-
-        NaN where an output is not finite: there is no class then.
-        """
+        """The fraction of cases in the wrong class (labels, or one column a class); NaN if an output is not finite."""
         theta = self._theta(theta)
 
         def wrong(X, y):
@@ -151,6 +128,7 @@ class Supervised:
     def _theta(self, theta):
         return checks.vector("theta", theta, self.size, self.dtype)
 
+    @harmless_underflow
     def _decay(self, theta):
         wide = theta.astype(np.float64)
         return 0.5 * self.l2 * float(np.vdot(wide, wide)) if self.l2 else 0.0
@@ -164,9 +142,9 @@ class Supervised:
         nothing = np.empty(0, self.dtype)
         return self._total(lambda rows: (of_cases(self.X[rows], self.y[rows]), nothing), asked, 0).loss
 
+    @harmless_underflow
     def _total(self, of_rows, asked, size):
-        pieces = self.reduction.layout.mine
-        partials = [added(ordered_map(of_rows, self._chunks(piece)), size, self.dtype) for piece in pieces]
+        partials = [added(ordered_map(of_rows, self._chunks(p)), size, self.dtype) for p in self.reduction.layout.mine]
         return self.reduction.total(partials, asked, size)
 
     def _chunks(self, piece):
@@ -187,7 +165,6 @@ class Supervised:
         products = {rows.start: of for rows, of in zip(keep, ordered_map(linearised, keep), strict=True)}
 
         def product(v):
-            v = np.ascontiguousarray(v)
 
             def of_rows(rows):
                 return 0.0, (products.get(rows.start) or linearised(rows))(v)

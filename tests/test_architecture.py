@@ -19,6 +19,7 @@ ROOMS = (
     "threads",
     "model",
     "parallel",
+    "operators",
     "objective",
     "functions",
     "krylov",

@@ -1,0 +1,26 @@
+"""Products with a symmetric matrix as SciPy's LinearOperator: the public edge of the products inside."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from refhf import checks
+from refhf.model.nonlinearities import harmless_underflow
+
+
+def operator(product: Callable, size: int, dtype) -> LinearOperator:
+    """A symmetric scipy LinearOperator (P, P) over a real product v (P,) -> (P,).
+
+    A complex vector is taken apart, H (x + iy) = Hx + i Hy: two products.
+    """
+
+    @harmless_underflow
+    def of(v):
+        if np.iscomplexobj(v):
+            Hv = of(v.real).astype(np.result_type(dtype, np.complex64))
+            Hv.imag = of(v.imag)
+            return Hv
+        return product(np.ascontiguousarray(checks.vector("v", v.reshape(-1), size, dtype)))
+
+    return LinearOperator((size, size), matvec=of, rmatvec=of, dtype=dtype)
