@@ -7,7 +7,6 @@ Losses, gradients and products are summed over chunks of cases, over the ranks t
 Algorithm 2, lines 3 to 5), and divided by B once.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from refhf.model import network
 from refhf.model.cases import inputs, targets
 from refhf.model.network import Network
 from refhf.model.nonlinearities import harmless_underflow
+from refhf.operators import operator
 from refhf.parallel.communicator import Communicator
 from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction, added
@@ -64,24 +64,6 @@ class Objective(Protocol):
         """The same objective on some of its cases."""
 
 
-def operator(product: Callable, size: int, dtype) -> LinearOperator:
-    """A symmetric scipy LinearOperator (P, P) over a real product v (P,) -> (P,).
-
-    A complex vector is taken apart, H (x + iy) = Hx + i Hy: two products.
-    """
-    times = partial(_times, product, size, dtype)
-    return LinearOperator((size, size), matvec=times, rmatvec=times, dtype=dtype)
-
-
-@harmless_underflow
-def _times(product, size, dtype, v):
-    if not np.iscomplexobj(v):
-        return product(checks.vector("v", v.reshape(-1), size, dtype))
-    Hv = _times(product, size, dtype, v.real).astype(np.result_type(dtype, np.complex64))
-    Hv.imag = _times(product, size, dtype, v.imag)
-    return Hv
-
-
 class Supervised:
     """The mean loss of a network over cases, plus weight decay. Made by `supervised`."""
 
@@ -92,7 +74,6 @@ class Supervised:
         self.reduction, self.comm = reduction, reduction.comm
         self.size, self.cases, self.dtype = net.size, reduction.layout.cases, X.dtype
 
-    @harmless_underflow
     def value(self, theta) -> float:
         """f(theta), a float; sums are accumulated in float64."""
         theta = self._theta(theta)
@@ -134,17 +115,12 @@ class Supervised:
         squares = self._sum(lambda X, y: (0.0, network.gradient_squares(self.net, theta, X, y)), theta).vector
         return squares / self.cases + self.l2
 
-    @harmless_underflow
     def predict(self, theta, X):
         """The network's answer (B, n_L) for other inputs X (B, n_0), or (n_L,) for one case (n_0,)."""
         return self.net.predict(self._theta(theta), X)
 
-    @harmless_underflow
     def error(self, theta) -> float:
-        """The fraction of cases whose predicted class is not the label's (labels, or one column a class).
-
-        NaN where an output is not finite: there is no class then.
-        """
+        """The fraction of cases in the wrong class (labels, or one column a class); NaN if an output is not finite."""
         theta = self._theta(theta)
 
         def wrong(X, y):
@@ -160,6 +136,7 @@ class Supervised:
     def _theta(self, theta):
         return checks.vector("theta", theta, self.size, self.dtype)
 
+    @harmless_underflow
     def _decay(self, theta):
         return 0.5 * self.l2 * float(np.einsum("i,i", theta, theta, dtype=np.float64)) if self.l2 else 0.0
 
@@ -172,6 +149,7 @@ class Supervised:
         nothing = np.empty(0, self.dtype)
         return self._total(lambda rows: (of_cases(self.X[rows], self.y[rows]), nothing), asked, 0).loss
 
+    @harmless_underflow
     def _total(self, of_rows, asked, size):
         pieces = self.reduction.layout.mine
         total = partial(added, size=size, dtype=self.dtype)
@@ -196,8 +174,6 @@ class Supervised:
         return linearise(self.net, theta, self.X[rows], self.y[rows])
 
     def _product(self, kept, linearised, v):
-        v = np.ascontiguousarray(v, self.dtype).reshape(-1)
-
         def of_rows(rows):
             return 0.0, (kept.get(rows.start) or linearised(rows))(v)
 

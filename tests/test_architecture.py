@@ -21,6 +21,7 @@ ROOMS = (
     "threads",
     "model",
     "parallel",
+    "operators",
     "objective",
     "functions",
     "krylov",

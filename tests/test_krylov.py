@@ -783,6 +783,13 @@ def test_arguments_are_not_modified(solve):
 MISTAKES = [  # argument given, what the message says
     ({"A": poisson1d(3)[:2]}, r"A: expected a square matrix.* got float64 of shape \(2, 3\)"),
     ({"A": poisson1d(3) * 1j}, r"A: expected .* real numbers; got complex128"),
+    ({"A": np.ma.masked_less(poisson1d(3), 0)}, r"A: expected numbers throughout; got masked ones"),
+    ({"b": np.ma.masked_less(integers(3), 1e9)}, r"b: expected numbers throughout; got masked ones"),
+    ({"x0": np.ma.masked_less(np.ones(3), 2)}, r"x0: expected numbers throughout; got masked ones"),
+    ({"M": np.ma.masked_less(np.eye(3), 1)}, r"M: expected numbers throughout; got masked ones"),
+    ({"b": ["1", "2", "3"]}, r"b: expected a real vector \(3,\); got <U1"),
+    ({"b": [[1], [1, 2], 3]}, r"b: expected an array of real numbers; got list"),
+    ({"b": np.array([1, 2, 3], "M8[s]")}, r"b: expected a real vector \(3,\); got datetime64"),
     ({"A": "poisson"}, r"A: expected an array, sparse matrix or LinearOperator; got 'poisson'"),
     ({"b": np.ones(2)}, r"b: expected a real vector \(3,\); got float64 of shape \(2,\)"),
     ({"b": np.ones((3, 1))}, r"b: expected a real vector \(3,\); got float64 of shape \(3, 1\)"),
@@ -822,3 +829,107 @@ def test_info_is_scipys_integer():
     assert {CODES[stop] < 0 for stop in CODES} == {True, False}
     assert [stop for stop, code in CODES.items() if code == 0] == [Stop.CONVERGED]
     assert "7" in repr(Info(Stop.RHO_BREAKDOWN, 7))
+
+
+# Products that are given in one array again and again, in another precision, or are no real numbers.
+
+
+class Reused:
+    """A matrix whose products are all in one array; M may have the same one."""
+
+    def __init__(self, A, out=None):
+        self.A, self.out = A, np.empty(len(A), A.dtype) if out is None else out
+        self.operator = LinearOperator(A.shape, matvec=self, dtype=A.dtype)
+
+    def __call__(self, v):
+        np.matmul(self.A, v, out=self.out)
+        return self.out
+
+
+@both
+@pytest.mark.parametrize("n", [2, 3, 8])
+@pytest.mark.parametrize("which", ["A", "M", "both", "both in one"])
+def test_buffers_of_the_caller(solve, which, n):
+    """The bits are those of products in fresh arrays, at every iterate, which stays as it is when the next is made."""
+    A, M, b = poisson1d(n), np.linalg.inv(poisson1d(n) + np.eye(n)), integers(n)
+    reused = Reused(A)
+    others = reused.operator, Reused(M, reused.out if which == "both in one" else None).operator
+    fresh = aslinearoperator(A), aslinearoperator(M)
+    mixed = {"A": (others[0], fresh[1]), "M": (fresh[0], others[1])}.get(which, others)
+    (x, info), (want, told) = solve(mixed[0], b, M=mixed[1]), solve(fresh[0], b, M=fresh[1])
+    assert (x.tobytes(), int(info), info.iterations) == (want.tobytes(), int(told), told.iterations)
+    kept = [list(itertools.islice(ITERATES[solve](m[0], b, M=m[1]), 4)) for m in (mixed, fresh)]
+    for one, other in zip(*kept, strict=True):
+        names = ("x", "r", "p", "Ap") if solve is cg and not one.stop else ("x", "r", "p")
+        assert all(getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in names)
+
+
+@both
+@pytest.mark.parametrize("wide", [np.float64, np.longdouble])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_wider_products_do_not_widen_the_solution(solve, dtype, wide):
+    """A and M may compute in more digits than they say: vectors stay in the precision of the system."""
+    A, b = poisson1d(5), integers(5).astype(dtype)
+    product = LinearOperator((5, 5), matvec=lambda v: A.astype(wide) @ v, dtype=dtype)
+    scale = LinearOperator((5, 5), matvec=lambda r: r.astype(wide) / 2, dtype=dtype)
+    for M in None, scale:
+        x, info = solve(product, b, np.ones(5), M=M)
+        assert (x.dtype, info) == (dtype, 0)
+        np.testing.assert_allclose(A @ x, b, rtol=1e-4, atol=1e-4)
+        for it in itertools.islice(ITERATES[solve](product, b, M=M), 3):
+            assert it.x.dtype == it.r.dtype == it.p.dtype == dtype
+
+
+@both
+@pytest.mark.parametrize("place", ["A", "M"])
+@pytest.mark.parametrize(
+    "bad", [np.array([1j, 1]), np.array(["1", "2"]), [None, None], None, np.array([1, 2], "m8[s]")]
+)
+def test_a_product_that_is_not_real_is_refused(solve, place, bad):
+    """A caller's product of complex numbers, words or nothing is a ValueError, and no number is made of it."""
+    given = {"A": poisson1d(2), "M": np.eye(2), place: LinearOperator((2, 2), matvec=lambda v: bad, dtype=float)}
+    with pytest.raises(ValueError, match=f"product with {place}|reshape"):
+        solve(given["A"], np.ones(2), M=given["M"])
+
+
+@both
+@pytest.mark.parametrize("x0", [[1.0, 2.0, 3.0], [1, 2, 3], [1e300, -1e300, 0]])
+def test_b_zero_is_solved_by_zero(solve, x0):
+    """As in SciPy: x = 0 and info = 0, from any start, with any M and tolerance, also where A is singular."""
+    for A in (poisson1d(3), np.zeros((3, 3)), -poisson1d(3)):
+        for options in ({}, {"M": np.eye(3)}, {"atol": 1e-3}, {"rtol": 0.0}):
+            for b in (np.zeros(3), -np.zeros(3), [0, 0, 0]):
+                x, info = solve(A, b, np.array(x0), **options)
+                assert (x.tolist(), info, info.iterations) == ([0, 0, 0], 0, 0)
+    assert solve(poisson1d(3), np.zeros(3), np.full(3, np.nan))[1].stop is Stop.NON_FINITE
+
+
+@both
+@pytest.mark.parametrize(
+    ("rtol", "atol"), [(np.float16(1e-3), 0), (Fraction(1, 1000), 0), (np.float32(1e-3), np.int8(0)), (0.0, 10**20)]
+)
+def test_tolerances_are_plain_numbers(solve, rtol, atol):
+    """A tolerance of any type of real number means its value: nothing is compared in half precision."""
+    A, b = np.diag([1.0, 3.0, 9.0]), np.full(3, 1e6)
+    x, info = solve(A, b, rtol=rtol, atol=atol)
+    want, told = solve(A, b, rtol=float(rtol), atol=float(atol))
+    assert (x.tobytes(), info, info.iterations) == (want.tobytes(), 0, told.iterations)
+
+
+@both
+def test_numpy_errors_are_not_raised(solve):
+    """Under np.seterr(all="raise") what under- or overflows is still a number, or a reason."""
+    systems = [
+        (poisson1d(3) * 1e-150, np.full(3, 1e-200)),
+        (np.diag([1.0, 2.0, 3.0]), np.array([1, 1e-200, 1e-310])),
+        (poisson1d(3) * 1e200, np.full(3, 1e200)),
+        (np.zeros((3, 3)), np.ones(3)),
+        (np.eye(3, dtype=np.float32), np.full(3, 1e-30, np.float32)),
+    ]
+    for A, b in systems:
+        want = solve(A, b, M=np.diag([1.0, 1e-150, 1e-10]))
+        small, large = np.array([1e-200, 1e-310, 0], b.dtype), np.full(3, 1e38, b.dtype)
+        with np.errstate(all="raise"):
+            got = solve(A, b, M=np.diag([1.0, 1e-150, 1e-10]))
+            assert inner(small, small) == 0 <= norm(small) < norm(large) < inner(large, large)
+        assert (got[0].tobytes(), got[1].stop) == (want[0].tobytes(), want[1].stop)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse.linalg import LinearOperator
 
 import refhf
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
@@ -237,6 +238,14 @@ def test_reproducible():
         ("start", {"start": np.zeros(3)}),
         ("start", {"start": [1, np.nan, 0]}),
         ("start", {"start": np.ones(4)}),
+        ("start", {"start": np.ma.masked_less([1.0, 2, 3], 2)}),
+        ("A", {"A": np.ma.masked_less(np.eye(3), 1)}),
+        ("A", {"A": np.eye(3) * 1j}),
+        ("A", {"A": np.eye(3).astype(object)}),
+        ("A", {"A": "eye"}),
+        ("A", {"A": lambda v: 1j * v}),
+        ("A", {"A": lambda v: [None] * 3}),
+        ("A", {"A": lambda v: np.ma.masked_less(v, np.inf)}),
         ("rtol", {"rtol": -1.0}),
         ("maxiter", {"maxiter": 0}),
     ],
@@ -245,3 +254,30 @@ def test_mistakes(argument, given):
     """A mistake is refused by the name of the argument."""
     with pytest.raises(ValueError, match=argument):
         lanczos_smallest(**{"A": np.eye(3), "n": 3, **given})
+
+
+def test_a_float32_operator_that_can_be_called():
+    """A LinearOperator keeps its precision, though it can be called like a function."""
+    A = np.diag([3.0, -1.0, 2.0]).astype(np.float32)
+    assert lanczos_smallest(operator(lambda v: A @ v, 3, np.float32), 3, rng=0).vector.dtype == np.float32
+    assert lanczos_smallest(lambda v: A @ v, 3, rng=0).vector.dtype == np.float64
+
+
+@pytest.mark.parametrize("wide", [np.float64, np.longdouble])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("find", "end"), ENDS)
+def test_products_in_one_array_of_another_precision(find, end, dtype, wide):
+    """A may answer in one array again and again, and in more digits than it says it has."""
+    A, out = np.diag([3.0, -1.0, 2.0]).astype(wide), np.empty(3, wide)
+
+    def product(v):
+        out[:] = A @ v
+        return out
+
+    given = LinearOperator((3, 3), matvec=product, dtype=dtype)
+    pair = find(given, 3, rng=0)
+    assert pair.vector.dtype == dtype
+    assert pair.value == pytest.approx([-1.0, 3.0][end], rel=1e-5)
+    its = list(lanczos_iterates(given, 3, np.ones(3, dtype)))
+    assert {it.basis.dtype for it in its} == {np.dtype(dtype)}
+    assert find(product, 3, rng=0).value == pytest.approx([-1.0, 3.0][end], rel=1e-12)

@@ -2,11 +2,13 @@
 
 import itertools
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse.linalg import LinearOperator
 
 import refhf
 from refhf.krylov.stopping import Stop
@@ -679,3 +681,152 @@ def test_methods_table():
     """Every method has one line."""
     assert set(refhf.available_methods()) == set(METHODS)
     assert all(text and "\n" not in text for text in refhf.available_methods().values())
+
+
+# Options are plain numbers, whatever they were given as.
+
+UNITS = ("momentum", "decay", "warm_start", "mu")  # at most 1
+FLOATS = {
+    "damping", "delta_0_norm", "warm_start", "radius", "mu", "gradient_tolerance", "learning_rate", "noise", "momentum",
+    "decay", "epsilon", "newton_rate", "local_rate", "spread",
+}  # fmt: skip
+WHOLE = {"curvature_batch", "batch", "solver_iterations", "subspace", "probe_iterations", "replicas", "period"}
+FLAGS = {"backtracking", "preconditioner", "damped_ratio", "clip", "restart_test", "descent_test"}
+OF_A_KIND = [(method, option) for method in METHODS for option in METHODS[method].options]
+LEAVES = {"reading", "topology", "comm", "rule", "line_search"}  # words, and a communicator
+
+
+def test_every_option_has_a_kind():
+    """An option is a real number, a whole one, a flag or a word."""
+    assert {option for _, option in OF_A_KIND} <= FLOATS | WHOLE | FLAGS | LEAVES
+
+
+@pytest.mark.parametrize(("method", "option"), [pair for pair in OF_A_KIND if pair[1] not in LEAVES])
+def test_options_are_plain(method, option):
+    """NumPy's scalars, fractions and huge integers become Python's own, and float32 runs stay float32."""
+    objective, theta = digits(0, 30, (5, 4, 3))
+    objective, theta = refhf.supervised(objective.net, objective.X.astype(np.float32), objective.y), np.float32(theta)
+    kind, forms = bool, [np.bool_(True)]
+    if option in FLOATS:
+        kind, forms = float, [t(0.125) for t in (np.float64, np.float32, np.float16, np.longdouble, Fraction)]
+        forms += [] if option in UNITS else [10**20, np.int64(1)]
+    elif option in WHOLE:
+        kind, forms = int, [np.uint8(4), np.int64(4)]
+    for form in forms:
+        steps = refhf.iterate(objective, theta, method=method, rng=0, **{option: form})
+        used = getattr(steps.options, option)
+        assert (used, type(used)) == (kind(form), kind)
+        report = next(steps)
+        arrays = [x for x in (*report, *steps.progress.state) if isinstance(x, np.ndarray)]
+        assert {x.dtype for x in arrays} == {np.dtype(np.float32)}
+        assert not any(isinstance(x, np.generic) for x in steps.options)
+
+
+@pytest.mark.parametrize(
+    "given", [10**400, Fraction(10**400), np.longdouble("1e4000"), "0.1", 0.1j, None, np.timedelta64(1)]
+)
+def test_numbers_out_of_range(given):
+    """What is no real number, or none that a float can hold, is refused by its name."""
+    objective, theta = digits(0)
+    with pytest.raises(ValueError, match=r"^damping: expected a finite number"):
+        refhf.iterate(objective, theta, method="gn-cg", damping=given)
+    for huge in (10**400, 2**63):
+        with pytest.raises(
+            ValueError, match=r"^solver_iterations: expected an integer >= 1 and <= 9223372036854775807"
+        ):
+            refhf.iterate(objective, theta, method="gn-cg", solver_iterations=huge)
+        with pytest.raises(ValueError, match=r"^steps: expected an integer"):
+            refhf.minimize(objective, theta, "gn-cg", huge)
+
+
+def test_lambda_is_not_rounded_by_its_type():
+    """The following lambdas are those of the same number given as a float."""
+    objective, theta = digits(0)
+
+    def lambdas(damping):
+        steps = refhf.iterate(objective, theta, method="gn-cg", damping=damping)
+        return [report.damping for report in itertools.islice(steps, 4)]
+
+    assert lambdas(np.float16(0.75)) == lambdas(np.float32(0.75)) == lambdas(0.75)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("start", [[1, 2], [True, False], np.array([1, 2], np.float16), np.array([1, 2], np.int8)])
+def test_x_has_the_objectives_dtype(method, start):
+    """Also where no step was accepted, so that x is the start."""
+    objective = functions(lambda x: float(x @ x), lambda x: np.full(2, np.nan), lambda x, v: 2 * v)
+    result = refhf.minimize(objective, start, method, 2, rng=0)
+    assert (result.x.dtype, result.success) == (np.float64, False)
+    np.testing.assert_array_equal(result.x, np.asarray(start, float))
+
+
+class Reusing:
+    """x'Ax/2 + sum x^4/4 as somebody's objective, which answers in arrays of its own if `reused`."""
+
+    size, cases, dtype, curvatures = 4, 1, np.dtype(float), frozenset({"hessian", "gauss-newton"})
+
+    def __init__(self, reused):
+        self.reused, self.arrays, self.A = reused, {}, np.diag([4.0, 3, 2, 1]) - 0.1
+
+    def answer(self, name, x):
+        if not self.reused:
+            return x
+        out = self.arrays.setdefault(name, np.empty(4))
+        out[:] = x
+        return out
+
+    def value(self, theta):
+        return float((theta**4).sum() / 4 + theta @ self.A @ theta / 2)
+
+    def value_and_gradient(self, theta):
+        return self.value(theta), self.answer("gradient", theta**3 + self.A @ theta)
+
+    def hessian(self, theta):
+        squares = 3 * theta**2
+        product = LinearOperator(
+            (4, 4), lambda v: self.answer("product", squares * v.ravel() + self.A @ v.ravel()), dtype=float
+        )
+        return product
+
+    gauss_newton = hessian
+
+    def gradient_squares(self, theta):
+        return self.answer("squares", theta**2)
+
+    def sample(self, cases, *, rng=None):
+        return self
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_objective_may_reuse_its_arrays(method):
+    """Gradients and products that all come in one array give the bits of those that come in fresh ones."""
+    more = {"line_search": "wolfe"} if method.startswith("nlcg") else {}
+    more |= {"preconditioner": True} if method in HESSIAN_FREE else {}
+    more |= {"reading": "pairs", "learning_rate": 0.05, "spread": 0.1} if method == "replica-newton" else {}
+    kept, fresh = (
+        refhf.minimize(Reusing(reused), [1.0, -2.0, 0.5, 3.0], method, 4, rng=0, **more) for reused in (True, False)
+    )
+    assert kept.x.tobytes() == fresh.x.tobytes()
+    assert kept.nit == fresh.nit
+
+
+def test_a_callback_may_write_on_its_theta():
+    """It has a copy."""
+    objective, theta = digits(0)
+    plain = refhf.minimize(objective, theta, "gn-cg", 3, rng=0)
+    written = refhf.minimize(objective, theta, "gn-cg", 3, rng=0, callback=lambda report: report.theta.fill(7.0))
+    assert written.x.tobytes() == plain.x.tobytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_numpy_errors_are_not_raised(method):
+    """Under np.seterr(all="raise") a run takes the same steps: underflow is harmless, the rest is an outcome."""
+    rng = np.random.default_rng(0)
+    net = refhf.mlp([3, 4, 2], nonlinearity="softplus")
+    objective, theta = refhf.supervised(net, 300 * rng.normal(size=(9, 3)), rng.integers(2, size=9)), net.init(rng=0)
+    bowl = functions(lambda x: float(x @ x), lambda x: 2 * x, lambda x, v: 2 * v)
+    for f, start, steps in (objective, theta, 3), (bowl, np.array([1.0, 1e-130]), 8):
+        want = refhf.minimize(f, start, method, steps, rng=0)
+        with np.errstate(all="raise"):
+            got = refhf.minimize(f, start, method, steps, rng=0)
+        assert got.x.tobytes() == want.x.tobytes()

@@ -415,3 +415,46 @@ def test_losses_are_summed_in_double_precision(loss):
     z, y = np.ones((3, 2), np.float32), np.eye(3, 2, dtype=np.float32)
     assert loss.value(z, y).dtype == np.float64
     assert loss.value(z.astype(complex), y).dtype == np.complex128
+
+
+def test_sizes_do_not_overflow():
+    """Parameters and outputs are counted in whole numbers of Python, for networks that no memory holds, too."""
+    net = refhf.mlp([10**10, 10**10])
+    assert net.size == 10**20 + 10**10
+    assert refhf.mlp([10**18] * 3).tape_width == 10**19
+    image = refhf.convnet((2**22, 2**22, 2**22), [refhf.conv(2**22, 1), 2])
+    assert image.layers[0].n_in == 2**66
+    assert image.size == 2**44 + 2**22 + 2**67 + 2
+    with pytest.raises(ValueError, match=r"size: expected an integer >= 1 and <= .*; got 100000000010000000000"):
+        net.init()
+    with pytest.raises(ValueError, match=r"sizes\[0\]: expected an integer >= 1 and <= 9223372036854775807; got "):
+        refhf.mlp([10**30, 2])
+
+
+@pytest.mark.parametrize("dtype", [int, complex, np.float16, np.longdouble, "float33", object, bool])
+def test_a_start_is_of_a_float_type(dtype):
+    """Weights rounded to integers are all zero: a dtype other than float32 and float64 is refused."""
+    with pytest.raises(ValueError, match=r"^dtype: expected float32 or float64"):
+        refhf.mlp([2, 2]).init(rng=0, dtype=dtype)
+
+
+@pytest.mark.parametrize("name", NONLINEARITIES)
+def test_a_nonlinearity_underflows_in_silence(name):
+    """With NumPy's errors raised, f, f' and f'' of huge and of tiny arguments are what they are without."""
+    s = np.array([-1e4, -800, -745.2, 800, 1e4, 1e-200, 1e-310, -5e-324, 0])
+    for f in NONLINEARITIES[name][1:4]:
+        want = f(s)
+        with np.errstate(all="raise"):
+            np.testing.assert_array_equal(f(s), want)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_underflows_in_silence(name):
+    """The same of a loss, its gradient, its Hessian and what it predicts."""
+    loss, z = LOSSES[name], np.array([[-1e4, 1e4, 1e-200], [800, -800, 0], [1e-300, 5e-324, -745.2]])
+    for y in (np.eye(3), np.arange(3)) if name == "softmax_cross_entropy" else (np.eye(3),):
+        calls = [lambda y=y: loss.value(z, y), lambda y=y: loss.gradient(z, y), lambda y=y: loss.hessian(z, y)(z)]
+        for call in [*calls, lambda: loss.predict(z)]:
+            want = call()
+            with np.errstate(all="raise"):
+                np.testing.assert_array_equal(call(), want)

@@ -2,10 +2,12 @@
 
 import re
 import tracemalloc
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import relative_error, sizes
 from strategies import problems
@@ -13,6 +15,13 @@ from strategies import problems
 import refhf
 import refhf.objective as module
 from refhf.model import network
+
+
+class Problem(NamedTuple):
+    """A point and a direction."""
+
+    theta: np.ndarray
+    v: np.ndarray
 
 
 def results(objective, problem):
@@ -245,6 +254,31 @@ def test_error_is_the_fraction_of_wrong_classes():
     assert squared.error(theta) == 0.25  # says 0, 0, 1, 1
 
 
+@pytest.mark.parametrize("reduction", ["fast", "reproducible"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1.7e308])
+@pytest.mark.parametrize(
+    ("loss", "outputs", "y"),
+    [
+        ("softmax_cross_entropy", 2, [0, 0, 0, 0]),
+        ("softmax_cross_entropy", 2, np.eye(2)[[0, 0, 0, 0]]),
+        ("logistic_cross_entropy", 2, [0, 0, 0, 0]),
+        ("logistic_cross_entropy", 1, [0, 0, 0, 0]),
+        ("squared_error", 2, np.eye(2)[[0, 0, 0, 0]]),
+        ("squared_error", 1, np.zeros((4, 1))),
+    ],
+)
+def test_outputs_that_are_not_finite_have_no_class(loss, outputs, y, bad, reduction):
+    """The error is NaN, and not 0 where all labels are 0: also if it is one case's output, in a chunk of its own."""
+    net = refhf.mlp([3, outputs], loss=loss)
+    cases = np.array([[0.0] * 3] * 3 + [[1.0] * 3])  # one feels the weights, unless they are not finite
+    theta = np.append(np.full(3 * outputs, bad), np.zeros(outputs))
+    with np.errstate(all="ignore"):
+        objective = refhf.supervised(net, cases, y, chunk_size=1, reduction=reduction)
+        assert np.isnan(objective.error(theta))
+        assert np.isnan(objective.sample(4, rng=0).error(theta))
+    assert objective.error(0 * np.ones(net.size)) == 0
+
+
 @given(problems(losses=("softmax_cross_entropy", "logistic_cross_entropy")))
 def test_labels_are_one_hot_targets(problem):
     """Labels of any integer type give what their one-hot form gives, and for a single output what their column does."""
@@ -266,6 +300,43 @@ def test_integers_and_lists_are_data():
     f, g = objective.value_and_gradient([0] * net.size)
     assert f == pytest.approx(np.log(2))
     np.testing.assert_allclose(g, [1 / 3, -1 / 3, 1 / 2, -1 / 2, 1 / 6, -1 / 6])
+
+
+# --- Complex vectors, and NumPy's own error handling
+
+
+@settings(max_examples=20)
+@given(problems(), st.sampled_from([np.float32, np.float64]))
+def test_a_complex_vector_is_taken_apart(problem, dtype):
+    """H (x + iy) = Hx + i Hy to the bit, for vectors, columns, and the adjoint, in the precision of the objective."""
+    objective, theta = again(problem, X=problem.X.astype(dtype)), problem.theta.astype(dtype)
+    x, y = problem.v.astype(dtype), theta
+    for A in objective.hessian(theta), objective.gauss_newton(theta):
+        want = A @ x + 1j * (A @ y)
+        assert want.dtype == (np.complex64 if dtype == np.float32 else np.complex128)
+        for got in (A @ (x + 1j * y), (A @ (x + 1j * y)[:, None])[:, 0], A.H @ (x + 1j * y), A.T @ (x + 1j * y)):
+            np.testing.assert_array_equal(got, want, strict=True)
+        np.testing.assert_array_equal((-1j * A) @ x, -1j * (A @ x))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "logistic_cross_entropy", "squared_error"])
+@pytest.mark.parametrize("nonlinearity", ["tanh", "logistic", "softplus", "relu", "identity"])
+def test_underflow_is_harmless(nonlinearity, loss, dtype):
+    """With NumPy's errors raised, what underflows is zero: at sure answers, and at tiny weights, inputs and decay."""
+    net, tiny = refhf.mlp([3, 4, 2], nonlinearity=nonlinearity, loss=loss), float(np.finfo(dtype).tiny) ** 0.6
+    theta = net.init(rng=0, dtype=dtype)
+    for factor in (500, dtype(tiny)):
+        objective = refhf.supervised(net, (X * factor).astype(dtype), TARGETS, l2=tiny)
+        for t in theta, dtype(20) * theta, dtype(tiny) * theta:
+            problem = Problem(t, dtype(tiny) * theta)
+            with np.errstate(all="ignore"):
+                want = results(objective, problem)
+            with np.errstate(all="raise"):
+                got = results(objective, problem)
+                assert np.isfinite(objective.predict(t, X)).all()
+            for name, x in got.items():
+                np.testing.assert_array_equal(x, want[name], err_msg=name)
 
 
 # --- from_functions
@@ -317,6 +388,32 @@ def test_from_functions_keeps_its_arrays_apart():
     np.testing.assert_array_equal(first, kept)
     assert not np.shares_memory(f.hessian(theta) @ v, v)
     np.testing.assert_array_equal(theta, [1, 2])
+
+    def spoiling(x, v):
+        v *= 2
+        x *= 3
+        return v + x
+
+    H = refhf.from_functions(overwriting, reusing, hessp=spoiling).hessian(theta)
+    for _ in range(2):
+        np.testing.assert_array_equal(H @ v, [9, 14])
+    np.testing.assert_array_equal(v, [3, 4])
+
+
+@pytest.mark.parametrize(
+    ("said", "number"), [(Fraction(1, 2), 0.5), (2**70, 2.0**70), (np.float32(0.5), 0.5), (np.array(2), 2.0)]
+)
+def test_a_value_is_a_float(said, number):
+    """Whatever kind of real number a function gives, the value is a float; one beyond the range is infinite."""
+    got = refhf.from_functions(lambda x: said, np.ones_like).value([1.0])
+    assert (got, type(got)) == (number, float)
+    assert refhf.from_functions(lambda x: -(10**400), np.ones_like).value([1.0]) == -np.inf
+
+
+def test_masked_arrays_without_masks_are_arrays():
+    """Where nothing is masked there is nothing to refuse."""
+    objective = refhf.supervised(SOFTMAX, np.ma.array(X, mask=False), np.ma.array(LABELS))
+    assert objective.value(np.ma.array(THETA + 1)) == OBJECTIVE.value(THETA + 1)
 
 
 # --- R21, R22: inputs and the global random state are left alone
@@ -379,6 +476,24 @@ def functions(**given):
     return refhf.from_functions(**{"value": np.sum, "gradient": np.ones_like, **given})
 
 
+MASKED = np.ma.masked_greater(X, 0.9)
+NOT_REAL = {
+    "complex numbers": np.array([1j, 1]),
+    "words": np.array(["1", "2"]),
+    "nothing": None,
+    "nothings": [None, None],
+    "a word": "ab",
+    "masks": np.ma.masked_equal([1.0, 2.0], 2),
+    "fractions": [Fraction(1, 2), Fraction(1)],
+    "times": np.array([1, 2], "m8[s]"),
+    "a dict": {0: 1.0},
+}
+ANSWERS = {
+    "gradient": lambda bad: functions(gradient=lambda x: bad).value_and_gradient([1, 2]),
+    "hessp": lambda bad: functions(hessp=lambda x, v: bad).hessian([1, 2]) @ np.ones(2),
+    "gauss_newton": lambda bad: functions(gauss_newton=lambda x, v: bad).gauss_newton([1, 2]) @ np.ones(2),
+}
+
 BAD = {
     "one size": (lambda: refhf.mlp([3]), "sizes", "at least two", "[3]"),
     "a size that is no list": (lambda: refhf.mlp(3), "sizes", "at least two", "got 3"),
@@ -397,6 +512,18 @@ BAD = {
     "NaN in X": (lambda: refhf.supervised(SOFTMAX, with_one(X, np.nan), LABELS), "X", "finite", "nan", "(2, 1)"),
     "Inf in X": (lambda: refhf.supervised(SOFTMAX, with_one(X, -np.inf), LABELS), "X", "finite", "-inf", "(2, 1)"),
     "complex X": (lambda: refhf.supervised(SOFTMAX, X + 0j, LABELS), "X", "real numbers", "complex128"),
+    "masked X": (lambda: refhf.supervised(SOFTMAX, MASKED, LABELS), "X", "numbers throughout", "masked"),
+    "masked rows": (lambda: refhf.supervised(SOFTMAX, list(MASKED), LABELS), "X", "numbers throughout", "masked"),
+    "masked predict's X": (lambda: OBJECTIVE.predict(THETA, MASKED), "X", "numbers throughout", "masked"),
+    "masked labels": (lambda: refhf.supervised(SOFTMAX, X, np.ma.masked_equal(LABELS, 1)), "y", "masked"),
+    "masked targets": (lambda: refhf.supervised(SQUARED, X, np.ma.masked_equal(TARGETS, 1)), "y", "masked"),
+    "rows of two lengths": (
+        lambda: refhf.supervised(SOFTMAX, [[1, 2, 3], [1, 2]], [0, 1]),
+        "X",
+        "real numbers",
+        "list",
+    ),
+    "X beyond float64": (lambda: refhf.supervised(SOFTMAX, [[2**70] * 3] * 4, LABELS), "X", "real numbers", "object"),
     "X of words": (lambda: refhf.supervised(SOFTMAX, X.astype(str), LABELS), "X", "real numbers", "<U"),
     "too few labels": (lambda: refhf.supervised(SOFTMAX, X, LABELS[:3]), "y", "4 labels", "got 3"),
     "too many labels": (lambda: refhf.supervised(ONE, X, [0, 1, 1, 0, 1]), "y", "4 labels", "got 5"),
@@ -430,6 +557,19 @@ BAD = {
     "no gauss_newton": (lambda: FUNCTION.gauss_newton(THETA), "objective", "gauss-newton products", "none"),
     "value gives an array": (lambda: functions(value=np.cumsum).value([1, 2]), "value", "a real number", "array"),
     "value gives None": (lambda: functions(value=lambda x: None).value([1, 2]), "value", "a real number", "None"),
+    "value gives words": (lambda: functions(value=lambda x: "1").value([1, 2]), "value", "a real number", "'1'"),
+    "value is complex": (lambda: functions(value=lambda x: 1 + 0j).value([1, 2]), "value", "a real number", "1+0j"),
+    "value is masked": (lambda: functions(value=lambda x: np.ma.masked).value([1, 2]), "value", "masked"),
+    "value is a time": (
+        lambda: functions(value=lambda x: np.timedelta64(1, "s")).value([1, 2]),
+        "value",
+        "real number",
+    ),
+    **{
+        f"{name} of {kind}": (lambda call=call, bad=bad: call(bad), name, "(2,)" if kind != "masks" else "masked")
+        for name, call in ANSWERS.items()
+        for kind, bad in NOT_REAL.items()
+    },
     "gradient too short": (
         lambda: functions(gradient=lambda x: x[1:]).value_and_gradient([1, 2]),
         *("gradient", "(2,)", "(1,)"),
@@ -443,6 +583,7 @@ BAD_THETAS = {
     "too short": (THETA[:-1], "(8,)", "(7,)"),
     "a column": (THETA[:, None], "(8,)", "(8, 1)"),
     "complex": (THETA + 0j, "real vector", "complex128"),
+    "masked": (np.ma.masked_equal(np.append(THETA[1:], 1.0), 1), "numbers throughout", "masked"),
     "words": (["a"] * 8, "real vector", "<U1"),
     "nothing": (None, "real vector", "object"),
 }

@@ -498,3 +498,15 @@ def test_figure_4_is_deterministic(tmp_path):
     assert [process.wait() for process in started] == [0, 0]
     for file in ("fig4_batch_sizes.png", "fig4_batch_sizes.txt"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize("method", ["sgd", "momentum", "gradient-descent"])
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_run_that_diverged_has_reached_no_target(method, stop):
+    """Where the outputs are NaN they are no class, though all labels are 0: the target is not reached, at any step."""
+    data = DataSet("zeros", 1e10 * np.random.default_rng(0).normal(size=(20, 3)), np.zeros(20, int), None, None)
+    setting = Setting(data, (), steps=3, targets=(0.05,), stop_at_target=stop)
+    with np.errstate(all="ignore"):
+        (line,) = execute(setting, cells([method], [20], [0], {"learning_rate": 1e290}))
+    assert (line["status"], line["reached"], line["training_error"]) == ("non finite", [None], None)
+    assert line["curve"]["training_error"][0] > 0.05

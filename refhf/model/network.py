@@ -57,10 +57,7 @@ class Network(NamedTuple):
 
     @property
     def tape_width(self) -> int:
-        """Numbers that a linearisation keeps of a case, at most, besides theta.
-
-        They are s, a, f', delta and bend of each layer; z, delta and the loss's part of the last.
-        """
+        """Numbers kept of a case, at most: s, a, f', delta and bend of each layer, of the last z, delta and H_L."""
         return sum(5 * layer.n_out for layer in self.layers)
 
     def unpack(self, theta):
@@ -81,17 +78,10 @@ class Network(NamedTuple):
         Parameters
         ----------
         rng : Generator, int or None
-        dtype : float32 or float64
-
-        Raises
-        ------
-        ValueError
-            For another dtype, or a network with more parameters than an array can have.
+        dtype : float32 or float64, else a ValueError
         """
-        dtype = checks.precision("dtype", dtype)
-        if self.size > checks.LARGEST // dtype.itemsize:
-            raise ValueError(f"theta: expected a network of fewer parameters; got one of {self.size}")
-        rng, theta = np.random.default_rng(rng), np.zeros(self.size, dtype)
+        dtype, size = checks.precision("dtype", dtype), checks.positive_integer("size", self.size, checks.LARGEST // 8)
+        rng, theta = np.random.default_rng(rng), np.zeros(size, dtype)
         for layer, (W, _), f in zip(self.layers, self.unpack(theta), (*self.nonlinearities, identity), strict=True):
             if f.name == "relu":
                 W[...] = rng.normal(0, np.sqrt(2 / layer.fan_in), W.shape)
