@@ -37,9 +37,8 @@ def ordered_map(function: Callable, items: Sequence) -> Iterator:
     with _one_blas_thread:
         submit(2 * workers)
         while waiting:
-            result = waiting.popleft().result()
+            yield waiting.popleft().result()
             submit(1)
-            yield result
 
 
 @functools.cache
