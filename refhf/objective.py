@@ -163,6 +163,7 @@ class Supervised:
     @harmless_underflow
     def _curvature(self, linearise, theta):
         theta = self._theta(theta).copy()
+        theta.flags.writeable = False
         chunks = [rows for piece in self.reduction.layout.mine for rows in self._chunks(piece)]
         numbers = self.net.tape_width * self.chunk_size + self.size
         keep = chunks[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +15,7 @@ import refhf
 from refhf.krylov.stopping import Stop
 from refhf.methods import hessian_free
 from refhf.methods.damping import reduction_ratio
-from refhf.methods.directions import bicgstab_candidates, cg_candidates, downhill
+from refhf.methods.directions import bicgstab_candidates, cg_candidates, downhill, grid
 from refhf.methods.line_search import armijo
 from refhf.methods.minimize import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.methods.negative_curvature import curvilinear
@@ -259,7 +260,7 @@ def test_a_step_that_fails_leaves_its_start(method, fault):
 def test_the_most_negative_direction_is_kept():
     """Of Bi-CG-STAB's iterates the one of least d'Bd/||d||^2, whatever its length, is the negative direction."""
     A, g = np.diag([-3.0, -0.1, -0.02, 1, 2, 5]), np.ones(6)
-    found = bicgstab_candidates(A, g, None, None, 5)
+    found = bicgstab_candidates(refhf.bicgstab_iterates(A, -g), A, g, 5)
     quotients = [c.curvature / (c.vector @ c.vector) for c in found.candidates]
     assert np.argmin(quotients) != np.argmin([c.curvature for c in found.candidates])
     np.testing.assert_array_equal(found.negative_direction, found.candidates[np.argmin(quotients)].vector)
@@ -267,16 +268,17 @@ def test_the_most_negative_direction_is_kept():
 
 
 @pytest.mark.parametrize(
-    ("find", "iterates"), [(cg_candidates, refhf.cg_iterates), (bicgstab_candidates, refhf.bicgstab_iterates)]
+    ("find", "backtracking", "iterates"),
+    [(cg_candidates, [True], refhf.cg_iterates), (bicgstab_candidates, [], refhf.bicgstab_iterates)],
 )
-def test_candidates_are_a_solvers_iterates(find, iterates):
+def test_candidates_are_a_solvers_iterates(find, backtracking, iterates):
     """From the given start, with the given preconditioner, on B d = -g, as many iterations as told."""
     rng = np.random.default_rng(0)
     basis, _ = np.linalg.qr(rng.normal(size=(8, 8)))
     B, g, start, M = basis * np.geomspace(1, 90, 8) @ basis.T, *rng.normal(size=(2, 8)), np.diag(rng.uniform(1, 2, 8))
     for x0, preconditioner in (None, None), (start, None), (start, M), (None, M):
         *_, last = itertools.islice(iterates(B, -g, x0=x0, M=preconditioner), 5)
-        found = find(B, g, x0, preconditioner, 4)
+        found = find(iterates(B, -g, x0=x0, M=preconditioner), B, g, 4, *backtracking)
         np.testing.assert_array_equal(found.last, last.x)
         assert (found.iterations, found.stop, found.negative_curvature) == (4, Stop.ITERATION_LIMIT, False)
         assert len(found.candidates) == 4
@@ -830,3 +832,46 @@ def test_numpy_errors_are_not_raised(method):
         with np.errstate(all="raise"):
             got = refhf.minimize(f, start, method, steps, rng=0)
         assert got.x.tobytes() == want.x.tobytes()
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def step_peak(method, nth=1, **options):
+    """The most memory of step `nth` in parameter vectors above what was there before; activations are few here."""
+    rng, net = np.random.default_rng(0), refhf.mlp([500, 400, 10])
+    X, y = rng.normal(size=(20, 500)).astype(np.float32), rng.integers(10, size=20)
+    theta = net.init(0, np.float32)
+    steps = refhf.iterate(refhf.supervised(net, X, y), theta, method=method, rng=0, damping=1.0, **options)
+    for _ in itertools.islice(steps, nth - 1):
+        pass
+    tracemalloc.start()
+    try:
+        report = next(steps)
+        assert report.accepted and report.solver_iterations == options["solver_iterations"]
+        return tracemalloc.get_traced_memory()[1] / theta.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_memory_of_a_step_does_not_grow_with_its_iterations(nth):
+    """Without backtracking no iterate of CG is kept but the last: as much memory for 3 iterations as for 10."""
+    few, many = (step_peak("gn-cg", nth, solver_iterations=k) for k in (3, 10))
+    assert few == pytest.approx(many, abs=0.1)
+    assert many < 11
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("k", [3, 6, 10])
+def test_backtracking_keeps_a_vector_a_mark(k, nth):
+    """With backtracking a step holds, besides what it holds without, one vector for each mark of the grid."""
+    without = step_peak("gn-cg", nth, solver_iterations=k)
+    assert step_peak("gn-cg", nth, solver_iterations=k, backtracking=True) < without + len(grid(k))
+
+
+def test_bicgstab_keeps_a_vector_an_iterate():
+    """Every iterate of Bi-CG-STAB is a candidate: each takes one vector, and no more."""
+    peaks = [step_peak("hessian-bicgstab", solver_iterations=k) for k in (2, 4, 8)]
+    assert np.diff(peaks) <= pytest.approx([2, 4], abs=0.1)
+    assert peaks[0] < 14

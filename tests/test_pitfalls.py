@@ -124,7 +124,7 @@ def test_08_warm_start_is_the_decayed_last_iterate(monkeypatch):
             finals.append(it.x)
             yield it
 
-    monkeypatch.setattr(directions, "cg_iterates", spy)
+    monkeypatch.setattr(hessian_free, "cg_iterates", spy)
     state, _ = one_step(objective, theta, backtracking=True, damping=1e-3)
     last = finals[-1]
     one_step(objective, theta, state=state)
@@ -185,7 +185,7 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
     objective, theta = problem()
     _, g = objective.value_and_gradient(theta)
     B = dense(objective.hessian(theta))
-    solution = directions.bicgstab_candidates(B, g, None, None, 12)
+    solution = directions.bicgstab_candidates(refhf.bicgstab_iterates(B, -g), B, g, 12)
     assert all(inner(g, c.vector) <= 0 for c in solution.candidates)
     start = 10 * g
     _, report = one_step(
@@ -199,13 +199,13 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
 def test_15_negative_curvature_is_met_before_the_update():
     """CG stops at the iterate before it, with the direction kept; at the very first iteration -g is taken."""
     A, g = np.diag([2.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.1])
-    solution = directions.cg_candidates(A, g, None, None, 10)
+    solution = directions.cg_candidates(refhf.cg_iterates(A, -g), A, g, 10, backtracking=False)
     assert solution.stop is Stop.NEGATIVE_CURVATURE
     np.testing.assert_array_equal(solution.candidates[-1].vector, solution.last)
     p = solution.negative_direction
     assert p @ A @ p < 0
     assert g @ p <= 0
-    solution = directions.cg_candidates(-np.eye(3), g, None, None, 10)
+    solution = directions.cg_candidates(refhf.cg_iterates(-np.eye(3), -g), -np.eye(3), g, 10, backtracking=False)
     np.testing.assert_array_equal(solution.candidates[-1].vector, -g)
     assert solution.candidates[-1].curvature == -g @ g
 

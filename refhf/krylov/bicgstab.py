@@ -5,6 +5,7 @@ van der Vorst 1992. Notation: A x = b, r = b - A x, r0* the shadow residual. M i
 Two products an iteration.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,8 +70,12 @@ def bicgstab_iterates(A, b, x0=None, shadow=None, M=None) -> Iterator[BiCGStabIt
     A, b, x0, M = system(A, b, x0, M)
     x, r = start(A, b, x0)
     shadow = r if shadow is None else checks.vector("shadow", shadow, b.size, b.dtype)
+    return _recurrence(A, b, M, shadow, x, r)
+
+
+def _recurrence(A, b, M, shadow, x, r):
     p, rho = r, inner(r, shadow)
-    for k in range(2**63):
+    for k in itertools.count():
         it = BiCGStabIterate(k, x, r, p, b)
         yield it
         with np.errstate(all="ignore"):
@@ -101,22 +106,22 @@ def _step(A, M, shadow, x, r, p, rho):
         return Stop.UNDERFLOW if underflows(Ap, shadow) else Stop.ALPHA_BREAKDOWN, *here
     alpha = rho / denominator  # alpha_j = (r_j, r0*) / (A p_j, r0*)
     s = r - alpha * Ap  # s_j = r_j - alpha_j A p_j
-    half = x + alpha * Mp, s, p, rho
+    x = x + alpha * Mp  # the half step, x_j + alpha_j p_j
     if not s.any():
-        return Stop.HALF_STEP, *half
+        return Stop.HALF_STEP, x, s, p, rho
     Ms = s if M is None else M @ s
     As = A @ Ms
     if not As.any():
-        return Stop.SINGULAR, *half
+        return Stop.SINGULAR, x, s, p, rho
     numerator, square = inner(s, As), inner(As, As)
     if not np.isfinite(numerator + square):
         return Stop.NON_FINITE, *here
     if is_zero(numerator, s, As):
-        return Stop.GAMMA_BREAKDOWN, *half
+        return Stop.GAMMA_BREAKDOWN, x, s, p, rho
     if square == 0 or numerator / square == 0:
-        return Stop.UNDERFLOW, *half
+        return Stop.UNDERFLOW, x, s, p, rho
     gamma = numerator / square  # gamma_j = (s_j, A s_j) / (A s_j, A s_j)
-    x = x + alpha * Mp + gamma * Ms  # x_{j+1} = x_j + alpha_j p_j + gamma_j s_j
+    x = x + gamma * Ms  # x_{j+1} = x_j + alpha_j p_j + gamma_j s_j
     r = s - gamma * As  # r_{j+1} = s_j - gamma_j A s_j
     rho_old, rho = rho, inner(r, shadow)
     beta = rho / rho_old * alpha / gamma  # beta_j = (r_{j+1}, r0*) / (r_j, r0*) alpha_j / gamma_j

@@ -5,6 +5,7 @@ M = I). Notation: A x = b, r = b - A x, z = M r. M is the preconditioner's inver
 phi(x) = x'Ax/2 - b'x = -x'(r + b)/2 needs no further product.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -75,11 +76,14 @@ def cg_iterates(A, b, x0=None, M=None) -> Iterator[CGIterate]:
         Approximate inverse of A, symmetric positive definite.
     """
     A, b, x0, M = system(A, b, x0, M)
-    x, r = start(A, b, x0)
+    return _recurrence(A, b, M, *start(A, b, x0))
+
+
+def _recurrence(A, b, M, x, r):
     with np.errstate(all="ignore"):
         z = r if M is None else M @ r
     p, rho = z, inner(r, z)
-    for k in range(2**63):
+    for k in itertools.count():
         it = CGIterate(k, x, r, p, A, b)
         yield it
         it.stop = _cannot_go_on(it, rho, M)

@@ -1,13 +1,11 @@
 """Lines 6 and 7 of He et al.'s Algorithm 2: from a solver's iterates to candidates for the step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from refhf.krylov.bicgstab import bicgstab_iterates
-from refhf.krylov.cg import cg_iterates
-from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, no_progress
+from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, negative_curvature, no_progress
 from refhf.krylov.vectors import inner
 
 
@@ -56,48 +54,54 @@ def grid(last: int) -> set[int]:
     return marks
 
 
-def cg_candidates(B, g, start, M, iterations: int) -> Solution:
+def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool) -> Solution:
     """Conjugate gradients on B d = -g until progress, the limit or the curvature ends it.
 
-    Negative curvature ends it at the current iterate; at the very first, -g is the candidate (section 4.1).
+    The last iterate is a candidate; with backtracking, so are those of the grid. Negative curvature ends it at the
+    current iterate; at the very first, -g is the candidate (section 4.1).
 
     Departure: a warm-started CG iterate is turned downhill. Cut short, it may have g'd > 0, for which the paper has
     no rule in CG; here it is turned like the candidates of Bi-CG-STAB, so that the line search always has a
     descent direction. From a zero start every iterate of CG is one, and nothing changes.
     """
-    b, kept, marks = -g, [], grid(iterations)
+    candidates, keep = _kept(grid(iterations) if backtracking else (), g)
+    it, stop = advance(iterates, keep, iteration_limit(iterations), no_progress(), negative_curvature)
+    negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
+    if it.k == 0:
+        known = np.array_equal(it.p, it.b)  # without start and preconditioner
+        candidates[0], stop = _steepest(it.b, it.curvature if known else inner(it.b, B @ it.b), stop)
+    else:
+        candidates[it.k] = _candidate(it, g)
+    direction = downhill(it.p, g) if negative else None
+    return Solution(tuple(candidates.values()), it.x, it.k, stop, negative, direction)
+
+
+def bicgstab_candidates(iterates: Iterable, B, g, iterations: int) -> Solution:
+    """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
+    candidates, keep = _kept(range(1, iterations + 1), g)
+    it, stop = advance(iterates, keep, iteration_limit(iterations))
+    if not candidates:
+        candidates[0], stop = _steepest(it.b, inner(it.b, B @ it.b), stop)
+    negative = [c for c in candidates.values() if c.curvature < 0]
+    steepest = min(negative, key=lambda c: c.curvature / inner(c.vector, c.vector), default=None)
+    direction = steepest.vector if steepest else None
+    return Solution(tuple(candidates.values()), it.x, it.k, stop, bool(negative), direction)
+
+
+def _kept(marks: Container[int], g) -> tuple[dict[int, Candidate], Rule]:
+    """The candidates by the number of their iterate, and a rule that stops nothing and keeps those of the marks."""
+    candidates = {}
 
     def keep(it):
         if it.k in marks:
-            kept.append(it)
+            candidates[it.k] = _candidate(it, g)
 
-    it, stop = advance(
-        cg_iterates(B, b, x0=start, M=M), keep, iteration_limit(iterations), no_progress(), negative_curvature
-    )
-    negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
-    if it.k == 0:
-        candidates, stop = _steepest(b, it.curvature if start is None and M is None else inner(b, B @ b), stop)
-    else:
-        kept = [i for i in kept if i.k < it.k] + [it]
-        candidates = tuple(_candidate(i, g) for i in kept)
-    return Solution(candidates, it.x, it.k, stop, negative, downhill(it.p, g) if negative else None)
-
-
-def bicgstab_candidates(B, g, start, M, iterations: int) -> Solution:
-    """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
-    b, kept = -g, []
-    it, stop = advance(bicgstab_iterates(B, b, x0=start, M=M), lambda it: kept.append(it), iteration_limit(iterations))
-    candidates = tuple(_candidate(i, g) for i in kept if i.k > 0)
-    if not candidates:
-        candidates, stop = _steepest(b, inner(b, B @ b), stop)
-    negative = [c for c in candidates if c.curvature < 0]
-    steepest = min(negative, key=lambda c: c.curvature / inner(c.vector, c.vector), default=None)
-    return Solution(candidates, it.x, it.k, stop, bool(negative), steepest.vector if steepest else None)
+    return candidates, keep
 
 
 def _steepest(b, curvature, stop):
     """-g, the one candidate where the solver has none, and why it has none."""
-    return (Candidate(b, curvature),), stop if np.isfinite(curvature) else Stop.NON_FINITE
+    return Candidate(b, curvature), stop if np.isfinite(curvature) else Stop.NON_FINITE
 
 
 def _candidate(it, g):

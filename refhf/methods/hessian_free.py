@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf import checks
+from refhf.krylov.bicgstab import bicgstab_iterates
+from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop
 from refhf.krylov.vectors import inner
 from refhf.methods.damping import levenberg_marquardt, predicted_change, reduction_ratio
@@ -124,27 +126,26 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         return state, report
 
     mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
-    use_gauss_newton = options.curvature == "gauss-newton" or (
-        options.curvature == "hybrid" and state.after_negative_curvature
-    )
-    A = mini.gauss_newton(theta) if use_gauss_newton else mini.hessian(theta)  # 5
+    curvature = _curvature(options, state)
+    A = mini.gauss_newton(theta) if curvature == "gauss-newton" else mini.hessian(theta)  # 5
     B = operator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
-    start = None if state.delta is None or options.warm_start == 0 else options.warm_start * state.delta
-    random_start = k == 1 and options.delta_0_norm > 0
-    if random_start:
-        delta_0 = rng.standard_normal(theta.size).astype(theta.dtype)
-        start = options.delta_0_norm / np.linalg.norm(delta_0) * delta_0
     M = _preconditioner(mini, theta, damping) if options.preconditioner else None
-    find = cg_candidates if options.solver == "cg" else bicgstab_candidates
-    solution = find(B, g, start, M, options.solver_iterations)  # 6
+    b, iterations = -g, options.solver_iterations
+    if options.solver == "cg":  # 6
+        iterates = cg_iterates(B, b, x0=_start(state, options, k, rng), M=M)
+        solution = cg_candidates(iterates, B, g, iterations, options.backtracking)
+    else:
+        iterates = bicgstab_iterates(B, b, x0=_start(state, options, k, rng), M=M)
+        solution = bicgstab_candidates(iterates, B, g, iterations)
 
+    source = Source.RANDOM_START if k == 1 and options.delta_0_norm > 0 else Source.KRYLOV
     report = report._replace(
         solver_iterations=solution.iterations,
         solver_stop=solution.stop,
         negative_curvature=solution.negative_curvature,
         negative_direction=solution.negative_direction,
-        curvature="gauss-newton" if use_gauss_newton else "hessian",
-        source=Source.GRADIENT if solution.iterations == 0 else Source.RANDOM_START if random_start else Source.KRYLOV,
+        curvature=curvature,
+        source=source if solution.iterations else Source.GRADIENT,
     )
     if solution.stop is Stop.NON_FINITE:
         return state, report
@@ -167,6 +168,21 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     if alpha == 0:
         return state, report._replace(outcome=Outcome.NO_DECREASE)
     return taken(state, report, theta + alpha * d.vector, f, alpha)  # 10
+
+
+def _curvature(options, state):
+    """The matrix of this step: that of the method, and for `hybrid-cg` what the step before leads to."""
+    if options.curvature != "hybrid":
+        return options.curvature
+    return "gauss-newton" if state.after_negative_curvature else "hessian"
+
+
+def _start(state, options, k, rng):
+    """Where the solver starts: eta delta_{k-1}, at the first step the random delta_0, or zero (None)."""
+    if k == 1 and options.delta_0_norm > 0:
+        delta_0 = rng.standard_normal(state.theta.size).astype(state.theta.dtype)
+        return options.delta_0_norm / np.linalg.norm(delta_0) * delta_0
+    return None if state.delta is None or options.warm_start == 0 else options.warm_start * state.delta
 
 
 def _preconditioner(mini, theta, damping):

@@ -57,8 +57,8 @@ class Network(NamedTuple):
 
     @property
     def tape_width(self) -> int:
-        """Numbers kept of a case, at most: s, a, f', delta and bend of each layer, of the last z, delta and H_L."""
-        return sum(5 * layer.n_out for layer in self.layers)
+        """Numbers kept of a case, at most: a, f', delta and bend of each layer, of the last z, delta and H_L."""
+        return sum(4 * layer.n_out for layer in self.layers)
 
     def unpack(self, theta):
         """Views ((W_1, b_1), ..., (W_L, b_L)) of theta (P,), which holds W_1.ravel(), b_1, ... in C order."""
@@ -104,7 +104,7 @@ class Tape(NamedTuple):
     Attributes
     ----------
     weights : ((W_1, b_1), ..., (W_L, b_L))
-        Views of the sweep's own copy of theta.
+        Views of a theta that nobody can write to.
     a : (a_0, ..., a_{L-1})
         What enters the layers, a_l (B, n_l).
     s : (s_1, ..., s_{L-1})
@@ -133,6 +133,12 @@ def _read_only(arrays):
     return tuple(arrays)
 
 
+def _frozen(theta):
+    """theta itself where it is read-only, so that the tapes of many chunks share one; else a read-only copy."""
+    shared = theta.flags.owndata and not theta.flags.writeable
+    return theta if shared else _read_only([theta.copy()])[0]
+
+
 def _add_bias(s, b):
     units = s.reshape(-1, b.size)  # a convolution's rows are the pixels
     units += b
@@ -145,7 +151,7 @@ def _bias_gradient(Ds, b):
 
 def forward(net: Network, theta, X) -> Tape:
     """Sweep 1: the network's output, and everything on the way to it."""
-    weights = net.unpack(*_read_only([theta.copy()]))
+    weights = net.unpack(_frozen(theta))
     a, s, a_l = [], [], X.view()
     for layer, (W, b), f in zip(net.layers, weights, (*net.nonlinearities, identity), strict=True):
         a.append(layer.enter(a_l))
@@ -238,7 +244,9 @@ def hessian_product(net: Network, theta, X, y) -> Callable:
     deltas = _read_only([Ds for Ds, _ in reversed(kept)])
     Das = [Da for _, Da in reversed(kept) if Da is not None]
     bends = _read_only([Da * f.dd(s) for Da, f, s in zip(Das, net.nonlinearities, tape.s, strict=True)])
-    return partial(_hessian_times, net, tape, Linearisation(f_d, deltas, bends), net.loss.hessian(tape.z, y))
+    lin, loss_hessian = Linearisation(f_d, deltas, bends), net.loss.hessian(tape.z, y)
+    tape = tape._replace(s=())  # no product needs it, and it is a quarter of what is kept
+    return partial(_hessian_times, net, tape, lin, loss_hessian)
 
 
 def _hessian_times(net, tape, lin, loss_hessian, v):
@@ -249,7 +257,9 @@ def _hessian_times(net, tape, lin, loss_hessian, v):
 def gauss_newton_product(net: Network, theta, X, y) -> Callable:
     """The map v -> J' H_L J v (P,). Sweep 1 now, sweeps 3 and 2 at each product."""
     tape = forward(net, theta, X)
-    return partial(_gauss_newton_times, net, tape, slopes(net, tape), net.loss.hessian(tape.z, y))
+    f_d, loss_hessian = slopes(net, tape), net.loss.hessian(tape.z, y)
+    tape = tape._replace(s=())  # no product needs it, and it is a third of what is kept
+    return partial(_gauss_newton_times, net, tape, f_d, loss_hessian)
 
 
 def _gauss_newton_times(net, tape, f_d, loss_hessian, v):

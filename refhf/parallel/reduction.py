@@ -45,6 +45,7 @@ def added(partials, size: int, dtype) -> Partial:
     for more_loss, more in partials:
         loss += more_loss
         vector = more if vector is None else np.add(vector, more, out=vector)
+        del more  # it would be held while the next one is made
     return Partial(float(loss), np.zeros(size, dtype) if vector is None else vector)
 
 
