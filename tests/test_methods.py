@@ -765,7 +765,8 @@ def test_x_has_the_objectives_dtype(method, start):
 class Reusing:
     """x'Ax/2 + sum x^4/4 as somebody's objective, which answers in arrays of its own if `reused`."""
 
-    size, cases, dtype, curvatures = 4, 1, np.dtype(float), frozenset({"hessian", "gauss-newton"})
+    size, cases, dtype, comm = 4, 1, np.dtype(float), None
+    curvatures = frozenset({"hessian", "gauss-newton", "gradient-squares"})
 
     def __init__(self, reused):
         self.reused, self.arrays, self.A = reused, {}, np.diag([4.0, 3, 2, 1]) - 0.1
@@ -873,5 +874,5 @@ def test_backtracking_keeps_a_vector_a_mark(k, nth):
 def test_bicgstab_keeps_a_vector_an_iterate():
     """Every iterate of Bi-CG-STAB is a candidate: each takes one vector, and no more."""
     peaks = [step_peak("hessian-bicgstab", solver_iterations=k) for k in (2, 4, 8)]
-    assert np.diff(peaks) <= pytest.approx([2, 4], abs=0.1)
+    assert (np.diff(peaks) < [2.1, 4.1]).all()
     assert peaks[0] < 14

@@ -30,7 +30,7 @@ OBJECTIVE = refhf.supervised(NET, X, LABELS, l2=0.1)
 IMAGES = refhf.convnet((4, 4, 1), [refhf.conv(2, 3), refhf.pool(2), 2], nonlinearity="softplus")
 INDEFINITE = np.diag([1.0, -2.0])
 FUNCTIONS = refhf.from_functions(np.sum, np.ones_like, hessp=np.multiply, gauss_newton=np.multiply)
-STEPS = {method: refhf.iterate(OBJECTIVE, THETA, method=method, rng=0) for method in refhf.methods()}
+STEPS = {method: refhf.iterate(OBJECTIVE, THETA, method=method, rng=0) for method in refhf.available_methods()}
 
 
 @pytest.fixture(params=COPIES)

@@ -240,7 +240,7 @@ REFUSED = [
     ({"hessp": None, "hess": scipy.optimize.BFGS()}, "hess", "a function", "BFGS"),
     ({"hessp": None, "hess": np.eye(2)}, "hess", "a function", "array"),
     ({"hessp": np.eye(2)}, "hessp", "a function", "array"),
-    ({"hessp": None}, "objective", "hessian products"),
+    ({"hessp": None}, "objective", "one that has hessian"),
     ({"bounds": [(0, 1), (0, 1)]}, "bounds, constraints", "none"),
     ({"constraints": {"type": "eq", "fun": sum}}, "bounds, constraints", "none"),
     ({"options": {"maxiter": -1}}, "maxiter", ">= 0", "-1"),

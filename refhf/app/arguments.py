@@ -3,14 +3,11 @@
 import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from refhf import checks
-from refhf.app import check, folders, vectors
-from refhf.app.data import NAMES
+from refhf.app import check, folders, resuming, vectors
 from refhf.app.saddle import command as saddle
-from refhf.app.text import columns, name_list, path_of
-from refhf.formats import FormatError
+from refhf.app.text import columns, name_list
 from refhf.methods.schedules import SCHEDULES
 from refhf.methods.table import METHODS, available_methods
 from refhf.model.losses import LOSSES
@@ -36,10 +33,6 @@ example: two methods at three batch sizes from five starts, and sgd at the best 
   refhf sweep --methods sgd,gn-cg --batches 128,512,2048 --grid learning_rate=0.03,0.1,0.3 --epochs 20 --out sweep"""
 DATA_EXAMPLE = "example: where each data set would come from\n  refhf data --data-dir ~/mnist"
 INFO_EXAMPLE = "example: what to put into a report of a problem\n  refhf info"
-
-
-MAY_CHANGE = ("steps", "checkpoint_every")
-PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails")
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,26 +64,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(args.command, unknown[0].split("=")[0], re.findall(r"--[\w-]+", commands[args.command].format_usage()))
-    _find_homes(args)
+    resuming.find_homes(args)
     if getattr(args, "resume", None):
-        return _resumed(parser, commands[args.command], argv, args)
+        return resuming.resumed(parser, commands[args.command], argv, args)
     return args
-
-
-def _find_homes(args):
-    """Put the home folder in place of '~', as a shell does where it sees it."""
-    for name in PATHS:
-        if getattr(args, name, None):
-            setattr(args, name, str(path_of(name, getattr(args, name))))
-
-
-def anchored(args) -> dict:
-    """The arguments, the paths of the data from the root: they hold in any folder."""
-    named = vars(args).copy()
-    for name in ("data", "data_dir"):
-        if named[name] and named[name] not in NAMES and (path := Path(named[name]).expanduser()).exists():
-            named[name] = str(path.parent.resolve() / path.name)
-    return named
 
 
 def _refuse(command, given, flags):
@@ -98,28 +75,6 @@ def _refuse(command, given, flags):
     options = {name for method in METHODS.values() for name in method.options} if "--option" in flags else ()
     meant = checks.hint(given, flags) or checks.hint(given, sorted(options)).replace("'", "'--option ", 1)
     raise ValueError(f"argument of {command}: expected one of {', '.join(flags)}; got {given!r}{meant}")
-
-
-def _resumed(parser, command, argv, args):
-    """The arguments with which the run began, but for those that may change."""
-    if args.out and Path(args.out).resolve() != Path(args.resume).resolve():
-        raise ValueError(f"out: expected none, as a run goes on in its folder {args.resume}; got {args.out}")
-    if args.overwrite:
-        raise ValueError(f"overwrite: expected no such flag, as the run in {args.resume} goes on; got it")
-    path, words = folders.command_line(args.resume)
-    try:
-        began = vars(parser.parse_args(words))
-    except ValueError as error:
-        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error})") from error
-    checks.choice("command", args.command, [began["command"]])
-    command.set_defaults(**{name: value for name, value in began.items() if name not in folders.OF_THE_MOMENT})
-    again = parser.parse_args(argv)
-    _find_homes(again)
-    for name, value in anchored(again).items():
-        if name not in (*folders.OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
-            raise ValueError(f"{name}: expected {began[name]!r}, as the run in {args.resume} has; got {value!r}")
-    again.out = args.resume
-    return again
 
 
 def _parser():

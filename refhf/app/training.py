@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from refhf import checks
-from refhf.app import arguments, checkpoint, console, data, folders, plots, progress, runs, signals
+from refhf.app import arguments, checkpoint, console, data, folders, plots, progress, resuming, runs, signals
 from refhf.app.keeping import Keeper
 from refhf.app.problem import pose
 from refhf.methods.minimize import Status
@@ -145,7 +145,7 @@ def _execute(args, planned: Planned, asked) -> runs.Result:
     run, folder, facts = planned
     keeping = contextlib.nullcontext()
     if folder:
-        keeping = Keeper(folder, run, args.checkpoint_every, arguments.anchored(args), **facts)
+        keeping = Keeper(folder, run, args.checkpoint_every, resuming.anchored(args), **facts)
     with keeping as keeper, console.progress(run, args.quiet, args.command == "train") as show:
         result = runs.execute(run, show, keeper, asked)
     if folder:

@@ -110,7 +110,7 @@ def _functions(fun, args, jac, hess, hessp, bounds, constraints):
     def product(x, v):
         if hessp:
             return hessp(x, v, *args)
-        if last[0] is not x:
+        if last[0] is None or not np.array_equal(last[0], x):
             last[:] = x, hess(x, *args)
         return np.ravel(last[1] @ v)
 
