@@ -1,6 +1,7 @@
 """refhf.conformance: every seeded fault is caught and named, nothing that is right is refused, nothing gets out."""
 
 import json
+import sys
 import tracemalloc
 
 import faults
@@ -649,3 +650,87 @@ def test_command_mistakes(arguments, says, checked):
     status, out, err = checked(*arguments)
     assert (status, out) == (2, "")
     assert says in err.splitlines()[-1]
+
+
+HVP = """
+import refhf
+def hvp(theta, v, X, y):
+    return refhf.supervised(refhf.mlp([5, 4, 4, 3]), X, y).hessian(theta) @ v
+"""
+PICKLED = """
+def NAME(theta, v, X, y):
+    return pickle.loads(pickle.dumps(C(hvp(theta, v, X, y)))).x
+"""
+RIGHT_FILES = {
+    "annotations.py": "from __future__ import annotations\nimport dataclasses\n@dataclasses.dataclass\nclass C:\n"
+    "    x: int\n" + HVP + "NAME = hvp\n",
+    "late_sibling.py": HVP + "def NAME(*given):\n    import beside\n    return beside.same(hvp(*given))\n",
+    "itself.py": HVP + "def NAME(*given):\n    import itself\n    return itself.hvp(*given)\n",
+    "pickles.py": "import pickle\nclass C:\n    def __init__(self, x):\n        self.x = x\n" + HVP + PICKLED,
+    "records.py": "from __future__ import annotations\nimport pickle\nfrom typing import NamedTuple\n"
+    "class C(NamedTuple):\n    x: object\n" + HVP + PICKLED,
+    "dataclasses.py": "import pickle\nfrom dataclasses import dataclass\nclass C:\n    def __init__(self, x):\n"
+    "        self.x = x\n" + HVP + PICKLED,  # the file has the name of a module that refhf imports
+    "no_path.py": "import sys\n" + HVP + "sys.path.clear()\nNAME = hvp\n",
+}
+
+
+@pytest.mark.parametrize("file", RIGHT_FILES)
+def test_a_right_function_of_a_module_is_right(file, tmp_path, checked):
+    """A function may import, unpickle and look up what is in its file or beside it, and leaves nothing behind."""
+    (tmp_path / "beside.py").write_text("def same(x):\n    return x\n")
+    (tmp_path / file).write_text(RIGHT_FILES[file])
+    paths, modules = list(sys.path), dict(sys.modules)
+    status, out, err = checked(f"{file}:NAME", "--against", "hessian")
+    assert status == 0, out + err
+    assert sys.path == paths
+    assert [name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))] == []
+    assert all(sys.modules[name] is module for name, module in modules.items())
+
+
+@pytest.mark.parametrize(
+    ("returned", "diagnosis"),
+    [
+        ("v", f"{Pattern.ARGUMENT.value} (1 v)"),
+        ("-2 * v", f"{Pattern.ARGUMENT.value} (-2 v)"),
+        ("0 * v", f"{Pattern.ZERO_PART.value} (all of it)"),
+        ("hvp(theta, v, X, y) + 0.25 * v", f"{Pattern.DAMPED.value} (0.25 v)"),
+        ("0.37 * hvp(theta, v, X, y)", f"{Pattern.FACTOR.value} (0.37)"),
+        ("v / 0", None),
+        ("v[1:]", None),
+        ("1 / 0", None),
+        ("hvp(theta, v, X, y) * (1 + 1e-6 * v)", None),
+    ],
+)
+def test_one_fault_is_named_once(returned, diagnosis, tmp_path, checked):
+    """Whatever it looks like on one case alone and at sure outputs, there is one diagnosis, of what was done."""
+    (tmp_path / "wrong.py").write_text(HVP + f"def f(theta, v, X, y):\n    return {returned}\n")
+    status, out, _ = checked("wrong.py:f", "--against", "hessian")
+    assert status == 1
+    said = [line.removeprefix("diagnosis: ") for line in out.splitlines() if line.startswith("diagnosis: ")]
+    assert len(said) == 1
+    assert diagnosis in (None, *said)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "raise ValueError('\\x1b[31m red \\x07')",
+        "raise ValueError('\\ud800')",
+        "raise ValueError('one\\ntwo\\r\\u2028three')",
+        "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})",
+        "raise type('E', (Exception,), {'__str__': lambda self: 3})",
+        "print('\\x1b[2J \\ud800')",
+    ],
+)
+def test_foreign_text_is_shown_plainly(statement, tmp_path, checked):
+    """A user's exception or print, whatever is in it, is a diagnosis in printable characters on a line of its own."""
+    (tmp_path / "wrong.py").write_text(f"def f(theta, v, X, y):\n    {statement}\n    return v\n")
+    status, out, err = checked("wrong.py:f", "--against", "hessian")
+    assert (status, err) == (1, "")
+    assert all(line.isprintable() for line in out.split("\n"))
+    assert "diagnosis: It " in out
+    (tmp_path / "wrong.py").write_text(f"def f():\n    pass\n{statement}\n")
+    status, out, err = checked("wrong.py:f", "--against", "hessian")
+    assert all(line.isprintable() for line in out.split("\n"))
+    assert "print" in statement or (status == 2 and all(line.isprintable() for line in err.split("\n")))

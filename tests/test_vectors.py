@@ -377,6 +377,22 @@ def test_bad_replies(misbehaving, kind, reason):
     assert good.verdict is after.verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize("text", ["\x1b[31m red", "\ud800", "a\nb\r\x07", "\u202e", "\x00"])
+def test_foreign_text_is_shown_plainly(text):
+    """What an adapter replies or complains of is printable in the reason, whatever is in it."""
+
+    def dies(*_):
+        raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
+
+    results = list(runner.run([vector("good")], dies))
+    results += [runner.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
+    results.append(runner.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
+    for result in results:
+        assert result.verdict is Verdict.FAIL
+        assert result.reason.isprintable()
+        result.reason.encode()
+
+
 def test_hanging_adapter(misbehaving):
     """One that hangs is ended after the time limit, with all that it started, and started again."""
     misbehaving.limit = 0.2

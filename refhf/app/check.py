@@ -9,8 +9,9 @@ from refhf import checks
 from refhf.app import folders
 from refhf.app.text import columns
 from refhf.conformance.networks import check_network
-from refhf.conformance.report import Report
+from refhf.conformance.report import Report, plain
 from refhf.conformance.solvers import check_solver
+from refhf.conformance.subject import in_a_line
 from refhf.model.architectures import mlp
 from refhf.model.losses import LOSSES
 from refhf.model.nonlinearities import NONLINEARITIES
@@ -59,8 +60,8 @@ def run(args) -> int:
     what = checks.choice("against", args.against, [*FUNCTIONS, *SOLVERS])
     net = None if what in SOLVERS else _network(args)
     l2, seed = _number("l2", args.l2), _integer("seed", args.seed)
-    function = _load(args.target)
-    report = _report(what, function, net, l2, args, seed)
+    with _loaded(args.target) as function:
+        report = _report(what, function, net, l2, args, seed)
     print(folders.to_json(report.to_dict()) if args.json else report)
     return 0 if report.passed else 1
 
@@ -80,27 +81,47 @@ def _network(args):
     return mlp(sizes, nonlinearity=args.nonlinearity, loss=args.loss)
 
 
-def _load(target):
-    """The callable NAME of FILE.py; what the file prints goes to stderr."""
+@contextlib.contextmanager
+def _loaded(target):
+    """The callable NAME of FILE.py, which is among the modules meanwhile: functions import and unpickle when called.
+
+    What the file prints when it is loaded goes to stderr.
+    """
     file, colon, name = target.rpartition(":")
     if not (colon and name and file.endswith(".py")):
         raise ValueError(f"target: expected FILE.py:NAME; got {target!r}")
     path = Path(file).resolve()
     if not path.is_file():
         raise ValueError(f"target: expected a file that exists; got {file!r}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A file may have the name of a module that others need.
+    spec = importlib.util.spec_from_file_location(path.stem if _free(path.stem) else f"checked {path.stem}", path)
     module = importlib.util.module_from_spec(spec)
+    paths, modules = list(sys.path), dict(sys.modules)
     sys.path.insert(0, str(path.parent))  # as Python does for a script
+    sys.modules[spec.name] = module
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"target: {file} cannot be loaded: {type(error).__name__}: {error}") from error
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"target: {file} cannot be loaded: {plain(in_a_line(error))}") from error
+        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        yield getattr(module, checks.choice(f"name in {file}", name, found))
     finally:
-        sys.path.remove(str(path.parent))
-    found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-    function = getattr(module, checks.choice(f"name in {file}", name, found))
-    return function
+        sys.path[:] = paths
+        for added in set(sys.modules) - set(modules):
+            if _is_beside(sys.modules[added], path.parent):
+                del sys.modules[added]
+
+
+def _free(name):
+    """Whether no module of Python's or of anybody else's has this name."""
+    return name not in sys.modules and name not in sys.stdlib_module_names
+
+
+def _is_beside(module, folder):
+    file = getattr(module, "__file__", None)
+    return file is not None and folder in Path(file).resolve().parents
 
 
 def _number(argument, text):

@@ -65,6 +65,11 @@ def diagnose(
     samples = [s._replace(got=s.got[keep], want=s.want[keep]) for s in samples]
     if all(s.error <= s.tolerance for s in samples):
         return causes
+    directions = [s.u[keep] for s in samples]
+    multiple = _common_factor([s.got for s in samples], directions)
+    if multiple is not None and _common_factor([s.want for s in samples], directions) is None:
+        said = f"{multiple:.6g} {'theta' if gradient else 'v'}"
+        return [*causes, Cause(Pattern.ARGUMENT, said) if multiple else Cause(Pattern.ZERO_PART, "all of it")]
     accepts = [lambda s: FIT * s.tolerance]
     if any(s.error > 0.01 * norm(s.want) for s in samples):
         accepts.append(lambda s: max(FIT * s.tolerance, LOOSE * norm(s.got)))
@@ -122,6 +127,15 @@ def _fitted(samples, base, keep, accept, columns, coefficients):
 
 def _fits(samples, base, keep, model, accept):
     return all(norm(model(s, base.of(s.theta, s.u)[keep]) - s.got) <= accept(s) for s in samples)
+
+
+def _common_factor(vectors, directions):
+    """The c of x = c u for each pair of them; None if there is none. A number is a multiple of any other."""
+    x, u = vectors[0], directions[0]
+    if u.size == 1:
+        return None
+    c = float(x @ u / (u @ u))
+    return c if all(norm(x - c * u) <= SNAP * norm(x) for x, u in zip(vectors, directions, strict=True)) else None
 
 
 def _near(x, y):

@@ -14,6 +14,7 @@ from refhf.conformance.oracles import norm
 from refhf.conformance.products import ProductBench
 from refhf.conformance.reference import FLOOR, SAFETY
 from refhf.conformance.report import Finding, Report, compared
+from refhf.conformance.subject import CONDUCT
 from refhf.model import network
 from refhf.objective import supervised
 
@@ -71,13 +72,16 @@ def check_network(
             for finding in report.findings:
                 law = finding.law if len(functions) == 1 else f"{name}: {finding.law}"
                 _keep_worse(merged, finding._replace(law=law), where)
-            causes |= dict.fromkeys(report.causes)
+            named = [pattern for function, pattern in causes if function == name and pattern not in CONDUCT]
+            for cause in report.causes:  # one fault looks like several in special cases: the first diagnosis counts
+                if cause.pattern in CONDUCT or not named:
+                    causes.setdefault((name, cause.pattern), cause)
             remarks |= dict.fromkeys(report.remarks)
         if "jvp" in functions and "vjp" in functions:
             for finding in usable(partial(_adjoint, functions, theta, reference, layout, rng)):
                 _keep_worse(merged, finding, where)
     subject = f"network of {net.size:,} parameters, {net.loss.name}"
-    return Report(subject, tuple(merged.values()), tuple(causes), tuple(remarks))
+    return Report(subject, tuple(merged.values()), tuple(dict.fromkeys(causes.values())), tuple(remarks))
 
 
 def _settings(net, dtype, rng):

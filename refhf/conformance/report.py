@@ -48,6 +48,7 @@ class Pattern(Enum):
     SUM_NOT_MEAN = "It is off by the batch size: a sum over the cases, not their mean."
     MEAN_TWICE = "It is off by 1 / batch size: the mean is taken twice."
     FACTOR = "It is off by a factor."
+    ARGUMENT = "It returns a multiple of its argument: nothing of the function is in it."
     NO_DECAY = "Weight decay is missing: l2 theta in the gradient, l2 v in a product."
     DECAY_WRONG = "Weight decay has another coefficient than l2, as with l2 for l2/2, or decay divided by the batch."
     DAMPED = "A multiple of the identity is added: damping inside the product."
@@ -81,6 +82,11 @@ class Pattern(Enum):
 
     def __str__(self):
         return self.name.lower().replace("_", " ")
+
+
+def plain(text: str) -> str:
+    """Somebody else's text, safe to print: escape sequences, newlines and lone surrogates as Python writes them."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class Cause(NamedTuple):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf.conformance.adapters import NoReply
+from refhf.conformance.report import plain
 from refhf.conformance.vectors import Vector
 
 TOLERANCE = 1e-12  # relative, our choice: refhf is off by 5e-14 at most on any processor tried; a mistake of 1e-9 fails
@@ -86,7 +87,7 @@ def _asked(vector, ask, tolerance):
     try:
         reply = ask(vector.id, vector.request)
     except NoReply as failure:
-        return Result(vector, Verdict.FAIL, None, str(failure)), failure.silent
+        return Result(vector, Verdict.FAIL, None, plain(str(failure))), failure.silent
     if reply.get("unsupported") is True:
         return Result(vector, Verdict.SKIP, None, "unsupported"), False
     return judged(vector, reply, tolerance), False
@@ -100,7 +101,7 @@ def judged(vector: Vector, reply: Mapping, tolerance: float = TOLERANCE) -> Resu
         largest = max(largest, error)
         if not error <= tolerance:
             reasons.append(f"{name}: {reason or f'off by {error:.1e}, relative'}")
-    return Result(vector, Verdict.FAIL if reasons else Verdict.PASS, largest, "; ".join(reasons))
+    return Result(vector, Verdict.FAIL if reasons else Verdict.PASS, largest, plain("; ".join(reasons)))
 
 
 def compared(got, want) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from refhf.conformance.oracles import norm
-from refhf.conformance.report import Cause, Finding, Pattern, digits
+from refhf.conformance.report import Cause, Finding, Pattern, digits, plain
 
 CONDUCT = {
     Pattern.RAISES: "returns",
@@ -33,7 +33,7 @@ class Notes:
 
     def note(self, pattern: Pattern, detail: str):
         """Remember the first."""
-        self.seen.setdefault(pattern, detail)
+        self.seen.setdefault(pattern, plain(detail))
 
     def findings(self) -> list[Finding]:
         """One for each law of conduct."""
@@ -54,7 +54,7 @@ def guarded(function: Callable, arguments: tuple, options: Mapping, notes: Notes
             warnings.simplefilter("ignore")
             result = function(*given, **named)
     except (Exception, SystemExit) as error:
-        notes.note(Pattern.RAISES, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        notes.note(Pattern.RAISES, in_a_line(error))
         raise Unusable from error
     finally:
         if said.getvalue():
@@ -62,6 +62,15 @@ def guarded(function: Callable, arguments: tuple, options: Mapping, notes: Notes
         if _bytes(given, named) != before:
             notes.note(Pattern.MODIFIES_INPUT, "an array that it was given has changed")
     return result
+
+
+def in_a_line(error: BaseException) -> str:
+    """An exception in a line."""
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # of its own __str__
+        message = "(no message)"
+    return f"{type(error).__name__}: {message[:200]}"
 
 
 def _bytes(given, named):
