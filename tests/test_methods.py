@@ -17,10 +17,10 @@ from refhf.methods import hessian_free
 from refhf.methods.damping import reduction_ratio
 from refhf.methods.directions import bicgstab_candidates, cg_candidates, downhill, grid
 from refhf.methods.line_search import armijo
-from refhf.methods.minimize import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.methods.negative_curvature import curvilinear
 from refhf.methods.report import Kind, Outcome, Source
 from refhf.methods.saddle_free import DAMPINGS
+from refhf.methods.status import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.methods.table import METHODS
 from refhf.model.surfaces import SURFACES
 from refhf.objective import Objective

@@ -283,7 +283,7 @@ def test_run_stops(fault):
 
 
 MORE = {  # calls after the spoiled one
-    False: 17,  # of four replicas; else the gradient of a spoiled value, and two values for the result
+    False: 17,  # of four replicas; else the gradient of a spoiled value, and f and g of the result
     True: 2 * WOLFE_TRIES + 5,  # values and gradients of a search, the next step's start, and those two
 }
 
@@ -301,7 +301,7 @@ def test_trial_is_refused(value):
             assert asked.calls[asked.spoiled[0] + 1][0] == "gradient"
             continue
         refused += 1
-        assert (result.success, result.nit) == (True, 4), run
+        assert (result.status, result.nit) == (Status.STEPS_DONE.value[0], 4), run
         assert all(math.isfinite(report.loss) for report in result.history), run
         assert result.fun == wells(result.x) < wells(START), run
         assert not any(np.array_equal(result.x, point) for point in asked.refused), run

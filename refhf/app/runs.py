@@ -20,9 +20,10 @@ from refhf import checks
 from refhf.app.folders import to_json
 from refhf.app.problem import Problem
 from refhf.app.progress import Position
-from refhf.methods.minimize import PATIENCE, Status, Steps, iterate, resume
+from refhf.methods.minimize import Steps, iterate, resume
 from refhf.methods.report import Outcome, Report
 from refhf.methods.schedules import SCHEDULES
+from refhf.methods.status import PATIENCE, Status
 from refhf.methods.table import METHODS
 
 

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Callable
-from enum import Enum
 from typing import NamedTuple
 
 import numpy as np
@@ -13,24 +12,9 @@ from refhf.krylov.stopping import Stop
 from refhf.methods import negative_curvature, schedules
 from refhf.methods.counting import Counted
 from refhf.methods.report import Counts, Kind, Outcome, Report
+from refhf.methods.status import GRADIENT_TOLERANCE, Status, ended
 from refhf.methods.table import METHODS
 from refhf.objective import Objective
-
-
-class Status(Enum):
-    """Why a run ended; the value is (SciPy's integer, success, a sentence)."""
-
-    CONVERGED = 0, True, "The gradient is as small as asked for."
-    STEPS_DONE = 1, False, "The given number of steps was done."
-    CALLBACK = 99, False, "The callback asked to stop."
-    NON_FINITE = 3, False, "A value, gradient or product is not finite; the best point so far is returned."
-    NO_PROGRESS = 4, False, "Steps were rejected one after the other; the last accepted point is returned."
-    NOT_A_MINIMUM = 5, False, "The gradient is zero, but the point is not a minimum."
-    INTERRUPTED = 6, False, "The run was interrupted, and can be resumed."
-
-
-GRADIENT_TOLERANCE = 1e-5  # SciPy's gtol of CG and BFGS; there of the largest component of g, here of ||g||
-PATIENCE = 40  # rejected steps in a row; our choice: lambda has then grown by (3/2)^40 = 1e7
 
 
 def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", rng=None, **options) -> "Steps":
@@ -182,10 +166,9 @@ def minimize(
     -------
     OptimizeResult
         x (P,), always finite; fun = f(x) and jac, its gradient; success, that it has converged; status, message; nit,
-        the steps; nfev, njev and nhev, the values, gradients and curvature products that were computed, those of the
-        result included; history, the steps' reports without vectors. x is the last accepted point; of a run that ended
-        at something not finite it is the best, the one where the smallest loss of the history was measured, of
-        stochastic methods on that step's mini-batch.
+        the steps; nfev, njev and nhev, the values, gradients and curvature products computed; history, the steps'
+        reports without vectors. x is the last accepted point; of a run that ended at something not finite it is the
+        best, the one where the smallest loss of the history was measured, of stochastic methods on a mini-batch.
 
     Raises
     ------
@@ -202,8 +185,8 @@ def minimize(
     if own:  # a probe of the method's then says what is there
         options["gradient_tolerance"] = tolerance
     reports = iterate(objective, theta0, method=method, rng=rng, **options)
-    x, history, status, rejected = reports.progress.state.theta, [], None, 0
-    best, lowest, message = x, np.inf, None
+    x = best = reports.progress.state.theta
+    history, lowest, rejected, status, message = [], np.inf, 0, None, None
     for report in itertools.islice(reports, steps):
         measured_at = report.theta if report.curvature else x
         if -np.inf < report.loss < lowest:
@@ -212,7 +195,7 @@ def minimize(
         history.append(report.scalars())
         rejected = 0 if report.accepted else rejected + 1
         asked = callback is not None and _stops(callback, report)
-        status = _ended(report, rejected, tolerance, reports.draws) or (Status.CALLBACK if asked else None)
+        status = ended(report, rejected, tolerance, reports.draws) or (Status.CALLBACK if asked else None)
         message = None if report.kind is Kind.UNKNOWN else report.sentence
         if status:
             break
@@ -222,10 +205,11 @@ def minimize(
 def _result(objective: Counted, x, best, status, message, history):
     """What a run that ended at x has come to; `best` is where it goes back to from what is not finite."""
     with np.errstate(all="ignore"):
-        fun, jac = objective.value_and_gradient(x)
-        if status is Status.NON_FINITE or not (np.isfinite(fun) and np.isfinite(jac).all()):
-            status, x = Status.NON_FINITE, best
+        if status is not Status.NON_FINITE:
             fun, jac = objective.value_and_gradient(x)
+            status = status if np.isfinite(fun) and np.isfinite(jac).all() else Status.NON_FINITE
+        if status is Status.NON_FINITE:
+            x, (fun, jac) = best, objective.value_and_gradient(best)
     (code, success, said), counts = status.value, objective.counts
     return OptimizeResult(
         x=x,
@@ -240,18 +224,6 @@ def _result(objective: Counted, x, best, status, message, history):
         nhev=counts.curvature_products,
         history=history,
     )
-
-
-def _ended(report, rejected, tolerance, draws):
-    if report.outcome is Outcome.NON_FINITE:
-        return Status.NON_FINITE
-    if report.kind is Kind.NOT_A_MINIMUM:
-        return Status.NOT_A_MINIMUM
-    leaving = report.accepted and (report.source.random or report.negative_curvature)  # a saddle, for all we know
-    small = 0 < report.gradient_norm <= tolerance and not leaving
-    if not draws and (report.outcome is Outcome.STATIONARY or small):
-        return Status.CONVERGED
-    return Status.NO_PROGRESS if rejected >= PATIENCE else None
 
 
 def _stops(callback, report):
