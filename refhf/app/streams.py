@@ -51,26 +51,22 @@ class Outlet:
 
     def _end(self):
         """Point the stream at nothing, for what it still holds as well: the interpreter writes that when it ends."""
-        nowhere = _nowhere()
-        try:
-            os.dup2(nowhere.fileno(), self.stream.fileno())
-        except OSError:  # no stream of the operating system's
-            self.stream = nowhere
-
-
-def _nowhere():
-    return open(os.devnull, "w", encoding="utf-8")
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with contextlib.suppress(OSError):  # no stream of the operating system's
+            os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
 
 
 @contextlib.contextmanager
 def outlets() -> Iterator[None]:
     """Within it `sys.stdout` and `sys.stderr` are outlets: the first without a reader, the second without anything."""
-    out, err = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
-    out, err = Outlet(out, BrokenPipeError), Outlet(err, OSError)
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                out.flush()
-            err.flush()
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        out = Outlet(nowhere if sys.stdout is None else sys.stdout, BrokenPipeError)
+        err = Outlet(nowhere if sys.stderr is None else sys.stderr, OSError)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    out.flush()
+                err.flush()
