@@ -46,6 +46,7 @@ bench: $(STAMP)-crosscheck
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/nlcg_step.py
 	$(BIN)/python benchmarks/checkpoint.py
+	$(BIN)/python benchmarks/checkpoint.py --long
 	$(BIN)/python benchmarks/scaling.py --quick
 
 crosscheck: $(STAMP)-crosscheck

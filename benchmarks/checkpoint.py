@@ -1,6 +1,7 @@
 """What checkpoints cost: seconds spent saving over seconds of the run, in one run of `refhf train`.
 
     python benchmarks/checkpoint.py [--quick] [--steps N] [--methods A,B,C]
+    python benchmarks/checkpoint.py --long [--steps N]
 
 runs `refhf train --out` in this process, on 784-400-150-10 and mnist-mini, with the default --checkpoint-every, method
 after method, and times each call that saves a checkpoint within the run. A run has the steps of one interval, unless
@@ -17,6 +18,11 @@ run
 cost
     All saves over the run: by the processor's clock, and by the wall's. Less than 2 % is what is promised.
 
+With --long it is one run of many small steps (100,000), of gradient-descent on a network of 5-4-3 and 40 cases, with a
+checkpoint every 10 of them, and a row for each tenth of the run: the steps so far; the checkpoint's kB, and how many MB
+the history has; and for each step of that tenth the ms of saving, by both clocks, and of the whole. A checkpoint holds
+the length and the digest of the history, not the history, so that no column but MB grows with the steps.
+
 The disk is that of the temporary folder ($TMPDIR). BLAS has the threads that it takes by itself.
 """
 
@@ -27,9 +33,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from refhf.app import arguments, checkpoint, cli, plots, progress, training
+import numpy as np
+
+from refhf.app import arguments, checkpoint, cli, data, plots, progress, runs, training
+from refhf.app.keeping import Keeper
+from refhf.app.problem import pose
 
 METHODS = "gn-cg,hessian-bicgstab,sgd,rmsprop,gradient-descent,nlcg-fr,replica-newton"
+LONG_HEAD = "steps", "kB", "history/MB", "save cpu", "save wall", "all cpu", "all wall"
 HEAD = "method", "steps", "saves", "MB", "ms cpu", "ms wall", "run/s", "cost cpu", "cost wall"
 
 
@@ -50,8 +61,8 @@ class Clock:
 
 def measured(method, steps, quick, folder):
     """A row of the table."""
-    execute, save = Clock(training.runs.execute), Clock(progress.save)
-    training.runs.execute, progress.save = execute, save
+    execute, save = Clock(training.runs.execute), Clock(Keeper.save)
+    training.runs.execute, Keeper.save = execute, lambda *args: save(*args)
     words = ["train", "--method", method, "--out", str(folder), "--quiet"]
     steps = steps or arguments.parse(words).checkpoint_every
     words += ["--steps", str(steps)] + ["--hidden", "5"] * quick
@@ -60,7 +71,7 @@ def measured(method, steps, quick, folder):
             if status := cli.main(words):
                 raise SystemExit(status)
     finally:
-        training.runs.execute, progress.save = execute.function, save.function
+        training.runs.execute, Keeper.save = execute.function, save.function
     return (
         method,
         str(steps),
@@ -72,13 +83,50 @@ def measured(method, steps, quick, folder):
     )
 
 
+def long(steps, folder):
+    """The rows of one long run, as they come."""
+    rng, every = np.random.default_rng(0), arguments.parse(["train"]).checkpoint_every
+    problem = pose(data.DataSet("small", rng.normal(size=(40, 5)), rng.integers(3, size=40)), [4])
+    run, part, save = runs.plan(problem, "gradient-descent", steps), -(-steps // 10), Clock(Keeper.save)
+    since = [time.process_time(), time.perf_counter()]
+
+    def look(record):
+        if record["step"] % part == 0 and record["step"]:
+            now = [time.process_time(), time.perf_counter()]
+            spent = sum(save.cpu), sum(save.wall), *(b - a for a, b in zip(since, now, strict=True))
+            saved, told = ((folder / name).stat().st_size for name in (checkpoint.NAME, progress.HISTORY))
+            cells = (
+                f"{record['step']}",
+                f"{saved / 1e3:.1f}",
+                f"{told / 1e6:.2f}",
+                *(f"{1e3 * x / part:.3f}" for x in spent),
+            )
+            print(("{:>12}" * len(LONG_HEAD)).format(*cells), flush=True)
+            save.cpu.clear()
+            save.wall.clear()
+            since[:] = now
+
+    Keeper.save = lambda *args: save(*args)
+    try:
+        with Keeper(folder, run, every) as keeper:
+            runs.execute(run, look, keeper)
+    finally:
+        Keeper.save = save.function
+
+
 def main():
     """Print the table, a row as it comes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small network, 2 steps: does it run?")
-    parser.add_argument("--steps", type=int, help="default: one interval")
+    parser.add_argument("--steps", type=int, help="default: one interval; 100,000 with --long")
+    parser.add_argument("--long", action="store_true", help="one long run: does a checkpoint cost the same at its end?")
     parser.add_argument("--methods", default=METHODS, metavar="A,B,C", help="default: %(default)s")
     args = parser.parse_args()
+    if args.long:
+        print(("{:>12}" * len(LONG_HEAD)).format(*LONG_HEAD))
+        with tempfile.TemporaryDirectory() as folder:
+            long(args.steps or (20 if args.quick else 100_000), Path(folder))
+        return
     plots.run_figure = plots.save = lambda *_: None
     form = "{:18}" + "{:>10}" * (len(HEAD) - 1)
     print(form.format(*HEAD))

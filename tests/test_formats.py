@@ -178,6 +178,15 @@ READERS = {
 }
 
 
+def described(given):
+    """A run.json of these arguments; their command is left out where they make none."""
+    try:
+        command = folders.command(given)
+    except (TypeError, ValueError):
+        command = []
+    return json.dumps({"command": command, "arguments": given}, indent=2)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The bytes of a good file of each format, by name."""
@@ -193,7 +202,7 @@ def whole(tmp_path_factory):
         "train-images-idx3-ubyte": images,
         "train-images-idx3-ubyte.gz": gzip.compress(images),
         "data_batch_1.bin": b"\7" + rng.bytes(cifar.RECORD - 1),
-        "run.json": json.dumps({"arguments": vars(arguments.parse(["train", "--option", "a=1"]))}, indent=2).encode(),
+        "run.json": described(vars(arguments.parse(["train", "--option", "a=1"]))).encode(),
         **{name: (folder / name).read_bytes() for name in ("checkpoint.npz", "runs.jsonl")},
     }
 
@@ -280,7 +289,7 @@ def test_arguments_of_another_kind_are_refused(whole, tmp_path):
     kinds = {name: type(value) for name, value in vars(arguments.parse(command)).items() if value is not None}
     for name in sorted(good):
         strange = [True, 5, -1.5, "x", "", "-1", [], ["a"], [[1]], {}, {"a": None}, "\ud800", 10**400]
-        path.write_text(json.dumps({"arguments": {**good, name: strange[rng.integers(len(strange))]}}))
+        path.write_text(described({**good, name: strange[rng.integers(len(strange))]}))
         try:
             got = vars(arguments.parse(command))
         except FormatError as error:

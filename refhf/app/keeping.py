@@ -72,9 +72,13 @@ class Keeper:
         self.digest.update(told)
         due = position.step > 0 and self.every > 0 and position.step % self.every == 0
         if position.status or due:
-            os.fsync(self.stream.fileno())  # no checkpoint without the history that it goes with
-            told = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
-            progress.save(self.folder / NAME, position, told, **self.facts)
+            self.save(position)
+
+    def save(self, position: Position) -> None:
+        """A checkpoint of it, after the history that it goes with is on the disk."""
+        os.fsync(self.stream.fileno())
+        told = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
+        progress.save(self.folder / NAME, position, told, **self.facts)
 
 
 def _description(run, arguments):
