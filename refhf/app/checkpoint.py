@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def load(path) -> tuple[dict[str, np.ndarray], dict]:
     FormatError
         If it cannot be read, is none, is damaged, or is of another format.
     """
-    arrays = read_npz(path)
+    arrays = read_npz(path, compressions=[zipfile.ZIP_STORED])  # a small record cannot unpack to a large one
     try:
         record = json.loads(arrays.pop("record").tobytes())
         version, digest = record.pop("format"), record.pop("digest")

@@ -172,10 +172,11 @@ def _from_npz(path, dtype):
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
     arrays = read_npz(path, DataSet._fields[1:])
     _check_names(path, arrays)
+    if all(array.ndim for array in arrays.values()):
+        _check_shapes(path, arrays)  # before bytes become numbers eight times as long
     for key, array in arrays.items():
         is_labels = key.startswith("y") and array.ndim == 1
         arrays[key] = _labels(path, key, array) if is_labels else _matrix(path, key, array, dtype)
-    _check_shapes(path, arrays)
     return DataSet(path.stem, **arrays)
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from refhf.app.idx import read_idx
 from refhf.formats import FormatError
 
+DOWNLOAD_BYTES = 2**26  # 64 MiB, our choice: twice the largest published file
+
 
 class IdxSet(NamedTuple):
     """Four IDX files: what they hold, the address they come from, {file: SHA-256 when decompressed}.
@@ -131,8 +133,23 @@ def _download(name, address, progress):
     return folder
 
 
+class _Capped:
+    """A file that takes no more than DOWNLOAD_BYTES, whatever a server sends."""
+
+    def __init__(self, file, url):
+        self.file, self.url, self.left = file, url, DOWNLOAD_BYTES
+
+    def write(self, content):
+        """Write, or raise FormatError."""
+        self.left -= len(content)
+        if self.left < 0:
+            raise FormatError(self.url, f"expected at most {DOWNLOAD_BYTES} bytes; more came")
+        return self.file.write(content)
+
+
 def _checked_download(http, digest, url, output, cache):
-    http(url, output, cache)
+    with open(output, "wb") as file:
+        http(url, _Capped(file, url), cache)
     try:
         read_idx(output, sha256=digest)
     except FormatError as error:

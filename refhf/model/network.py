@@ -261,8 +261,8 @@ def gauss_newton_product(net: Network, theta, X, y) -> Callable:
     tape = tape._replace(s=())  # no product needs it, and it is a third of what is kept
 
     def product(v):
-        Jv = r_forward(net, tape, f_d, v)[0][-1]  # v -> J v
-        HJv = loss_hessian(Jv)  # J v -> H_L J v
+        Rz = r_forward(net, tape, f_d, v)[0][-1]  # v -> J v
+        HJv = loss_hessian(Rz)  # J v -> H_L J v
         return backward(net, tape, f_d, HJv)  # H_L J v -> J' H_L J v
 
     return product
