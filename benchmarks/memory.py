@@ -1,4 +1,4 @@
-"""Memory of a full gradient: how far it raises what the process holds with the data in place.
+"""Memory: of a full gradient, of a Hessian-free step, of malformed files; above what the process held before.
 
 `python benchmarks/memory.py`
     60,000 x 784 in memory (MNIST's size), network 784-400-150-10, float32: the rise of the peak.
@@ -8,6 +8,11 @@
     mini-batch of 4,096, and makes a full gradient. Anonymous memory is the process's own; file memory are pages of the
     page cache that it has mapped at the moment, which the system can take back at any time. Both are watched every two
     milliseconds; what is said is the most, and then what is left.
+`python benchmarks/memory.py --step`
+    A step on 2,000 cases, network 784-3000-800-10, float32, for 3, 10 and 30 iterations: the rise of the peak of what
+    is allocated, in parameter vectors. The second step, which has a warm start where there is one.
+`python benchmarks/memory.py --files`
+    Files made to fill the memory: the size of each, and the rise of the peak while it is refused.
 
 The cases are random or zeros: what they are does not matter here. Linux only.
 """
@@ -19,12 +24,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 
+import malformed_files
 import numpy as np
 
 import refhf
 from refhf.parallel import guard, load_shard, mpi
+from refhf.threads import blas_threads
 
 FIELDS = "RssAnon", "RssFile"
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -73,6 +81,42 @@ def in_memory():
     print(f"data {X.nbytes / 2**20:.0f} MB; gradient: +{megabytes('VmHWM') - before:.0f} MB above {before:.0f} MB")
 
 
+def steps():
+    """Print the peaks of Hessian-free steps, the data and the state before them in memory."""
+    rng, net = np.random.default_rng(0), refhf.mlp([784, 3000, 800, 10])
+    X, y, theta = rng.random((2000, 784), np.float32), rng.integers(10, size=2000), net.init(0, np.float32)
+    objective = refhf.supervised(net, X, y)
+    print(f"parameter vectors of {theta.nbytes / 2**20:.1f} MB above the base, {blas_threads()} BLAS thread(s)")
+    for method, backtracking in ("gn-cg", False), ("gn-cg", True), ("hessian-bicgstab", True):
+        for iterations in (3, 10) if method == "hessian-bicgstab" else (3, 10, 30):
+            given = {} if method == "hessian-bicgstab" else {"backtracking": backtracking}
+            reports = refhf.iterate(
+                objective, theta, method=method, damping=0.01, solver_iterations=iterations, rng=0, **given
+            )
+            next(reports)
+            tracemalloc.start()
+            report = next(reports)
+            peak = tracemalloc.get_traced_memory()[1] / theta.nbytes
+            tracemalloc.stop()
+            name = method + " with backtracking" * backtracking
+            print(f"    {name:35}{report.solver_iterations:3} iterations: {peak:5.1f}")
+
+
+def files():
+    """Print what each malformed file costs until it is refused."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (path, read) in malformed_files.written(Path(folder)).items():
+            Path("/proc/self/clear_refs").write_text("5")  # the most so far starts anew
+            before = megabytes("VmRSS")
+            try:
+                read(path)
+                said = "read"
+            except ValueError as error:
+                said = type(error).__name__
+            size = path.stat().st_size
+            print(f"    {name:45}{size:10,} bytes: +{megabytes('VmHWM') - before:6.1f} MB, {said}", flush=True)
+
+
 def rank(folder):
     """Print a rank's rises, the data on disk."""
     comm, lines = mpi(), []
@@ -118,11 +162,17 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ranks", type=int, help="on disk, over so many")
     parser.add_argument("--gigabytes", type=float, default=4.0, help="on disk; default: 4")
+    parser.add_argument("--step", action="store_true", help="Hessian-free steps")
+    parser.add_argument("--files", action="store_true", help="malformed files")
     parser.add_argument("--rank", type=Path, metavar="FOLDER", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.rank:
         rank(arguments.rank)
     elif arguments.ranks:
         on_disk(arguments.ranks, arguments.gigabytes)
+    elif arguments.step:
+        steps()
+    elif arguments.files:
+        files()
     else:
         in_memory()

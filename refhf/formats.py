@@ -8,7 +8,10 @@ NumPy's documentation, `numpy.lib.format`; PKWARE, ".ZIP File Format Specificati
 """
 
 import contextlib
+import io
 import math
+import os
+import sys
 import tokenize
 import warnings
 import zipfile
@@ -18,8 +21,9 @@ from typing import NamedTuple
 import numpy as np
 
 CHUNK = 2**20  # bytes read at a time; our choice
-BOMB_BYTES, BOMB_RATIO = 3 * 2**24, 100  # an archive that holds more than both, the second in units of its size, is
-# refused; our choice: pixels of digits shrink to a fifth, one-hot targets beside them to a thousandth
+HEADER_BYTES = 10_000  # of a `.npy` header, the most that NumPy reads
+BOMB_BYTES, BOMB_RATIO = 3 * 2**24, 32  # what a file may unpack to: 48 MiB, or 32 times its size if that is more; our
+# choice: pixels of digits shrink to a fifth, and 40 MB of one-hot targets, which shrink to a thousandth, are read
 
 
 class FormatError(ValueError):
@@ -55,6 +59,11 @@ class Header(NamedTuple):
         return self.dtype.itemsize * math.prod(self.shape)
 
 
+def most_unpacked(size: int) -> int:
+    """The most bytes that a file of `size` bytes may unpack to; what claims more is a bomb."""
+    return max(BOMB_BYTES, BOMB_RATIO * size)
+
+
 def array_header(stream, length: int, path) -> Header:
     """The header of a `.npy` stream of `length` bytes; the stream is left where the array begins.
 
@@ -64,21 +73,41 @@ def array_header(stream, length: int, path) -> Header:
         If it is none, if it is of objects, or if the array it claims is not of that length.
     """
     try:
+        start = _header_bytes(stream)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # NumPy warns of headers that it has to mend
-            version = np.lib.format.read_magic(stream)
+            version = np.lib.format.read_magic(start)
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-            shape, fortran_order, dtype = read(stream)
+            shape, fortran_order, dtype = read(start)
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, Warning, tokenize.TokenError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FormatError(path, f"expected a .npy file; found a broken header ({reason})") from error
-    header = Header(shape, dtype, fortran_order, stream.tell())
-    if dtype.hasobject or dtype.names or dtype.subdtype or dtype.kind not in "fciubUS" or min(shape, default=0) < 0:
+    header = Header(shape, dtype, fortran_order, start.tell())
+    plain = dtype.kind in "fciubUS" and dtype.itemsize and not dtype.subdtype
+    if not plain or min(shape, default=0) < 0 or _too_large(shape, dtype):
         raise FormatError(path, f"expected numbers or text; found {dtype} of shape {shape}")
     if length - header.offset != header.nbytes:
         found = length - header.offset
         raise FormatError(path, f"expected {header.nbytes} bytes for {dtype} of shape {shape}; found {found}")
     return header
+
+
+def _too_large(shape, dtype) -> bool:
+    """Whether NumPy could not make the array, which it finds even of one that a length of 0 makes empty."""
+    return dtype.itemsize * math.prod(n or 1 for n in shape) > sys.maxsize
+
+
+def _header_bytes(stream) -> io.BytesIO:
+    """The beginning of a `.npy` stream up to where its array begins; no more of it is read."""
+    start = stream.read(12)  # magic string, version, and the header's length in 2 or 4 bytes
+    width = 2 if start[6:7] == b"\1" else 4
+    length = int.from_bytes(start[8 : 8 + width], "little")
+    if length > HEADER_BYTES:
+        raise ValueError(f"it claims {length} bytes, more than {HEADER_BYTES}")
+    return io.BytesIO(start + stream.read(max(0, 8 + width + length - len(start))))
+
+
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's two; a member of LZMA can ask for 4 GiB at once
 
 
 def npz_names(path) -> list[str]:
@@ -87,22 +116,19 @@ def npz_names(path) -> list[str]:
         return [member.filename.removesuffix(".npy") for member in archive.infolist()]
 
 
-def read_npz(path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of a `.npz` file: those of the given names that it has, or all.
+def read_npz(path, names: Container[str] | None = None, compressions=COMPRESSIONS) -> dict[str, np.ndarray]:
+    """The arrays of a `.npz` file, compressed in one of these ways: those of the given names that it has, or all.
 
     Raises
     ------
     FormatError
         If the file cannot be read, is no archive of `.npy` files, is damaged, or claims more than it holds.
     """
-    arrays = {}
     with _opened(path) as archive:
-        _refuse_a_bomb(archive.infolist(), path)
-        for member in archive.infolist():
-            name = member.filename.removesuffix(".npy")
-            if names is None or name in names:
-                arrays[name] = _array(archive, member, path)
-    return arrays
+        members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
+        chosen = {name: m for name, m in members.items() if names is None or name in names}
+        _refuse_bombs(chosen.values(), compressions, path)
+        return {name: _array(archive, member, path) for name, member in chosen.items()}
 
 
 @contextlib.contextmanager
@@ -132,14 +158,17 @@ def write_npz(stream, arrays: Mapping[str, np.ndarray]) -> None:
                 np.lib.format.write_array(member, np.asanyarray(x), allow_pickle=False)
 
 
-def _refuse_a_bomb(members, path):
-    packed, claimed = (sum(getattr(member, size) for member in members) for size in ("compress_size", "file_size"))
-    if claimed > max(BOMB_BYTES, BOMB_RATIO * packed):
+def _refuse_bombs(members, compressions, path):
+    claimed, size = sum(m.file_size for m in members), os.path.getsize(path)
+    if claimed > most_unpacked(size):
         raise FormatError(
             path,
-            f"expected less than {BOMB_BYTES} bytes, or {BOMB_RATIO} times what is in the file; found {packed} bytes "
-            f"that claim to be {claimed} (uncompressed, from numpy.savez, it would do)",
+            f"expected arrays of at most {most_unpacked(size)} bytes in a file of {size}; found some that claim to be "
+            f"{claimed} (numpy.savez writes arrays that are mostly zeros without compressing them)",
         )
+    for member in members:
+        if member.compress_type not in compressions:
+            raise FormatError(path, f"{member.filename}: expected what NumPy writes; found another compression")
 
 
 def _array(archive, member, path):

@@ -315,6 +315,25 @@ def test_corrupt_download_is_not_kept(tmp_path, server):
     assert_is_tiny(load("tiny", base_url=server[0]))
 
 
+def test_a_download_is_no_bomb(tmp_path, server, monkeypatch):
+    """A download of which more comes than any published file has, or that unpacks to more, is refused and not kept."""
+    file = write_tiny(tmp_path / "served") / "train-images-idx3-ubyte.gz"
+    good = file.read_bytes()
+    file.write_bytes(gzip.compress(idx_bytes(np.zeros(100 * 2**20, np.uint8)), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match=f"^{server[0]}/{file.name}: expected at most .* of payload"):
+            load("tiny", base_url=server[0])
+        assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    finally:
+        tracemalloc.stop()
+    file.write_bytes(good)
+    monkeypatch.setattr(fetch, "DOWNLOAD_BYTES", len(good) - 1)
+    with pytest.raises(FormatError, match=f"^{server[0]}/{file.name}: expected at most {len(good) - 1} bytes; more"):
+        load("tiny", base_url=server[0])
+    assert not list((tmp_path / "cache" / "refhf" / "tiny").iterdir())
+
+
 def test_failed_download(server):
     """A file that is not on the server, or a server that is not there, is an OSError with the address."""
     address, _, down = server

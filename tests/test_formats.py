@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,9 @@ from refhf.app.sweep.cells import Setting, cells
 from refhf.app.sweep.lines import execute
 from refhf.formats import FormatError, read_npz, write_npz
 from refhf.parallel.shards import Rows
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import malformed_files
 
 MEMORY = 64 * 2**20  # bytes, R17
 STRINGS = 10 * settings.default.max_examples  # at random: R17's 1,000, and more in a long run
@@ -158,6 +162,36 @@ def test_bombs_are_refused(tmp_path, little_memory):
         content[i : i + 4] = (100).to_bytes(4, "little")
     path.write_bytes(content)
     refused(read_npz, path)
+
+
+MALFORMED = list(malformed_files.contents())
+
+
+@pytest.mark.parametrize("what", [what for what, *_ in MALFORMED])
+def test_files_made_to_fill_the_memory_are_refused(what, tmp_path, little_memory):
+    """R17: a small file that unpacks, or claims, to be large costs no more than any malformed one."""
+    _, name, content, read = next(one for one in MALFORMED if one[0] == what)
+    path = tmp_path / f"{name}.npz"
+    malformed_files.write(path, content)
+    refused(read, path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_one_hot_targets_are_no_bomb(compressed, tmp_path):
+    """40 MB of one-hot targets, which shrink to a thousandth, are read, compressed or not."""
+    y = np.zeros((5000, 1000))
+    y[np.arange(5000), np.arange(5000) % 1000] = 1
+    path = tmp_path / "data.npz"
+    (np.savez_compressed if compressed else np.savez)(path, X=np.ones((5000, 1)), y=y)
+    np.testing.assert_array_equal(load(path).y, y)
+
+
+def test_a_compressed_checkpoint_is_refused(whole, tmp_path):
+    """A checkpoint is written without compression, so that no small file unpacks to a large record."""
+    (tmp_path / "checkpoint.npz").write_bytes(whole["checkpoint.npz"])
+    arrays = read_npz(tmp_path / "checkpoint.npz")
+    np.savez_compressed(tmp_path / "small.npz", **arrays)
+    assert "compression" in refused(checkpoint.load, tmp_path / "small.npz")
 
 
 # Every format: a file of it, and what reads it.

@@ -859,8 +859,7 @@ def step_peak(method, nth=1, **options):
 def test_memory_of_a_step_does_not_grow_with_its_iterations(nth):
     """Without backtracking no iterate of CG is kept but the last: as much memory for 3 iterations as for 10."""
     few, many = (step_peak("gn-cg", nth, solver_iterations=k) for k in (3, 10))
-    assert few == pytest.approx(many, abs=0.1)
-    assert many < 11
+    assert many < min(few + 0.1, 11)
 
 
 @pytest.mark.parametrize("nth", [1, 2])

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def load(path) -> tuple[dict[str, np.ndarray], dict]:
     """
     if not Path(path).is_file():
         raise FormatError(path, "expected a checkpoint; found no file")
-    arrays = read_npz(path)
+    arrays = read_npz(path, compressions=[zipfile.ZIP_STORED])  # a small record cannot unpack to a large one
     try:
         record = json.loads(arrays.pop("record").tobytes())
         version, digest = record.pop("format"), record.pop("digest")

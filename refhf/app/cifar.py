@@ -23,7 +23,7 @@ TEST = "test_batch.bin"
 FOLDERS = (NAME, "cifar-10-batches-bin", "")  # looked for within the folder given; the second is the archive's
 PLANES, SIDE, CLASSES = 3, 32, 10
 RECORD = 1 + PLANES * SIDE**2
-MAX_BYTES = 2**28  # 256 MiB, our choice: nine times a published file
+MAX_BYTES = 3 * 2**24  # 48 MiB, our choice: one and a half times a published file
 
 
 def read_cifar(path):
@@ -41,7 +41,7 @@ def read_cifar(path):
     Raises
     ------
     FormatError
-        If the file cannot be read, is not a whole number of records (at least one, at most 256 MiB), or has a label
+        If the file cannot be read, is not a whole number of records (at least one, at most 48 MiB), or has a label
         above 9; its size is looked at before it is read.
     """
     try:

@@ -16,6 +16,7 @@ from refhf.app.text import contents, path_of
 from refhf.formats import FormatError
 
 LIMIT = 1800  # seconds that the download of a file may take; our choice: the largest, 10 MB, at 6 kB a second
+DOWNLOAD_BYTES = 2**26  # 64 MiB, our choice: twice the largest published file
 
 
 class IdxSet(NamedTuple):
@@ -136,8 +137,23 @@ def _download(name, address, progress):
     return folder
 
 
+class _Capped:
+    """A file that takes no more than DOWNLOAD_BYTES, whatever a server sends."""
+
+    def __init__(self, file, url):
+        self.file, self.url, self.left = file, url, DOWNLOAD_BYTES
+
+    def write(self, content):
+        """Write, or raise FormatError."""
+        self.left -= len(content)
+        if self.left < 0:
+            raise FormatError(self.url, f"expected at most {DOWNLOAD_BYTES} bytes; more came")
+        return self.file.write(content)
+
+
 def _checked_download(http, digest, url, output, cache):
-    _within(LIMIT, partial(http, url, output, cache))
+    with open(output, "wb") as file:
+        _within(LIMIT, partial(http, url, _Capped(file, url), cache))
     try:
         read_idx(output, sha256=digest)
     except FormatError as error:

@@ -12,11 +12,12 @@ section "File formats".
 import gzip
 import hashlib
 import math
+import os
 import zlib
 
 import numpy as np
 
-from refhf.formats import FormatError
+from refhf.formats import FormatError, most_unpacked
 
 GZIP_MAGIC = b"\x1f\x8b"  # RFC 1952, 2.3.1
 UINT8 = 0x08  # the IDX code of unsigned bytes: "File formats"
@@ -54,6 +55,10 @@ def read_idx(path, *, ndim=None, sha256=None):
             zipped = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
             stream = gzip.GzipFile(fileobj=file) if zipped else file
             header, shape = _read_header(stream, path, ndim)
+            size = os.fstat(file.fileno()).st_size
+            if math.prod(shape) > most_unpacked(size):
+                most = f"{most_unpacked(size)} bytes of payload in a file of {size}"
+                raise FormatError(path, f"expected at most {most}, found shape {shape}")
             content = _read_at_most(stream, math.prod(shape) + 1, start=header)
     except (OSError, EOFError, zlib.error) as error:
         raise FormatError(path, f"cannot be read: {error}") from error

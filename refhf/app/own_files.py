@@ -16,6 +16,7 @@ def of_npz(path, dtype) -> dict:
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
     names = _names(path, npz_names(path))
     found, notes = read_npz(path, names.values()), []
+    _check_rows(path, {key: found[name].shape for key, name in names.items()})  # before bytes become numbers
     arrays = {key: _array(path, key, found[name], name, dtype, notes) for key, name in names.items()}
     _check_shapes(path, arrays)
     return arrays | {"notes": tuple(notes)}
@@ -56,11 +57,15 @@ def _note(notes, name, stored, key, kind, shape):
         notes.append(f"{name} {stored}: read as {key}, {kind} {shape}")
 
 
+def _check_rows(path, shapes):
+    for X, y in ("X", "y"), ("X_test", "y_test"):
+        if X in shapes and shapes[X][:1] != shapes[y][:1]:
+            raise FormatError(path, f"expected as many rows in {X} as in {y}; found shapes {shapes}")
+
+
 def _check_shapes(path, arrays):
     shapes = {key: array.shape for key, array in arrays.items()}
-    for X, y in ("X", "y"), ("X_test", "y_test"):
-        if X in shapes and shapes[X][0] != shapes[y][0]:
-            raise FormatError(path, f"expected as many rows in {X} as in {y}; found shapes {shapes}")
+    _check_rows(path, shapes)
     for train, test in ("X", "X_test"), ("y", "y_test"):
         if test in shapes and shapes[train][1:] != shapes[test][1:]:
             raise FormatError(path, f"expected the same columns in {train} and {test}; found shapes {shapes}")

@@ -11,12 +11,12 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 
 from refhf.conformance.vectors import compact
 
 MOST = 2**20  # bytes of a reply, our choice: fifty times the longest
+COMPLAINT = 2000  # bytes of its stderr that are kept, the last ones; our choice
 ENDING = 0.5  # seconds that a process or a pipe may take to end, our choice
 
 
@@ -51,7 +51,7 @@ class Adapter:
             raise ValueError(f"adapter: expected a command; got {command!r} ({error})") from None
         if not self.words or shutil.which(self.words[0]) is None:
             raise ValueError(f"adapter: expected a program that can be run; got {command!r}")
-        self.limit, self.process, self.complaints, self.exchange = limit, None, None, None
+        self.limit, self.process, self.complaints, self.exchange, self.listener = limit, None, b"", None, None
 
     def __enter__(self):
         return self
@@ -87,25 +87,35 @@ class Adapter:
             else:
                 self.process.kill()
         self.process.wait()
-        self.exchange.join(ENDING)  # it ends with the process, unless something outside of its group has the pipes
-        for pipe in () if self.exchange.is_alive() else (self.process.stdin, self.process.stdout, self.complaints):
-            with contextlib.suppress(OSError, ValueError):
-                pipe.close()
+        for thread, *pipes in (
+            (self.exchange, self.process.stdin, self.process.stdout),
+            (self.listener, self.process.stderr),
+        ):
+            thread.join(ENDING)  # it ends with the process, unless something outside of its group has the pipes
+            for pipe in () if thread.is_alive() else pipes:
+                with contextlib.suppress(OSError, ValueError):
+                    pipe.close()
         self.process = None
 
     def _start(self):
-        self.complaints = tempfile.TemporaryFile()  # noqa: SIM115 : closed by `end`
         try:
             self.process = subprocess.Popen(
                 self.words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self.complaints,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         except OSError as error:
-            self.complaints.close()
             raise ValueError(f"adapter: expected a program that can be run; got {self.words[0]!r} ({error})") from None
+        self.complaints = b""
+        self.listener = threading.Thread(target=self._listen, args=(self.process.stderr,), daemon=True)
+        self.listener.start()
+
+    def _listen(self, stderr):
+        with contextlib.suppress(OSError, ValueError):
+            while said := stderr.read1():
+                self.complaints = (self.complaints + said)[-COMPLAINT:]
 
     def _died(self, line):
         if line:
@@ -114,9 +124,8 @@ class Adapter:
             self.process.wait(ENDING)
         code = self.process.returncode
         ending = "closed its output" if code is None else f"ended with status {code}"
-        size = self.complaints.seek(0, os.SEEK_END)
-        self.complaints.seek(max(0, size - 2000))
-        said = self.complaints.read().decode(errors="replace").strip().splitlines()
+        self.listener.join(ENDING)
+        said = self.complaints.decode(errors="replace").strip().splitlines()
         raise NoReply(f"the adapter {ending}" + (f": {said[-1][:200]}" if said else ""), silent=True)
 
 
