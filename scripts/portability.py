@@ -81,10 +81,13 @@ def run(cell, files, limit, here):
     with tempfile.TemporaryDirectory() as scratch:
         os.chmod(scratch, 0o777)
         report = pathlib.Path(scratch) / "report.xml"
-        tests = files or ([] if cell.home.editable else ["tests"])  # the doctests are those of the checkout
+        options = ["-q", "-n", "auto", f"--junitxml={report}", *cell.arguments]
+        if not cell.home.editable:  # from elsewhere: in the checkout, its own package would be found first
+            files = [folder / file for file in files or ["tests"]]
+            options += ["-c", folder / "pyproject.toml", f"--ignore={folder / 'tests' / 'crosscheck'}"]
         process = subprocess.Popen(
-            [python, "-m", "pytest", "-q", "-n", "auto", f"--junitxml={report}", *cell.arguments, *tests],
-            cwd=folder,
+            [python, "-m", "pytest", *options, *files],
+            cwd=folder if cell.home.editable else scratch,
             env=clean() | {"OPENBLAS_NUM_THREADS": "1", "TMPDIR": scratch} | cell.environment,
             start_new_session=True,
             **(NOBODY if cell.home.nobody and os.getuid() == 0 else {}),
