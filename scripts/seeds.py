@@ -6,7 +6,6 @@ One run is one draw: of the network's start, of the mini-batches and, for method
 """
 
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +33,8 @@ def finals(seed, arguments):
 
 def cell(numbers):
     """Median (lowest to highest), of numbers as they are printed."""
-    return f"{statistics.median_low(numbers, key=float)} ({min(numbers, key=float)} to {max(numbers, key=float)})"
+    ordered = sorted(numbers, key=float)
+    return f"{ordered[len(ordered) // 2]} ({ordered[0]} to {ordered[-1]})"
 
 
 def main():
