@@ -7,7 +7,7 @@ import scipy.special
 import scipy.stats
 from hypothesis import assume, given, settings
 from oracles import relative_error
-from strategies import ANALYTIC, problems
+from strategies import ANALYTIC, Problem, problems
 
 import refhf
 from refhf.model import network
@@ -140,6 +140,32 @@ def test_gauss_newton_product_is_three_arrows(problem):
     product = network.gauss_newton_product(net, theta, X, problem.objective.y)(v)
     size = len(X) * size.gauss_newton * np.linalg.norm(v)
     assert relative_error(product, network.backward(net, tape, slopes, HRz), size) < EXACT
+
+
+@pytest.mark.parametrize(
+    ("sizes", "loss", "size"),
+    [
+        ((1, 2), "softmax_cross_entropy", 8.0),  # sure: p - p p' leaves few digits
+        ((3, 4, 1), "logistic_cross_entropy", 3.0),
+        ((2, 3, 2), "softmax_cross_entropy", 4.0),
+        ((1, 1, 1), "squared_error", 1.0),
+    ],
+)
+def test_laws_hold_where_sums_cancel(sizes, loss, size):
+    """Sure answers, cases that cancel, 2.5 v - 0.75 w of nothing: the laws ask for no more than rounding leaves."""
+    net = refhf.mlp(sizes, nonlinearity="tanh", loss=loss)
+    laws = [test_curvature_is_linear, test_curvature_is_symmetric]
+    laws += [test_gauss_newton_product_is_that_of_a_dense_jacobian, test_value_and_gradient_are_those_of_the_formulas]
+    laws += [test_hessian_product_is_the_complex_step_of_the_gradient, test_gauss_newton_product_is_three_arrows]
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, theta, v = rng.normal(size=(1, sizes[0])), size * rng.normal(size=net.size), rng.normal(size=net.size)
+        X, w = np.vstack([x, -x * (1 + 1e-7)]), 10 / 3 * v * (1 + 1e-9 * rng.normal(size=net.size))
+        y = rng.normal(size=(2, sizes[-1])) if loss == "squared_error" else rng.integers(0, max(2, sizes[-1]), 2)
+        stages = tuple(("units", n) for n in sizes[1:])
+        problem = Problem(net, theta, X, y, v, w, refhf.supervised(net, X, y), sizes[:1], stages)
+        for law in laws:
+            law.hypothesis.inner_test(problem)
 
 
 # --- Closed forms

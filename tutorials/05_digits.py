@@ -76,7 +76,7 @@ def at(reports, count, budget):
 def line(name, report):
     loss, error, test_error = train.value(report.theta), train.error(report.theta), test.error(report.theta)
     print(
-        f"{name:23} {report.k:5} {report.curvature_products:8} {report.epochs:7.0f} {loss:9.4f} "
+        f"{name:23} {report.k:5} {report.curvature_products:8} {report.epochs:7.0f} {loss:9.3f} "
         f"{100 * error:8.2f} % {100 * test_error:8.2f} %"
     )
     return loss, error, test_error
