@@ -65,10 +65,10 @@ def positive(argument: str, given) -> float:
 
 
 def number(argument: str, given) -> float:
-    """A function's result as a float; infinities and NaN are allowed."""
+    """A function's result as a float, of an array of one number as well; infinities and NaN are allowed."""
     if not isinstance(given, Real) or isinstance(given, NO_NUMBERS):
         x = as_array(argument, given)
-        if x.ndim != 0 or x.dtype.kind not in "fiub":
+        if x.size != 1 or x.dtype.kind not in "fiub":
             raise ValueError(f"{argument}: expected a real number as its result; got {given!r}")
         given = x.item()
     return _float(given)

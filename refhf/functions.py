@@ -1,5 +1,7 @@
 """Anybody's functions as an Objective."""
 
+from functools import partial
+
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
@@ -53,11 +55,10 @@ class FromFunctions:
     def _curvature(self, name, function, theta):
         checks.has_curvature(self, "hessian" if name == "hessp" else "gauss-newton")
         theta = self._theta(theta)
+        return operator(partial(self._product, name, function, theta), theta.size, self.dtype)
 
-        def product(v):
-            return self._vector(name, function(theta.copy(), v.copy()), theta)
-
-        return operator(product, theta.size, self.dtype)
+    def _product(self, name, function, theta, v):
+        return self._vector(name, function(theta.copy(), v.copy()), theta)
 
 
 def from_functions(value, gradient, hessp=None, gauss_newton=None) -> FromFunctions:

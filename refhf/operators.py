@@ -1,6 +1,7 @@
 """Products with a symmetric matrix as SciPy's LinearOperator: the public edge of the products inside."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -14,13 +15,14 @@ def operator(product: Callable, size: int, dtype) -> LinearOperator:
 
     A complex vector is taken apart, H (x + iy) = Hx + i Hy: two products.
     """
+    times = partial(_times, product, size, dtype)
+    return LinearOperator((size, size), matvec=times, rmatvec=times, dtype=dtype)
 
-    @harmless_underflow
-    def of(v):
-        if np.iscomplexobj(v):
-            Hv = of(v.real).astype(np.result_type(dtype, np.complex64))
-            Hv.imag = of(v.imag)
-            return Hv
-        return product(np.ascontiguousarray(checks.vector("v", v.reshape(-1), size, dtype)))
 
-    return LinearOperator((size, size), matvec=of, rmatvec=of, dtype=dtype)
+@harmless_underflow
+def _times(product, size, dtype, v):
+    if np.iscomplexobj(v):
+        Hv = _times(product, size, dtype, v.real).astype(np.result_type(dtype, np.complex64))
+        Hv.imag = _times(product, size, dtype, v.imag)
+        return Hv
+    return product(np.ascontiguousarray(checks.vector("v", v.reshape(-1), size, dtype)))

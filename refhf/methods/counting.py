@@ -4,6 +4,8 @@ Methods keep gradients and products from one call to the next, and somebody's ob
 and again: what is handed on is a copy.
 """
 
+from functools import partial
+
 import numpy as np
 
 from refhf.methods.report import Counts
@@ -65,4 +67,7 @@ class Counted:
         return comm.traffic[:2] if comm else (0, 0)
 
     def _counted_operator(self, A):
-        return operator(lambda v: np.array(self._counted("curvature_products", A.matvec, v)), A.shape[0], A.dtype)
+        return operator(partial(self._product, A), A.shape[0], A.dtype)
+
+    def _product(self, A, v):
+        return np.array(self._counted("curvature_products", A.matvec, v))

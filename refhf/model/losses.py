@@ -8,6 +8,7 @@ Targets are y (B, n_L), or labels y (B,) of integers where that is said.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -77,15 +78,14 @@ def _softmax_gradient(z, y):
 
 def _softmax_hessian(z, y):
     """(diag(p) - p p') Rz, case by case."""
-    p = _softmax(z)
+    return partial(_softmax_times, _softmax(z))
 
-    @harmless_underflow
-    def product(Rz):
-        HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
-        HRz *= p
-        return HRz
 
-    return product
+@harmless_underflow
+def _softmax_times(p, Rz):
+    HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
+    HRz *= p
+    return HRz
 
 
 @harmless_underflow
@@ -96,8 +96,12 @@ def _logistic_value(z, y):
 
 
 def _logistic_hessian(z, y):
-    p_one_minus_p = logistic.d(z)
-    return harmless_underflow(lambda Rz: p_one_minus_p * Rz)
+    return partial(_logistic_times, logistic.d(z))
+
+
+@harmless_underflow
+def _logistic_times(p_one_minus_p, Rz):
+    return p_one_minus_p * Rz
 
 
 @harmless_underflow
