@@ -401,7 +401,8 @@ def test_from_functions_keeps_its_arrays_apart():
 
 
 @pytest.mark.parametrize(
-    ("said", "number"), [(Fraction(1, 2), 0.5), (2**70, 2.0**70), (np.float32(0.5), 0.5), (np.array(2), 2.0)]
+    ("said", "number"),
+    [(Fraction(1, 2), 0.5), (2**70, 2.0**70), (np.float32(0.5), 0.5), (np.array(2), 2.0), ([[3]], 3.0)],
 )
 def test_a_value_is_a_float(said, number):
     """Whatever kind of real number a function gives, the value is a float; one beyond the range is infinite."""
