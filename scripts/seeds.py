@@ -1,4 +1,4 @@
-"""Run `refhf compare` with three seeds; of each number the median and the range: the README's table.
+"""Run `refhf compare` with five seeds; of each number the median and the range: the README's table.
 
     make seeds    # a minute or two; what is done is kept in seeds/, and not done again
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SEEDS = range(3)
+SEEDS = range(5)
 COLUMNS = {
     "training loss": lambda final: f"{final['loss']:.3f}",
     "training error, %": lambda final: f"{100 * final['training_error']:.2f}",

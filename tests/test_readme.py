@@ -1,7 +1,10 @@
 """What the README says is so."""
 
 import doctest
+import json
 import re
+import runpy
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -13,6 +16,23 @@ def test_session():
     session = re.search(r"```python\n(.*?)```", README, flags=re.S).group(1)
     test = doctest.DocTestParser().get_doctest(session, {}, "README.md", "README.md", 0)
     assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_the_table_is_of_medians(tmp_path, monkeypatch, capsys):
+    """`make seeds` prints of each number the median and the range over the seeds, in the README's columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["seeds.py"])
+    Path("seeds").mkdir()
+    for seed, loss in enumerate((0.5, 10.25, 0.125, 2.0, 0.0625)):
+        final = {"loss": loss, "training_error": 0.1, "test_error": 0.25, "epochs": 9.7 + seed, "curvature_products": 7}
+        Path("seeds", f"{seed}.json").write_text(json.dumps({"runs": [{"method": "gn-cg", "final": final}]}))
+    run = runpy.run_path(str(ROOT / "scripts" / "seeds.py"))
+    run["main"]()
+    head, rule, row = capsys.readouterr().out.splitlines()
+    assert f"{head}\n{rule}\n| gn-cg | " in README
+    assert row.startswith(
+        "| gn-cg | 0.500 (0.062 to 10.250) | 10.00 (10.00 to 10.00) | 25.00 (25.00 to 25.00) | 12 (10"
+    )
 
 
 def test_files_exist():

@@ -98,7 +98,7 @@ at_passes = table("250 passes", {name: reports[-1] for name, reports in runs.ite
 # the paper's Figure 4. Against gn-cg we dare to say only `loss of hessian-bicgstab / loss of gn-cg < 3`, at equal
 # passes and at equal products, whatever the table shows. The next two sections say why. Read the tables as draws: with
 # another processor, gn-cg has the same numbers, and each method on the Hessian has others. What the text states held
-# in each of six draws, on two BLAS kernels from three starts, with room to spare.
+# in each of seven draws, on three BLAS kernels from up to four starts.
 
 # %%
 hold(max(error for _, error, _ in at_passes.values()) < 0.02, "training error of each < 2 %")
