@@ -391,3 +391,13 @@ def test_verdict_of_h8_is_that_of_the_table():
     assert stay == set(LINEUP) - {name for name, one in LINEUP.items() if one.options} - {"negative-curvature-newton"}
     everywhere = {name for name, (_, _, *discs) in found.items() if all(count == "100" for count, _ in discs)}
     assert set(found) - everywhere == {"newton", "hessian-bicgstab", "random-start-bicgstab"}
+
+
+@pytest.mark.parametrize("size", ["1e60", "1e103", "-1e155", "1e200", "1e308"])
+@pytest.mark.parametrize("surface", ["saddle", "rosenbrock", "xor"])
+def test_what_overflows_is_an_ending(size, surface, capsys):
+    """From a start whose value or curvature overflows the lab prints its table, and no warning."""
+    start = ",".join([size] * SURFACES[surface].size)
+    assert cli.main(["saddle", "--methods", "newton", "--steps", "3", "--surface", surface, f"--start={start}"]) == 0
+    said = capsys.readouterr()
+    assert "newton" in said.out and said.err == ""
