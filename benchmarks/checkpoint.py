@@ -35,9 +35,12 @@ from pathlib import Path
 
 import numpy as np
 
-from refhf.app import arguments, checkpoint, cli, data, plots, progress, runs, training
-from refhf.app.keeping import Keeper
-from refhf.app.problem import pose
+from refhf.data import data_sets
+from refhf.lab.cli import arguments, entry_point, train_command
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import checkpoint, execution, run_position
+from refhf.lab.runs.problem import pose
+from refhf.lab.runs.run_folder import Keeper
 
 METHODS = "gn-cg,hessian-bicgstab,sgd,rmsprop,gradient-descent,nlcg-fr,replica-newton"
 LONG_HEAD = "steps", "kB", "history/MB", "save cpu", "save wall", "all cpu", "all wall"
@@ -61,17 +64,17 @@ class Clock:
 
 def measured(method, steps, quick, folder):
     """A row of the table."""
-    execute, save = Clock(training.runs.execute), Clock(Keeper.save)
-    training.runs.execute, Keeper.save = execute, lambda *args: save(*args)
+    execute, save = Clock(train_command.runs.execute), Clock(Keeper.save)
+    train_command.runs.execute, Keeper.save = execute, lambda *args: save(*args)
     words = ["train", "--method", method, "--out", str(folder), "--quiet"]
     steps = steps or arguments.parse(words).checkpoint_every
     words += ["--steps", str(steps)] + ["--hidden", "5"] * quick
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            if status := cli.main(words):
+            if status := entry_point.main(words):
                 raise SystemExit(status)
     finally:
-        training.runs.execute, Keeper.save = execute.function, save.function
+        train_command.runs.execute, Keeper.save = execute.function, save.function
     return (
         method,
         str(steps),
@@ -86,15 +89,15 @@ def measured(method, steps, quick, folder):
 def long(steps, folder):
     """The rows of one long run, as they come."""
     rng, every = np.random.default_rng(0), arguments.parse(["train"]).checkpoint_every
-    problem = pose(data.DataSet("small", rng.normal(size=(40, 5)), rng.integers(3, size=40)), [4])
-    run, part, save = runs.plan(problem, "gradient-descent", steps), -(-steps // 10), Clock(Keeper.save)
+    problem = pose(data_sets.DataSet("small", rng.normal(size=(40, 5)), rng.integers(3, size=40)), [4])
+    run, part, save = execution.plan(problem, "gradient-descent", steps), -(-steps // 10), Clock(Keeper.save)
     since = [time.process_time(), time.perf_counter()]
 
     def look(record):
         if record["step"] % part == 0 and record["step"]:
             now = [time.process_time(), time.perf_counter()]
             spent = sum(save.cpu), sum(save.wall), *(b - a for a, b in zip(since, now, strict=True))
-            saved, told = ((folder / name).stat().st_size for name in (checkpoint.NAME, progress.HISTORY))
+            saved, told = ((folder / name).stat().st_size for name in (checkpoint.NAME, run_position.HISTORY))
             cells = (
                 f"{record['step']}",
                 f"{saved / 1e3:.1f}",
@@ -109,7 +112,7 @@ def long(steps, folder):
     Keeper.save = lambda *args: save(*args)
     try:
         with Keeper(folder, run, every) as keeper:
-            runs.execute(run, look, keeper)
+            execution.execute(run, look, keeper)
     finally:
         Keeper.save = save.function
 
@@ -127,7 +130,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             long(args.steps or (20 if args.quick else 100_000), Path(folder))
         return
-    plots.run_figure = plots.save = lambda *_: None
+    run_figures.run_figure = run_figures.save = lambda *_: None
     form = "{:18}" + "{:>10}" * (len(HEAD) - 1)
     print(form.format(*HEAD))
     for method in args.methods.split(","):

@@ -43,8 +43,8 @@ import refhf  # noqa: E402
 from refhf import conv, pool  # noqa: E402
 from refhf.model import convolution  # noqa: E402
 from refhf.model.architectures import Conv, Pool  # noqa: E402
-from refhf.objective import IMAGE_CHUNK_SIZE  # noqa: E402
-from refhf.threads import ordered_map  # noqa: E402
+from refhf.objective.chunks import ordered_map  # noqa: E402
+from refhf.objective.supervised import IMAGE_CHUNK_SIZE  # noqa: E402
 
 NETWORKS = {
     "3x3, 32 to 32 channels on 28x28": ((28, 28, 32), [conv(32, 3, padding=1), conv(32, 3, padding=1), pool(28), 10]),

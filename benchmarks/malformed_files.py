@@ -7,10 +7,11 @@ import zipfile
 
 import numpy as np
 
-from refhf.app import checkpoint, cifar
-from refhf.app.data import load
-from refhf.app.idx import read_idx
+from refhf.data import cifar
+from refhf.data.data_sets import load
+from refhf.data.idx import read_idx
 from refhf.formats import read_npz
+from refhf.lab.runs import checkpoint
 from refhf.parallel.shards import Rows
 
 MB = 2**20

@@ -31,8 +31,8 @@ import malformed_files
 import numpy as np
 
 import refhf
+from refhf.objective.chunks import blas_threads
 from refhf.parallel import guard, load_shard, mpi
-from refhf.threads import blas_threads
 
 FIELDS = "RssAnon", "RssFile"
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")

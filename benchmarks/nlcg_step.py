@@ -13,7 +13,7 @@ import tracemalloc
 import numpy as np
 
 import refhf
-from refhf.methods.table import METHODS
+from refhf.driver.registry import METHODS
 
 SIZES, CASES, BATCH = [784, 404, 200, 10], 8192, 2048
 RIVALS = "sgd", "rmsprop", "nlcg-fr", "nlcg-pr"

@@ -51,12 +51,12 @@ from typing import NamedTuple
 import numpy as np
 
 import refhf
-from refhf.app import data
-from refhf.methods.directions import cg_candidates
-from refhf.objective import operator
+from refhf.data import data_sets
+from refhf.methods.hessian_free.candidates import cg_candidates
+from refhf.objective.supervised import operator
 from refhf.parallel import cost_model, mpi, shard
+from refhf.parallel.communication_volume import counted_data_parallel
 from refhf.parallel.reduction import EXTRA, Partial
-from refhf.parallel.volume import counted_data_parallel
 
 NETWORKS = {"timit": (360, 512, 512, 512, 1973), "mnist": (784, 400, 10)}
 TIMIT_CASES = 101_350
@@ -101,7 +101,7 @@ def load(network, data_dir, quick):
         rng, cases = np.random.default_rng(0), 4096 if quick else TIMIT_CASES
         return rng.standard_normal((cases, 360), np.float32), rng.integers(1973, size=cases)
     there = None if quick else data_dir or os.environ.get("REFHF_DATA_DIR")
-    found = data.load("mnist" if there else "mnist-mini", data_dir=there, dtype=np.float32)
+    found = data_sets.load("mnist" if there else "mnist-mini", data_dir=there, dtype=np.float32)
     return found.X, found.y
 
 
@@ -333,7 +333,7 @@ def rows(lines, network):
 
 
 def miscounted(lines):
-    """The steps whose calls or bytes differ from the formula, `refhf.parallel.volume.counted_data_parallel`."""
+    """The steps whose calls or bytes differ from the formula, `refhf.parallel.communication_volume.counted_data_parallel`."""
     steps = [line for line in lines if line["what"] == "hf" and line["ranks"] > 1]
     for line in steps:
         want = counted_data_parallel(NETWORKS[line["network"]], *(line[name] for name in COUNTS[:3]))

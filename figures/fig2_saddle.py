@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from refhf.app import plots
-from refhf.app.saddle import picture, reasons
-from refhf.app.saddle.lineup import DEFAULT, LINEUP
-from refhf.app.saddle.trajectories import Ending, path
-from refhf.model.surfaces import SURFACES
+from refhf.lab.plots import run_figures
+from refhf.lab.saddle import escape_reasons, saddle_figure
+from refhf.lab.saddle.contestants import DEFAULT, LINEUP
+from refhf.lab.saddle.trajectories import Ending, path
+from refhf.surfaces.saddles import SURFACES
 
 SADDLE = SURFACES["saddle"]
 RADII = 1e-6, 1e-4, 1e-2, 1e-1
@@ -60,7 +60,7 @@ def label(name, more):
 
 def cell(paths) -> str:
     """How many of the paths reach a minimum, and how many steps they take to be 1/2 off the line (median, most)."""
-    reached = [one for one in paths if picture.GROUPS.get(one.ending) == "minimum"]
+    reached = [one for one in paths if saddle_figure.GROUPS.get(one.ending) == "minimum"]
     if not reached:
         return f"0/{len(paths)}"
     steps = [away(one) for one in reached]
@@ -100,7 +100,7 @@ def on_the_line(paths) -> list[str]:
     kinds = sorted({one.ending.name.lower().replace("_", " ") for one in paths})
     within = max(min(np.linalg.norm(one.points[-1].theta - p.theta) for p in SADDLE.stationary) for one in paths)
     largest = max(abs(point.theta[1]) for one in paths for point in one.points)
-    given = sorted({reasons.escape(one).by for one in paths})
+    given = sorted({escape_reasons.escape(one).by for one in paths})
     return [", ".join(kinds), f"{within:.0e}" if within else "0", f"{largest:.3g}", ", ".join(given)]
 
 
@@ -126,17 +126,17 @@ def escape_times(ax, fast: bool) -> None:
         floor = max(ends[name], floor + 6)
         colour, across = LINEUP[name].colour, ax.get_yaxis_transform()
         ax.text(1.015, floor, name, transform=across, va="center", color=colour, weight="bold")
-    ax.text(1.2e-1, 66, f"never, drawn into the saddle: {', '.join(never)}", va="center", color=picture.INK)
+    ax.text(1.2e-1, 66, f"never, drawn into the saddle: {', '.join(never)}", va="center", color=saddle_figure.INK)
 
 
 def figure(fast: bool):
     from matplotlib.figure import Figure
 
     paths = [path(SADDLE, name, (1.0, 0.0), steps=STEPS) for name in DEFAULT]
-    with plots.style():
+    with run_figures.style():
         drawn = Figure(figsize=(16, 14.5))
         above, below = drawn.subfigures(2, 1, height_ratios=(9, 5.5))
-        picture.draw(above, paths)
+        saddle_figure.draw(above, paths)
         escape_times(below.add_axes((0.045, 0.14, 0.72, 0.72)), fast)
     return drawn
 
@@ -147,7 +147,7 @@ def main(arguments):
     text = written(measured(fast))
     (folder / "fig2_saddle.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    plots.save(figure(fast), folder / "fig2_saddle.png")
+    run_figures.save(figure(fast), folder / "fig2_saddle.png")
 
 
 if __name__ == "__main__":

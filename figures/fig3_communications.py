@@ -7,7 +7,7 @@ fig3_communications.jsonl, a line each; those that are not there are run first (
 of one core). The cases are the first 5,000 of mnist-mini; runs on all of MNIST are made where DIR or REFHF_DATA_DIR
 has it.
 
-The runs are serial. What 16 ranks communicate for the same evaluations is `refhf.parallel.volume.counted_*`; `checked`
+The runs are serial. What 16 ranks communicate for the same evaluations is `refhf.parallel.communication_volume.counted_*`; `checked`
 holds that against the counters of 16 ranks, in process, each time. Claims H1, H2 and H9 are judged in
 figures/README.md. --fast has 1,100 cases, narrow networks, short runs and two seeds.
 """
@@ -21,20 +21,20 @@ from typing import NamedTuple
 import numpy as np
 
 import refhf
-from refhf.app import panels, plots
-from refhf.app.data import load
-from refhf.app.fetch import locate
+from refhf.data.data_sets import load
+from refhf.data.fetch import locate
+from refhf.lab.plots import history_axes, run_figures
 from refhf.methods.report import Outcome
 from refhf.parallel import run as run_ranks
 from refhf.parallel import shard
-from refhf.parallel.model_parallel import model_parallel
-from refhf.parallel.volume import (
+from refhf.parallel.communication_volume import (
     counted_data_parallel,
     counted_model_parallel,
     paper_data_parallel,
     paper_model_parallel,
     parameters,
 )
+from refhf.parallel.model_parallel import model_parallel
 
 SIZES = 784, 400, 10
 RANKS, SPLIT = 16, 8  # the paper's; and of the model-parallel count, as a layer of 10 cannot be split over 16
@@ -74,7 +74,10 @@ SETTINGS = {
 }
 RATES = 0.03, 0.1, 0.3, 1.0  # of SGD with batch 64, for claim H2
 WHOLE = ("SGD, batch 64", "gn-cg")  # those that are run on all of MNIST too
-LOOKS = {name: (panels.COLOURS[i], panels.MARKERS[i]) for name, i in zip(SETTINGS, (6, 5, 0, 4, 2, 1), strict=True)}
+LOOKS = {
+    name: (history_axes.COLOURS[i], history_axes.MARKERS[i])
+    for name, i in zip(SETTINGS, (6, 5, 0, 4, 2, 1), strict=True)
+}
 
 
 class Run(NamedTuple):
@@ -181,7 +184,7 @@ def found(runs: Runs) -> Found:
         name: {value: runs(Run("choice", name, value, 0)) for value in setting.grid}
         for name, setting in SETTINGS.items()
     }
-    value = {name: min(tried, key=lambda v: panels.or_inf(tried[v][-1].loss)) for name, tried in choice.items()}
+    value = {name: min(tried, key=lambda v: history_axes.or_inf(tried[v][-1].loss)) for name, tried in choice.items()}
     seeds = runs.scale.seeds
     figure = {name: [runs(Run("figure", name, value[name], seed)) for seed in seeds] for name in SETTINGS}
     sgd = next(iter(SETTINGS))
@@ -263,7 +266,7 @@ def course(runs: dict[str, list[Point]], passes) -> str:
     rows = [["passes", *map(str, passes)]]
     for name, points in runs.items():
         there = [at(points, "passes", limit + 1) for limit in passes]
-        rows.append([name, *(f"{panels.percent(p.error)}, {p.loss:.2g}" for p in there)])
+        rows.append([name, *(f"{history_axes.percent(p.error)}, {p.loss:.2g}" for p in there)])
     return columns(rows)
 
 
@@ -390,7 +393,7 @@ def panel(ax, figure, axis, key):
     if axis == "step":
         limits = dict.fromkeys(limits, min(limits.values()))
     values = [getattr(p, key) for runs in figure.values() for points in runs for p in points]
-    floor = panels.floor_of(values)
+    floor = history_axes.floor_of(values)
     for name, runs in figure.items():
         if not limits[name]:
             continue
@@ -402,7 +405,7 @@ def panel(ax, figure, axis, key):
         ax.plot(xs, middle, color=colour, marker=marker, markevery=(len(xs) // 10, len(xs) // 5), label=name)
     if axis != "step":
         log_x(ax)
-    panels.log_axis(ax, floor, panels.percent if key == "error" else "{:g}".format)
+    history_axes.log_axis(ax, floor, history_axes.percent if key == "error" else "{:g}".format)
 
 
 def log_x(ax):
@@ -423,7 +426,7 @@ def picture(figure):
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(plots.STYLE)
+        matplotlib.rcParams.update(run_figures.STYLE)
         drawn = Figure(figsize=(19, 10.5), layout="constrained")
         axes = drawn.subplots(2, len(AXES), sharex="col", sharey="row")
         for row, key in zip(axes, ("loss", "error"), strict=True):
@@ -458,7 +461,7 @@ def main():
     text = written(all_of, scale)
     (asked.folder / "fig3_communications.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    plots.save(picture(all_of.figure), asked.folder / "fig3_communications.png")
+    run_figures.save(picture(all_of.figure), asked.folder / "fig3_communications.png")
 
 
 if __name__ == "__main__":

@@ -33,11 +33,11 @@ from typing import NamedTuple
 import numpy as np
 
 import refhf
-from refhf.app import panels, plots
-from refhf.app.data import DataSet, load
-from refhf.app.sweep.cells import Cell, Setting, cells
-from refhf.app.sweep.lines import execute
-from refhf.app.sweep.summary import best, columns, rows, said, statistic
+from refhf.data.data_sets import DataSet, load
+from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.sweep.cells import Cell, Setting, cells
+from refhf.lab.sweep.sweep_runs import execute
+from refhf.lab.sweep.sweep_summary import best, columns, rows, said, statistic
 
 METHODS = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 COLOURS = {"gn-cg": 0, "hessian-cg": 4, "hybrid-cg": 2, "hessian-bicgstab": 1, "sgd": 6}  # as in fig3
@@ -216,7 +216,7 @@ def deep(runs):
 def figure(scale: Scale, runs: Runs):
     from matplotlib.figure import Figure
 
-    with plots.style():
+    with run_figures.style():
         drawn = Figure(figsize=(16, 10.5), layout="constrained")
         shape = "-".join(map(str, (784, *scale.hidden, 10)))
         drawn.suptitle(
@@ -235,7 +235,7 @@ def figure(scale: Scale, runs: Runs):
 
 
 def look(name):
-    return {"color": panels.COLOURS[COLOURS[name]], "marker": panels.MARKERS[COLOURS[name]]}
+    return {"color": history_axes.COLOURS[COLOURS[name]], "marker": history_axes.MARKERS[COLOURS[name]]}
 
 
 def spent_to(ax, runs, key, target):
@@ -275,7 +275,7 @@ def by_depth(ax, runs, key):
         places = [depth + 0.06 * (i - 1.5) for depth in runs.deep]
         ax.errorbar(places, [value.mean for value in found], bars, capsize=4, **look(method))
     ax.set_xticks([*runs.deep])
-    panels.log_axis(ax, None)
+    history_axes.log_axis(ax, None)
     ax.set_xlabel("hidden layers")
     ax.set_title(f"training loss after {BUDGETS[key]} {SPENT[key]}")
 
@@ -336,7 +336,7 @@ def main():
     text = written(scale, runs)
     (args.folder / "fig4_batch_sizes.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    plots.save(figure(scale, runs), args.folder / "fig4_batch_sizes.png")
+    run_figures.save(figure(scale, runs), args.folder / "fig4_batch_sizes.png")
 
 
 if __name__ == "__main__":

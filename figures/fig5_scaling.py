@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import scaling  # noqa: E402
 
-from refhf.app import panels, plots  # noqa: E402
+from refhf.lab.plots import history_axes, run_figures  # noqa: E402
 from refhf.parallel import cost_model  # noqa: E402
 
 NETWORK, SIZES, CASES = "timit", scaling.NETWORKS["timit"], scaling.TIMIT_CASES
@@ -36,7 +36,10 @@ SHOWN = 512, 2048, 4096, 8192  # mini-batches of CG
 GREY = {"gradient": "--", "line_search": ":"}
 WORTH = 3, 10, 30  # iterations of HF that may be needed for what an epoch of SGD does
 TOLD = 1, 2, 4, 16, 32, 64, 256, 1024, MOST
-LOOKS = {part: (panels.COLOURS[i], panels.MARKERS[i]) for part, i in zip(scaling.PARTS, (0, 1, 2, 6), strict=True)}
+LOOKS = {
+    part: (history_axes.COLOURS[i], history_axes.MARKERS[i])
+    for part, i in zip(scaling.PARTS, (0, 1, 2, 6), strict=True)
+}
 NAMES = dict(
     zip(scaling.PARTS, ("full gradient", "CG, 10 iterations", "line search, a value", "iteration"), strict=True)
 )
@@ -155,7 +158,7 @@ def draw_parts(ax, machines, times, ranks):
             ax.plot(ranks, line, style, color=LOOKS[part][0], label=NAMES[part] if style == "-" else None)
     for part, look in LOOKS.items():
         marks(ax, times, part, BATCH, look)
-    ax.plot([], [], ":", color=panels.QUIET, label="on Ethernet")
+    ax.plot([], [], ":", color=history_axes.QUIET, label="on Ethernet")
     ax.set(xscale="log", yscale="log", ylabel="seconds")
     ax.set_title(f"An iteration and its parts, CG on {BATCH:,}", loc="left")
     ax.legend(loc="lower left")
@@ -177,7 +180,7 @@ def draw_efficiency(ax, machine, times, ranks):
             marks(ax, times, "iteration", b, look, relative=True)
     for part, style in GREY.items():
         line = parts_over(machine, BATCH, ranks)[part]
-        ax.plot(ranks, line[0] / line / ranks, style, color=panels.QUIET, label=NAMES[part])
+        ax.plot(ranks, line[0] / line / ranks, style, color=history_axes.QUIET, label=NAMES[part])
     ax.set(xscale="log", ylim=(0, 1.05), ylabel="times faster than one rank, a rank")
     ax.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
     ax.set_title("What a rank adds: 100 % is linear", loc="left")
@@ -190,9 +193,9 @@ def draw_cg(ax, machine, ranks):
         line = seconds(machine, lambda n, b=b: iteration_of_cg(b, n), ranks)
         ax.plot(ranks, line, color=colour, label=f"on {b:,} of all ranks")
     each = seconds(machine, lambda n: iteration_of_cg(BATCH, n, each=True), ranks)
-    ax.plot(ranks, each, color=panels.COLOURS[4], label=f"on {BATCH:,} of each rank")
+    ax.plot(ranks, each, color=history_axes.COLOURS[4], label=f"on {BATCH:,} of each rank")
     for part, style in GREY.items():
-        ax.plot(ranks, parts_over(machine, BATCH, ranks)[part], style, color=panels.QUIET, label=NAMES[part])
+        ax.plot(ranks, parts_over(machine, BATCH, ranks)[part], style, color=history_axes.QUIET, label=NAMES[part])
     ax.set(xscale="log", yscale="log", ylabel="seconds")
     ax.set_title("One iteration of CG, beside full gradient and value", loc="left")
     ax.legend(loc="upper right")
@@ -222,7 +225,7 @@ def figure(lines, machines, fast):
     from matplotlib.figure import Figure
 
     times, ranks, near = scaling.measured(lines), grid(fast), machines["near"]
-    with plots.style():
+    with run_figures.style():
         drawn = Figure(figsize=(18, 13), layout="constrained")
         (parts, efficiency), (cg, last) = drawn.subplots(2, 2)
         draw_parts(parts, machines, times, ranks)
@@ -250,7 +253,7 @@ def main(arguments):
     text = written(lines, machines)
     (folder / "fig5_scaling.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    plots.save(figure(lines, machines, fast), folder / "fig5_scaling.png")
+    run_figures.save(figure(lines, machines, fast), folder / "fig5_scaling.png")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ writes fig_adya_1_schedule.png into this folder unless told otherwise: on the le
 import sys
 from pathlib import Path
 
-from refhf.app import panels, plots
+from refhf.lab.plots import history_axes, run_figures
 from refhf.methods.schedules import adya_2018
 
 IMAGENET = 1_281_167  # training images, Russakovsky et al. 2015, table 1
@@ -19,7 +19,7 @@ IMAGENET = 1_281_167  # training images, Russakovsky et al. 2015, table 1
 def main(folder: Path) -> None:
     from matplotlib.figure import Figure
 
-    with plots.style():
+    with run_figures.style():
         figure = Figure(figsize=(12, 4.8), layout="constrained")
         axes = figure.subplots(1, 2)
         for ax, cases, epochs, batches in (
@@ -30,14 +30,14 @@ def main(folder: Path) -> None:
                 rate = adya_2018(batch, cases, epochs)
                 steps = range(1, rate.steps + 1)
                 passed = [k * epochs / rate.steps for k in steps]
-                ax.plot(passed, [rate(k) for k in steps], color=panels.COLOURS[i], label=f"batch {batch}")
+                ax.plot(passed, [rate(k) for k in steps], color=history_axes.COLOURS[i], label=f"batch {batch}")
             ax.set_yscale("log")
             ax.set_xlabel("epochs")
             ax.set_ylabel("learning rate")
             ax.set_title(f"{cases:,} cases, {epochs} epochs")
             ax.legend(loc="lower center")
         figure.suptitle("a line up to 0.1 B / 256, then a factor every two epochs")
-    plots.save(figure, folder / "fig_adya_1_schedule.png")
+    run_figures.save(figure, folder / "fig_adya_1_schedule.png")
 
 
 if __name__ == "__main__":

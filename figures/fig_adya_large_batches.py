@@ -26,12 +26,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from refhf.app import panels, plots
-from refhf.app.data import DataSet, load
-from refhf.app.sweep.cells import Cell, Setting, cells
-from refhf.app.sweep.lines import execute
-from refhf.app.sweep.picture import against_batch
-from refhf.app.sweep.summary import Row, best, columns, rows, said
+from refhf.data.data_sets import DataSet, load
+from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.sweep.cells import Cell, Setting, cells
+from refhf.lab.sweep.sweep_figure import against_batch
+from refhf.lab.sweep.sweep_runs import execute
+from refhf.lab.sweep.sweep_summary import Row, best, columns, rows, said
 
 METHODS = ("momentum", "rmsprop", "nlcg-fr", "nlcg-pr")
 NLCG = METHODS[2:]
@@ -168,7 +168,7 @@ def figure(scale: Scale, name: str, runs: Runs):
     from matplotlib.figure import Figure
 
     largest = scale.batches[-1]
-    with plots.style():
+    with run_figures.style():
         drawn = Figure(figsize=(14, 9.5), layout="constrained")
         axes = drawn.subplots(2, 3)
         seeds = len({line["seed"] for line in runs.schedule})
@@ -179,7 +179,7 @@ def figure(scale: Scale, name: str, runs: Runs):
         for line, found, own in zip(axes, (rows(runs.schedule), chosen(runs)), (False, True), strict=True):
             curves(line[0], [row for row in found if row.batch == largest])
             line[0].set_title(f"training loss, batch {largest}")
-            against_batch(line[1], found, lambda row: row.statistic("test_error"), panels.percent)
+            against_batch(line[1], found, lambda row: row.statistic("test_error"), history_axes.percent)
             line[1].set_title(f"test error after {scale.epochs} epochs")
             by_length(line[2], runs.longer, own)
             line[2].set_title(f"test error, batch {largest}, longer")
@@ -192,8 +192,8 @@ def curves(ax, ends):
     for i, row in enumerate(ends):
         for line in row.lines:
             loss = [float("nan") if value is None else value for value in line["curve"]["loss"]]
-            ax.plot(line["curve"]["step"], loss, color=plots.look(i)["color"], lw=1.2)
-    panels.log_axis(ax, None)
+            ax.plot(line["curve"]["step"], loss, color=run_figures.look(i)["color"], lw=1.2)
+    history_axes.log_axis(ax, None)
     ax.set_xlabel("steps")
 
 
@@ -207,10 +207,10 @@ def by_length(ax, longer, own):
                 (row,) = rows(kept)
                 found[epochs] = row.statistic("test_error")
         spread = [value.spread if value.spread == value.spread else 0.0 for value in found.values()]
-        ax.errorbar([*found], [value.mean for value in found.values()], spread, capsize=4, **plots.look(i))
+        ax.errorbar([*found], [value.mean for value in found.values()], spread, capsize=4, **run_figures.look(i))
     ax.set_xlabel("epochs")
     ax.set_xticks([*longer])
-    panels.log_axis(ax, None, panels.percent)
+    history_axes.log_axis(ax, None, history_axes.percent)
 
 
 def main():
@@ -229,7 +229,7 @@ def main():
         else:
             runs = made(scale, name, args.seeds or scale.seeds, None if args.fast else folder, args.data_dir)
         texts.append(written(scale, name, runs))
-        plots.save(figure(scale, name, runs), args.folder / f"fig_adya_{name}.png")
+        run_figures.save(figure(scale, name, runs), args.folder / f"fig_adya_{name}.png")
     text = "\n".join(texts)
     (args.folder / "fig_adya_large_batches.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)

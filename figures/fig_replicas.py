@@ -30,9 +30,9 @@ from pathlib import Path
 import numpy as np
 
 import refhf
-from refhf.app import panels, plots
-from refhf.app.data import load
-from refhf.model.surfaces import SURFACES
+from refhf.data.data_sets import load
+from refhf.lab.plots import history_axes, run_figures
+from refhf.surfaces.saddles import SURFACES
 
 METHODS = {"SGD": ("sgd", {})} | {
     f"{reading} {m}": ("replica-newton", {"replicas": m, "reading": reading})
@@ -189,14 +189,14 @@ def figure_1():
     from matplotlib.figure import Figure
 
     value = SURFACES["saddle"].functions[0]
-    with plots.style():
+    with run_figures.style():
         drawn = Figure(figsize=(15, 6), layout="constrained")
         left, right = drawn.subplots(1, 2)
         x, y = np.meshgrid(np.linspace(-0.6, 1.3, 80), np.linspace(-1.4, 1.4, 80))
         left.contour(x, y, x**2 / 2 + y**4 / 4 - y**2 / 2, 25, colors="#BBBBBB", linewidths=1)
         names = f"gradient descent, alpha = {ALPHA}", f"three replicas, alpha = {ALPHA}"
         for points, name, i in zip(paths(), names, (1, 0), strict=True):
-            look = {"color": panels.COLOURS[i], "marker": panels.MARKERS[i], "label": name}
+            look = {"color": history_axes.COLOURS[i], "marker": history_axes.MARKERS[i], "label": name}
             look |= {"linewidth": 5, "markersize": 9} if i else {"markersize": 5}
             left.plot(*points.T, **look)
             right.plot([value(point) for point in points], **look)
@@ -212,7 +212,7 @@ def figure_2(lines, sets):
     from matplotlib.figure import Figure
 
     columns, rates = list(itertools.product(sets, NONLINEARITIES)), (0.01, 0.0003, BEST)
-    with plots.style():
+    with run_figures.style():
         drawn = Figure(figsize=(19, 20), layout="constrained")
         drawn.suptitle(f"Five-layer convolutional network, about 16,000 parameters, batch {BATCH}: mean of the seeds")
         axes = drawn.subplots(4, len(columns))
@@ -234,7 +234,11 @@ def curves(ax, lines, data, nonlinearity, rate):
         found = list(of(lines, data, nonlinearity, rate, name).values())
         if found:
             every = max(1, len(found[0]) // 8)
-            look = {"color": panels.COLOURS[i], "marker": panels.MARKERS[i], "markevery": (i % every, every)}
+            look = {
+                "color": history_axes.COLOURS[i],
+                "marker": history_axes.MARKERS[i],
+                "markevery": (i % every, every),
+            }
             ax.plot(np.mean(found, axis=0), label=name, **look)
     seeds = len(of(lines, data, nonlinearity, rate, "SGD"))
     ax.set(title=f"{data}, {nonlinearity}, {seeds} seeds", xlabel="epochs")
@@ -246,7 +250,7 @@ def ends(ax, lines, data, nonlinearity):
     for at, name in enumerate(names):
         for per, shift in ((False, -0.15), (True, 0.15)):
             values = gains(lines, data, nonlinearity, BEST, name, per)
-            colour = panels.COLOURS[("own-batch", "same-batch", "pairs").index(name.split()[0])]
+            colour = history_axes.COLOURS[("own-batch", "same-batch", "pairs").index(name.split()[0])]
             face = "white" if per else colour
             ax.plot([at + shift] * len(values), values, "o", color=colour, markerfacecolor=face)
     ax.axhline(0, color="black", linewidth=1)
@@ -270,8 +274,8 @@ def main():
     text = written(lines, sets)
     (args.folder / "fig_replicas.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    plots.save(figure_1(), args.folder / "fig_replicas_1.png")
-    plots.save(figure_2(lines, sets), args.folder / "fig_replicas_2.png")
+    run_figures.save(figure_1(), args.folder / "fig_replicas_1.png")
+    run_figures.save(figure_2(lines, sets), args.folder / "fig_replicas_2.png")
 
 
 if __name__ == "__main__":

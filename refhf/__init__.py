@@ -44,22 +44,22 @@ Ms      (n,)            M s
 ======  ==============  ====================================================================
 """
 
-from refhf.conformance.gradients import check_gradient
-from refhf.conformance.networks import check_network
-from refhf.conformance.products import check_gauss_newton_product, check_hessian_product
-from refhf.conformance.solvers import check_solver
-from refhf.functions import from_functions
+from refhf.conformance.checkers.gradient_checker import check_gradient
+from refhf.conformance.checkers.network_checker import check_network
+from refhf.conformance.checkers.product_checker import check_gauss_newton_product, check_hessian_product
+from refhf.conformance.checkers.solver_checker import check_solver
+from refhf.driver.minimize import iterate, minimize, resume
+from refhf.driver.registry import available_methods
+from refhf.driver.scipy_method import scipy_method
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
 from refhf.krylov.solve import bicgstab, cg
-from refhf.methods.minimize import iterate, minimize, resume
-from refhf.methods.scipy_method import scipy_method
-from refhf.methods.secants import inverse_hessian_product
-from refhf.methods.table import available_methods
+from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
-from refhf.objective import supervised
+from refhf.objective.functions import from_functions
+from refhf.objective.supervised import supervised
 
 __version__ = "0.1.0"
 

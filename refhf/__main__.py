@@ -2,7 +2,7 @@
 
 import sys
 
-from refhf.app.cli import main
+from refhf.lab.cli.entry_point import main
 
 if __name__ == "__main__":
     sys.exit(main())

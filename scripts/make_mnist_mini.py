@@ -1,4 +1,4 @@
-"""Draw mnist-mini, the sample of MNIST that comes with the package, and write refhf/app/mnist_mini.npz.
+"""Draw mnist-mini, the sample of MNIST that comes with the package, and write refhf/data/mnist_mini.npz.
 
     python scripts/make_mnist_mini.py --data-dir DIR
 
@@ -11,8 +11,8 @@ import argparse
 
 import numpy as np
 
-from refhf.app.data import MNIST_MINI
-from refhf.app.fetch import read_idx_set
+from refhf.data.data_sets import MNIST_MINI
+from refhf.data.fetch import read_idx_set
 
 SEED = 0  # our choice
 
@@ -26,7 +26,7 @@ def draw(images, labels, count, rng):
 
 def main():
     """Read the files, draw, write."""
-    parser = argparse.ArgumentParser(description="Draw mnist-mini and write refhf/app/mnist_mini.npz.")
+    parser = argparse.ArgumentParser(description="Draw mnist-mini and write refhf/data/mnist_mini.npz.")
     parser.add_argument("--data-dir", help="folder of the IDX files")
     images, labels, test_images, test_labels = read_idx_set("mnist", data_dir=parser.parse_args().data_dir)
     rng = np.random.default_rng(SEED)

@@ -30,9 +30,9 @@ from fractions import Fraction
 import numpy as np
 from plain import cases, idx, mistakes, network, solvers, steps
 
-from refhf.app.vectors import answer
-from refhf.conformance.runner import TOLERANCE, alike, judged
-from refhf.conformance.vectors import Vector, compact, folder, load, parse
+from refhf.conformance.vectors.load_vectors import Vector, compact, folder, load, parse
+from refhf.conformance.vectors.vector_run import TOLERANCE, alike, judged
+from refhf.lab.cli.vectors_command import answer
 
 AGREEMENT = TOLERANCE / 2  # relative, of each field: a right reply then passes wherever it is computed
 # A mistake that changes a reply by more than the second is caught, by less than the first is not; no error may lie

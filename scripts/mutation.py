@@ -40,7 +40,7 @@ from mutmut.state import state
 SLOW, MOST = 0.5, 10.0  # seconds of CPU of a test, and of a mutant's tests, beyond which they are left out (our choice)
 MEMORY = 8 << 30  # bytes of address space: a mutant may ask for any number
 NAMES = re.compile(r'(checks\.\w+\()(f?"[^"]*"|None)')  # an argument's name in a message: text, not behaviour
-AT_IMPORT = "refhf.model.surfaces"  # its functions run when it is loaded: it is loaded again, and its own tests run
+AT_IMPORT = "refhf.surfaces.saddles"  # its functions run when it is loaded: it is loaded again, and its own tests run
 WORK = pathlib.Path("mutants").absolute()
 REACH, OUTCOMES = WORK / "reach.json", WORK / "outcomes.jsonl"
 

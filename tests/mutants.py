@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 from faults import GRADIENT_FAULTS, PRODUCT_FAULTS, SOLVER_FAULTS, Case, solver, stabilised
 
-from refhf.conformance import runner
-from refhf.conformance.runner import Verdict
-from refhf.conformance.vectors import load
+from refhf.conformance.vectors import vector_run
+from refhf.conformance.vectors.load_vectors import load
+from refhf.conformance.vectors.vector_run import Verdict
 
 OPERATIONS = {"hessian": "hessian_product", "gauss-newton": "gauss_newton_product", "gradient": "gradient"}
 
@@ -71,7 +71,7 @@ def guarded(ask):
         try:
             return ask(name, request)
         except (ArithmeticError, IndexError, ValueError) as error:
-            raise runner.NoReply(f"{type(error).__name__}: {error}") from error
+            raise vector_run.NoReply(f"{type(error).__name__}: {error}") from error
 
     return answer
 
@@ -79,7 +79,7 @@ def guarded(ask):
 @cache
 def results(ask):
     """The results on the vectors that concern it."""
-    found = list(runner.run(load(), guarded(ask)))
+    found = list(vector_run.run(load(), guarded(ask)))
     return [result for result in found if result.verdict is not Verdict.SKIP]
 
 
@@ -89,7 +89,7 @@ def main():
     for name, ask in RIGHT + WRONG:
         found = results(ask)
         failed = sum(result.verdict is Verdict.FAIL for result in found)
-        flags = ", ".join(suspect.flag for suspect in runner.suspects(found))
+        flags = ", ".join(suspect.flag for suspect in vector_run.suspects(found))
         print(f"{name:<44}{len(found):>6}{failed:>10}  {flags}")
 
 

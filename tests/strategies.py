@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from refhf import conv, convnet, mlp, pool, supervised
+from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
 from refhf.model.network import Network
-from refhf.model.nonlinearities import NONLINEARITIES
-from refhf.objective import Supervised
+from refhf.objective.supervised import Supervised
 
 ANALYTIC = [f.name for f in NONLINEARITIES.values() if f.analytic]
 

@@ -23,7 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
-from refhf.app import cli, folders, plots, runs
+from refhf.lab.cli import entry_point
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import execution, output_folder
 
 STEPS, STOP = 8, 5
 SHARED = ["--hidden", "4", "--dtype", "float64", "--quiet", "--l2", "0.001"]
@@ -37,10 +39,10 @@ COMMANDS = {
 
 def quickly():
     """Draw nothing, as of a picture nothing is read, and ask for the versions once."""
-    versions = folders.versions()
-    folders.versions = lambda: versions
-    plots.run_figure = plots.comparison_figure = lambda *_: None
-    plots.save = lambda figure, path: Path(path).write_bytes(b"picture")
+    versions = output_folder.versions()
+    output_folder.versions = lambda: versions
+    run_figures.run_figure = run_figures.comparison_figure = lambda *_: None
+    run_figures.save = lambda figure, path: Path(path).write_bytes(b"picture")
 
 
 def data(folder):
@@ -72,7 +74,7 @@ def forked(words, stop=None):
         os.dup2(said.fileno(), 2)
     sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), "utf-8", write_through=True)
     if stop is not None:
-        record, calls = runs._record, []
+        record, calls = execution._record, []
 
         def counted(*args):
             calls.append(args)
@@ -80,10 +82,10 @@ def forked(words, stop=None):
                 os.kill(os.getpid(), signal.SIGINT)
             return record(*args)
 
-        runs._record = counted
+        execution._record = counted
     code = 70
     with contextlib.suppress(BaseException):
-        code = cli.main(words)
+        code = entry_point.main(words)
     os._exit(code)
 
 

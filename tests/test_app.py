@@ -1,4 +1,4 @@
-"""refhf.app.runs, folders, plots, console, cli: what a run leaves behind, and what it refuses."""
+"""refhf.lab.runs.execution, folders, plots, console, cli: what a run leaves behind, and what it refuses."""
 
 import json
 import math
@@ -17,17 +17,19 @@ from matplotlib.transforms import Bbox
 
 import refhf
 from refhf import checks
-from refhf.app import arguments, check, cli, console, folders, plots, runs
-from refhf.app.data import load
-from refhf.app.keeping import Keeper
-from refhf.app.problem import pose
-from refhf.app.saddle.lineup import LINEUP
-from refhf.methods.minimize import Status
-from refhf.methods.table import METHODS
+from refhf.data.data_sets import load
+from refhf.driver.minimize import Status
+from refhf.driver.registry import METHODS
+from refhf.lab.cli import arguments, check_command, console, entry_point
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import execution, output_folder
+from refhf.lab.runs.problem import pose
+from refhf.lab.runs.run_folder import Keeper
+from refhf.lab.saddle.contestants import LINEUP
+from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
-from refhf.model.nonlinearities import NONLINEARITIES
-from refhf.model.surfaces import SURFACES
-from refhf.objective import Supervised
+from refhf.objective.supervised import Supervised
+from refhf.surfaces.saddles import SURFACES
 
 RECORD = {
     "step", "loss", "training_error", "test_error", "damping", "rho", "step_length", "solver_iterations", "solver_stop",
@@ -59,13 +61,13 @@ def drawn():
 def refhf_cli(tiny, capsys, monkeypatch, request):
     """Call the command line on the tiny data: (status, stdout, stderr)."""
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(plots, "run_figure", lambda *_: None)
-        monkeypatch.setattr(plots, "comparison_figure", lambda *_: None)
-        monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).touch())
+        monkeypatch.setattr(run_figures, "run_figure", lambda *_: None)
+        monkeypatch.setattr(run_figures, "comparison_figure", lambda *_: None)
+        monkeypatch.setattr(run_figures, "save", lambda figure, path: Path(path).touch())
 
     def call(command, *rest):
         small = ["--data", tiny, "--hidden", "6", "--steps", "4"] if command in ("train", "compare") else []
-        status = cli.main([command, *small, *map(str, rest)])
+        status = entry_point.main([command, *small, *map(str, rest)])
         return status, *capsys.readouterr()
 
     return call
@@ -158,12 +160,12 @@ def test_history_grows_and_seconds_are_the_methods(tiny, tmp_path, monkeypatch):
     """A line is in the file before the next step begins; evaluating errors takes none of the seconds."""
     now = [0.0]
     error = Supervised.error
-    monkeypatch.setattr(runs.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(execution.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(Supervised, "error", lambda *args: now.append(now.pop() + 100) or error(*args))
-    run = runs.plan(pose(load(tiny), [6]), "gn-cg", 3)
+    run = execution.plan(pose(load(tiny), [6]), "gn-cg", 3)
     lines = []
     with Keeper(tmp_path, run) as keeper:
-        history = runs.execute(run, lambda record: lines.append(len(read_history(tmp_path))), keeper).history
+        history = execution.execute(run, lambda record: lines.append(len(read_history(tmp_path))), keeper).history
     assert lines == [1, 2, 3, 4]
     assert now[0] > 0
     assert [record["seconds"] for record in history] == [0, 0, 0, 0]
@@ -302,7 +304,7 @@ def test_bad_data_files(tmp_path, capsys):
     }
     for name, arrays in files.items():
         np.savez(tmp_path / f"{name}.npz", **arrays)
-        assert cli.main(["train", "--data", str(tmp_path / f"{name}.npz"), "--steps", "1"]) == 2, name
+        assert entry_point.main(["train", "--data", str(tmp_path / f"{name}.npz"), "--steps", "1"]) == 2, name
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert "expected" in err
@@ -310,7 +312,9 @@ def test_bad_data_files(tmp_path, capsys):
 
 def test_failing_machine_is_a_line(refhf_cli, monkeypatch):
     """An OSError, whatever it says, is one line and status 2."""
-    monkeypatch.setattr(cli.data, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache")))
+    monkeypatch.setattr(
+        entry_point.data, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache"))
+    )
     assert refhf_cli("train") == (2, "", "refhf: error: no network no cache\n")
 
 
@@ -336,7 +340,7 @@ def test_unwritable_folder_is_refused(refhf_cli, tmp_path, monkeypatch):
     assert status == 2
     assert "is not writable" in err
     monkeypatch.undo()
-    monkeypatch.setattr(folders.Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError("no")))
+    monkeypatch.setattr(output_folder.Path, "mkdir", lambda *_, **__: (_ for _ in ()).throw(PermissionError("no")))
     status, out, err = refhf_cli("train", "--quiet", "--out", tmp_path / "new")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "out: expected a folder that can be written" in err
@@ -389,7 +393,7 @@ def test_a_last_step_to_where_the_loss_overflows_is_no_success(tmp_path, capsys)
     """The step was taken, to a finite theta; but its loss is none, which the run says, and keeps the point before."""
     np.savez(tmp_path / "line.npz", X=np.ones((3, 1)), y=np.full((3, 1), 2.0))
     where = "--data", str(tmp_path / "line.npz"), "--hidden", "none", "--steps", "1", "--out", str(tmp_path / "out")
-    assert cli.main(["train", "--method", "sgd", "--option", "learning_rate=1e25", *where]) == 0
+    assert entry_point.main(["train", "--method", "sgd", "--option", "learning_rate=1e25", *where]) == 0
     assert "sgd ended at step 1: " + Status.NON_FINITE.value[2] in capsys.readouterr().out
     assert [record["loss"] is None for record in read_history(tmp_path / "out")] == [False, True]
     with np.load(tmp_path / "out" / "theta.npz") as saved:
@@ -402,7 +406,10 @@ def test_regression_has_no_errors(tmp_path, capsys):
     X = rng.normal(size=(30, 3))
     np.savez(tmp_path / "line.npz", X=X, y=X @ rng.normal(size=(3, 2)))
     where = "--data", str(tmp_path / "line.npz"), "--hidden", "none", "--steps", "2", "--out", str(tmp_path / "out")
-    assert cli.main(["compare", "--methods", "gn-cg,sgd", "--dtype", "float64", "--option", "damping=0", *where]) == 0
+    assert (
+        entry_point.main(["compare", "--methods", "gn-cg,sgd", "--dtype", "float64", "--option", "damping=0", *where])
+        == 0
+    )
     history = read_history(tmp_path / "out" / "gn-cg")
     assert history[-1]["loss"] < 1e-20
     assert all(record["training_error"] is record["test_error"] is None for record in history)
@@ -413,12 +420,12 @@ def test_regression_has_no_errors(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def histories(tiny):
     problem = pose(load(tiny), [6])
-    return {name: runs.execute(runs.plan(problem, name, 3)).history for name in METHODS}
+    return {name: execution.execute(execution.plan(problem, name, 3)).history for name in METHODS}
 
 
 def figures(histories):
-    yield plots.comparison_figure(histories, "tiny")
-    yield from (plots.run_figure(histories[name], f"{name} on tiny") for name in ("hybrid-cg", "sgd"))
+    yield run_figures.comparison_figure(histories, "tiny")
+    yield from (run_figures.run_figure(histories[name], f"{name} on tiny") for name in ("hybrid-cg", "sgd"))
 
 
 def test_figures_are_deterministic(histories, tmp_path):
@@ -427,9 +434,9 @@ def test_figures_are_deterministic(histories, tmp_path):
     for copy, settings in ("a", {}), ("b", {"font.size": 30, "svg.hashsalt": "b", "axes.linewidth": 5}):
         with matplotlib.rc_context(settings):
             for i, figure in enumerate(figures(histories)):
-                plots.save(figure, tmp_path / f"{copy}{i}.svg")
+                run_figures.save(figure, tmp_path / f"{copy}{i}.svg")
                 if i == 1:
-                    plots.save(figure, tmp_path / f"{copy}{i}.png")
+                    run_figures.save(figure, tmp_path / f"{copy}{i}.png")
     first = sorted(tmp_path.glob("a*"))
     assert len(first) == 4
     for path in first:
@@ -449,7 +456,7 @@ def undrawn_labels(figure):
 def test_nothing_overlaps(histories):
     """No two texts of a figure overlap, and none is cut off."""
     for figure in figures(histories):
-        with plots.style():
+        with run_figures.style():
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
             undrawn = set(undrawn_labels(figure))
@@ -488,7 +495,7 @@ def test_info_with_and_without_threadpoolctl(refhf_cli, monkeypatch):
 def test_help_has_an_example_that_parses(command, capsys):
     """--help of each command exits with 0 and shows an example which is a good command line."""
     with pytest.raises(SystemExit) as ended:
-        cli.main([*command.split(), "--help"])
+        entry_point.main([*command.split(), "--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     examples = [line.split()[1:] for line in shown.splitlines() if line.startswith("  refhf ")]
@@ -506,9 +513,9 @@ def test_defaults_are_good_arguments():
 def test_a_name_is_apart_from_what_is_said_of_it(command, capsys):
     """In every list of a help, at least two blanks stand between a name and its line, which all begin in one column."""
     with pytest.raises(SystemExit):
-        cli.main(command.split())
+        entry_point.main(command.split())
     shown = capsys.readouterr().out.splitlines()
-    names = {*METHODS, *LINEUP, *SURFACES, *check.FUNCTIONS, *check.SOLVERS}
+    names = {*METHODS, *LINEUP, *SURFACES, *check_command.FUNCTIONS, *check_command.SOLVERS}
     lists, last = [], None
     for number, text in enumerate(shown):
         found = re.match(r"  ([a-z]\S*)(  +)\S", text)
@@ -568,7 +575,7 @@ MEANT = [  # arguments, what they meant, or None
 @pytest.mark.parametrize(("given", "meant"), MEANT, ids=[given for given, _ in MEANT])
 def test_what_was_meant(given, meant, capsys):
     """A hint names what others call so, or a slip of the finger; words for other things get none."""
-    assert cli.main(given.split()) == 2
+    assert entry_point.main(given.split()) == 2
     found = re.findall(r"did you mean '(.*)'", capsys.readouterr().err)
     assert found == ([meant] if meant else [])
 
@@ -602,7 +609,7 @@ def test_blanks_in_lists(refhf_cli):
 def test_version(capsys):
     """`refhf --version` is one line on stdout."""
     with pytest.raises(SystemExit) as ended:
-        cli.main(["--version"])
+        entry_point.main(["--version"])
     assert (ended.value.code, capsys.readouterr().out) == (0, f"refhf {refhf.__version__}\n")
 
 

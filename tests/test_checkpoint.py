@@ -1,4 +1,4 @@
-"""refhf.app.checkpoint: the file survives kills, full disks and false contents (R16, R17)."""
+"""refhf.lab.runs.checkpoint: the file survives kills, full disks and false contents (R16, R17)."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from processes import finish, in_namespace, needs_namespaces, room_for
 
-from refhf.app import checkpoint
 from refhf.formats import FormatError
+from refhf.lab.runs import checkpoint
 
 ARRAYS = {"theta": np.arange(5.0), "damping": np.array(0.1), "none": np.empty((0, 3), np.float32)}
 RECORD = {"step": 3, "history": [{"loss": 0.1 + 0.2, "test_error": None}], "name": "µ"}
@@ -74,7 +74,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
 KILLS = """
 import os, signal, sys, time
 import numpy as np
-from refhf.app import checkpoint
+from refhf.lab.runs import checkpoint
 
 path, theta = sys.argv[1], np.ones(100_000)
 checkpoint.save(path, {"theta": 0 * theta}, {"step": 0})
@@ -110,7 +110,7 @@ def test_a_kill_during_a_save_leaves_a_checkpoint(tmp_path):
 FULL = """
 import os, sys
 import numpy as np
-from refhf.app import checkpoint
+from refhf.lab.runs import checkpoint
 
 path = sys.argv[1] + "/c.npz"
 checkpoint.save(path, {"theta": np.zeros(40_000)}, {"step": 1})
@@ -151,7 +151,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
 
 HOLD = """
 import time
-from refhf.app.checkpoint import locked
+from refhf.lab.runs.checkpoint import locked
 with locked({!r}):
     print(1, flush=True)
     time.sleep(60)

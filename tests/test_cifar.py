@@ -1,4 +1,4 @@
-"""refhf.app.cifar: CIFAR-10's binary files, as their page describes them."""
+"""refhf.data.cifar: CIFAR-10's binary files, as their page describes them."""
 
 import tracemalloc
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import refhf
-from refhf.app import cifar
-from refhf.app.data import data_sets, load
+from refhf.data import cifar
+from refhf.data.data_sets import data_sets, load
 from refhf.formats import FormatError
 
 

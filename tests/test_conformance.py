@@ -11,11 +11,12 @@ import scipy.sparse.linalg
 from hypothesis import settings
 
 import refhf
-from refhf.app import cli
-from refhf.conformance import oracles, recurrences, reference, systems, terms
-from refhf.conformance.report import Pattern
+from refhf.conformance import oracles, reference
+from refhf.conformance.check_report import Pattern
+from refhf.conformance.mistakes import linear_systems, wrong_derivatives, wrong_solvers
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
+from refhf.lab.cli import entry_point
 from refhf.model.losses import LOSSES
 
 LONG = settings.default.max_examples > 100
@@ -503,7 +504,7 @@ def test_report_is_a_table_and_a_dictionary():
 
 def test_digits():
     """digits is -log10 of the relative error between 0 and 17; a sample that is not a number is the worst."""
-    from refhf.conformance.report import compared, digits
+    from refhf.conformance.check_report import compared, digits
 
     assert digits(1e-7, 10.0) == pytest.approx(8)
     assert [digits(0.0, 1.0), digits(5.0, 1.0), digits(np.nan, 1.0), digits(0.0, 0.0), digits(1.0, 0.0)] == [
@@ -570,22 +571,26 @@ def test_terms_sum_to_the_product(loss):
     for net in (refhf.mlp([4, 3, 5, 3], nonlinearity="softplus", loss=loss), images):
         X, y = rng.standard_normal((6, net.layers[0].n_in)), np.eye(3)[rng.integers(0, 3, 6)]
         theta, v = rng.standard_normal((2, net.size)) / 3
-        objective, problem = refhf.supervised(net, X, y), terms.Problem(net, X, y, 0.0)
-        np.testing.assert_allclose(terms.curvature(problem, theta, v), objective.hessian(theta) @ v, atol=1e-13)
-        without = terms.curvature(problem, theta, v, terms.RESIDUAL)
+        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.Problem(net, X, y, 0.0)
+        np.testing.assert_allclose(
+            wrong_derivatives.curvature(problem, theta, v), objective.hessian(theta) @ v, atol=1e-13
+        )
+        without = wrong_derivatives.curvature(problem, theta, v, wrong_derivatives.RESIDUAL)
         np.testing.assert_allclose(without, objective.gauss_newton(theta) @ v, atol=1e-13)
-        np.testing.assert_allclose(terms.gradient(problem, theta), objective.value_and_gradient(theta)[1], atol=1e-13)
+        np.testing.assert_allclose(
+            wrong_derivatives.gradient(problem, theta), objective.value_and_gradient(theta)[1], atol=1e-13
+        )
 
 
 @pytest.mark.parametrize("kind", ["cg", "bicgstab"])
 def test_recurrences_without_a_mistake_are_the_solvers(kind):
     """The second set of recurrences is refhf's where nothing in it is wrong, with a start and a preconditioner too."""
     rng = np.random.default_rng(3)
-    plain = systems.ordinary(kind, rng)
-    for system in (plain, plain._replace(x0=rng.standard_normal(6)), systems.preconditioned(kind, rng)):
+    plain = linear_systems.ordinary(kind, rng)
+    for system in (plain, plain._replace(x0=rng.standard_normal(6)), linear_systems.preconditioned(kind, rng)):
         iterates = (cg_iterates if kind == "cg" else bicgstab_iterates)(system.A, system.b, x0=system.x0, M=system.M)
         want = [it.x for it in iterates][1:5]
-        np.testing.assert_allclose(recurrences.RECURRENCES[kind](system, 4), want, rtol=1e-8)
+        np.testing.assert_allclose(wrong_solvers.RECURRENCES[kind](system, 4), want, rtol=1e-8)
 
 
 # --- The command
@@ -606,7 +611,7 @@ def checked(tmp_path, capsys):
     (tmp_path / "broken.py").write_text("def f(:\n")
 
     def call(target, *rest):
-        status = cli.main(["check", str(tmp_path / target), *rest])
+        status = entry_point.main(["check", str(tmp_path / target), *rest])
         return status, *capsys.readouterr()
 
     return call

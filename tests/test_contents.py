@@ -1,4 +1,4 @@
-"""refhf.app.contents, progress: a checkpoint whose digest is right and whose content is not (R17)."""
+"""refhf.lab.runs.checkpoint_contents, progress: a checkpoint whose digest is right and whose content is not (R17)."""
 
 import json
 import shutil
@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from test_ranks_cli import tiny
 
-from refhf.app import checkpoint, plots, progress
-from refhf.app.data import load
-from refhf.app.folders import to_json
-from refhf.app.keeping import Keeper
-from refhf.app.problem import pose
-from refhf.app.runs import execute, plan
+from refhf.data.data_sets import load
+from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
-from refhf.methods.table import METHODS
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import checkpoint, run_position
+from refhf.lab.runs.execution import execute, plan
+from refhf.lab.runs.output_folder import to_json
+from refhf.lab.runs.problem import pose
+from refhf.lab.runs.run_folder import Keeper
 
 METHODS_TRIED = {"gn-cg": {"curvature_batch": 20}, "nlcg-pr": {"batch": 15}, "replica-newton": {"replicas": 3}}
 DEEP = json.loads("[" * 900 + "]" * 900)
@@ -160,8 +161,8 @@ ALL += [(method, name, change) for method, forged in OF_OTHERS.items() for name,
 
 def written(folder, arrays, record, content):
     """Write a checkpoint, and the history that it says it goes with."""
-    (folder / progress.HISTORY).write_bytes(content)
-    digest = progress.fingerprint(content).hexdigest()
+    (folder / run_position.HISTORY).write_bytes(content)
+    digest = run_position.fingerprint(content).hexdigest()
     checkpoint.save(folder / checkpoint.NAME, arrays, record | {"history": {"bytes": len(content), "digest": digest}})
 
 
@@ -173,14 +174,14 @@ def lines(history):
 def test_what_no_run_comes_to_is_refused(method, name, change, good, tmp_path):
     """R17: a right digest and a wrong content: one FormatError that names the checkpoint, or its history."""
     arrays, record = checkpoint.load(good / method / checkpoint.NAME)
-    history = [json.loads(line) for line in (good / method / progress.HISTORY).read_text().splitlines()]
+    history = [json.loads(line) for line in (good / method / run_position.HISTORY).read_text().splitlines()]
     written(tmp_path, arrays, record, lines(history))
-    assert progress.load(tmp_path / checkpoint.NAME).step == 3
+    assert run_position.load(tmp_path / checkpoint.NAME).step == 3
     change(arrays, record, history)
     written(tmp_path, arrays, record, lines(history))
     with pytest.raises(FormatError) as failure:
-        progress.load(tmp_path / checkpoint.NAME)
-    assert failure.value.path in (tmp_path / checkpoint.NAME, tmp_path / progress.HISTORY)
+        run_position.load(tmp_path / checkpoint.NAME)
+    assert failure.value.path in (tmp_path / checkpoint.NAME, tmp_path / run_position.HISTORY)
 
 
 CONTENTS = [b"", b"\n", b"{", b"[" * 10**5 + b"\n", b"\xff\n", b"1" * 5000 + b"\n", b"NaN\n", b"\x00\n", b"null\n"]
@@ -191,7 +192,7 @@ def test_a_history_of_something_else(content, good, tmp_path):
     """R17: the same for a history that is no JSON, too deep, or of other things."""
     written(tmp_path, *checkpoint.load(good / "gn-cg" / checkpoint.NAME), content)
     with pytest.raises(FormatError, match=r"history\.jsonl: "):
-        progress.load(tmp_path / checkpoint.NAME)
+        run_position.load(tmp_path / checkpoint.NAME)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_a_record_that_is_no_record(text, good, tmp_path):
     arrays, _ = checkpoint.load(good / "gn-cg" / checkpoint.NAME)
     for whole in text, '{"format": 1, "digest": "0", "x": ' + text + "}":
         np.savez(tmp_path / checkpoint.NAME, record=np.frombuffer(whole.encode(), np.uint8), **arrays)
-        for read in checkpoint.load, progress.load:
+        for read in checkpoint.load, run_position.load:
             with pytest.raises(FormatError, match=r"checkpoint\.npz: "):
                 read(tmp_path / checkpoint.NAME)
 
@@ -210,14 +211,14 @@ def test_a_record_that_is_no_record(text, good, tmp_path):
 def test_a_history_that_is_not_there(good, tmp_path):
     """A checkpoint without its history, or with one that is shorter or another, is refused by the history's name."""
     shutil.copy(good / "gn-cg" / checkpoint.NAME, tmp_path)
-    content = (good / "gn-cg" / progress.HISTORY).read_bytes()
+    content = (good / "gn-cg" / run_position.HISTORY).read_bytes()
     for wrong in None, b"", content[:-1], content[:50] + b" " + content[51:]:
         if wrong is not None:
-            (tmp_path / progress.HISTORY).write_bytes(wrong)
+            (tmp_path / run_position.HISTORY).write_bytes(wrong)
         with pytest.raises(FormatError, match=r"history\.jsonl: "):
-            progress.load(tmp_path / checkpoint.NAME)
-    (tmp_path / progress.HISTORY).write_bytes(content + b"torn")
-    assert progress.load(tmp_path / checkpoint.NAME).step == 3
+            run_position.load(tmp_path / checkpoint.NAME)
+    (tmp_path / run_position.HISTORY).write_bytes(content + b"torn")
+    assert run_position.load(tmp_path / checkpoint.NAME).step == 3
 
 
 def test_no_option_has_the_name_of_another_fact(good):
@@ -240,7 +241,7 @@ def test_no_option_has_the_name_of_another_fact(good):
 
 def test_a_checkpoint_costs_the_same_at_any_step(tmp_path, monkeypatch):
     """What is written for a checkpoint does not grow with the steps before it, and the history is written once."""
-    monkeypatch.setattr(plots, "save", lambda *_: None)
+    monkeypatch.setattr(run_figures, "save", lambda *_: None)
     problem = pose(load(tiny(tmp_path)), [4])
     run, sizes = plan(problem, "gradient-descent", 300), {}
 
@@ -251,4 +252,4 @@ def test_a_checkpoint_costs_the_same_at_any_step(tmp_path, monkeypatch):
     with Keeper(tmp_path / "run", run, 10) as keeper:
         history = execute(run, look, keeper).history
     assert abs(sizes[300] - sizes[10]) < 50
-    assert (tmp_path / "run" / progress.HISTORY).read_bytes() == progress.lines(history)
+    assert (tmp_path / "run" / run_position.HISTORY).read_bytes() == run_position.lines(history)

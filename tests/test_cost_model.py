@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
-from refhf.model.layers import Dense
+from refhf.model.dense import Dense
+from refhf.parallel.communication_volume import (
+    counted_data_parallel,
+    paper_data_parallel,
+    paper_model_parallel,
+    parameters,
+    weights,
+)
 from refhf.parallel.cost_model import (
     KINDS,
     Machine,
@@ -27,7 +34,6 @@ from refhf.parallel.cost_model import (
     seconds,
     sgd_epoch,
 )
-from refhf.parallel.volume import counted_data_parallel, paper_data_parallel, paper_model_parallel, parameters, weights
 
 ROOT = Path(__file__).parents[1]
 TIMIT, TRAINING = (360, 512, 512, 512, 1973), 70_945  # He et al. 2016, section 5: 70 % of 101,350 cases

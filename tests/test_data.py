@@ -1,4 +1,4 @@
-"""refhf.app.data, fetch and idx: data sets bundled, from folders, from an address, from `.npz`."""
+"""refhf.data.data_sets, fetch and idx: data sets bundled, from folders, from an address, from `.npz`."""
 
 import gc
 import gzip
@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from processes import LIMIT
 
-from refhf.app import fetch
-from refhf.app.data import MNIST_MINI, data_sets, digest, load
-from refhf.app.idx import MAX_BYTES, read_idx
+from refhf.data import fetch
+from refhf.data.data_sets import MNIST_MINI, data_sets, digest, load
+from refhf.data.idx import MAX_BYTES, read_idx
 from refhf.formats import FormatError
 
 rng = np.random.default_rng(0)

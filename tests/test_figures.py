@@ -20,7 +20,7 @@ WITHOUT_RUNS = "fig_adya_1_schedule", "fig5_scaling"
 COMMANDS = """
 import runpy, sys
 from pathlib import Path
-from refhf.app import cli
+from refhf.lab.cli import entry_point as cli
 sys.stdout.reconfigure(errors="replace")
 folder, figures, data = map(Path, sys.argv[1:4])
 tiny = ["--data", data, "--hidden", "none", "--steps", "1", "--quiet"]

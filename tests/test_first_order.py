@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
-from refhf.app import runs
-from refhf.app.data import DataSet
-from refhf.app.problem import pose
+from refhf.data.data_sets import DataSet
+from refhf.lab.runs import execution
+from refhf.lab.runs.problem import pose
 from refhf.methods.first_order import mini_batch
 from refhf.methods.report import Source
 from refhf.methods.schedules import adya_2018, warm_up_then_decay
@@ -119,8 +119,8 @@ def test_a_learning_rate_may_be_a_function_of_the_step(method):
     told = reports(objective, theta, method, 4, learning_rate=lambda k: asked.append(k) or 0.05 / k)
     assert asked == [1, 2, 3, 4]
     assert [report.step_length for report in told] == [0.05 / k for k in asked]
-    runs = [refhf.minimize(objective, theta, method, 3, rng=0, learning_rate=a).x for a in (0.05, lambda k: 0.05)]
-    np.testing.assert_array_equal(*runs)
+    execution = [refhf.minimize(objective, theta, method, 3, rng=0, learning_rate=a).x for a in (0.05, lambda k: 0.05)]
+    np.testing.assert_array_equal(*execution)
 
 
 # Schedules.
@@ -240,8 +240,8 @@ def test_a_schedule_by_its_name(method):
     X = rng.normal(size=(40, 5))
     problem = pose(DataSet("forty", X, (X @ rng.normal(size=(5, 3))).argmax(axis=1), None, None), [4])
     batch = {} if method == "gradient-descent" else {"batch": 15}
-    run = runs.plan(problem, method, 8, {"learning_rate": "adya-2018", **batch})
+    run = execution.plan(problem, method, 8, {"learning_rate": "adya-2018", **batch})
     rate = adya_2018(batch=15 if batch else 40, cases=40, epochs=8)
     assert run.options["learning_rate"] == "adya-2018"
-    rows = [row.record["step_length"] for row in runs.rows(run)][1:]
+    rows = [row.record["step_length"] for row in execution.rows(run)][1:]
     assert rows == [rate(k) for k in range(1, rate.steps + 1)][rate.steps // 8 - 1 :: rate.steps // 8]

@@ -16,12 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refhf.app import arguments, checkpoint, cifar, folders
-from refhf.app.data import DataSet, load
-from refhf.app.idx import read_idx
-from refhf.app.sweep.cells import Setting, cells
-from refhf.app.sweep.lines import execute
+from refhf.data import cifar
+from refhf.data.data_sets import DataSet, load
+from refhf.data.idx import read_idx
 from refhf.formats import FormatError, read_npz, write_npz
+from refhf.lab.cli import arguments
+from refhf.lab.runs import checkpoint, output_folder
+from refhf.lab.sweep.cells import Setting, cells
+from refhf.lab.sweep.sweep_runs import execute
 from refhf.parallel.shards import Rows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -207,7 +209,7 @@ READERS = {
     "train-images-idx3-ubyte.gz": read_idx,
     "data_batch_1.bin": cifar.read_cifar,
     "checkpoint.npz": checkpoint.load,
-    "run.json": lambda path: folders.command_line(path.parent),
+    "run.json": lambda path: output_folder.command_line(path.parent),
     "runs.jsonl": lambda path: execute(SETTING, [], path),
 }
 
@@ -215,7 +217,7 @@ READERS = {
 def described(given):
     """A run.json of these arguments; their command is left out where they make none."""
     try:
-        command = folders.command(given)
+        command = output_folder.command(given)
     except (TypeError, ValueError):
         command = []
     return json.dumps({"command": command, "arguments": given}, indent=2)

@@ -43,9 +43,9 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from refhf import bicgstab, bicgstab_iterates, cg, cg_iterates
+from refhf.krylov.arithmetic import ROUNDING, inner, is_zero, norm
 from refhf.krylov.solve import CODES, Info
 from refhf.krylov.stopping import advance, iteration_limit, negative_curvature, no_progress, small_residual
-from refhf.krylov.vectors import ROUNDING, inner, is_zero, norm
 
 EPS = np.finfo(np.float64).eps
 SOLVERS = [cg, bicgstab]

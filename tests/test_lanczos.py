@@ -7,7 +7,7 @@ from scipy.sparse.linalg import LinearOperator
 import refhf
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
 from refhf.krylov.stopping import Stop, advance, iteration_limit
-from refhf.objective import operator
+from refhf.objective.supervised import operator
 
 ENDS = [(lanczos_smallest, 0), (lanczos_largest, -1)]
 

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator
 
 import refhf
+from refhf.driver.registry import METHODS
+from refhf.driver.status import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.krylov.stopping import Stop
-from refhf.methods import hessian_free
-from refhf.methods.damping import reduction_ratio
-from refhf.methods.directions import bicgstab_candidates, cg_candidates, downhill, grid
-from refhf.methods.line_search import armijo
-from refhf.methods.negative_curvature import curvilinear
+from refhf.methods.hessian_free import hf_step
+from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, downhill, grid
+from refhf.methods.hessian_free.damping import reduction_ratio
+from refhf.methods.newton.negative_curvature import curvilinear
+from refhf.methods.newton.saddle_free import DAMPINGS
 from refhf.methods.report import Kind, Outcome, Source
-from refhf.methods.saddle_free import DAMPINGS
-from refhf.methods.status import GRADIENT_TOLERANCE, PATIENCE, Status
-from refhf.methods.table import METHODS
-from refhf.model.surfaces import SURFACES
-from refhf.objective import Objective
+from refhf.methods.search.armijo import armijo
+from refhf.objective.supervised import Objective
+from refhf.surfaces.saddles import SURFACES
 
 HESSIAN_FREE = ["gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab"]
 
@@ -378,10 +378,10 @@ def test_the_ratio_of_nothing(change, predicted):
 )
 def test_defaults_of_the_hessian_free_methods(curvature, solver, filled):
     """Iterations, warm start and backtracking are by the matrix and the solver where they are not given."""
-    options = hessian_free.check(hessian_free.Options(curvature, solver), digits(0)[0])
+    options = hf_step.check(hf_step.Options(curvature, solver), digits(0)[0])
     assert (options.solver_iterations, options.warm_start, options.backtracking) == filled
-    given = hessian_free.Options(curvature, solver, solver_iterations=7, warm_start=0.5, backtracking=True)
-    assert hessian_free.check(given, digits(0)[0]) == given
+    given = hf_step.Options(curvature, solver, solver_iterations=7, warm_start=0.5, backtracking=True)
+    assert hf_step.check(given, digits(0)[0]) == given
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -461,7 +461,7 @@ def test_delta_0_starts_the_first_step_only(method):
 def test_the_preconditioner_is_martens():
     """(mean of the squared gradients + lambda)^-0.75 times r, elementwise (Martens 2010, section 4.7)."""
     objective, theta = digits(0)
-    M, r = hessian_free._preconditioner(objective, theta, 0.3), np.linspace(-1, 2, theta.size)
+    M, r = hf_step._preconditioner(objective, theta, 0.3), np.linspace(-1, 2, theta.size)
     np.testing.assert_allclose(M @ r, r / (objective.gradient_squares(theta) + 0.3) ** 0.75, rtol=1e-13)
     plain, scaled = (
         next(refhf.iterate(objective, theta, method="gn-cg", damping=0.3, preconditioner=p)) for p in (False, True)

@@ -11,9 +11,9 @@ from strategies import ANALYTIC, Problem, problems
 
 import refhf
 from refhf.model import network
-from refhf.model.layers import Dense
+from refhf.model.dense import Dense
+from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
-from refhf.model.nonlinearities import NONLINEARITIES
 
 EXACT = 1e-12
 EXTREMES = np.array([40.0, -40.0, 700.0, -700.0, 1e4, -1e4])

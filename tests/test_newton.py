@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import refhf
+from refhf.driver.minimize import Status
 from refhf.krylov.stopping import Stop
-from refhf.methods import negative_curvature, newton, saddle_free, truncated_newton
-from refhf.methods.minimize import Status
+from refhf.methods.newton import exact_newton, negative_curvature, saddle_free, truncated_newton
 from refhf.methods.report import Kind, Outcome, Source
-from refhf.model.surfaces import SURFACES, high_dimensional, quadratic_saddle, rosenbrock, saddle, two_weights, xor
-from refhf.objective import operator
+from refhf.objective.supervised import operator
+from refhf.surfaces.saddles import SURFACES, high_dimensional, quadratic_saddle, rosenbrock, saddle, two_weights, xor
 
 FOUR = ["newton", "truncated-newton", "saddle-free-newton", "negative-curvature-newton"]
 LINE = [(x, 0.0) for x in np.random.default_rng(0).uniform(-2, 2, 50)]
@@ -224,7 +224,7 @@ def test_newton_in_krylov_subspaces(monkeypatch):
     """Beyond DENSE unknowns newton solves the same system by Bi-CG-STAB, as many iterations as it may, and says so."""
     problem, theta = small_network()
     want = next(refhf.iterate(problem, theta, method="newton", damping=0.3)).theta
-    monkeypatch.setattr(newton, "DENSE", theta.size - 1)
+    monkeypatch.setattr(exact_newton, "DENSE", theta.size - 1)
     report = next(refhf.iterate(problem, theta, method="newton", damping=0.3))
     assert report.theta - theta == pytest.approx(want - theta, rel=1e-5, abs=1e-7)
     assert (report.source, report.solver_stop) == (Source.KRYLOV, Stop.CONVERGED)
@@ -472,7 +472,7 @@ def test_high_dimensional_escape():
 
 def test_beyond_dense():
     """Beyond 500 dimensions newton and saddle-free run in Krylov subspaces; the first is attracted, the second not."""
-    surface = high_dimensional(newton.DENSE + 1, 5)
+    surface = high_dimensional(exact_newton.DENSE + 1, 5)
     start = 1e-3 * np.random.default_rng(0).normal(size=surface.size)
     attracted = refhf.minimize(objective(surface), start, "newton", 10, gradient_tolerance=1e-8)
     assert np.linalg.norm(attracted.x) <= 1e-6
@@ -533,7 +533,7 @@ def test_faults(method, fault, bad):
             assert not result.success
 
 
-@pytest.mark.parametrize("room", [newton, saddle_free, truncated_newton, negative_curvature])
+@pytest.mark.parametrize("room", [exact_newton, saddle_free, truncated_newton, negative_curvature])
 def test_needs_a_hessian(room):
     """An objective without Hessian products is refused before any work."""
     with pytest.raises(ValueError, match="hessian"):

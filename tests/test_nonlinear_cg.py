@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
-from refhf.methods import betas, diagonal_bfgs, nonlinear_cg, online_search
-from refhf.methods.minimize import Status
+from refhf.driver.minimize import Status
+from refhf.driver.registry import METHODS
+from refhf.methods.nonlinear_cg import betas, diagonal_bfgs, nlcg_step, online_search
 from refhf.methods.report import Outcome, Secant, Source
-from refhf.methods.table import METHODS
-from refhf.methods.wolfe import C_1, C_2, Point, between, wolfe
+from refhf.methods.search.wolfe import C_1, C_2, Point, between, wolfe
 from refhf.parallel import run
 
 NLCG = ["nlcg-fr", "nlcg-pr", "nlcg-hs", "nlcg-dy"]
@@ -207,7 +207,7 @@ def test_the_betas_are_their_formulas(n, seed):
     """Of any two gradients g, h (h the old one) and direction d: g'g/h'h, g'y/h'h, g'y/d'y and g'g/d'y, y = g - h."""
     g, h, d = np.random.default_rng(seed).normal(size=(3, n))
     y = g - h
-    old = nonlinear_cg.State(None, s=-h, d=d, delta=h @ h, slope=h @ d)
+    old = nlcg_step.State(None, s=-h, d=d, delta=h @ h, slope=h @ d)
     want = {"fr": g @ g / (h @ h), "pr": g @ y / (h @ h), "hs": g @ y / (d @ y), "dy": g @ g / (d @ y)}
     for name, formula in betas.BETAS.items():
         assert formula(g @ g, -g, old) == pytest.approx(want[name], rel=1e-6)
@@ -348,7 +348,7 @@ def test_the_line_search_is_off_below_2048_cases():
     }
     for (cases, batch), search in chosen.items():
         objective = small if cases == 60 else large
-        options = nonlinear_cg.check(nonlinear_cg.Options(True, "fr", batch=batch), objective)
+        options = nlcg_step.check(nlcg_step.Options(True, "fr", batch=batch), objective)
         assert (options.line_search, options.batch) == (search, batch or min(cases, 2048))
 
 
@@ -400,10 +400,10 @@ def test_what_a_step_keeps():
     assert steps.progress.state.loss == pytest.approx(0.7 * one + 0.3 * two, rel=1e-15)
     for scale in 1.0, 100.0:
         r, s = np.sqrt(scale) * np.array([1.0, 0.0]), np.sqrt(scale) * np.array([0.09, 1.0])
-        state = nonlinear_cg.State(None, s=s, d=s, delta=scale, slope=-scale)
-        options = nonlinear_cg.Options(True, "fr", restart_test=True)
-        assert nonlinear_cg._beta(state, scale, r, options) == 1
-        assert nonlinear_cg._beta(state._replace(s=1.2 * s), scale, r, options) == 0
+        state = nlcg_step.State(None, s=s, d=s, delta=scale, slope=-scale)
+        options = nlcg_step.Options(True, "fr", restart_test=True)
+        assert nlcg_step._beta(state, scale, r, options) == 1
+        assert nlcg_step._beta(state._replace(s=1.2 * s), scale, r, options) == 0
 
 
 def test_wolfe_stops_at_the_first_good_point():
@@ -416,9 +416,9 @@ def test_wolfe_stops_at_the_first_good_point():
 def test_the_first_trial():
     """Equation 3.60 where f fell, 2 (f - f_old) / g'd; a step of length 1 where it did not, or there is none before."""
     d = np.array([3.0, 4.0])
-    assert nonlinear_cg.first_trial(1.0, 2.0, -0.5, d) == 4
+    assert nlcg_step.first_trial(1.0, 2.0, -0.5, d) == 4
     for before in 1.0, 0.5, np.nan:
-        assert nonlinear_cg.first_trial(1.0, before, -0.5, d) == pytest.approx(0.2)
+        assert nlcg_step.first_trial(1.0, before, -0.5, d) == pytest.approx(0.2)
 
 
 def test_between_is_the_cubics_minimum():
@@ -630,7 +630,7 @@ def test_bad_calls(call, words):
 def test_an_unknown_beta():
     """The formula's name is checked where a method is built on the step."""
     with pytest.raises(ValueError, match="beta: expected one of fr, pr, hs, dy; got 'cd'"):
-        nonlinear_cg.check(nonlinear_cg.Options(True, "cd"), digits()[0])
+        nlcg_step.check(nlcg_step.Options(True, "cd"), digits()[0])
 
 
 @given(beta=st.floats(allow_nan=False))

@@ -23,15 +23,15 @@ from hypothesis import strategies as st
 
 import refhf
 from refhf import bicgstab, cg, lanczos_smallest
+from refhf.driver.minimize import Status
 from refhf.krylov.lanczos import lanczos_largest
 from refhf.krylov.stopping import Stop
-from refhf.methods import newton, saddle_free
-from refhf.methods.minimize import Status
-from refhf.methods.nonlinear_cg import first_trial
+from refhf.methods.newton import exact_newton, saddle_free
+from refhf.methods.nonlinear_cg.nlcg_step import first_trial
+from refhf.methods.replicas.secants import Differences, inverse_hessian_product
 from refhf.methods.report import Outcome, Source
-from refhf.methods.secants import Differences, inverse_hessian_product
-from refhf.methods.wolfe import TRIES as WOLFE_TRIES
-from refhf.methods.wolfe import wolfe
+from refhf.methods.search.wolfe import TRIES as WOLFE_TRIES
+from refhf.methods.search.wolfe import wolfe
 
 CALLS, VALUES = range(1, 6), (np.nan, np.inf)
 
@@ -451,7 +451,7 @@ FLAT = [  # what a method's first step says of a matrix that is zero, lambda bei
 def test_singular_system(name, stop, outcome, monkeypatch):
     """f = x + y: the report says that the system has no solution; what is accepted is a step along -g, or none."""
     method, _, by = name.partition(",")
-    for room in (newton, saddle_free) if by else ():
+    for room in (exact_newton, saddle_free) if by else ():
         monkeypatch.setattr(room, "DENSE", 0)
     product = lambda x, v: 0 * v  # noqa: E731
     objective = refhf.from_functions(lambda x: float(x.sum()), np.ones_like, product, product)
@@ -467,7 +467,7 @@ def test_singular_system(name, stop, outcome, monkeypatch):
 def test_singular_but_consistent_system(name, monkeypatch):
     """f = x^2 / 2 of (x, y): the minimum is found, and y is left exactly as it was."""
     method, _, by = name.partition(",")
-    for room in (newton, saddle_free) if by else ():
+    for room in (exact_newton, saddle_free) if by else ():
         monkeypatch.setattr(room, "DENSE", 0)
     product = lambda x, v: np.array([v[0], 0.0])  # noqa: E731
     objective = refhf.from_functions(lambda x: float(x[0] ** 2 / 2), lambda x: np.array([x[0], 0.0]), product, product)

@@ -1,12 +1,12 @@
-"""refhf.app.own_files and what `pose` makes of them: the names and shapes that people's own data have."""
+"""refhf.data.own_files and what `pose` makes of them: the names and shapes that people's own data have."""
 
 import numpy as np
 import pytest
 
-from refhf.app import cli
-from refhf.app.data import load
-from refhf.app.problem import pose
+from refhf.data.data_sets import load
 from refhf.formats import FormatError
+from refhf.lab.cli import entry_point
+from refhf.lab.runs.problem import pose
 
 X, LABELS = np.arange(12.0).reshape(4, 3), np.array([0, 1, 2, 1])
 IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
@@ -118,6 +118,6 @@ def test_how_the_data_were_read_is_said(tmp_path, command, quiet, capsys):
     own = {"train": ["--steps", "1"], "sweep": ["--methods", "sgd", "--batches", "2", "--seeds", "1", "--epochs", "1"]}
     own["sweep"] += ["--targets", "0.5", "--out", str(tmp_path / "out")]
     arguments = [command, "--data", str(tmp_path / "mine.npz"), "--hidden", "2", *own[command]]
-    assert cli.main(arguments + ["--quiet"] * quiet) == 0
+    assert entry_point.main(arguments + ["--quiet"] * quiet) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("data: ")]
     assert said == [] if quiet else ["X_train" in said[0], "classes" in said[-1], len(said)] == [True, True, 3]

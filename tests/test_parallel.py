@@ -10,13 +10,9 @@ from hypothesis import strategies as st
 from rank_programs import problem
 
 import refhf
-from refhf.methods.table import METHODS
+from refhf.driver.registry import METHODS
 from refhf.parallel import agree, guard, in_process, load_shard, run, serial, shard
-from refhf.parallel.model_parallel import model_parallel
-from refhf.parallel.reduction import MARKS, mark
-from refhf.parallel.shards import VIRTUAL, Layout, Rows, layout
-from refhf.parallel.threads import PartedError
-from refhf.parallel.volume import (
+from refhf.parallel.communication_volume import (
     counted_data_parallel,
     counted_model_parallel,
     paper_data_parallel,
@@ -24,6 +20,10 @@ from refhf.parallel.volume import (
     parameters,
     weights,
 )
+from refhf.parallel.model_parallel import model_parallel
+from refhf.parallel.reduction import MARKS, mark
+from refhf.parallel.shards import VIRTUAL, Layout, Rows, layout
+from refhf.parallel.thread_ranks import PartedError
 
 RANKS = range(1, 17)
 REDUCTIONS = ("fast", "reproducible")

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 import refhf
+from refhf.driver.registry import METHODS
+from refhf.krylov.arithmetic import inner
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, no_progress
-from refhf.krylov.vectors import inner
-from refhf.methods import damping, directions, hessian_free, line_search
+from refhf.methods.hessian_free import candidates, damping, hf_step
 from refhf.methods.report import Outcome
-from refhf.methods.table import METHODS
+from refhf.methods.search import armijo
 from refhf.model.losses import softmax_cross_entropy, squared_error
 
 SIZES, CASES = [6, 5, 3], 40
@@ -100,16 +101,16 @@ def test_05_phi_needs_no_product():
 
 def test_06_backtracking_grid():
     """Backtracking looks at the iterates ceil(1.3^j), each once, and at the last."""
-    assert sorted(directions.grid(20)) == [1, 2, 3, 4, 5, 7, 9, 11, 14, 18, 20]
+    assert sorted(candidates.grid(20)) == [1, 2, 3, 4, 5, 7, 9, 11, 14, 18, 20]
 
 
 def test_07_walk_back_stops_at_the_first_worsening():
     """From the last candidate back while f improves: a better one beyond a worse one is not taken."""
     values = [0.1, 5.0, 1.0, 2.0, 3.0]
-    candidates = tuple(directions.Candidate(np.array([float(i)]), 1.0) for i in range(5))
-    best, f = directions.walk_back(candidates, lambda c: values[int(c.vector[0])], back=True)
+    candidates = tuple(candidates.Candidate(np.array([float(i)]), 1.0) for i in range(5))
+    best, f = candidates.walk_back(candidates, lambda c: values[int(c.vector[0])], back=True)
     assert (best.vector[0], f) == (2, 1.0)
-    best, f = directions.walk_back(candidates, lambda c: values[int(c.vector[0])], back=False)
+    best, f = candidates.walk_back(candidates, lambda c: values[int(c.vector[0])], back=False)
     assert (best.vector[0], f) == (4, 3.0)
 
 
@@ -124,7 +125,7 @@ def test_08_warm_start_is_the_decayed_last_iterate(monkeypatch):
             finals.append(it.x)
             yield it
 
-    monkeypatch.setattr(hessian_free, "cg_iterates", spy)
+    monkeypatch.setattr(hf_step, "cg_iterates", spy)
     state, _ = one_step(objective, theta, backtracking=True, damping=1e-3)
     last = finals[-1]
     one_step(objective, theta, state=state)
@@ -141,7 +142,7 @@ def test_09_progress_is_measured_from_zero():
 def test_10_preconditioner():
     """M^-1 = (mean of the cases' squared gradients + l2 + lambda)^0.75, from single cases' gradients."""
     objective, theta = problem(l2=0.02)
-    M = hessian_free._preconditioner(objective, theta, 0.3)
+    M = hf_step._preconditioner(objective, theta, 0.3)
     singles = [refhf.supervised(objective.net, x[None], [y]) for x, y in zip(objective.X, objective.y, strict=True)]
     squares = np.mean([single.value_and_gradient(theta)[1] ** 2 for single in singles], axis=0)
     np.testing.assert_allclose(M @ np.ones(theta.size), (squares + 0.02 + 0.3) ** -0.75, rtol=1e-12)
@@ -169,11 +170,11 @@ def test_12_lambda_is_against_the_mean():
 def test_13_line_search():
     """alpha = 0.8^j, at most 60 of them, c = 1e-2; a step that finds none is rejected and lambda still raised."""
     tried = []
-    search = line_search.armijo(lambda alpha: tried.append(alpha) or np.inf, 1.0, -1.0)
+    search = armijo.armijo(lambda alpha: tried.append(alpha) or np.inf, 1.0, -1.0)
     assert search == (0.0, 1.0)
     np.testing.assert_allclose(tried, 0.8 ** np.arange(60), rtol=1e-12)
-    assert line_search.armijo(lambda alpha: 1 - 0.0101 * alpha, 1.0, -1.0).step_length == 1
-    assert line_search.armijo(lambda alpha: 1 - 0.0099 * alpha, 1.0, -1.0).step_length == 0
+    assert armijo.armijo(lambda alpha: 1 - 0.0101 * alpha, 1.0, -1.0).step_length == 1
+    assert armijo.armijo(lambda alpha: 1 - 0.0099 * alpha, 1.0, -1.0).step_length == 0
     liar = refhf.from_functions(lambda x: float(x @ x), lambda x: -2 * x, hessp=lambda x, v: 2 * v)
     state, report = one_step(liar, np.ones(2), method="hessian-cg", damping=1.0)
     assert (report.outcome, state.damping) == (Outcome.NO_DECREASE, 1.5)
@@ -185,11 +186,11 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
     objective, theta = problem()
     _, g = objective.value_and_gradient(theta)
     B = dense(objective.hessian(theta))
-    solution = directions.bicgstab_candidates(refhf.bicgstab_iterates(B, -g), B, g, 12)
+    solution = candidates.bicgstab_candidates(refhf.bicgstab_iterates(B, -g), B, g, 12)
     assert all(inner(g, c.vector) <= 0 for c in solution.candidates)
     start = 10 * g
     _, report = one_step(
-        objective, theta, state=hessian_free.State(theta, 1.0, start), curvature_batch=9, solver_iterations=2
+        objective, theta, state=hf_step.State(theta, 1.0, start), curvature_batch=9, solver_iterations=2
     )
     d = (report.theta - theta) / report.step_length
     assert report.loss <= objective.value(theta) + 1e-2 * report.step_length * (g @ d)
@@ -199,13 +200,13 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
 def test_15_negative_curvature_is_met_before_the_update():
     """CG stops at the iterate before it, with the direction kept; at the very first iteration -g is taken."""
     A, g = np.diag([2.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.1])
-    solution = directions.cg_candidates(refhf.cg_iterates(A, -g), A, g, 10, backtracking=False)
+    solution = candidates.cg_candidates(refhf.cg_iterates(A, -g), A, g, 10, backtracking=False)
     assert solution.stop is Stop.NEGATIVE_CURVATURE
     np.testing.assert_array_equal(solution.candidates[-1].vector, solution.last)
     p = solution.negative_direction
     assert p @ A @ p < 0
     assert g @ p <= 0
-    solution = directions.cg_candidates(refhf.cg_iterates(-np.eye(3), -g), -np.eye(3), g, 10, backtracking=False)
+    solution = candidates.cg_candidates(refhf.cg_iterates(-np.eye(3), -g), -np.eye(3), g, 10, backtracking=False)
     np.testing.assert_array_equal(solution.candidates[-1].vector, -g)
     assert solution.candidates[-1].curvature == -g @ g
 

@@ -13,11 +13,11 @@ from processes import finish, python
 import refhf
 from refhf.krylov import stopping
 from refhf.methods import schedules
+from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
-from refhf.model.nonlinearities import NONLINEARITIES
-from refhf.model.surfaces import SURFACES
 from refhf.parallel import serial
 from refhf.parallel.model_parallel import model_parallel
+from refhf.surfaces.saddles import SURFACES
 
 PROGRAM = Path(__file__).with_name("parents_bits.py")
 KINDS = {*multiprocessing.get_all_start_methods(), "threads"}

@@ -12,8 +12,8 @@ from processes import LIMIT, mpiexec, needs_mpi, python
 from rank_programs import problem
 
 import refhf
+from refhf.parallel.communication_volume import counted_data_parallel
 from refhf.parallel.shards import Rows
-from refhf.parallel.volume import counted_data_parallel
 
 PROGRAMS = Path(__file__).parent / "rank_programs"
 

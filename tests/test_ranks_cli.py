@@ -9,7 +9,8 @@ import pytest
 from processes import LIMIT, finish, mpiexec, needs_mpi
 from test_ranks import broken
 
-from refhf.app import cli, data
+from refhf.data import data_sets
+from refhf.lab.cli import entry_point
 
 SMALL = ["--hidden", "6", "--steps", "3", "--dtype", "float64"]
 LAUNCHED = ("communications", "bytes_communicated", "seconds")  # what may depend on the number of ranks
@@ -110,7 +111,7 @@ def test_a_checkpoint_that_one_rank_lacks(tmp_path):
     tiny(tmp_path)
     run = tmp_path / "a" / "run"
     command = ["train", "--data", str(tmp_path / "tiny.npz"), *SMALL, "--method", "sgd", "--quiet"]
-    assert cli.main([*command, "--out", str(run)]) == 0
+    assert entry_point.main([*command, "--out", str(run)]) == 0
     shutil.copytree(run, tmp_path / "b" / "run", ignore=lambda *_: ["checkpoint.npz"])
     resume = "-m", "refhf", "train", "--resume", "run", "--steps", 5, "--quiet"
     done = mpiexec(1, "-wdir", run.parent, *resume, ":", "-wdir", tmp_path / "b", *resume, limit=LIMIT)
@@ -119,8 +120,8 @@ def test_a_checkpoint_that_one_rank_lacks(tmp_path):
 
 FULL = """
 import resource, sys
-from refhf.app import cli
-from refhf.app.keeping import Keeper
+from refhf.lab.cli import entry_point as cli
+from refhf.lab.runs.run_folder import Keeper
 keep = Keeper.keep
 def full(keeper, position):
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
@@ -160,9 +161,9 @@ def test_a_folder_of_npy_trains_as_the_npz(tmp_path, capsys):
     for key, array in np.load(path).items():
         np.save(tmp_path / f"{key}.npy", array)
     for source, out in (path, "one"), (tmp_path, "other"):
-        assert cli.main(["train", "--data", str(source), *SMALL, "--out", str(tmp_path / out), "--quiet"]) == 0
+        assert entry_point.main(["train", "--data", str(source), *SMALL, "--out", str(tmp_path / out), "--quiet"]) == 0
     assert history(tmp_path / "one") == history(tmp_path / "other")
-    cases = data.load(tmp_path)
+    cases = data_sets.load(tmp_path)
     assert not isinstance(cases.X, np.ndarray)
     np.testing.assert_array_equal(cases.X[:], np.load(path)["X"])
 
@@ -182,5 +183,5 @@ def test_bad_npy_files(name, array, said, tmp_path):
     for key, good in {"X": np.zeros((4, 5)), "y": np.zeros(4, int), name: array}.items():
         np.save(tmp_path / f"{key}.npy", good)
     with pytest.raises(ValueError, match=str(tmp_path)) as error:
-        data.load(tmp_path)
+        data_sets.load(tmp_path)
     assert said in str(error.value)

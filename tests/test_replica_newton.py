@@ -12,12 +12,12 @@ from oracles import relative_error
 from processes import mpiexec, needs_mpi
 
 import refhf
-from refhf.methods import replica_newton
-from refhf.methods.replica_newton import READINGS
+from refhf.methods.replicas import replica_step
+from refhf.methods.replicas.replica_step import READINGS
+from refhf.methods.replicas.secants import Differences, inverse_hessian_product
 from refhf.methods.report import Outcome, Source
-from refhf.methods.secants import Differences, inverse_hessian_product
 from refhf.parallel import run
-from refhf.parallel.volume import counted_replicas
+from refhf.parallel.communication_volume import counted_replicas
 
 METHOD = "replica-newton"
 
@@ -265,8 +265,8 @@ def test_replicas_that_coincide_are_sgd():
 def test_a_spread_is_a_norm():
     """Each replica is moved by a vector of norm `spread`, not the same one, before it takes its gradient."""
     f, H, minimum, start = bowl()
-    options = replica_newton.Options(True, spread=0.5, batch=1)
-    told = [replica_newton.replica(f, start, np.zeros(5), options, 0.1, np.random.default_rng(i)) for i in range(3)]
+    options = replica_step.Options(True, spread=0.5, batch=1)
+    told = [replica_step.replica(f, start, np.zeros(5), options, 0.1, np.random.default_rng(i)) for i in range(3)]
     np.testing.assert_allclose([np.linalg.norm(one.displacement) for one in told], 0.5, rtol=1e-14)
     assert abs(told[0].displacement @ told[1].displacement) < 0.24
     for one in told:
@@ -297,8 +297,8 @@ def test_a_longer_period_is_keyed_by_the_seed():
 def test_a_period_is_of_a_replicas_own_steps():
     """Of three gradients the first two move the replica, d <- d - beta g(theta + d), and the third is its column."""
     f, H, minimum, start = bowl()
-    options = replica_newton.Options(True, period=3, batch=1)
-    told, d = replica_newton.replica(f, start, np.zeros(5), options, 0.1, None), np.zeros(5)
+    options = replica_step.Options(True, period=3, batch=1)
+    told, d = replica_step.replica(f, start, np.zeros(5), options, 0.1, None), np.zeros(5)
     for _ in range(2):
         d = d - 0.1 * H @ (start + d - minimum)
     np.testing.assert_allclose(told.displacement, d, atol=1e-14)

@@ -15,22 +15,27 @@ from matplotlib.figure import Figure
 from processes import finish, in_namespace, mpiexec, needs_mpi, needs_namespaces
 from test_ranks_cli import history, tiny
 
-from refhf.app import checkpoint, cli, folders, plots, progress, runs
-from refhf.app.data import load
-from refhf.app.folders import to_json
-from refhf.app.keeping import Keeper
-from refhf.app.problem import pose
-from refhf.methods.minimize import Status
-from refhf.methods.table import METHODS
+from refhf.data.data_sets import load
+from refhf.driver.minimize import Status
+from refhf.driver.registry import METHODS
+from refhf.lab.cli import entry_point
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import checkpoint, execution, output_folder, run_position
+from refhf.lab.runs.output_folder import to_json
+from refhf.lab.runs.problem import pose
+from refhf.lab.runs.run_folder import Keeper
 
-SAVE = plots.save
+SAVE = run_figures.save
 STEPS = 10
 SMALL = ["--hidden", "4", "--steps", "10", "--dtype", "float64", "--quiet"]
 
 
 SLOWLY = """
 import os, signal, sys, time
-from refhf.app import cli, console, plots, runs
+from refhf.lab.cli import entry_point as cli
+from refhf.lab.cli import console
+from refhf.lab.plots import run_figures as plots
+from refhf.lab.runs import execution as runs
 from refhf.parallel import launched_rank
 plots.run_figure = plots.save = lambda *_: None
 console.line = lambda record: time.sleep(0.03) or ""
@@ -42,7 +47,7 @@ MAIN = "sys.exit(cli.main(sys.argv[1:]))"
 def undrawn(monkeypatch):
     """Figures are drawn elsewhere."""
     for name in "run_figure", "comparison_figure", "save":
-        monkeypatch.setattr(plots, name, lambda *_: None)
+        monkeypatch.setattr(run_figures, name, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +61,9 @@ def options(method):
 
 
 def run_of(problem, method, folder, since=None, every=1, asked=lambda: 0, listen=lambda record: None):
-    run = runs.plan(problem, method, STEPS, options(method), since)
+    run = execution.plan(problem, method, STEPS, options(method), since)
     with Keeper(folder, run, every, {}) as keeper:
-        return runs.execute(run, listen, keeper, asked)
+        return execution.execute(run, listen, keeper, asked)
 
 
 def at_step(folder, step, act):
@@ -95,13 +100,13 @@ def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
         if record["step"]:
             place = tmp_path / f"{record['step']}"
             place.mkdir()
-            for name in checkpoint.NAME, progress.HISTORY:
+            for name in checkpoint.NAME, run_position.HISTORY:
                 shutil.copy(tmp_path / "whole" / name, place / name)
             kept.append(place / checkpoint.NAME)
 
     whole = run_of(problem, method, tmp_path / "whole", listen=copy)
     for path in kept:
-        since = progress.load(path)
+        since = run_position.load(path)
         folder = shutil.copytree(tmp_path / "whole", tmp_path / "again", dirs_exist_ok=True)
         again = run_of(problem, method, folder, since)
         assert again.theta.tobytes() == whole.theta.tobytes() == theta(folder).tobytes()
@@ -114,13 +119,13 @@ def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
 def test_a_process_that_is_killed_is_resumed(method, data, tmp_path):
     """R15: a process killed at whatever moment is resumed to the bit; without a checkpoint yet, from the start."""
     command = ["train", "--method", method, "--data", str(data), *SMALL, "--checkpoint-every", "3"]
-    assert cli.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
     talking = [word for word in command if word != "--quiet"]
     for steps in 0, 4:
         folder = tmp_path / str(steps)
         slow = [sys.executable, "-c", SLOWLY + MAIN, *talking, "--out", str(folder)]
         finish(slow, 60, {}, at_step(folder, steps, subprocess.Popen.kill))
-        assert cli.main(["train", "--resume", str(folder), "--quiet"]) == 0
+        assert entry_point.main(["train", "--resume", str(folder), "--quiet"]) == 0
         assert theta(folder).tobytes() == theta(tmp_path / "whole").tobytes()
         assert history(folder) == history(tmp_path / "whole")
 
@@ -129,8 +134,8 @@ def test_a_process_that_is_killed_is_resumed(method, data, tmp_path):
 def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, capsys):
     """Ctrl-C and a polite kill: the step in hand is done, saved and said; resumed, the run ends as if uninterrupted."""
     command = ["train", "--method", "hybrid-cg", "--data", str(data), *SMALL, "--checkpoint-every", "0"]
-    assert cli.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    step, calls = runs._record, []
+    assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    step, calls = execution._record, []
 
     def interrupting(*args):
         calls.append(args)
@@ -138,13 +143,13 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
             os.kill(os.getpid(), number)
         return step(*args)
 
-    monkeypatch.setattr(runs, "_record", interrupting)
+    monkeypatch.setattr(execution, "_record", interrupting)
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    assert cli.main([*command, "--out", str(tmp_path / "cut")]) == code
+    assert entry_point.main([*command, "--out", str(tmp_path / "cut")]) == code
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert "hybrid-cg ended at step 4: The run was interrupted, and can be resumed." in capsys.readouterr().out
     assert len(history(tmp_path / "cut")) == 5
-    assert cli.main(["train", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    assert entry_point.main(["train", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
     assert theta(tmp_path / "cut").tobytes() == theta(tmp_path / "whole").tobytes()
     assert history(tmp_path / "cut") == history(tmp_path / "whole")
 
@@ -152,7 +157,7 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
 def test_further_signals(data, tmp_path, monkeypatch):
     """A SIGTERM that comes twice is one; a second Ctrl-C ends the run in the middle of its step, as it says."""
     command = ["train", "--method", "sgd", "--data", str(data), *SMALL, "--out"]
-    step = runs._record
+    step = execution._record
     for numbers, code in ((signal.SIGTERM, signal.SIGTERM), 143), ((signal.SIGINT, signal.SIGINT), 130):
 
         def interrupting(run, k, *rest, numbers=numbers):
@@ -160,9 +165,9 @@ def test_further_signals(data, tmp_path, monkeypatch):
                 os.kill(os.getpid(), number)
             return step(run, k, *rest)
 
-        monkeypatch.setattr(runs, "_record", interrupting)
-        assert cli.main([*command, str(tmp_path / str(code))]) == code
-    assert progress.load(tmp_path / "143" / checkpoint.NAME).step == 3
+        monkeypatch.setattr(execution, "_record", interrupting)
+        assert entry_point.main([*command, str(tmp_path / str(code))]) == code
+    assert run_position.load(tmp_path / "143" / checkpoint.NAME).step == 3
     assert len(history(tmp_path / "130")) == 3
     assert theta(tmp_path / "130").size
 
@@ -192,16 +197,16 @@ def test_a_signal_finishes_the_step_of_all_ranks(data, tmp_path):
         got, out, err, _ = mpiexec(2, "-c", SLOWLY + MAIN, *command, 1000, *rest, meanwhile=stop)
         assert got == code, err
         assert "The run was interrupted, and can be resumed" in out
-        done, before = progress.load(folder / checkpoint.NAME).step, done
+        done, before = run_position.load(folder / checkpoint.NAME).step, done
         assert len(history(folder)) == done + 1 > before + 1
     again = "-c", SLOWLY + ONE_RANK + MAIN, *command, 1000, "--resume", folder
     got, _, err, _ = mpiexec(2, *again, CUT=str(done + 2))
     assert got == 143, err
-    assert progress.load(folder / checkpoint.NAME).step == done + 2
+    assert run_position.load(folder / checkpoint.NAME).step == done + 2
     command = ["train", "--quiet", "--steps", str(done + 4)]
-    assert cli.main([*command, "--resume", str(folder)]) == 0
+    assert entry_point.main([*command, "--resume", str(folder)]) == 0
     whole = ["--method", "gn-cg", "--data", str(data), *SMALL, "--reduction", "reproducible"]
-    assert cli.main([*command, *whole, "--steps", str(done + 4), "--out", str(tmp_path / "whole")]) == 0
+    assert entry_point.main([*command, *whole, "--steps", str(done + 4), "--out", str(tmp_path / "whole")]) == 0
     assert theta(folder).tobytes() == theta(tmp_path / "whole").tobytes()
     assert history(folder) == history(tmp_path / "whole")
 
@@ -223,8 +228,8 @@ def test_ranks_resume_what_another_number_began(data, tmp_path):
 def test_a_comparison_skips_what_is_done(data, tmp_path, monkeypatch):
     """`compare --resume`: methods that are done are not run again, the one in hand goes on, the others follow."""
     command = ["compare", "--methods", "gn-cg,sgd,hessian-cg", "--data", str(data), *SMALL]
-    assert cli.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    step, calls = runs._record, []
+    assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    step, calls = execution._record, []
 
     def interrupting(run, *args):
         calls.append(run.method)
@@ -232,11 +237,11 @@ def test_a_comparison_skips_what_is_done(data, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return step(run, *args)
 
-    monkeypatch.setattr(runs, "_record", interrupting)
-    assert cli.main([*command, "--out", str(tmp_path / "cut")]) == 130
+    monkeypatch.setattr(execution, "_record", interrupting)
+    assert entry_point.main([*command, "--out", str(tmp_path / "cut")]) == 130
     assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 4, 0]
-    monkeypatch.setattr(runs, "_record", lambda run, *args: calls.append(run.method) or step(run, *args))
-    assert cli.main(["compare", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
+    monkeypatch.setattr(execution, "_record", lambda run, *args: calls.append(run.method) or step(run, *args))
+    assert entry_point.main(["compare", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
     assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 11, 11]
     for name in "gn-cg", "sgd", "hessian-cg":
         assert theta(tmp_path / "cut" / name).tobytes() == theta(tmp_path / "whole" / name).tobytes()
@@ -261,14 +266,16 @@ def test_what_cannot_be_resumed(given, said, tmp_path, capsys):
     """Another argument, other data, another method's checkpoint, a broken file: one line, status 2, nothing touched."""
     path = tiny(tmp_path / "data")
     command = ["train", "--method", "sgd", "--data", str(path), *SMALL, "--steps", "2", "--out"]
-    assert cli.main([*command, str(tmp_path / "run")]) == 0
+    assert entry_point.main([*command, str(tmp_path / "run")]) == 0
     copies = "broken", "strange", "torn", "other", "lost", "changed"
     places = {name: shutil.copytree(tmp_path / "run", tmp_path / name) for name in copies}
     (places["broken"] / "run.json").write_text("[]")
     (places["strange"] / "run.json").write_text('{"arguments": {"option": []}}')
     (places["torn"] / checkpoint.NAME).write_bytes((places["torn"] / checkpoint.NAME).read_bytes()[:-30])
     arrays, record = checkpoint.load(places["other"] / checkpoint.NAME)
-    checkpoint.save(places["lost"] / checkpoint.NAME, {**arrays, progress.HISTORY: np.frombuffer(b"{", "u1")}, record)
+    checkpoint.save(
+        places["lost"] / checkpoint.NAME, {**arrays, run_position.HISTORY: np.frombuffer(b"{", "u1")}, record
+    )
     record["facts"]["method"] = "gradient-descent"
     checkpoint.save(places["other"] / checkpoint.NAME, arrays, record)
     if "{changed}" in given:
@@ -276,7 +283,7 @@ def test_what_cannot_be_resumed(given, said, tmp_path, capsys):
     places = {name: str(place) for name, place in (places | {"run": tmp_path / "run"}).items()}
     before = {file: file.read_bytes() for file in tmp_path.glob("*/*")}
     capsys.readouterr()
-    assert cli.main(["train", *(word.format(**places) for word in given), "--quiet"]) == 2
+    assert entry_point.main(["train", *(word.format(**places) for word in given), "--quiet"]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert said in err
@@ -309,9 +316,9 @@ def done(data, tmp_path_factory):
     gn += ["--option", "warm_start=0.9"]
     with pytest.MonkeyPatch.context() as patch:
         for name in "run_figure", "comparison_figure", "save":
-            patch.setattr(plots, name, lambda *_: None)
+            patch.setattr(run_figures, name, lambda *_: None)
         for words in (["train", "--method", "gn-cg", *gn], ["compare", "--methods", "sgd"]):
-            assert cli.main([*words, "--data", str(data), *SMALL, "--out", str(folder / words[0])]) == 0
+            assert entry_point.main([*words, "--data", str(data), *SMALL, "--out", str(folder / words[0])]) == 0
     return folder
 
 
@@ -328,11 +335,11 @@ def test_a_changed_argument_is_refused_by_name(name, done, tmp_path, capsys):
     described["arguments"][name] = other
     for consistent in False, True:
         if consistent:
-            described["command"] = folders.command(described["arguments"])
+            described["command"] = output_folder.command(described["arguments"])
         (tmp_path / "run.json").write_text(json.dumps(described))
         before = {file: file.read_bytes() for file in tmp_path.iterdir()}
         capsys.readouterr()
-        status = cli.main(["train", "--resume", str(tmp_path), "--quiet"])
+        status = entry_point.main(["train", "--resume", str(tmp_path), "--quiet"])
         if consistent and not said:
             assert status == 0
             continue
@@ -349,21 +356,21 @@ def test_another_place_is_refused(done, tmp_path, capsys):
     again = ["train", "--resume", str(tmp_path / "a"), "--quiet", "--steps", "12"]
     for more, said in (["--out", str(tmp_path / "b")], "out: expected none"), (["--overwrite"], "overwrite: expected"):
         capsys.readouterr()
-        assert cli.main([*again, *more]) == 2
+        assert entry_point.main([*again, *more]) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert said in err
     assert not (tmp_path / "b").exists()
     assert len(history(tmp_path / "a")) == 11
-    assert cli.main([*again, "--out", str(tmp_path / "a" / ".." / "a")]) == 0
+    assert entry_point.main([*again, "--out", str(tmp_path / "a" / ".." / "a")]) == 0
     assert len(history(tmp_path / "a")) == 13
 
 
 @pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="needs links that can be told from files")
-@pytest.mark.parametrize("name", folders.FILES)
+@pytest.mark.parametrize("name", output_folder.FILES)
 def test_a_planted_link_is_not_followed(name, done, tmp_path, monkeypatch):
     """Whatever name in its folder a link is planted at, a resumed run writes nothing to what it points to."""
-    monkeypatch.setattr(plots, "save", lambda *rest: SAVE(Figure(), rest[1]))
+    monkeypatch.setattr(run_figures, "save", lambda *rest: SAVE(Figure(), rest[1]))
     command = "compare" if name.startswith("comparison") else "train"
     for kind in "file", "nothing":
         folder, target = tmp_path / kind / "run", tmp_path / kind / "precious"
@@ -372,7 +379,7 @@ def test_a_planted_link_is_not_followed(name, done, tmp_path, monkeypatch):
             target.write_text("thesis")
         (folder / name).unlink(missing_ok=True)
         (folder / name).symlink_to(target)
-        cli.main([command, "--resume", str(folder), "--quiet", "--steps", "11"])
+        entry_point.main([command, "--resume", str(folder), "--quiet", "--steps", "11"])
         assert target.exists() is (kind == "file")
         assert kind == "nothing" or target.read_text() == "thesis"
 
@@ -384,7 +391,7 @@ def test_a_planted_pipe_hangs_nothing(name, done, tmp_path, capsys):
     shutil.copytree(done / "train", tmp_path, dirs_exist_ok=True)
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)
-    code = cli.main(["train", "--resume", str(tmp_path), "--quiet", "--steps", "11"])
+    code = entry_point.main(["train", "--resume", str(tmp_path), "--quiet", "--steps", "11"])
     assert code == (0 if name.endswith(".part") else 2)
     assert code == 0 or str(tmp_path / name) in capsys.readouterr().err
 
@@ -395,12 +402,12 @@ def test_a_longer_run_and_one_that_is_done(data, tmp_path, capsys):
     What diverged has kept the best point, of the smallest loss it told.
     """
     command = ["train", "--data", str(data), *SMALL, "--method", "sgd", "--out"]
-    assert cli.main([*command, str(tmp_path / "a")]) == 0
+    assert entry_point.main([*command, str(tmp_path / "a")]) == 0
     before = theta(tmp_path / "a")
-    assert cli.main(["train", "--resume", str(tmp_path / "a"), "--steps", "3", "--quiet"]) == 0
+    assert entry_point.main(["train", "--resume", str(tmp_path / "a"), "--steps", "3", "--quiet"]) == 0
     np.testing.assert_array_equal(theta(tmp_path / "a"), before)
-    assert cli.main([*command, str(tmp_path / "b"), "--option", "learning_rate=1e155", "--l2", "1"]) == 0
-    assert cli.main(["train", "--resume", str(tmp_path / "b"), "--quiet"]) == 0
+    assert entry_point.main([*command, str(tmp_path / "b"), "--option", "learning_rate=1e155", "--l2", "1"]) == 0
+    assert entry_point.main(["train", "--resume", str(tmp_path / "b"), "--quiet"]) == 0
     assert capsys.readouterr().out.count("sgd ended at step") == 2
     losses = [record["loss"] for record in history(tmp_path / "b")]
     cases = load(data)
@@ -411,9 +418,9 @@ def test_a_longer_run_and_one_that_is_done(data, tmp_path, capsys):
 def test_an_overwritten_comparison_is_forgotten(data, tmp_path):
     """After --overwrite, nothing of an earlier comparison with other methods is resumed."""
     command = ["compare", "--data", str(data), *SMALL, "--steps", "1", "--out", str(tmp_path / "a")]
-    assert cli.main([*command, "--methods", "gn-cg,sgd"]) == 0
-    assert cli.main([*command, "--methods", "hessian-cg", "--overwrite"]) == 0
-    assert cli.main(["compare", "--resume", str(tmp_path / "a"), "--steps", "2", "--quiet"]) == 0
+    assert entry_point.main([*command, "--methods", "gn-cg,sgd"]) == 0
+    assert entry_point.main([*command, "--methods", "hessian-cg", "--overwrite"]) == 0
+    assert entry_point.main(["compare", "--resume", str(tmp_path / "a"), "--steps", "2", "--quiet"]) == 0
     assert len(history(tmp_path / "a" / "hessian-cg")) == 3
     assert not (tmp_path / "a" / "gn-cg" / "run.json").exists()
 
@@ -422,12 +429,12 @@ def test_two_runs_in_one_folder(data, tmp_path, capsys):
     """A folder that another run writes to is refused, resumed or overwritten as well, and left as it is."""
     pytest.importorskip("fcntl")
     command = ["train", "--data", str(data), *SMALL, "--method", "sgd", "--out", str(tmp_path)]
-    assert cli.main(command) == 0
+    assert entry_point.main(command) == 0
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     for again in [*command, "--overwrite"], ["train", "--resume", str(tmp_path), "--steps", "20"]:
         capsys.readouterr()
         with checkpoint.locked(tmp_path):
-            assert cli.main(again) == 2
+            assert entry_point.main(again) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert f"another process writes to {tmp_path}" in err
@@ -450,12 +457,12 @@ cp -r "$1/run" "$1/../kept"
     _, out, err, _ = in_namespace(script, tmp_path, data)
     assert out.endswith("run.png\n2\n"), err
     assert "No space left on device" in err
-    assert progress.load(tmp_path.parent / "kept" / checkpoint.NAME).step == 2
+    assert run_position.load(tmp_path.parent / "kept" / checkpoint.NAME).step == 2
 
 
 READ_ONLY = """
 import sys
-from refhf.app import cli
+from refhf.lab.cli import entry_point as cli
 folder, data = sys.argv[1:]
 for command in ["train"], ["compare"], ["sweep", "--methods", "sgd", "--batches", "9", "--steps", "1"]:
     print(cli.main([*command, "--data", data, "--out", folder + "/new"]))
@@ -466,7 +473,9 @@ print(cli.main(["train", "--resume", folder + "/run", "--steps", "20", "--quiet"
 @needs_namespaces
 def test_a_folder_that_can_only_be_read(data, tmp_path):
     """A disk mounted for reading: train, compare, sweep and --resume each end with a line, before a step is done."""
-    assert cli.main(["train", "--method", "sgd", "--data", str(data), *SMALL, "--out", str(tmp_path / "run")]) == 0
+    assert (
+        entry_point.main(["train", "--method", "sgd", "--data", str(data), *SMALL, "--out", str(tmp_path / "run")]) == 0
+    )
     before = {file: file.read_bytes() for file in (tmp_path / "run").iterdir()}
     script = """
 mount --bind "$1" "$1" && mount -o remount,ro,bind "$1"
@@ -482,7 +491,10 @@ exec "$python" -c "$3" "$1" "$2"
 
 def test_a_checkpoint_holds_nothing_but_numbers(data, tmp_path):
     """No pickles: numpy reads a run's files without them, and the record is JSON."""
-    assert cli.main(["train", "--method", "nlcg-fr", "--data", str(data), *SMALL, "--out", str(tmp_path / "a")]) == 0
+    assert (
+        entry_point.main(["train", "--method", "nlcg-fr", "--data", str(data), *SMALL, "--out", str(tmp_path / "a")])
+        == 0
+    )
     for name in "checkpoint.npz", "theta.npz":
         with np.load(tmp_path / "a" / name, allow_pickle=False) as file:
             assert all(file[key].dtype != object for key in file)

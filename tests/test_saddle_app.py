@@ -1,4 +1,4 @@
-"""refhf.app.saddle: the lab's paths, its table, its picture, animation and page, its command line; and the figure."""
+"""refhf.lab.saddle: the lab's paths, its table, its picture, animation and page, its command line; and the figure."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from matplotlib.transforms import Bbox
 from processes import OWN_WARNINGS
 
 import refhf
-from refhf.app import cli
-from refhf.app.saddle import command, lineup, page, picture, reasons, table
-from refhf.app.saddle.lineup import DEFAULT, LINEUP
-from refhf.app.saddle.trajectories import Ending, Point, path
-from refhf.app.saddle.trajectories import Path as Trajectory
+from refhf.lab.cli import entry_point, saddle_command
+from refhf.lab.saddle import contestants, escape_reasons, saddle_figure, saddle_page, saddle_table
+from refhf.lab.saddle.contestants import DEFAULT, LINEUP
+from refhf.lab.saddle.trajectories import Ending, Point, path
+from refhf.lab.saddle.trajectories import Path as Trajectory
 from refhf.methods.report import Source
-from refhf.model.surfaces import SURFACES
+from refhf.surfaces.saddles import SURFACES
 
 ROOT = Path(__file__).parent.parent
 SADDLE = SURFACES["saddle"]
@@ -46,7 +46,7 @@ def test_path_is_what_the_library_does(name, start):
     """A path's points are those of refhf.iterate on the same objective, and what is said of each is exact."""
     one = path(SADDLE, name, start, steps=12, seed=3)
     f, contestant = refhf.from_functions(*SADDLE.functions), LINEUP[name]
-    options = lineup.options(contestant, SADDLE)
+    options = contestants.options(contestant, SADDLE)
     reports = list(islice(refhf.iterate(f, start, method=contestant.method, rng=3, **options), len(one.points) - 1))
     thetas = [np.array(start, float), *(report.theta for report in reports)]
     assert np.array_equal([p.theta for p in one.points], thetas)
@@ -78,7 +78,7 @@ def test_curved_step_sets_out_along_its_tangent():
     assert np.allclose(abs(one.points[0].tangent), [0, 1], atol=1e-12)
     assert one.points[0].curvature == pytest.approx(-1)
     assert np.allclose(abs(one.points[1].theta), [0, 1], atol=1e-12)
-    drawn = picture._leg(*one.points[:2])
+    drawn = saddle_figure._leg(*one.points[:2])
     assert np.allclose(drawn[:, 0], 1 - drawn[:, 1] ** 2)
 
 
@@ -94,7 +94,7 @@ def test_every_contestant_runs_on_every_surface(surface, name):
     assert all(np.isfinite(p.theta).all() and np.isfinite(p.value) for p in one.points)
     assert isinstance(one.ending, Ending)
     assert len(one.points) <= 16
-    assert name in table.table([one])
+    assert name in saddle_table.table([one])
 
 
 # What the lab concludes.
@@ -108,27 +108,27 @@ def trajectory(*points, surface=SADDLE, source=Source.GRADIENT):
 
 def test_escape_tells_exact_zero_from_small():
     """A y of 1e-300 is off the line y = 0 and a y of 0 is on it; what brought it is the step's source, or rounding."""
-    assert reasons.escape(trajectory((1, 0), (0, 0))) == (None, 0.0, "nothing")
-    assert reasons.escape(trajectory((1, 1e-300), (0, 0))) == (0, 1e-300, "the start")
-    assert reasons.escape(trajectory((1, 0), (1, 0), (0, 0.5), source=Source.NOISE)) == (2, 0.5, "noise")
-    assert reasons.escape(trajectory((1, 0), (0, 1e-17))).by == "rounding, 1e-17"
-    assert reasons.escape(trajectory((1, 0), (0, 1e-17), source=Source.NOISE)).by == "noise"
-    assert reasons.escape(trajectory((1, 0), surface=SURFACES["rosenbrock"])) is None
+    assert escape_reasons.escape(trajectory((1, 0), (0, 0))) == (None, 0.0, "nothing")
+    assert escape_reasons.escape(trajectory((1, 1e-300), (0, 0))) == (0, 1e-300, "the start")
+    assert escape_reasons.escape(trajectory((1, 0), (1, 0), (0, 0.5), source=Source.NOISE)) == (2, 0.5, "noise")
+    assert escape_reasons.escape(trajectory((1, 0), (0, 1e-17))).by == "rounding, 1e-17"
+    assert escape_reasons.escape(trajectory((1, 0), (0, 1e-17), source=Source.NOISE)).by == "noise"
+    assert escape_reasons.escape(trajectory((1, 0), surface=SURFACES["rosenbrock"])) is None
 
 
 def test_escape_allows_for_the_rounding_of_turned_axes():
     """On the rotated saddle the stable line is y = -3x/4, and a start on it counts as on it in spite of rounding."""
     turned = SURFACES["rotated-saddle"]
     for t in 1.0, 0.7, -0.3:
-        assert reasons.escape(trajectory((0.8 * t, -0.6 * t), surface=turned)).step is None
-    assert reasons.escape(trajectory((0.8, -0.6 + 1e-9), surface=turned)).step == 0
+        assert escape_reasons.escape(trajectory((0.8 * t, -0.6 * t), surface=turned)).step is None
+    assert escape_reasons.escape(trajectory((0.8, -0.6 + 1e-9), surface=turned)).step == 0
 
 
 @given(inside=st.lists(st.booleans(), min_size=1, max_size=12))
 def test_steps_to_leave_counts_to_the_last_return(inside):
     """A path has left after its last point within the radius; never, if it ends there; 0, if it was never within."""
     points = [(0.1, 0.2) if within else (3, 1) for within in inside]
-    steps = reasons.steps_to_leave(trajectory(*points), 0.5)
+    steps = escape_reasons.steps_to_leave(trajectory(*points), 0.5)
     if inside[-1]:
         assert steps is None
     else:
@@ -154,7 +154,7 @@ def test_what_uses_g_and_h_alone_stays_on_the_line(name):
     """Claim H8: from (x, 0) every point of the path has y = 0, exactly, and the path ends at the saddle and says so."""
     for x in np.linspace(-2, 2, 50):
         one = path(SADDLE, name, (x, 0))
-        (row,) = table.rows([one])
+        (row,) = saddle_table.rows([one])
         assert all(p.theta[1] == 0 for p in one.points)
         assert np.linalg.norm(row["point"]) < 1e-8
         assert (row["ending"], row["steps_to_leave"], row["left_stable_directions_at"]) == ("saddle", None, None)
@@ -171,7 +171,7 @@ def test_what_has_another_source_leaves_the_line(name, by, more, starts):
     """From (x, 0) the first step brings a y, the table names its source, and the path comes within 1e-6 of (0, +-1)."""
     for seed, x in enumerate(np.linspace(-2, 2, starts)):
         one = path(SADDLE, name, (x, 0), seed=seed, **more)
-        (row,) = table.rows([one])
+        (row,) = saddle_table.rows([one])
         assert (row["left_stable_directions_at"], row["by"]) == (1, by)
         assert by in row["why"]
         assert np.allclose(abs(one.points[-1].theta), [0, 1], rtol=0, atol=1e-6)
@@ -187,7 +187,7 @@ def test_from_the_saddle_only_the_probe_and_noise_leave():
 
 def test_numbers_are_zero_only_if_they_are():
     """The table writes 0 for zeros alone, however small a number is."""
-    assert [table.number(x) for x in (0.0, -0.0, 1e-300, -5e-324, 1.0, 0.9999999)] == [
+    assert [saddle_table.number(x) for x in (0.0, -0.0, 1e-300, -5e-324, 1.0, 0.9999999)] == [
         "0", "0", "1e-300", "-4.941e-324", "1", "1",
     ]  # fmt: skip
 
@@ -198,7 +198,7 @@ def test_numbers_are_zero_only_if_they_are():
 @pytest.fixture
 def saddle_cli(capsys):
     def call(*arguments):
-        return cli.main(["saddle", *map(str, arguments)]), *capsys.readouterr()
+        return entry_point.main(["saddle", *map(str, arguments)]), *capsys.readouterr()
 
     return call
 
@@ -217,8 +217,8 @@ def saddle_cli(capsys):
         (["--steps", "0"], ["steps", ">= 1"]),
         (["--steps", "many"], ["steps", ">= 1"]),
         (["--seed", "-1"], ["seed", ">= 0"]),
-        (["--out", "lab.jpg"], ["out", *command.ENDINGS, ".jpg"]),
-        (["--out", "lab"], ["out", *command.ENDINGS]),
+        (["--out", "lab.jpg"], ["out", *saddle_command.ENDINGS, ".jpg"]),
+        (["--out", "lab"], ["out", *saddle_command.ENDINGS]),
         (["--out", "no-such-folder/lab.png"], ["out", "folder"]),
         (["--surface", "xor", "--out", "lab.html"], ["two parameters", *FLAT]),
         (["--surface", "quadratic-saddle", "--methods", "gn-cg"], ["gauss-newton"]),
@@ -240,7 +240,7 @@ def test_table_is_printed(saddle_cli):
     """The command prints the table of the paths, negative numbers in the start or not."""
     status, out, err = saddle_cli("--start", "-1,0", "--steps", 30)
     assert (status, err) == (0, "")
-    assert table.table([path(SADDLE, name, (-1, 0), steps=30) for name in DEFAULT]) in out
+    assert saddle_table.table([path(SADDLE, name, (-1, 0), steps=30) for name in DEFAULT]) in out
     assert all(max(map(len, line.split("  "))) < 120 for line in out.splitlines())
 
 
@@ -251,14 +251,14 @@ def test_json_is_the_table(saddle_cli):
     assert status == 0
     assert [row["method"] for row in found["paths"]] == ["gradient-descent", "noisy-gradient-descent"]
     assert found["start"] == [1, 0]
-    rows = table.rows([path(SADDLE, name, (1, 0)) for name in ("gradient-descent", "noisy-gradient-descent")])
+    rows = saddle_table.rows([path(SADDLE, name, (1, 0)) for name in ("gradient-descent", "noisy-gradient-descent")])
     assert found["paths"] == json.loads(json.dumps(rows))
 
 
-@pytest.mark.parametrize("ending", command.ENDINGS)
+@pytest.mark.parametrize("ending", saddle_command.ENDINGS)
 def test_file_is_what_its_ending_says(ending, saddle_cli, tmp_path, monkeypatch):
     """--out writes the format that the file's name ends in, the same bytes each time."""
-    monkeypatch.setattr(page, "STARTS", 3)
+    monkeypatch.setattr(saddle_page, "STARTS", 3)
     files = [tmp_path / f"{name}{ending}" for name in "ab"]
     for file in files:
         assert saddle_cli("--methods", "gradient-descent,noisy-gradient-descent", "--steps", 5, "--out", file)[0] == 0
@@ -270,7 +270,7 @@ def test_file_is_what_its_ending_says(ending, saddle_cli, tmp_path, monkeypatch)
 @pytest.mark.parametrize("surface", SURFACES.values(), ids=lambda surface: surface.name)
 def test_picture_is_legible(surface):
     """No two texts overlap, none leaves the picture, and none is smaller than 14 points on 16 inches."""
-    figure = picture.picture([path(surface, name, surface.start, steps=40) for name in DEFAULT])
+    figure = saddle_figure.picture([path(surface, name, surface.start, steps=40) for name in DEFAULT])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
@@ -290,7 +290,7 @@ def test_picture_is_legible(surface):
 @pytest.fixture(scope="module")
 def opened():
     """The page with a coarse grid of starts, and its data."""
-    text = page.page(SADDLE, DEFAULT, starts=5)
+    text = saddle_page.page(SADDLE, DEFAULT, starts=5)
     return text, contents(text)
 
 
@@ -300,14 +300,14 @@ def contents(text):
 
 def test_page_has_the_paths(opened):
     """Every run in the page is refhf's path: points to four digits, the rest to three, and zeros exactly zero."""
-    data, width = opened[1], len(page.COLUMNS)
-    every, _ = page.grid_of_starts(SADDLE, 5)
-    every += page.special_starts(SADDLE, SADDLE.start).values()
+    data, width = opened[1], len(saddle_page.COLUMNS)
+    every, _ = saddle_page.grid_of_starts(SADDLE, 5)
+    every += saddle_page.special_starts(SADDLE, SADDLE.start).values()
     assert len(every) == len(data["starts"]) == len(data["runs"])
     for theta, start, runs in zip(every, data["starts"], data["runs"], strict=True):
         assert start == pytest.approx(theta.tolist(), rel=1e-3, abs=0)
         for method, run in zip(data["methods"], runs, strict=True):
-            one = path(SADDLE, method["name"], theta, steps=page.STEPS)
+            one = path(SADDLE, method["name"], theta, steps=saddle_page.STEPS)
             got = [run["numbers"][i : i + width] for i in range(0, len(run["numbers"]), width)]
             for point, row in zip(one.points, got, strict=False):
                 last = row is got[-1]
@@ -317,10 +317,10 @@ def test_page_has_the_paths(opened):
                 if not last:
                     curvature = np.nan if row[6] is None else row[6]
                     assert curvature == pytest.approx(point.curvature, rel=5e-3, nan_ok=True)
-                    assert data["reasons"][row[7]] == picture.formula(point.reason)
-            assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= page.STILL
-            assert data["reasons"][got[-1][7]] == picture.formula(one.points[-1].reason)
-            assert run["why"] == picture.minus(table.why(one))
+                    assert data["reasons"][row[7]] == saddle_figure.formula(point.reason)
+            assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= saddle_page.STILL
+            assert data["reasons"][got[-1][7]] == saddle_figure.formula(one.points[-1].reason)
+            assert run["why"] == saddle_figure.minus(saddle_table.why(one))
 
 
 def test_page_has_the_line_and_the_saddle(opened):
@@ -336,7 +336,7 @@ def test_page_is_one_small_file(opened):
     text, data = opened
     assert re.findall(r"(?:https?:)?//[\w.]+\.\w+|@import|<link(?! rel=\"icon\" href=\"data:,\")|src=", text) == []
     runs = len(json.dumps(data["runs"], separators=(",", ":")))
-    full = len(page.grid_of_starts(SADDLE, page.STARTS)[0]) + 3
+    full = len(saddle_page.grid_of_starts(SADDLE, saddle_page.STARTS)[0]) + 3
     assert len(text) - runs + runs / len(data["runs"]) * full < 2e6
 
 
@@ -344,16 +344,16 @@ def test_page_is_one_small_file(opened):
 def test_page_of_every_flat_surface(name):
     """Every surface of two parameters has a page; grid and window fit together."""
     surface = SURFACES[name]
-    data = contents(page.page(surface, ["gradient-descent", "newton"], steps=3, starts=5))
-    assert 4 <= data["grid"] <= page.STARTS**2
-    assert all(picture.within(surface, start) for start in data["starts"][: data["grid"]])
+    data = contents(saddle_page.page(surface, ["gradient-descent", "newton"], steps=3, starts=5))
+    assert 4 <= data["grid"] <= saddle_page.STARTS**2
+    assert all(saddle_figure.within(surface, start) for start in data["starts"][: data["grid"]])
     assert len(data["contours"]) > 10
 
 
 def test_page_needs_two_parameters():
     """A surface of nine parameters has no page."""
     with pytest.raises(ValueError, match="two parameters"):
-        page.page(SURFACES["xor"], DEFAULT)
+        saddle_page.page(SURFACES["xor"], DEFAULT)
 
 
 # The figure.
@@ -364,8 +364,8 @@ def test_figure_is_reproducible(tmp_path):
     written = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        command = [sys.executable, *OWN_WARNINGS, ROOT / "figures" / "fig2_saddle.py", "--fast", tmp_path / name]
-        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+        saddle_command = [sys.executable, *OWN_WARNINGS, ROOT / "figures" / "fig2_saddle.py", "--fast", tmp_path / name]
+        subprocess.run(saddle_command, check=True, capture_output=True, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"})
         written.append({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()})
     assert written[0] == written[1]
     assert sorted(written[0]) == ["fig2_saddle.png", "fig2_saddle.txt"]
@@ -398,6 +398,9 @@ def test_verdict_of_h8_is_that_of_the_table():
 def test_what_overflows_is_an_ending(size, surface, capsys):
     """From a start whose value or curvature overflows the lab prints its table, and no warning."""
     start = ",".join([size] * SURFACES[surface].size)
-    assert cli.main(["saddle", "--methods", "newton", "--steps", "3", "--surface", surface, f"--start={start}"]) == 0
+    assert (
+        entry_point.main(["saddle", "--methods", "newton", "--steps", "3", "--surface", surface, f"--start={start}"])
+        == 0
+    )
     said = capsys.readouterr()
     assert "newton" in said.out and said.err == ""

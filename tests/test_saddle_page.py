@@ -5,9 +5,9 @@ import json
 import pytest
 from browser import BROWSER, Browser
 
-from refhf.app.saddle import page
-from refhf.app.saddle.lineup import DEFAULT
-from refhf.model.surfaces import SURFACES
+from refhf.lab.saddle import saddle_page
+from refhf.lab.saddle.contestants import DEFAULT
+from refhf.surfaces.saddles import SURFACES
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
 SURFACE = SURFACES["saddle"]
@@ -16,7 +16,7 @@ SURFACE = SURFACES["saddle"]
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The page, with a coarse grid of starts, as a file, and its data."""
-    text = page.page(SURFACE, DEFAULT, starts=5)
+    text = saddle_page.page(SURFACE, DEFAULT, starts=5)
     path = tmp_path_factory.mktemp("page") / "saddle.html"
     path.write_text(text, encoding="utf-8")
     return path, json.loads(text.split('id="data">')[1].split("</script>")[0])
@@ -184,7 +184,7 @@ def test_fits_on_the_screen(browser, written, tmp_path, surface, size):
     file = written[0]
     if surface != "saddle":
         file = tmp_path / "page.html"
-        file.write_text(page.page(SURFACES[surface], DEFAULT, starts=3, steps=20), encoding="utf-8")
+        file.write_text(saddle_page.page(SURFACES[surface], DEFAULT, starts=3, steps=20), encoding="utf-8")
     browser("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False)
     browser.open(file)
     cut = "[...document.querySelectorAll('h1, .row small, dt, dd')].filter(e => e.scrollWidth > e.clientWidth + 1)"

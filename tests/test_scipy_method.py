@@ -10,8 +10,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import aslinearoperator
 
 import refhf
-from refhf.methods.minimize import Status
-from refhf.methods.table import METHODS
+from refhf.driver.minimize import Status
+from refhf.driver.registry import METHODS
 
 NEWTON = ["hessian-cg", "truncated-newton", "negative-curvature-newton"]
 

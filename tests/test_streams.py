@@ -1,4 +1,4 @@
-"""refhf.app.streams, text, plots: what is printed, written and named cannot cost a run its numbers."""
+"""refhf.lab.cli.streams, text, plots: what is printed, written and named cannot cost a run its numbers."""
 
 import contextlib
 import errno
@@ -15,10 +15,13 @@ from matplotlib.figure import Figure
 from processes import ONE_THREAD
 from test_app import read_history, tiny  # noqa: F401, a fixture
 
-from refhf.app import checkpoint, cli, data, plots, streams
-from refhf.app.fetch import IDX_SETS
-from refhf.app.text import contents, printable
+from refhf.data import data_sets
+from refhf.data.fetch import IDX_SETS
 from refhf.formats import FormatError, read_npz
+from refhf.lab.cli import entry_point, streams
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import checkpoint
+from refhf.text import contents, printable
 
 SWEEP = "sweep", "--methods", "sgd,newton", "--batches", "8", "--seeds", "2", "--steps", "2", "--hidden", "6"
 
@@ -40,7 +43,7 @@ def undrawn(monkeypatch, request):
     """Figures are empty, but for the tests that ask for `drawn`."""
     if "drawn" not in request.fixturenames:
         for name in "run_figure", "comparison_figure":
-            monkeypatch.setattr(plots, name, lambda *_: Figure((1, 1)))
+            monkeypatch.setattr(run_figures, name, lambda *_: Figure((1, 1)))
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_a_stream_that_fails(name, command, stream, small, tmp_path, monkeypatch
     out = ("--out", str(tmp_path / "out")) if command in ("train", "compare", "sweep") else ()
     broken = stream()
     monkeypatch.setattr(sys, name, broken)
-    status = cli.main([*given, *out])
+    status = entry_point.main([*given, *out])
     assert status == (2 if command == "nonsense" or (stream is full and name == "stdout") else 0)
     if broken is not None:
         broken.close()  # what is left in it goes nowhere, without a word
@@ -91,7 +94,7 @@ def test_an_encoding_that_lacks_a_letter(encoding, small, tmp_path, monkeypatch)
     """The table of a sweep is whole in any encoding, and so is a path that is none of its letters."""
     held = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(held, encoding))
-    assert cli.main([*small["sweep"], "--out", str(tmp_path / "µ\udcff日本")]) == 0
+    assert entry_point.main([*small["sweep"], "--out", str(tmp_path / "µ\udcff日本")]) == 0
     told = held.getvalue().decode(encoding)
     assert ("±" in told) == (encoding != "ascii")
     assert ("±" in told) != ("+-" in told)
@@ -102,7 +105,7 @@ def test_a_stream_is_left_as_it_was(capsys):
     """`main` puts the process's streams back, and reads its own exit through them: --help too."""
     before = sys.stdout, sys.stderr
     with pytest.raises(SystemExit):
-        cli.main(["--help"])
+        entry_point.main(["--help"])
     assert (sys.stdout, sys.stderr) == before
     with streams.outlets():
         assert sys.stderr.isatty() is False
@@ -139,11 +142,11 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_any_name_can_be_a_title(name, tmp_path):
     """Whatever a data file is called, its name is a line of a picture, as it stands."""
-    figure, title = Figure((1, 1)), plots.plain(printable(name))
+    figure, title = Figure((1, 1)), run_figures.plain(printable(name))
     figure.text(0, 0, title)
     assert "\n" not in title and title.isprintable()
-    plots.save(figure, tmp_path / "a.svg")
-    plots.save(figure, tmp_path / "a.png")
+    run_figures.save(figure, tmp_path / "a.svg")
+    run_figures.save(figure, tmp_path / "a.png")
     if "$" in name:
         shown = figure.texts[0]._preprocess_math(title)
         assert shown == (printable(name), False)
@@ -157,7 +160,7 @@ def test_a_file_of_any_name_is_trained_on(drawn, tiny, tmp_path, capsys):  # noq
     except OSError:
         pytest.skip("the file system knows UTF-8 only")
     given = "--data", path, "--hidden", "6", "--steps", "2"
-    assert cli.main(["train", *given, "--out", str(tmp_path / "o")]) == 0
+    assert entry_point.main(["train", *given, "--out", str(tmp_path / "o")]) == 0
     assert (tmp_path / "o" / "run.png").read_bytes().startswith(b"\x89PNG")
     assert "training error" in capsys.readouterr().out
 
@@ -177,9 +180,9 @@ def test_a_picture_that_fails_costs_no_number(command, error, small, tmp_path, m
         open(path, "wb").close()
         raise error
 
-    monkeypatch.setattr(plots, "save", fail)
+    monkeypatch.setattr(run_figures, "save", fail)
     out = str(tmp_path / ("saddle.png" if command == "saddle" else "out"))
-    assert cli.main([*small[command], *(["--quiet"] if command != "saddle" else []), "--out", out]) == (
+    assert entry_point.main([*small[command], *(["--quiet"] if command != "saddle" else []), "--out", out]) == (
         2 if command == "saddle" else 0
     )
     said = capsys.readouterr()
@@ -191,8 +194,8 @@ def test_a_picture_that_fails_costs_no_number(command, error, small, tmp_path, m
 
 def test_a_comparison_without_its_picture_says_so(small, tmp_path, monkeypatch, capsys):
     """In JSON, a picture that could not be drawn is null."""
-    monkeypatch.setattr(plots, "comparison_figure", lambda *_: 1 / 0)
-    assert cli.main([*small["compare"], "--json", "--quiet", "--out", str(tmp_path / "o")]) == 0
+    monkeypatch.setattr(run_figures, "comparison_figure", lambda *_: 1 / 0)
+    assert entry_point.main([*small["compare"], "--json", "--quiet", "--out", str(tmp_path / "o")]) == 0
     assert json.loads(capsys.readouterr().out)["picture"] is None
 
 
@@ -200,7 +203,7 @@ def test_a_backend_that_is_none(tmp_path):
     """No backend is needed: an MPLBACKEND that matplotlib does not know is left alone; one that it knows is heeded."""
     code = f"""
     import os, sys
-    from refhf.app import plots
+    from refhf.lab.plots import run_figures as plots
     with plots.style():
         from matplotlib.figure import Figure
     plots.save(Figure(), {str(tmp_path / "a.png")!r})
@@ -230,7 +233,7 @@ def test_a_backend_that_is_none(tmp_path):
 def test_nobodys_home(given, capsys, tmp_path, monkeypatch):
     """A home that is nobody's is one line that names the argument, and makes no folder called so."""
     monkeypatch.chdir(tmp_path)
-    assert cli.main(given.format("~nobody-has-this-name/x").split()) == 2
+    assert entry_point.main(given.format("~nobody-has-this-name/x").split()) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "no home is known of ~nobody-has-this-name" in said
     assert not list(tmp_path.iterdir())
@@ -241,14 +244,14 @@ def test_a_home_is_found(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for command in "train", "compare", "sweep":
-        assert cli.main([*small[command], f"--out=~/{command}"]) == 0
-    assert cli.main(["train", "--resume", "~/train", "--steps", "5"]) == 0
-    assert cli.main(["saddle", "--methods", "newton", "--steps", "2", "--out=~/s.svg"]) == 0
+        assert entry_point.main([*small[command], f"--out=~/{command}"]) == 0
+    assert entry_point.main(["train", "--resume", "~/train", "--steps", "5"]) == 0
+    assert entry_point.main(["saddle", "--methods", "newton", "--steps", "2", "--out=~/s.svg"]) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["compare", "s.svg", "sweep", "train"]
     (tmp_path / "folder").mkdir()
     for name in "X", "y":
         np.save(tmp_path / "folder" / f"{name}.npy", np.eye(3))
-    assert data.load("~/folder").X.shape == (3, 3)
+    assert data_sets.load("~/folder").X.shape == (3, 3)
     capsys.readouterr()
 
 
@@ -261,12 +264,12 @@ def test_a_run_is_resumed_from_any_folder(small, tiny, tmp_path, monkeypatch, ca
     relative = os.path.relpath(tiny, start)
     for command in "train", "compare":
         given = [relative if word == tiny else word for word in small[command]]
-        assert cli.main([*given, "--out", command, "--quiet"]) == 0
+        assert entry_point.main([*given, "--out", command, "--quiet"]) == 0
         monkeypatch.chdir(other)
         folder = f"../start/{command}"
-        assert cli.main([command, "--resume", folder, "--steps", "5", "--quiet"]) == 0
+        assert entry_point.main([command, "--resume", folder, "--steps", "5", "--quiet"]) == 0
         again = os.path.relpath(tiny, other)
-        assert cli.main([command, "--resume", folder, "--steps", "6", "--data", again, "--quiet"]) == 0
+        assert entry_point.main([command, "--resume", folder, "--steps", "6", "--data", again, "--quiet"]) == 0
         monkeypatch.chdir(start)
     assert len(read_history(start / "train")) == 7
     capsys.readouterr()
@@ -274,9 +277,9 @@ def test_a_run_is_resumed_from_any_folder(small, tiny, tmp_path, monkeypatch, ca
 
 def test_what_is_said_can_be_typed(small, tmp_path, monkeypatch, capsys):
     """The command that goes on with a run is quoted as a shell needs it."""
-    monkeypatch.setattr("refhf.app.signals.finishing", lambda comm: contextlib.nullcontext(lambda: 2))
+    monkeypatch.setattr("refhf.lab.runs.signals.finishing", lambda comm: contextlib.nullcontext(lambda: 2))
     folder = tmp_path / "my run $HOME"
-    assert cli.main([*small["train"], "--quiet", "--out", str(folder)]) == 130
+    assert entry_point.main([*small["train"], "--quiet", "--out", str(folder)]) == 130
     assert f"refhf train --resume '{folder}' goes on with it" in capsys.readouterr().out
 
 
@@ -322,7 +325,7 @@ def test_files_of_mnist_by_either_name(spell, end, within, tmp_path):
     folder.mkdir(exist_ok=True)
     for file in IDX_SETS["mnist"].sha256:
         (folder / (spell(file) + end)).touch()
-    assert data.data_sets(data_dir=tmp_path)[1].source == f"folder {folder}"
+    assert data_sets.data_sets(data_dir=tmp_path)[1].source == f"folder {folder}"
 
 
 def test_what_is_there_instead_is_named(tmp_path):
@@ -345,11 +348,11 @@ def test_what_is_there_instead_is_named(tmp_path):
         assert contents(place) == said
         for name in "mnist", "fashion-mnist", "cifar-10":
             with pytest.raises(ValueError, match="got .*, which ") as caught:
-                data.load(name, data_dir=place)
+                data_sets.load(name, data_dir=place)
             assert str(caught.value).endswith(said)
         if what in ("empty", "some"):
             with pytest.raises(ValueError, match="a path that") as caught:
-                data.load(place)
+                data_sets.load(place)
             assert str(caught.value).endswith(said)
 
 

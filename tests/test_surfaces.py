@@ -6,7 +6,7 @@ import pytest
 import refhf
 from refhf.krylov.cg import cg_iterates
 from refhf.model import network
-from refhf.model.surfaces import SURFACES, high_dimensional, quadratic_saddle, saddle, two_weights, xor
+from refhf.surfaces.saddles import SURFACES, high_dimensional, quadratic_saddle, saddle, two_weights, xor
 
 STEP = 1e-30
 ALL = [pytest.param(surface, id=name) for name, surface in SURFACES.items()]

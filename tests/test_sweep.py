@@ -1,4 +1,4 @@
-"""refhf.app.sweep: what is run, what a line says, how a file is resumed, what the table and the picture say."""
+"""refhf.lab.sweep: what is run, what a line says, how a file is resumed, what the table and the picture say."""
 
 import json
 import math
@@ -13,16 +13,18 @@ import pytest
 from processes import OWN_WARNINGS, room_for
 from test_checkpoint import HOLD
 
-from refhf.app import cli, plots, runs
-from refhf.app.data import DataSet
-from refhf.app.problem import pose
-from refhf.app.sweep import lines as sweep_lines
-from refhf.app.sweep import picture, summary
-from refhf.app.sweep.cells import Cell, Setting, batch_option, cells
-from refhf.app.sweep.lines import execute
+from refhf.data.data_sets import DataSet
+from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
+from refhf.lab.cli import entry_point
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import execution
+from refhf.lab.runs.problem import pose
+from refhf.lab.sweep import sweep_figure, sweep_summary
+from refhf.lab.sweep import sweep_runs as sweep_lines
+from refhf.lab.sweep.cells import Cell, Setting, batch_option, cells
+from refhf.lab.sweep.sweep_runs import execute
 from refhf.methods.schedules import warm_up_then_decay
-from refhf.methods.table import METHODS
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,11 +81,11 @@ def test_every_method_can_be_swept():
 
 
 def test_lines_are_those_of_single_runs(lines):
-    """A line says what `refhf.app.runs` says of the same run: ends, counts, curve, and the first step at a target."""
+    """A line says what `refhf.lab.runs.execution` says of the same run: ends, counts, curve, and the first step at a target."""
     for cell, line in zip(CELLS, lines[1], strict=True):
         batch = {} if cell.batch is None else {batch_option(cell.method): cell.batch}
         problem = pose(DATA, (4,), seed=cell.seed)
-        result = runs.execute(runs.plan(problem, cell.method, 3, batch | cell.options))
+        result = execution.execute(execution.plan(problem, cell.method, 3, batch | cell.options))
         last = result.history[-1]
         assert line["status"] == "steps done"
         assert line["steps"] == last["step"] == 3
@@ -194,14 +196,14 @@ def test_a_run_put_down_is_held_to_its_setting(tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_loses_no_step(number, code, refhf_cli, tmp_path, monkeypatch):
     """A signal ends a sweep after the step in hand, in one line; the same command goes on, with the same numbers."""
-    monkeypatch.setattr(plots, "save", lambda *_: None)
-    monkeypatch.setattr(picture, "picture", lambda *_: None)
+    monkeypatch.setattr(run_figures, "save", lambda *_: None)
+    monkeypatch.setattr(sweep_figure, "picture", lambda *_: None)
     words = ["--methods", "gn-cg", "--batches", "8", "--seeds", "2", "--steps", "4", "--quiet"]
     assert refhf_cli(*words)[0] == 0
     lines = tmp_path / "out" / "runs.jsonl"
     whole = [json.loads(line) for line in lines.read_text().splitlines()]
     lines.write_bytes(b"")
-    record, calls = runs._record, []
+    record, calls = execution._record, []
 
     def interrupting(*args):
         calls.append(args)
@@ -209,7 +211,7 @@ def test_ctrl_c_loses_no_step(number, code, refhf_cli, tmp_path, monkeypatch):
             os.kill(os.getpid(), number)
         return record(*args)
 
-    monkeypatch.setattr(runs, "_record", interrupting)
+    monkeypatch.setattr(execution, "_record", interrupting)
     assert refhf_cli(*words) == (code, "", "refhf: interrupted; the same command goes on with what was written\n")
     assert refhf_cli(*words)[0] == 0
     assert len(calls) == 10
@@ -315,9 +317,9 @@ def test_a_diverged_run_is_a_line(tmp_path):
     chosen = cells(["sgd"], [8], range(2), grid={"learning_rate": [1e300, 0.1]})
     found = execute(SETTING._replace(nonlinearity="relu"), chosen, tmp_path / "runs.jsonl")
     assert [line["status"] for line in found] == ["non finite", "steps done"] * 2
-    rows = summary.rows(found)
+    rows = sweep_summary.rows(found)
     assert [row.diverged for row in rows] == [2, 0]
-    assert [row.options for row in summary.best(rows)] == [{"learning_rate": 0.1}]
+    assert [row.options for row in sweep_summary.best(rows)] == [{"learning_rate": 0.1}]
     assert found[0]["loss"] is None or found[0]["loss"] > 1e100
     json.loads((tmp_path / "runs.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
 
@@ -356,19 +358,21 @@ def test_statistics_by_hand():
         return {"method": "sgd", "batch": 8, "seed": seed, "options": {"learning_rate": rate, "momentum": 1},
                 "loss": loss, "reached": reached, "status": "steps done"}  # fmt: skip
 
-    rows = summary.rows([line(0, 0.1, 1.0, 3), line(0, 0.2, 0.1, 2), line(1, 0.1, 3.0, None), line(1, 0.2, None, 4)])
+    rows = sweep_summary.rows(
+        [line(0, 0.1, 1.0, 3), line(0, 0.2, 0.1, 2), line(1, 0.1, 3.0, None), line(1, 0.2, None, 4)]
+    )
     assert [row.options for row in rows] == [{"learning_rate": 0.1}, {"learning_rate": 0.2}]
     assert rows[0].statistic("loss") == (2.0, math.sqrt(2), 2, 2)
     assert rows[0].reached(0)[::2] == (3.0, 1)
     assert rows[1].reached(0) == (3.0, math.sqrt(2), 2, 2)
-    assert summary.best(rows) == [rows[0]]
-    assert summary.said(rows[0].reached(0)) == "3 (1 of 2)"
+    assert sweep_summary.best(rows) == [rows[0]]
+    assert sweep_summary.said(rows[0].reached(0)) == "3 (1 of 2)"
 
 
 def test_the_picture_shows_means_and_spreads(lines):
     """Each curve passes through the means of its method's best rows, with bars of one standard deviation."""
-    drawn = picture.picture(summary.rows(lines[1]), SETTING.targets, "title")
-    rows = summary.best(summary.rows(lines[1]))
+    drawn = sweep_figure.picture(sweep_summary.rows(lines[1]), SETTING.targets, "title")
+    rows = sweep_summary.best(sweep_summary.rows(lines[1]))
     assert len(drawn.axes) == 3 + len(SETTING.targets)
     ax = drawn.axes[0]
     containers = {one.get_label(): one for one in ax.containers}
@@ -385,9 +389,9 @@ def test_picture_without_classes_or_seeds():
     """Targets that are numbers have a loss alone; one seed has no bars; nothing is an error or a warning."""
     data = DATA._replace(y=DATA.X[:, :2], y_test=DATA.X_test[:, :2])
     found = execute(Setting(data, (3,), steps=1), cells(["newton", "gn-cg"], [8], [0]))
-    drawn = picture.picture(summary.rows(found), (), "title")
+    drawn = sweep_figure.picture(sweep_summary.rows(found), (), "title")
     assert [ax.get_title() for ax in drawn.axes] == ["training loss"]
-    assert "nan" not in summary.table(summary.rows(found), ())
+    assert "nan" not in sweep_summary.table(sweep_summary.rows(found), ())
 
 
 @pytest.fixture
@@ -397,7 +401,7 @@ def refhf_cli(tmp_path, capsys):
 
     def call(*rest):
         small = ["--data", str(tmp_path / "tiny.npz"), "--hidden", "4", "--out", str(tmp_path / "out")]
-        return cli.main(["sweep", *small, *rest]), *capsys.readouterr()
+        return entry_point.main(["sweep", *small, *rest]), *capsys.readouterr()
 
     return call
 
@@ -448,8 +452,8 @@ def test_command_refuses(words, named, refhf_cli, tmp_path):
 def test_two_sweeps_of_one_folder(refhf_cli, tmp_path, monkeypatch):
     """A folder that another process sweeps into is refused, with the line in hand as it is; a killed one frees it."""
     pytest.importorskip("fcntl")
-    monkeypatch.setattr(plots, "save", lambda *_: None)
-    monkeypatch.setattr(picture, "picture", lambda *_: None)
+    monkeypatch.setattr(run_figures, "save", lambda *_: None)
+    monkeypatch.setattr(sweep_figure, "picture", lambda *_: None)
     words = ["--methods", "newton", "--batches", "8", "--seeds", "2", "--steps", "1", "--quiet"]
     assert refhf_cli(*words)[0] == 0
     lines = tmp_path / "out" / "runs.jsonl"

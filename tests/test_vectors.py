@@ -15,16 +15,16 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from refhf.app.cli import main
-from refhf.app.vectors import answer
-from refhf.conformance import answers, runner, vectors
-from refhf.conformance.adapters import Adapter, NoReply
-from refhf.conformance.runner import Verdict
-from refhf.conformance.vectors import Vector, compact, load
+from refhf.conformance.vectors import load_vectors, reference_answers, vector_run
+from refhf.conformance.vectors.adapter import Adapter, NoReply
+from refhf.conformance.vectors.load_vectors import Vector, compact, load
+from refhf.conformance.vectors.vector_run import Verdict
+from refhf.lab.cli.entry_point import main
+from refhf.lab.cli.vectors_command import answer
 
 ROOT = Path(__file__).parent.parent
 ADAPTERS = ROOT / "examples" / "adapters"
-FILES = sorted(path for path in Path(str(vectors.folder())).iterdir() if path.suffix == ".json")
+FILES = sorted(path for path in Path(str(load_vectors.folder())).iterdir() if path.suffix == ".json")
 LIMIT = 100  # seconds: no test waits for it
 
 
@@ -37,7 +37,7 @@ def command(*words):
 
 def test_refhf_passes_all(capsys):
     """refhf answers every vector rightly, to half the runner's tolerance; the command says so."""
-    assert main(["vectors", "--self", "--json", "--tolerance", str(runner.TOLERANCE / 2)]) == 0
+    assert main(["vectors", "--self", "--json", "--tolerance", str(vector_run.TOLERANCE / 2)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["counts"]["pass"] == len(load()) >= 300
     assert sorted(row["digits"] for row in said["results"])[len(load()) // 100] > 13  # all but one of a hundred
@@ -67,7 +67,7 @@ def test_schema_refuses():
 
 def test_manifest():
     """Ids are unique; requests and replies are those of the manifest: within a version they never change."""
-    listed = dict(line.split() for line in (vectors.folder() / "MANIFEST").read_text().splitlines())
+    listed = dict(line.split() for line in (load_vectors.folder() / "MANIFEST").read_text().splitlines())
     assert len(listed) == len(load())
     assert {vector.id: vector.digest for vector in load()} == listed
 
@@ -75,7 +75,7 @@ def test_manifest():
 def test_provenance_and_topics():
     """Each reply has two different routes, and each operation that refhf has is asked for."""
     assert all(len(set(vector.routes)) == 2 for vector in load())
-    assert {vector.request["operation"] for vector in load()} == {*answers.OPERATIONS, "idx"}
+    assert {vector.request["operation"] for vector in load()} == {*reference_answers.OPERATIONS, "idx"}
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_flags_are_measured_again(generator):
         found = dict(generator.flags(vector))
         assert found.keys() == vector.flags.keys(), vector.id
         for flag, error in found.items():
-            assert runner.alike(vector.flags[flag], error), (vector.id, flag, error)
+            assert vector_run.alike(vector.flags[flag], error), (vector.id, flag, error)
 
 
 def test_a_flag_that_rounding_decides_is_refused(generator, monkeypatch):
@@ -196,7 +196,7 @@ def test_every_fault_is_caught():
 def test_flags_name_the_fault(fault, flag):
     """The failures point at the mistake that was made: their pattern and their size are those of its flag."""
     found = mutants.results(dict(mutants.WRONG)[fault])
-    assert [suspect.flag for suspect in runner.suspects(found)] == [flag]
+    assert [suspect.flag for suspect in vector_run.suspects(found)] == [flag]
 
 
 # The comparison.
@@ -204,7 +204,7 @@ def test_flags_name_the_fault(fault, flag):
 
 def judged(want, got):
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": want}, ("a", "b"))
-    return runner.judged(vector, {"x": got})
+    return vector_run.judged(vector, {"x": got})
 
 
 @pytest.mark.parametrize(
@@ -258,8 +258,8 @@ def test_disagreement(want, got, reason):
 def test_missing_and_further_fields():
     """A field that is missing fails; one that nobody asked for does not."""
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": 1.0}, ("a", "b"))
-    assert runner.judged(vector, {"y": 1.0}).reason == "x: missing"
-    assert runner.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
+    assert vector_run.judged(vector, {"y": 1.0}).reason == "x: missing"
+    assert vector_run.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
 
 
 # Adapters.
@@ -267,7 +267,7 @@ def test_missing_and_further_fields():
 
 def run_adapter(words, chosen=None):
     with Adapter(words, LIMIT) as adapter:
-        return list(runner.run(load() if chosen is None else chosen, adapter.ask))
+        return list(vector_run.run(load() if chosen is None else chosen, adapter.ask))
 
 
 def holds(results, least, unsupported=()):
@@ -374,7 +374,7 @@ def vector(kind, operation=None):
 )
 def test_bad_replies(misbehaving, kind, reason):
     """A request without a good reply fails with the reason, and the next one is answered by a new process."""
-    good, bad, after = runner.run([vector("good"), vector(kind), vector("fine")], misbehaving.ask)
+    good, bad, after = vector_run.run([vector("good"), vector(kind), vector("fine")], misbehaving.ask)
     assert bad.verdict is Verdict.FAIL
     assert reason in bad.reason
     assert good.verdict is after.verdict is Verdict.PASS
@@ -387,9 +387,9 @@ def test_foreign_text_is_shown_plainly(text):
     def dies(*_):
         raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
 
-    results = list(runner.run([vector("good")], dies))
-    results += [runner.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
-    results.append(runner.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
+    results = list(vector_run.run([vector("good")], dies))
+    results += [vector_run.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
+    results.append(vector_run.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
     for result in results:
         assert result.verdict is Verdict.FAIL
         assert result.reason.isprintable()
@@ -409,7 +409,7 @@ def test_hanging_adapter(misbehaving):
 def test_patience(misbehaving):
     """After three silent failures of one operation the rest of it is not asked; other operations are."""
     asked = [vector("dies", "o")._replace(id=f"t/{k}") for k in range(5)]
-    results = list(runner.run([*asked, vector("good")], misbehaving.ask))
+    results = list(vector_run.run([*asked, vector("good")], misbehaving.ask))
     assert [r.reason.startswith("not asked") for r in results] == [False, False, False, True, True, False]
     assert results[-1].verdict is Verdict.PASS
 
@@ -435,7 +435,7 @@ def names_file(tmp_path, text):
 def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
     """Ids, topics and flags may be skipped, or expected to fail; a failure not expected is exit status 1."""
     wrong = lambda request: {**answer(request), "stop": "wrong"} if request["operation"] == "cg" else answer(request)  # noqa: E731
-    monkeypatch.setattr("refhf.app.vectors.answer", wrong)
+    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", wrong)
     assert main(["vectors", "--self"]) == 1
     assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out
     known = names_file(tmp_path, "cg  # not done yet\n\none-too-few\n")
@@ -481,7 +481,7 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
         swapped = {"hessian_product": "gauss_newton_product"}
         return answer({**request, "operation": swapped.get(request["operation"], request["operation"])})
 
-    monkeypatch.setattr("refhf.app.vectors.answer", gauss_newton_for_hessian)
+    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", gauss_newton_for_hessian)
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
     assert "hessian_product: gauss-newton-for-hessian (explains 40 of 40)" in said
@@ -490,5 +490,5 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
 
 def test_runner_takes_any_callable():
     """The runner needs no process: a function of (id, request) will do, and NumPy's numbers are no JSON."""
-    (result,) = runner.run([vector("good")], lambda _, request: {"x": np.float64(1.0)})
+    (result,) = vector_run.run([vector("good")], lambda _, request: {"x": np.float64(1.0)})
     assert result.verdict is Verdict.PASS

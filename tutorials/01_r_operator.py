@@ -17,7 +17,7 @@
 import numpy as np
 
 import refhf
-from refhf.model.layers import Dense
+from refhf.model.dense import Dense
 
 rng = np.random.default_rng(0)
 net = refhf.mlp([4, 5, 3], nonlinearity="tanh", loss="softmax_cross_entropy")

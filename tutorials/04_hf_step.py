@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 4. One Hessian-free step, taken apart
 #
-# He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free.py`. Here we do its lines one by one, with the
+# He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we do its lines one by one, with the
 # package's own pieces and every number in sight, and end with the same theta as `refhf.iterate`, to the last bit:
 # first for `gn-cg` (Gauss-Newton matrix and conjugate gradients), then for the paper's own `hessian-bicgstab`. The
 # data are a thousand real digits; the network is small.
@@ -13,10 +13,10 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 import refhf
-from refhf.app.data import load
+from refhf.data.data_sets import load
 from refhf.krylov.stopping import advance, negative_curvature, no_progress
-from refhf.methods.damping import levenberg_marquardt, predicted_change, reduction_ratio
-from refhf.methods.line_search import armijo
+from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change, reduction_ratio
+from refhf.methods.search.armijo import armijo
 
 digits = load("mnist-mini")
 net = refhf.mlp([784, 20, 10], nonlinearity="tanh", loss="softmax_cross_entropy")

@@ -14,7 +14,7 @@
 import numpy as np
 
 import refhf
-from refhf.app.data import load
+from refhf.data.data_sets import load
 
 
 def hold(condition, statement):

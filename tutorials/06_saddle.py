@@ -17,7 +17,7 @@ import numpy as np
 
 import refhf
 from refhf.krylov.lanczos import lanczos_smallest
-from refhf.model.surfaces import SURFACES, high_dimensional
+from refhf.surfaces.saddles import SURFACES, high_dimensional
 
 saddle = SURFACES["saddle"]
 objective = refhf.from_functions(*saddle.functions)

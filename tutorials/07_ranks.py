@@ -21,17 +21,17 @@ import sys
 import numpy as np
 
 import refhf
-from refhf.app.data import load
+from refhf.data.data_sets import load
 from refhf.model import network
 from refhf.parallel import run, shard
-from refhf.parallel.shards import VIRTUAL
-from refhf.parallel.threads import PartedError
-from refhf.parallel.volume import (
+from refhf.parallel.communication_volume import (
     counted_data_parallel,
     counted_model_parallel,
     paper_data_parallel,
     paper_model_parallel,
 )
+from refhf.parallel.shards import VIRTUAL
+from refhf.parallel.thread_ranks import PartedError
 
 digits = load("mnist-mini")
 X, y = digits.X[:1000], digits.y[:1000]
@@ -375,7 +375,7 @@ print(f"calls of an epoch / calls of the iteration = {epoch / calls:.0f}")
 PROGRAM = """
 import sys
 import refhf
-from refhf.app.data import load
+from refhf.data.data_sets import load
 from refhf.parallel import guard, mpi, shard
 
 comm = mpi(required=True)

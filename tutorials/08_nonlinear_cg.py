@@ -2,7 +2,7 @@
 # # 8. From linear CG to the stochastic method
 #
 # Adya et al. 2018 train large networks by nonlinear conjugate gradients. Have the paper open: Algorithm 1 is
-# `refhf/methods/nonlinear_cg.py`, line by line. It is the method of tutorial 3 with four things changed. We make the
+# `refhf/methods/nonlinear_cg/nlcg_step.py`, line by line. It is the method of tutorial 3 with four things changed. We make the
 # changes one by one, the first three on functions of two variables, and see what each does and what it costs:
 #
 #     linear CG                               Algorithm 1
@@ -19,11 +19,11 @@ from itertools import islice
 import numpy as np
 
 import refhf
-from refhf.app.data import load
-from refhf.methods import diagonal_bfgs, nonlinear_cg
-from refhf.methods.minimize import METHODS
+from refhf.data.data_sets import load
+from refhf.driver.minimize import METHODS
+from refhf.methods.nonlinear_cg import diagonal_bfgs, nlcg_step
 from refhf.methods.schedules import adya_2018
-from refhf.model.surfaces import SURFACES
+from refhf.surfaces.saddles import SURFACES
 
 FORMULAS = ("fr", "pr", "hs", "dy")
 PLAIN = {"preconditioner": False, "clip": False}
@@ -407,11 +407,11 @@ hold(0 < same < 10, "y of one: y'y/y's < 10")
 # %%
 def mean_of_h(batch, steps, rate):
     """The mean of the preconditioner's diagonal after a run of nlcg-fr."""
-    options = nonlinear_cg.Options(**METHODS["nlcg-fr"].fixed, batch=batch, learning_rate=rate)
-    options = nonlinear_cg.check(options, train)
-    state = nonlinear_cg.init(theta_0, options)
+    options = nlcg_step.Options(**METHODS["nlcg-fr"].fixed, batch=batch, learning_rate=rate)
+    options = nlcg_step.check(options, train)
+    state = nlcg_step.init(theta_0, options)
     for k in range(1, steps + 1):
-        state, _ = nonlinear_cg.step(state, train, options, k, np.random.default_rng(k))
+        state, _ = nlcg_step.step(state, train, options, k, np.random.default_rng(k))
     return state.h.mean()
 
 

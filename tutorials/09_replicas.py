@@ -14,9 +14,9 @@
 import numpy as np
 
 import refhf
-from refhf.app.data import load
+from refhf.data.data_sets import load
 from refhf.parallel import run
-from refhf.parallel.volume import counted_replicas
+from refhf.parallel.communication_volume import counted_replicas
 
 rng = np.random.default_rng(0)
 

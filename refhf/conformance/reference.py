@@ -8,10 +8,10 @@ from zlib import crc32
 import numpy as np
 
 from refhf.conformance import oracles
+from refhf.conformance.mistakes.wrong_derivatives import Problem
 from refhf.conformance.oracles import norm
-from refhf.conformance.terms import Problem
 from refhf.model import network
-from refhf.objective import Objective, Supervised
+from refhf.objective.supervised import Objective, Supervised
 
 # A correct answer is right to FLOOR of its size (promise R1; our choice for float32), or to SAFETY times what moving
 # theta, v and the data by a few roundings does to the reference, whichever is more. SAFETY is our choice, by

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from refhf import checks
+from refhf.krylov.arithmetic import inner, is_zero, start, system, underflows
 from refhf.krylov.stopping import Stop
-from refhf.krylov.vectors import inner, is_zero, start, system, underflows
 
 
 @dataclass(eq=False)

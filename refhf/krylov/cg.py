@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refhf.krylov.arithmetic import inner, lazy, start, system, underflows
 from refhf.krylov.stopping import Stop
-from refhf.krylov.vectors import inner, lazy, start, system, underflows
 
 
 @dataclass(eq=False)

@@ -18,8 +18,8 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
+from refhf.krylov.arithmetic import inner, lazy, linear_operator, matrix, norm
 from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit
-from refhf.krylov.vectors import inner, lazy, linear_operator, matrix, norm
 
 ROUNDINGS = 10  # our choice: what is below this many times eps ||T|| is rounding
 

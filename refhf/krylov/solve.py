@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 
 from refhf import checks
+from refhf.krylov.arithmetic import norm, system
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
-from refhf.krylov.vectors import norm, system
 
 # 0 and -10, -11 are SciPy's (converged; rho and omega breakdown), the others our choice.
 # A positive code is the number of iterations done without convergence, as in SciPy.

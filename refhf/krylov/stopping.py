@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from refhf.krylov.vectors import ROUNDING, norm
+from refhf.krylov.arithmetic import ROUNDING, norm
 
 
 class Stop(Enum):

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refhf.krylov.arithmetic import norm
 from refhf.krylov.stopping import Stop
-from refhf.krylov.vectors import norm
-from refhf.objective import Objective
+from refhf.objective.supervised import Objective
 
 
 class Word(Enum):
@@ -135,7 +135,7 @@ class Report(NamedTuple):
         How much of the direction before went into this one.
     rate_scale : float
         alpha^s, by which an online line search multiplies the learning rate.
-    secant : Secant or `refhf.methods.secants.Differences`
+    secant : Secant or `refhf.methods.replicas.secants.Differences`
     skipped, floored : int
         Running counts of a preconditioner's guards: updates left out, and components raised to its floor.
     value_evaluations ... bytes_communicated

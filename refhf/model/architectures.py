@@ -10,10 +10,10 @@ import numpy as np
 
 from refhf import checks
 from refhf.model.convolution import AveragePool, Convolution, Pooled
-from refhf.model.layers import Dense
+from refhf.model.dense import Dense
+from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
 from refhf.model.network import Network
-from refhf.model.nonlinearities import NONLINEARITIES
 
 
 def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entropy") -> Network:

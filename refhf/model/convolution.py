@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.model.layers import Dense
+from refhf.model.dense import Dense
 
 STRIP_BYTES = 2**20  # our choice, by `python benchmarks/convolution.py`: the buffer of strips
 SMALL = 100**3  # multiplications: OpenBLAS 0.3.31, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.model.nonlinearities import harmless_underflow, logistic, softplus
+from refhf.model.elementwise import harmless_underflow, logistic, softplus
 
 
 class Loss(NamedTuple):

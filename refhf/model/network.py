@@ -24,9 +24,9 @@ import numpy as np
 from refhf import checks
 from refhf.model.cases import inputs, many, parameters
 from refhf.model.convolution import Convolution, Pooled
-from refhf.model.layers import Dense
+from refhf.model.dense import Dense
+from refhf.model.elementwise import Nonlinearity, harmless_underflow, identity
 from refhf.model.losses import Loss
-from refhf.model.nonlinearities import Nonlinearity, harmless_underflow, identity
 
 
 class Network(NamedTuple):

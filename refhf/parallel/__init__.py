@@ -12,7 +12,7 @@ from refhf.parallel.launch import (
     share_cores,
 )
 from refhf.parallel.shards import load_shard, shard
-from refhf.parallel.threads import in_process, run
+from refhf.parallel.thread_ranks import in_process, run
 
 __all__ = [
     "agree",

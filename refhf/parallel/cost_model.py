@@ -1,6 +1,6 @@
 """What communication costs: a model of the time of an iteration from latency, bandwidth and flop rate.
 
-n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L of the network (`refhf.parallel.volume`).
+n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L of the network (`refhf.parallel.communication_volume`).
 
 `quantities` is the whole model: how much there is, on the rank with most cases, of each thing that takes time. A
 `Machine` has the seconds that one of each takes, `fit` to what was measured (`python benchmarks/scaling.py`).
@@ -19,8 +19,8 @@ from scipy.optimize import nnls
 from scipy.special import bdtr
 
 from refhf import checks
+from refhf.parallel.communication_volume import parameters, weights
 from refhf.parallel.reduction import EXTRA
-from refhf.parallel.volume import parameters, weights
 
 NUMBER = 8  # bytes of a float64, in which sums over ranks are made
 CHUNK = 512  # cases swept at once: `refhf.objective.CHUNK_SIZE`

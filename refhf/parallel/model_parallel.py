@@ -6,7 +6,7 @@ the parts are summed. A rank's columns of the gradient stay with it, as its colu
 
 Notation here: J are the columns of W_l (n_{l-1}, n_l) on one rank; s_l[:, J] = a_{l-1} W_l[:, J] + b_l[J],
 DW_l[:, J] = a_{l-1}' Ds_l[:, J], Da_{l-1} = sum over ranks of Ds_l[:, J] W_l[:, J]'. Biases are few: every rank has
-them all. What is communicated is counted in `refhf.parallel.volume`.
+them all. What is communicated is counted in `refhf.parallel.communication_volume`.
 
 Departure: the output's deltas are not exchanged. He et al. 2016, section 3, count an exchange a layer forward and one
 back; but every rank has all of z and so of Ds_L. An iteration on b cases is one call and b n_L numbers less.

@@ -5,11 +5,11 @@ import math
 import numpy as np
 
 from plain.whole import finished
-from refhf.conformance.answers import network_of
+from refhf.conformance.vectors.reference_answers import network_of
 from refhf.model.convolution import Convolution
-from refhf.model.layers import Dense
+from refhf.model.dense import Dense
+from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
-from refhf.model.nonlinearities import NONLINEARITIES
 
 STEP = 2.0**-10  # of a finite difference: its error is that of the formula, 1e-7, and rounding's, 1e-13, does not count
 STALE: dict = {}  # the first theta for each problem, as an implementation keeps it that forgets to look again

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from plain.wrong_solvers import bicgstab, cg
-from refhf.conformance.answers import answer
+from refhf.conformance.vectors.reference_answers import answer
 
 
 def damping(request, mistake):

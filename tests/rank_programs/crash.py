@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import refhf
-from refhf.app import checkpoint
+from refhf.lab.runs import checkpoint
 from refhf.model import network
 from refhf.parallel import agree, guard, load_shard, mpi
 from refhf.parallel.model_parallel import model_parallel

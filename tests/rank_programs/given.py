@@ -11,8 +11,8 @@ from mpi4py import MPI
 
 import refhf
 from refhf import parallel
+from refhf.parallel.communication_volume import counted_data_parallel
 from refhf.parallel.model_parallel import model_parallel
-from refhf.parallel.volume import counted_data_parallel
 
 WORLD = MPI.COMM_WORLD
 

@@ -1,0 +1,1 @@
+"""Checkers: user code held against laws and references."""

@@ -1,0 +1,133 @@
+"""Conjugate gradients and Bi-CG-STAB with one line wrong: what known mistakes give.
+
+For recognising a mistake; whether a solver is right is held against `refhf.krylov`. Notation as there.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from refhf.conformance.check_report import Cause, Pattern
+from refhf.conformance.mistakes.linear_systems import System
+
+
+def conjugate_gradients(
+    system: System,
+    steps: int,
+    *,
+    x0: bool = True,
+    first_residual: Callable = lambda A, b, x: b - A @ x,
+    use_m: bool = True,
+    first_rho: Callable = lambda r, z: r @ z,
+    alpha: Callable = lambda rho, r, p, Ap, A: rho / (p @ Ap),
+    residual: Callable = lambda r, alpha, Ap: r - alpha * Ap,
+    beta: Callable = lambda rho, rho_old, r, r_old, z: rho / rho_old,
+    direction: Callable = lambda z, z_old, beta, p: z + beta * p,
+) -> list[np.ndarray]:
+    """x_1 .. x_steps."""
+    A, b, M = system.A, system.b, system.M if use_m and system.M is not None else np.eye(len(system.b))
+    x = np.zeros_like(b) if system.x0 is None or not x0 else system.x0
+    r = first_residual(A, b, x)
+    z = M @ r
+    p, rho, xs = z, first_rho(r, z), []
+    for _ in range(steps):
+        Ap = A @ p
+        a = alpha(rho, r, p, Ap, A)
+        x, r_old, z_old = x + a * p, r, z
+        r = residual(r, a, Ap)
+        z = M @ r
+        rho_old, rho = rho, r @ z
+        p = direction(z, z_old, beta(rho, rho_old, r, r_old, z), p)
+        xs.append(x)
+    return xs
+
+
+def bicgstab(
+    system: System,
+    steps: int,
+    *,
+    x0: bool = True,
+    first_residual: Callable = lambda A, b, x: b - A @ x,
+    use_m: bool = True,
+    matrix: Callable = lambda A: A,
+    omega: Callable = lambda s, r, As: (s @ As) / (As @ As),
+    beta: Callable = lambda rho, rho_old, alpha, omega: rho / rho_old * alpha / omega,
+    direction: Callable = lambda r, beta, p, omega, Ap: r + beta * (p - omega * Ap),
+    shadow: Callable = lambda first, r: first,
+    product_s: Callable = lambda A, s, r: A @ s,
+    step: Callable = lambda omega, s: omega * s,
+) -> list[np.ndarray]:
+    """x_1 .. x_steps, preconditioned from the right."""
+    b, M = system.b, system.M if use_m and system.M is not None else np.eye(len(system.b))
+    A = matrix(system.A)
+    x = np.zeros_like(b) if system.x0 is None or not x0 else system.x0
+    r = first = first_residual(system.A, b, x)
+    p, rho, xs = r, first @ r, []
+    for _ in range(steps):
+        Ap = A @ (M @ p)
+        a = rho / (Ap @ shadow(first, r))
+        s = r - a * Ap
+        As = product_s(A, M @ s, M @ r)
+        w = omega(s, r, As)
+        x = x + a * (M @ p) + step(w, M @ s)
+        r = s - w * As
+        rho_old, rho = rho, r @ shadow(first, r)
+        p = direction(r, beta(rho, rho_old, a, w), p, w, Ap)
+        xs.append(x)
+    return xs
+
+
+STARTS = {
+    Cause(Pattern.X0_IGNORED): {"x0": False},
+    Cause(Pattern.X0_RESIDUAL): {"first_residual": lambda A, b, x: b},
+    Cause(Pattern.PRECONDITIONER_IGNORED): {"use_m": False},
+}
+MISTAKES = {
+    "cg": STARTS
+    | {
+        Cause(Pattern.PRECONDITIONED_FIRST): {"first_rho": lambda r, z: r @ r},
+        Cause(Pattern.STEEPEST): {"beta": lambda rho, rho_old, r, r_old, z: 0.0},
+        Cause(Pattern.BETA, "upside down"): {"beta": lambda rho, rho_old, r, r_old, z: rho_old / rho},
+        Cause(Pattern.BETA, "its sign"): {"beta": lambda rho, rho_old, r, r_old, z: -rho / rho_old},
+        Cause(Pattern.BETA, "its square root: norms instead of their squares"): {
+            "beta": lambda rho, rho_old, r, r_old, z: np.sqrt(rho / rho_old)
+        },
+        Cause(Pattern.BETA, "always 1"): {"beta": lambda rho, rho_old, r, r_old, z: 1.0},
+        Cause(Pattern.BETA, "r'r in the place of r'z"): {
+            "beta": lambda rho, rho_old, r, r_old, z: (r @ r) / (r_old @ r_old)
+        },
+        Cause(Pattern.ALPHA, "r'Ar in the place of p'Ap"): {"alpha": lambda rho, r, p, Ap, A: rho / (r @ A @ r)},
+        Cause(Pattern.ALPHA, "r'r in the place of r'z"): {"alpha": lambda rho, r, p, Ap, A: (r @ r) / (p @ Ap)},
+        Cause(Pattern.ALPHA, "p'p in the place of r'z"): {"alpha": lambda rho, r, p, Ap, A: (p @ p) / (p @ Ap)},
+        Cause(Pattern.ALPHA, "its sign"): {"alpha": lambda rho, r, p, Ap, A: -rho / (p @ Ap)},
+        Cause(Pattern.RESIDUAL_NOT_UPDATED): {"residual": lambda r, alpha, Ap: r},
+        Cause(Pattern.RESIDUAL_NOT_UPDATED, "its sign"): {"residual": lambda r, alpha, Ap: r + alpha * Ap},
+        Cause(Pattern.OLD_RESIDUAL): {"direction": lambda z, z_old, beta, p: z_old + beta * p},
+    },
+    "bicgstab": STARTS
+    | {
+        Cause(Pattern.TRANSPOSED): {"matrix": lambda A: A.T},
+        Cause(Pattern.OMEGA, "(s, s) / (As, s)"): {"omega": lambda s, r, As: (s @ s) / (As @ s)},
+        Cause(Pattern.OMEGA, "(As, s) / (s, s)"): {"omega": lambda s, r, As: (As @ s) / (s @ s)},
+        Cause(Pattern.OMEGA, "(As, r) / (As, As)"): {"omega": lambda s, r, As: (As @ r) / (As @ As)},
+        Cause(Pattern.OMEGA, "its sign"): {"omega": lambda s, r, As: -(As @ s) / (As @ As)},
+        Cause(Pattern.OMEGA, "A r in the place of A s"): {"product_s": lambda A, s, r: A @ r},
+        Cause(Pattern.BETA, "without alpha / omega"): {"beta": lambda rho, rho_old, alpha, omega: rho / rho_old},
+        Cause(Pattern.BETA, "omega / alpha for alpha / omega"): {
+            "beta": lambda rho, rho_old, alpha, omega: rho / rho_old * omega / alpha
+        },
+        Cause(Pattern.BETA, "upside down"): {"beta": lambda rho, rho_old, alpha, omega: rho_old / rho * alpha / omega},
+        Cause(Pattern.NO_STABILISER, "p lacks - omega A p"): {"direction": lambda r, beta, p, omega, Ap: r + beta * p},
+        Cause(Pattern.NO_STABILISER, "x lacks omega s"): {"step": lambda omega, s: 0 * s},
+        Cause(Pattern.SHADOW): {"shadow": lambda first, r: r},
+    },
+}
+RECURRENCES = {"cg": conjugate_gradients, "bicgstab": bicgstab}
+
+
+def mistaken(kind: str):
+    """(cause, function of (system, steps) -> x_1 .. x_steps) for each known mistake of 'cg' or 'bicgstab'."""
+    for other in RECURRENCES.keys() - {kind}:
+        yield Cause(Pattern.OTHER_SOLVER, other), RECURRENCES[other]
+    for cause, change in MISTAKES[kind].items():
+        yield cause, lambda system, steps, change=change: RECURRENCES[kind](system, steps, **change)

@@ -1,0 +1,1 @@
+"""Data sets: the bundled sample, published files and anybody's own arrays."""

@@ -1,0 +1,173 @@
+"""Data sets: a bundled sample of MNIST, the files of MNIST, Fashion-MNIST and CIFAR-10, anybody's `.npz` or `.npy`."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.data import cifar, own_files
+from refhf.data.fetch import IDX_SETS, locate, read_idx_set
+from refhf.data.own_files import ARRAYS, pieces
+from refhf.formats import read_npz
+from refhf.parallel import agree, shard
+from refhf.parallel.shards import Rows
+from refhf.text import contents, path_of
+
+MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by scripts/make_mnist_mini.py
+NAMES = "mnist-mini", *IDX_SETS, cifar.NAME
+WHITE = 255  # the largest value of a pixel, which becomes 1.0
+
+
+class DataSet(NamedTuple):
+    """Cases to train on and, where there are any, cases to test on; rows are cases.
+
+    Those of a folder of `.npy` files stay on disk, as `refhf.parallel.shards.Rows`.
+
+    Attributes
+    ----------
+    name : str
+    X : (B, n_0) float; pixels lie in [0, 1], a `.npz` or `.npy` file keeps its own units
+    y : (B,) int64 labels, or (B, n_L) float targets
+    X_test : (B_test, n_0) float, or None
+    y_test : (B_test,) int64 labels or (B_test, n_L) float targets, or None
+    notes : how a file was read where its arrays have other names or shapes than these, a sentence each
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    X_test: np.ndarray | None = None
+    y_test: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Row(NamedTuple):
+    """A line of the table of data sets: the name, what it is, and where `load` would take it from."""
+
+    name: str
+    description: str
+    source: str
+
+
+def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progress=False):
+    """Load a data set by its name, or from a `.npz` file.
+
+    `mnist-mini` comes with the package. `mnist` and `fashion-mnist` are read from a folder of IDX files if
+    one is given, else from the cache (`pooch.os_cache("refhf")`), which the first call fills by download;
+    wherever they come from, the SHA-256 of their decompressed content must be the published one. `cifar-10` is its six
+    binary files in a folder; rows of `X` are images in C order, channels last, as `refhf.convnet` takes them.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        `mnist-mini`, `mnist`, `fashion-mnist`, `cifar-10`, or a path ending in `.npz` of a file that holds `X (B, n_0)`
+        and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a folder with
+        these as `X.npy`, `y.npy` and so on, for what does not fit into memory. `X_train` and `x_train` are `X` too,
+        and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows, columns)` become
+        rows. The result's `notes` say so.
+    data_dir : str or path, optional
+        Folder with the four IDX files, gzipped or not, or with CIFAR-10's, in it or in its subfolder of the data set's
+        name. Default: the environment variable REFHF_DATA_DIR. Looked at for these three only.
+    dtype : np.float64 or np.float32
+        The type of `X`, `X_test` and of targets.
+    base_url : str, optional
+        Address to download `<base_url>/<file>.gz` from; `{name}` in it stands for the data set's name.
+        Default: the environment variable REFHF_BASE_URL, else the publisher's.
+    progress : bool
+        Show a bar on stderr while downloading.
+
+    Returns
+    -------
+    DataSet
+
+    Raises
+    ------
+    ValueError
+        If an argument is wrong, or if a download is needed and pooch is not installed.
+    FormatError
+        A ValueError: if a file is malformed, or its digest is another.
+    OSError
+        If the download fails.
+
+    Examples
+    --------
+    >>> digits = load("mnist-mini")
+    >>> digits.X.shape, digits.y.shape, digits.X_test.shape
+    ((10000, 784), (10000,), (2000, 784))
+    """
+    if dtype not in (np.float64, np.float32, "float64", "float32"):
+        raise ValueError(f"dtype: expected float64 or float32; got {dtype!r}")
+    name = str(name_or_path)
+    if name == "mnist-mini":
+        return _scaled(name, (read_npz(MNIST_MINI)[key] for key in ARRAYS), dtype)
+    if name in IDX_SETS:
+        arrays = read_idx_set(name, data_dir=data_dir, base_url=base_url, progress=progress)
+        return _scaled(name, arrays, dtype)
+    if name == cifar.NAME:
+        return _scaled(name, cifar.read_cifar_set(data_dir), dtype)
+    path = path_of("name_or_path", name)
+    if name.endswith(".npz"):
+        return DataSet(path.stem, **own_files.of_npz(path, dtype))
+    if any(path.glob("*.npy")):
+        return DataSet(path.name, **own_files.of_folder(path, dtype))
+    more = f", a path that {contents(path)}" if path.exists() else checks.hint(name, NAMES)
+    raise ValueError(
+        f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz or a folder with X.npy; got {name!r}{more}"
+    )
+
+
+def data_sets(*, data_dir=None, base_url=None):
+    """The data sets that have a name, as a list of `Row`; arguments as in `load`.
+
+    A row's source is "bundled", "folder PATH", "cache PATH" or "download ADDRESS"; where `load` would raise
+    ValueError, it is that error's message. Nothing is read or downloaded.
+    """
+    rows = [Row("mnist-mini", "a sample of mnist, per class 1,000 to train on, 200 to test on", "bundled")]
+    for name in (*IDX_SETS, cifar.NAME):
+        description = IDX_SETS[name].description if name in IDX_SETS else cifar.DESCRIPTION
+        try:
+            found = locate(name, data_dir, base_url) if name in IDX_SETS else ("folder", cifar.locate(data_dir))
+            source = " ".join(map(str, found))
+        except ValueError as error:
+            source = str(error)
+        rows.append(Row(name, description, source))
+    return rows
+
+
+def own(data: DataSet, comm, reduction: str) -> DataSet:
+    """The rows of this rank, of data that all ranks were given; those that are in memory are copied, to free the rest.
+
+    Raises
+    ------
+    ValueError
+        On all ranks, if they were given different data (of `.npy` files, different shapes).
+    """
+    if comm.size == 1:
+        return data
+    arrays = {key: getattr(data, key) for key in ARRAYS}
+    told = {key: (x.shape, x.dtype.str) if isinstance(x, Rows) else x for key, x in arrays.items()}
+    agree(comm, name=data.name, **told)
+    for key, x in arrays.items():
+        if x is not None:
+            rows = shard(len(x), comm.rank, comm.size, reduction)
+            arrays[key] = x.part(rows) if isinstance(x, Rows) else x[rows].copy()
+    return data._replace(**arrays)
+
+
+def digest(data: DataSet) -> str:
+    """What tells data from others: their content, that of files on disk read once through."""
+    told = hashlib.blake2b(digest_size=8)
+    for x in (getattr(data, key) for key in ARRAYS):
+        told.update(b"" if x is None else f"{x.dtype.str} {x.shape}".encode())
+        for rows in pieces(x) if isinstance(x, Rows) else () if x is None else (x,):
+            told.update(np.ascontiguousarray(rows).view(np.uint8).data)
+    return told.hexdigest()
+
+
+def _scaled(name, arrays, dtype):
+    """A DataSet from bytes: images (B, ...), labels (B,), test images, test labels."""
+    X, y, X_test, y_test = arrays
+    X, X_test = (np.divide(pixels.reshape(len(pixels), -1), WHITE, dtype=dtype) for pixels in (X, X_test))
+    return DataSet(name, X, y.astype(np.int64), X_test, y_test.astype(np.int64))

@@ -1,0 +1,137 @@
+"""`refhf check`: somebody else's function of a file, against the reference."""
+
+import contextlib
+import importlib.util
+import sys
+from pathlib import Path
+
+from refhf import checks
+from refhf.conformance.check_report import Report, plain
+from refhf.conformance.checkers.network_checker import check_network
+from refhf.conformance.checkers.solver_checker import check_solver
+from refhf.conformance.checkers.user_function import in_a_line
+from refhf.lab.runs import output_folder
+from refhf.model.architectures import mlp
+from refhf.model.elementwise import NONLINEARITIES
+from refhf.model.losses import LOSSES
+from refhf.text import columns
+
+FUNCTIONS = {  # what --against names: what check_network calls it, and its arguments
+    "hessian": ("hessian_product", "NAME(theta, v, X, y) -> H v (P,)"),
+    "gauss-newton": ("gauss_newton_product", "NAME(theta, v, X, y) -> G v (P,)"),
+    "gradient": ("gradient", "NAME(theta, X, y) -> (P,)"),
+    "value": ("value", "NAME(theta, X, y) -> float"),
+    "jvp": ("jvp", "NAME(theta, v, X) -> J v (B, n_L)"),
+    "vjp": ("vjp", "NAME(theta, u, X) -> J'u (P,)"),
+}
+SOLVERS = dict.fromkeys(("cg", "bicgstab"), "x, info = NAME(A, b, x0=..., rtol=..., maxiter=..., M=...)")
+SIZES = "5,4,4,3"  # our choice: small, with a square layer in which a transposed W shows
+EXAMPLE = """\
+example: is hvp of mine.py the product with the Hessian, and if not, what is it?
+  refhf check mine.py:hvp --against hessian --sizes 5,4,4,3"""
+
+
+def add(commands) -> None:
+    """Add the command to argparse's subcommands."""
+    command = commands.add_parser("check", help="your own function against the reference", epilog=_epilog())
+    option = command.add_argument
+    option("target", metavar="FILE.py:NAME", help="a function, or an object that can be called")
+    option("--against", required=True, metavar="WHAT", help=f"{', '.join([*FUNCTIONS, *SOLVERS])}; see below")
+    option("--sizes", default=SIZES, metavar="N,N,..", help="of a fully connected network; default: %(default)s")
+    option("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
+    option("--loss", default="softmax_cross_entropy", metavar="L", help=f"{', '.join(LOSSES)}; default: %(default)s")
+    option("--l2", default="0", metavar="X", help="weight decay; default: %(default)s")
+    option("--layout", default="in-out", metavar="L", help="of each W in theta: in-out, or PyTorch's out-in")
+    option("--dtype", default="float64", metavar="T", help="float64 or float32; default: %(default)s")
+    option("--seed", default="0", metavar="S", help="of all that is drawn; default: %(default)s")
+    option("--json", action="store_true", help="print JSON")
+
+
+def _epilog():
+    shapes = columns([*((name, f[1]) for name, f in FUNCTIONS.items()), *SOLVERS.items()], 2, 2)
+    words = "theta (P,) holds W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
+    return "\n".join(
+        [EXAMPLE, "", "what is checked, and its shape:", *shapes, "", words, "exit: 0 right, 1 wrong, 2 usage"]
+    )
+
+
+def run(args) -> int:
+    """Print the report; 0 where all laws hold, 1 where one fails."""
+    what = checks.choice("against", args.against, [*FUNCTIONS, *SOLVERS])
+    net = None if what in SOLVERS else _network(args)
+    l2, seed = _number("l2", args.l2), _integer("seed", args.seed)
+    with _loaded(args.target) as function:
+        report = _report(what, function, net, l2, args, seed)
+    print(output_folder.to_json(report.to_dict()) if args.json else report)
+    return 0 if report.passed else 1
+
+
+def _report(what, function, net, l2, args, seed) -> Report:
+    if what in SOLVERS:
+        return check_solver(function, what, rng=seed)
+    functions = {FUNCTIONS[what][0]: function}
+    return check_network(functions, net, l2=l2, dtype=args.dtype, layout=args.layout, rng=seed)
+
+
+def _network(args):
+    try:
+        sizes = [int(part) for part in args.sizes.split(",")]
+    except ValueError:
+        raise ValueError(f"sizes: expected whole numbers as in {SIZES}; got {args.sizes!r}") from None
+    return mlp(sizes, nonlinearity=args.nonlinearity, loss=args.loss)
+
+
+@contextlib.contextmanager
+def _loaded(target):
+    """The callable NAME of FILE.py, which is among the modules meanwhile: functions import and unpickle when called.
+
+    What the file prints when it is loaded goes to stderr.
+    """
+    file, colon, name = target.rpartition(":")
+    if not (colon and name and file.endswith(".py")):
+        raise ValueError(f"target: expected FILE.py:NAME; got {target!r}")
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise ValueError(f"target: expected a file that exists; got {file!r}")
+    # A file may have the name of a module that others need.
+    spec = importlib.util.spec_from_file_location(path.stem if _free(path.stem) else f"checked {path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    paths, modules = list(sys.path), dict(sys.modules)
+    sys.path.insert(0, str(path.parent))  # as Python does for a script
+    sys.modules[spec.name] = module
+    try:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
+            raise ValueError(f"target: {file} cannot be loaded: {plain(in_a_line(error))}") from error
+        found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        yield getattr(module, checks.choice(f"name in {file}", name, found))
+    finally:
+        sys.path[:] = paths
+        for added in set(sys.modules) - set(modules):
+            if _is_beside(sys.modules[added], path.parent):
+                del sys.modules[added]
+
+
+def _free(name):
+    """Whether no module of Python's or of anybody else's has this name."""
+    return name not in sys.modules and name not in sys.stdlib_module_names
+
+
+def _is_beside(module, folder):
+    file = getattr(module, "__file__", None)
+    return file is not None and folder in Path(file).resolve().parents
+
+
+def _number(argument, text):
+    try:
+        return checks.real(argument, float(text), low=0.0)
+    except ValueError:
+        raise ValueError(f"{argument}: expected a number >= 0; got {text!r}") from None
+
+
+def _integer(argument, text):
+    if not text.isdecimal():
+        raise ValueError(f"{argument}: expected an integer >= 0; got {text!r}")
+    return int(text)

@@ -1,0 +1,50 @@
+"""The arguments of a run that is resumed: those with which it began, in any folder."""
+
+from pathlib import Path
+
+from refhf import checks
+from refhf.data.data_sets import NAMES
+from refhf.formats import FormatError
+from refhf.lab.runs import output_folder
+from refhf.text import path_of
+
+MAY_CHANGE = ("steps", "checkpoint_every")
+PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails")
+
+
+def find_homes(args):
+    """Put the home folder in place of '~', as a shell does where it sees it."""
+    for name in PATHS:
+        if getattr(args, name, None):
+            setattr(args, name, str(path_of(name, getattr(args, name))))
+
+
+def anchored(args) -> dict:
+    """The arguments, the paths of the data from the root: they hold in any folder."""
+    named = vars(args).copy()
+    for name in ("data", "data_dir"):
+        if named[name] and named[name] not in NAMES and (path := Path(named[name]).expanduser()).exists():
+            named[name] = str(path.parent.resolve() / path.name)
+    return named
+
+
+def resumed(parser, command, argv, args):
+    """The arguments with which the run began, but for those that may change."""
+    if args.out and Path(args.out).resolve() != Path(args.resume).resolve():
+        raise ValueError(f"out: expected none, as a run goes on in its folder {args.resume}; got {args.out}")
+    if args.overwrite:
+        raise ValueError(f"overwrite: expected no such flag, as the run in {args.resume} goes on; got it")
+    path, words = output_folder.command_line(args.resume)
+    try:
+        began = vars(parser.parse_args(words))
+    except ValueError as error:
+        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error})") from error
+    checks.choice("command", args.command, [began["command"]])
+    command.set_defaults(**{name: value for name, value in began.items() if name not in output_folder.OF_THE_MOMENT})
+    again = parser.parse_args(argv)
+    find_homes(again)
+    for name, value in anchored(again).items():
+        if name not in (*output_folder.OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
+            raise ValueError(f"{name}: expected {began[name]!r}, as the run in {args.resume} has; got {value!r}")
+    again.out = args.resume
+    return again

@@ -1,0 +1,139 @@
+"""`refhf saddle`: its arguments, and what it prints and writes."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from refhf import checks
+from refhf.driver.registry import METHODS
+from refhf.lab.plots import run_figures
+from refhf.lab.runs import output_folder
+from refhf.lab.saddle import animation, saddle_figure, saddle_page, saddle_table
+from refhf.lab.saddle.contestants import DEFAULT, LINEUP
+from refhf.lab.saddle.trajectories import path
+from refhf.surfaces.saddles import SURFACES
+from refhf.text import columns, name_list
+
+STEPS = 200  # our choice: gradient descent from 1e-9 off the saddle's line reaches a minimum within
+ENDINGS = ".png", ".svg", ".pdf", ".gif", ".html"
+EXAMPLE = """\
+example: the table, and a page for the classroom that needs no network
+  refhf saddle --start 1,0 --out saddle.html"""
+
+
+def add(commands) -> None:
+    """Add the command to argparse's subcommands."""
+    command = commands.add_parser("saddle", help="which methods leave a saddle, and why", epilog=_epilog())
+    command._negative_number_matcher = re.compile(r"-(?:[\d.]|inf|nan)")  # --start -1,0 is a value, not a flag
+    option = command.add_argument
+    option("--surface", default="saddle", metavar="S", help="default: %(default)s; see below")
+    option("--start", metavar="X,Y", help="where all begin; default: the surface's own start")
+    option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT)} below")
+    option("--steps", default=str(STEPS), metavar="N", help=f"at most; default: {STEPS} (a page: {saddle_page.STEPS})")
+    option("--seed", default="0", metavar="N", help="of every draw; default: %(default)s")
+    option("--out", metavar="FILE", help=f"by its ending a picture, an animation or a page: {', '.join(ENDINGS)}")
+    option("--json", action="store_true", help="print JSON")
+
+
+def _epilog():
+    surfaces = columns(((name, surface.description) for name, surface in SURFACES.items()), 2, 2)
+    names = columns(((name, describe(name)) for name in LINEUP), 2, 2)
+    return "\n".join([EXAMPLE, "", "surfaces:", *surfaces, "", "methods:", *names])
+
+
+def describe(name: str) -> str:
+    """What a contestant does, in a line."""
+    more = {"delta_0_norm": ", from a random start delta_0", "noise": ", and noise"}
+    return METHODS[LINEUP[name].method].description + "".join(more[option] for option in LINEUP[name].options)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of paths that left the scene the norms may overflow
+def run(args) -> int:
+    """Print the table or its JSON, and write the file if one is asked for; 2 where it cannot be."""
+    surface = SURFACES[checks.choice("surface", args.surface, SURFACES)]
+    names = _names(args.methods)
+    start = surface.start if args.start is None else _start(args.start, surface)
+    steps = _integer("steps", args.steps, 1)
+    seed = _integer("seed", args.seed, 0)
+    _check_out(args.out, surface)
+    paths = [path(surface, name, start, steps=steps, seed=seed) for name in names]
+    if args.json:
+        facts = {"surface": surface.name, "start": list(start), "paths": saddle_table.rows(paths), "out": args.out}
+        print(output_folder.to_json(facts))
+    else:
+        where = (
+            saddle_table.place(start)
+            if surface.size <= 3
+            else "its own start"
+            if args.start is None
+            else "the given start"
+        )
+        print(f"{surface.name}: {surface.description}\nfrom {where}, at most {steps} steps\n")
+        print(saddle_table.table(paths))
+    if not args.out:
+        return 0
+    sys.stdout.flush()
+    written = run_figures.attempt(lambda: _write(Path(args.out), surface, paths, names, start, seed, steps), args.out)
+    if written and not args.json:
+        print(f"\nwritten: {args.out}")
+    return 0 if written else 2
+
+
+def _names(given):
+    if given is None:
+        return list(DEFAULT)
+    names = name_list(given)
+    for i, name in enumerate(names):
+        checks.choice("method", name, LINEUP)
+        if name in names[:i]:
+            raise ValueError(f"methods: expected each once; got {name!r} twice")
+    return names
+
+
+def _start(text, surface):
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"start: expected {surface.size} numbers with commas between; got {text!r}") from None
+    return checks.array("start", numbers, (surface.size,))
+
+
+def _integer(argument, text, low):
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if value < low:
+        raise ValueError(f"{argument}: expected an integer >= {low}; got {text!r}")
+    return value
+
+
+def _check_out(out, surface):
+    """Refuse, before any work, a file that could not be written."""
+    if out is None:
+        return
+    checks.choice("out: the file's ending", Path(out).suffix.lower(), ENDINGS)
+    if Path(out).suffix.lower() == ".html" and surface.window is None:
+        flat = ", ".join(name for name, one in SURFACES.items() if one.window)
+        raise ValueError(f"out: expected a surface of two parameters for a page, one of {flat}; got {surface.name!r}")
+    if not Path(out).absolute().parent.is_dir():
+        raise ValueError(f"out: expected a file in a folder that exists; got {out!r}")
+
+
+def _write(file, surface, paths, names, start, seed, steps):
+    kind = file.suffix.lower()
+    if kind == ".html":
+        steps = min(steps, saddle_page.STEPS)
+        text = saddle_page.page(surface, names, start=start, seed=seed, steps=steps, listen=_progress)
+        file.write_text(text, encoding="utf-8")
+    elif kind == ".gif":
+        animation.save(paths, file)
+    else:
+        run_figures.save(saddle_figure.picture(paths), file)
+
+
+def _progress(done, of):
+    if sys.stderr.isatty():
+        print(f"\rstart {done} of {of}", end="\n" if done == of else "", file=sys.stderr, flush=True)

@@ -1,0 +1,152 @@
+"""`refhf vectors`: put the test vectors to somebody else's implementation, or to refhf itself."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from refhf import checks
+from refhf.conformance.vectors import reference_answers, vector_run
+from refhf.conformance.vectors.adapter import Adapter
+from refhf.conformance.vectors.load_vectors import load
+from refhf.conformance.vectors.vector_run import Verdict
+from refhf.data.idx import FormatError, read_idx
+from refhf.lab.runs import output_folder
+from refhf.text import columns
+
+LIMIT = 30  # seconds, our choice: the first reply waits for the adapter to start
+SHOWN = 20  # failures listed in words, our choice; --json has all
+EXAMPLE = """\
+example: the adapter that shows how, which knows a part of the operations
+  refhf vectors --adapter "python examples/adapters/numpy_adapter.py"
+what an adapter reads and writes: refhf/conformance/vectors/README.md
+exit: 0 nothing failed, 1 something did, 2 usage"""
+
+
+def add(commands) -> None:
+    """Add the command to argparse's subcommands."""
+    command = commands.add_parser("vectors", help="test vectors for an implementation in any language", epilog=EXAMPLE)
+    option = command.add_argument
+    option("--adapter", metavar="COMMAND", help="program that answers a JSON request a line with a JSON reply a line")
+    option("--self", action="store_true", help="ask refhf itself")
+    option("--limit", default=str(LIMIT), metavar="S", help="seconds for a reply; default: %(default)s")
+    option("--tolerance", default=f"{vector_run.TOLERANCE:g}", metavar="E", help="relative; default: %(default)s")
+    option("--skips", metavar="FILE", help="ids, topics or flags not to ask, one a line, # for a remark")
+    option("--xfails", metavar="FILE", help="the same, of vectors expected to fail")
+    option("--json", action="store_true", help="print JSON, a result for each vector")
+
+
+def run(args) -> int:
+    """Print the report; 1 where a vector failed."""
+    if (args.adapter is None) == (not args.self):
+        given = "both" if args.self else "neither"
+        raise ValueError(f"adapter: expected either --adapter COMMAND or --self; got {given}")
+    limit, tolerance = _positive("limit", args.limit), _positive("tolerance", args.tolerance)
+    adapter = None if args.self else Adapter(args.adapter, limit)
+    vectors = load()
+    names = {name for vector in vectors for name in (vector.id, vector.topic, *vector.flags)}
+    lists = {"skips": _names(args.skips, "skips", names), "xfails": _names(args.xfails, "xfails", names)}
+    with adapter or contextlib.nullcontext():
+        ask = adapter.ask if adapter else lambda _, request: answer(request)
+        results = list(_watched(vector_run.run(vectors, ask, tolerance=tolerance, **lists), len(vectors)))
+    print(output_folder.to_json(_as_dict(results)) if args.json else _text(results))
+    return int(any(result.verdict is Verdict.FAIL for result in results))
+
+
+def _watched(results, count):
+    """The same, with a count on stderr where that is a terminal."""
+    for k, result in enumerate(results, 1):
+        if sys.stderr.isatty():
+            print(f"\rvector {k} of {count}", end="\n" if k == count else "", file=sys.stderr, flush=True)
+        yield result
+
+
+def answer(request: dict) -> dict:
+    """refhf's reply to any request of the vectors."""
+    return reference_answers.answer(request, {**reference_answers.OPERATIONS, "idx": _idx})
+
+
+def _idx(request):
+    descriptor, path = tempfile.mkstemp()
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(bytes.fromhex(request["hex"]))
+        data = read_idx(path)
+    except FormatError:
+        return {"valid": False}
+    finally:
+        os.unlink(path)
+    return {"valid": True, "shape": list(data.shape), "data": data.ravel().tolist()}
+
+
+def _positive(argument, text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{argument}: expected a number above 0; got {text!r}")
+    return value
+
+
+def _names(file, argument, known):
+    """The names in a file; each must be an id, a topic or a flag."""
+    if file is None:
+        return frozenset()
+    lines = (line.split("#")[0].strip() for line in Path(file).read_text(encoding="utf-8").splitlines())
+    names = frozenset(line for line in lines if line)
+    for name in sorted(names - known):
+        hint = checks.hint(name, sorted(known))
+        raise ValueError(f"{argument}: expected ids, topics or flags of vectors; got {name!r}{hint}")
+    return names
+
+
+def _counts(results):
+    return {verdict: sum(result.verdict is verdict for result in results) for verdict in Verdict}
+
+
+def _tables(results):
+    """Tallies by topic and by flag."""
+    return vector_run.tallies(results, lambda vector: [vector.topic]), vector_run.tallies(
+        results, lambda vector: vector.flags
+    )
+
+
+def _text(results):
+    counts = _counts(results)
+    topics, flags = _tables(results)
+    asked = {name: tally for name, tally in sorted(flags.items()) if tally.passed + tally.failed}
+    lines = [*_table("topic", topics), "", *_table("flag: the mistake that they catch", asked)]
+    suspects = vector_run.suspects(results)
+    if suspects:
+        lines += ["", "the failures look most like"]
+        lines += [f"  {suspect}" for suspect in suspects]
+    failed = [result for result in results if result.verdict in (Verdict.FAIL, Verdict.XPASS)]
+    lines += [""] * bool(failed)
+    lines += [f"{r.verdict!s:<6}{r.vector.id}: {r.reason or r.verdict.value}" for r in failed[:SHOWN]]
+    if len(failed) > SHOWN:
+        lines.append(f"... and {len(failed) - SHOWN} more: --json lists all")
+    lines += ["", f"{len(results)} vectors: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)]
+    return "\n".join(lines)
+
+
+def _table(head, tallies):
+    """Lines of name, pass, fail, skip, and the fewest digits of agreement."""
+    rows = [(head, "pass", "fail", "skip", "digits")]
+    for name, (passed, failed, skipped, digits) in tallies.items():
+        rows.append((name, passed, failed, skipped, "" if digits is None else f"{digits:.1f}"))
+    return columns(rows)
+
+
+def _as_dict(results):
+    topics, flags = _tables(results)
+    return {
+        "counts": {str(verdict): n for verdict, n in _counts(results).items()},
+        "topics": {name: tally._asdict() for name, tally in topics.items()},
+        "flags": {name: tally._asdict() for name, tally in flags.items()},
+        "suspects": [suspect._asdict() for suspect in vector_run.suspects(results)],
+        "results": [
+            {"id": r.vector.id, "verdict": str(r.verdict), "digits": r.digits, "reason": r.reason} for r in results
+        ],
+    }

@@ -1,0 +1,1 @@
+"""A run: its problem, its steps, its folder and its checkpoints."""

@@ -1,0 +1,101 @@
+"""Checkpoints: arrays and a record in one file, that is either the old one or the new one, whatever happens.
+
+A checkpoint is a `.npz` file, without pickles: its arrays, and as `record` the UTF-8 bytes of one JSON object with a
+format version and a digest of all the rest.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from refhf.formats import FormatError, read_npz, write_npz
+from refhf.lab.runs import safe_files
+
+FORMAT = 1  # grows when a checkpoint of before could be misunderstood
+NAME = "checkpoint.npz"
+WITHOUT_LOCKS = errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK
+
+
+def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
+    """Write a checkpoint in place of the one at `path`, if there is one.
+
+    `refhf.lab.runs.safe_files.replaced` says how, and what it raises.
+    """
+    record = {"format": FORMAT, "digest": _digest(arrays, record), **record}
+    with safe_files.replaced(path) as file:
+        write_npz(file, {"record": np.frombuffer(_text(record), np.uint8), **arrays})
+
+
+def load(path) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays and the record of a checkpoint.
+
+    Raises
+    ------
+    FormatError
+        If it cannot be read, is none, is damaged, or is of another format.
+    """
+    if not Path(path).is_file():
+        raise FormatError(path, "expected a checkpoint; found no file")
+    arrays = read_npz(path, compressions=[zipfile.ZIP_STORED])  # a small record cannot unpack to a large one
+    try:
+        record = json.loads(arrays.pop("record").tobytes())
+        version, digest = record.pop("format"), record.pop("digest")
+        found = _digest(arrays, record)
+    except (KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise FormatError(path, f"expected a checkpoint; its record is missing or broken ({error!r})") from error
+    if version != FORMAT:
+        raise FormatError(path, f"expected a checkpoint of format {FORMAT}; found format {version!r}")
+    if digest != found:
+        raise FormatError(path, "expected what its digest says; found another content")
+    return arrays, record
+
+
+def _digest(arrays, record):
+    digest = hashlib.blake2b(_text(record), digest_size=16)
+    for name in sorted(arrays):
+        x = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {x.dtype.str} {x.shape}".encode())
+        digest.update(x.view(np.uint8).data if x.ndim else x.tobytes())
+    return digest.hexdigest()
+
+
+def _text(record):
+    return json.dumps(record, allow_nan=False).encode()
+
+
+@contextlib.contextmanager
+def locked(path) -> Iterator[None]:
+    """Within it no other process can be within it; a process that ends, however it ends, leaves it.
+
+    The lock is the folder's or the file's own (flock), so that nothing is left behind. Without flock (Windows, some
+    file systems of clusters) there is none.
+
+    Raises
+    ------
+    ValueError
+        If another process is in it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY if os.path.isdir(path) else os.O_RDWR)  # NFS locks what can be written
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"out: expected a place of its own; another process writes to {path}") from error
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,92 @@
+"""Whether a checkpoint's content is one that a run can have come to: its digest says only that it is whole.
+
+Each function returns what it has checked, or raises ValueError with what was expected and what was found.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from refhf.driver.minimize import Progress, Status
+from refhf.driver.registry import METHODS
+from refhf.methods.report import Counts, Outcome, Report
+
+ENDS = {"step": int, "loss": float, "training_error": float, "test_error": float, "outcome": Outcome}
+NOT_TOLD = ("k", "theta", "negative_direction")
+TOLD = {**ENDS, **{k: v for k, v in Report.__annotations__.items() if k not in (*NOT_TOLD, *ENDS)}, "seconds": float}
+IN_JSON = {int: (int,), float: (int, float, type(None)), bool: (bool,), str: (str,)}  # other fields are words, or null
+MAY_BE_NONE = ("training_error", "test_error", "solver_stop")  # of a record
+KINDS = {float: "f", int: "iu", bool: "b"}
+
+
+def number(name: str, value, kind: type = int):
+    """An integer, or a finite number, that is not negative."""
+    if type(value) not in ((int,) if kind is int else (int, float)) or not 0 <= value < math.inf:
+        raise ValueError(f"{name}: expected {'an integer' if kind is int else 'a number'} >= 0; found {value!r}")
+    return value
+
+
+def status(name: str | None) -> Status | None:
+    """The status of that name."""
+    if name is not None and name not in Status.__members__:
+        raise ValueError(f"status: expected one of {', '.join(Status.__members__)}, or null; found {name!r}")
+    return name and Status[name]
+
+
+def vector(name: str, x, facts: Mapping, finite: bool):
+    """An array of the run's parameters and type; of `displacements` one a replica."""
+    replicas = (facts["replicas"],) if name == "displacements" else ()
+    shape, dtype = (*replicas, facts["parameters"]), facts["dtype"]
+    if (x.shape, str(x.dtype)) != (shape, dtype):
+        raise ValueError(f"{name}: expected {dtype} of shape {shape}; found {x.dtype} of shape {x.shape}")
+    if finite and not np.isfinite(x).all():
+        raise ValueError(f"{name}: expected finite numbers; found NaN or Inf")
+    return x
+
+
+def progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
+    """A method's progress; theta is finite where the run can go on."""
+    facts, kinds, told = record["facts"], record["state"], record["progress"]
+    state = METHODS[facts["method"]].room.State
+    if set(kinds) != set(state._fields) or set(arrays) != {k for k in kinds if kinds[k] != "NoneType"} | {"best theta"}:
+        raise ValueError(f"expected {', '.join(state._fields)}, best theta; found {', '.join([*kinds, *arrays])}")
+    values = {}
+    for name, kind in state.__annotations__.items():
+        if kind in KINDS:
+            values[name] = _scalar(name, arrays[name], kind, state._field_defaults.get(name, 0), kinds[name])
+        elif kinds[name] == "NoneType" and kind is not np.ndarray:
+            values[name] = None
+        else:
+            values[name] = vector(name, arrays[name], facts, finite=going_on and name == "theta")
+    counts = {name: number(name, told["counts"][name], kind) for name, kind in Counts.__annotations__.items()}
+    return Progress(number("k", told["k"]), number("seed", told["seed"]), state(**values), Counts(**counts))
+
+
+def _scalar(name, x, kind, default, python):
+    """As it was: a number of Python's, or one of NumPy's. Only what starts as NaN may be NaN, or negative."""
+    if x.shape or x.dtype.kind not in KINDS[kind]:
+        raise ValueError(f"{name}: expected {kind.__name__}; found {x.dtype} of shape {x.shape}")
+    if kind is not bool and not math.isnan(default):
+        number(name, x.item(), kind)
+    return x.item() if python == kind.__name__ else x[()]
+
+
+def history(content: bytes, step: int) -> list[dict]:
+    """The records of steps 0 to `step`, from their lines."""
+    records = [json.loads(line) for line in content.splitlines()]
+    for k, record in enumerate(records):
+        if list(record) != list(TOLD) or record["step"] != k:
+            raise ValueError(f"line {k + 1}: expected {', '.join(TOLD)} of step {k}; found {str(record)[:60]}")
+        for name, kind in TOLD.items():
+            if type(record[name]) not in IN_JSON.get(kind, (str, type(None))) or (kind is int and record[name] < 0):
+                raise ValueError(f"line {k + 1}: {name}: expected {kind.__name__}; found {record[name]!r}")
+    if len(records) != step + 1:
+        raise ValueError(f"expected {step + 1} lines; found {len(records)}")
+    return [{name: _number(name, value) for name, value in record.items()} for record in records]
+
+
+def _number(name, value):
+    """What is not finite is null in JSON, and comes back as NaN."""
+    return math.nan if value is None and name not in MAY_BE_NONE else value

@@ -1,0 +1,111 @@
+"""The output folder of a run: when it is refused, and what the JSON files in it are made of."""
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+from refhf.formats import FormatError
+from refhf.lab.runs import safe_files
+
+WRITTEN = ("run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
+FILES = (*WRITTEN, *(name + ".part" for name in WRITTEN))  # and what a kill in the middle of writing leaves
+OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # what a resumed run does not take from its beginning
+
+
+def to_json(value, **layout) -> str:
+    """Strict JSON: numbers that are not finite become null."""
+
+    def strict(value):
+        if isinstance(value, dict):
+            return {key: strict(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [strict(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(strict(value), allow_nan=False, **layout)
+
+
+def write(path: Path, text: str) -> None:
+    """Put a file in place whole: a process that is killed leaves the old one or the new one."""
+    with safe_files.replaced(path) as file:
+        file.write(text.encode())
+
+
+def command_line(folder) -> tuple[Path, list[str]]:
+    """The `run.json` of a run in the folder, or in one of its subfolders, and its command line.
+
+    It has each argument twice, in its `arguments` and in its `command`: where one of them was changed it is refused.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    FormatError
+        If its `run.json` is broken.
+    """
+    places = Path(folder, "run.json"), *sorted(Path(folder).glob("*/run.json"))
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise ValueError(f"resume: expected the folder of a run (--out); got {folder}, which has no run.json")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        words, told = command(found["arguments"]), found["command"]
+        if words != told:
+            other = sorted({*words, *told} - ({*words} & {*told}))
+            raise ValueError(f"its arguments and its command differ in {', '.join(other) or 'their order'}")
+        return path, words
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error!r})") from error
+
+
+def command(arguments: Mapping) -> list[str]:
+    """The command line of these arguments, but for those of the moment."""
+    words = [str(arguments["command"]), *(f"--option={name}={value}" for name, value in arguments["option"])]
+    for name, value in arguments.items():
+        if value is not None and name not in ("command", "option", *OF_THE_MOMENT):
+            value = ",".join(map(str, value)) or "none" if isinstance(value, list) else value  # hidden widths
+            words.append(f"--{name.replace('_', '-')}={value}")
+    return words
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python, this package and those it uses; None for one that is not installed."""
+    found = {"python": platform.python_version()}
+    for name in ("refhf", "numpy", "scipy", "matplotlib", "tqdm", "pooch", "threadpoolctl", "mpi4py"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def check(folder, overwrite: bool) -> None:
+    """Refuse, without touching it, an output folder that is not empty (unless `overwrite`) or not writable."""
+    folder = Path(folder)
+    if folder.is_dir() and not overwrite and any(folder.iterdir()):
+        raise ValueError(f"out: expected a new or an empty folder, or --overwrite; got {folder}, which is not empty")
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "is not writable" if nearest.is_dir() else "is a file"
+        raise ValueError(f"out: expected a folder that can be written; got {folder}, but {nearest} {why}")
+
+
+def make(folder: Path) -> None:
+    """Make the folder; ValueError if that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"out: expected a folder that can be written; got {folder} ({error})") from error
+
+
+def empty(folder: Path) -> None:
+    """Remove the files of an earlier run, and no others; ValueError if that is not possible."""
+    try:
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"out: expected a folder that can be written; got {folder} ({error})") from error

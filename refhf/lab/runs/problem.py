@@ -1,0 +1,125 @@
+"""What the runs of a comparison share: the network, the cases to train and to test on, and the start."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf.data.data_sets import DataSet, own
+from refhf.data.own_files import MAX_CLASSES
+from refhf.model.architectures import mlp
+from refhf.model.cases import whole
+from refhf.model.network import Network
+from refhf.objective.supervised import Supervised, supervised
+from refhf.parallel import as_communicator
+from refhf.text import printable
+
+READ = 4096  # rows of a file that are looked at together; our choice
+
+
+class Problem(NamedTuple):
+    """What the runs of a comparison share.
+
+    Attributes
+    ----------
+    net : Network
+    objective : Supervised
+        Over the training cases.
+    test : Supervised or None
+        Over the test cases.
+    theta0 : ndarray (P,)
+    seed : int
+        Of theta0, and of the methods' draws.
+    title : str
+        The data's name and the network's shape.
+    notes : tuple of str
+        How the data were read where they could have been meant otherwise, a sentence each.
+    """
+
+    net: Network
+    objective: Supervised
+    test: Supervised | None
+    theta0: np.ndarray
+    seed: int
+    title: str
+    notes: tuple[str, ...]
+
+    @property
+    def sizes(self) -> list[int]:
+        """n_0, hidden widths, n_L."""
+        return [self.net.layers[0].n_in, *(layer.n_out for layer in self.net.layers)]
+
+    @property
+    def nonlinearity(self) -> str:
+        """The name of that of the hidden layers."""
+        return self.net.nonlinearities[0].name if self.net.nonlinearities else "identity"
+
+
+def pose(
+    data: DataSet, hidden: Sequence[int], *, nonlinearity="tanh", loss=None, l2=0.0, seed=0, comm=None, reduction="fast"
+) -> Problem:
+    """The problem of training a network with these hidden widths on `data`, in the data's dtype.
+
+    `loss` is the softmax cross-entropy for labels, and for targets of which each row marks one class; else the squared
+    error, unless it is given. The ranks of `comm` are given the same data; each keeps its own rows.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument, what was expected and what came.
+    """
+    comm = as_communicator(comm)
+    data = own(data, comm, reduction)
+    loss, outputs, notes = reading(data, loss, comm)
+    net = mlp([data.X.shape[1], *hidden, outputs], nonlinearity=nonlinearity, loss=loss)
+    ranks = {"comm": comm, "reduction": reduction}
+    objective = supervised(net, data.X, data.y, l2=l2, **ranks)
+    test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **ranks)
+    shape = "-".join(str(n) for n in (data.X.shape[1], *hidden, outputs))
+    title = f"{printable(data.name)}, {shape}" + (f", {nonlinearity}" if hidden else "")
+    return Problem(net, objective, test, net.init(seed, data.X.dtype), seed, title, data.notes + notes)
+
+
+def reading(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple[str, ...]]:
+    """The loss, the outputs it needs for these targets, and what is to be said of how they are read.
+
+    Raises
+    ------
+    ValueError
+        On all ranks, for labels beyond `MAX_CLASSES`, or one number a case of which a softmax makes nothing.
+    """
+    y, softmax = data.y, "softmax_cross_entropy"
+    if y.ndim == 1 and loss == "squared_error":
+        return loss, 1, ("y: integers (B,), read as the targets of one output",)
+    if y.ndim == 1:
+        return loss or softmax, _classes(data, comm), ()
+    if y.shape[1] == 1 and loss == softmax:
+        if not _of_all(lambda y: whole(y) and y.min(initial=0) >= 0, data, comm):
+            raise ValueError(f"y: expected labels 0, 1, ... for {loss}; got other numbers in its one column")
+        return loss, _classes(data, comm), ("y: whole numbers (B, 1), read as labels",)
+    if y.shape[1] > 1 and loss is None and _of_all(_one_hot, data, comm):
+        return softmax, y.shape[1], (f"y: one 1 among 0 in each row, read as {y.shape[1]} classes",)
+    return loss or "squared_error", y.shape[1], ()
+
+
+def _classes(data, comm):
+    largest = [-1 if y is None else int(np.max(y, initial=-1)) for y in (data.y, data.y_test)]
+    classes = max(int(np.concatenate(comm.gather(np.array(largest))).max()) + 1, 2)
+    if classes > MAX_CLASSES:
+        raise ValueError(f"y: expected labels below {MAX_CLASSES}; got {classes - 1}")
+    return classes
+
+
+def _of_all(law, data, comm):
+    """Whether a law holds of the targets, those of the test too, on all ranks; of a file a piece is read at a time."""
+    holds = all(
+        law(np.asarray(y[start : start + READ]))
+        for y in (data.y, data.y_test)
+        if y is not None
+        for start in range(0, len(y), READ)
+    )
+    return bool(np.concatenate(comm.gather(np.array([holds], int))).all())
+
+
+def _one_hot(y):
+    return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())

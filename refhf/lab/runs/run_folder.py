@@ -1,0 +1,95 @@
+"""The folder of a run.
+
+`run.json` (arguments, options, versions) comes first; `history.jsonl` grows a line a step; `checkpoint.npz` is what the
+run can be resumed from, as of every so many steps and of its end; `theta.npz` is the last point, also of an interrupted
+run; of one that ended at something not finite it is the best.
+"""
+
+import os
+from pathlib import Path
+
+from refhf.formats import write_npz
+from refhf.lab.runs import execution, output_folder, run_position, safe_files
+from refhf.lab.runs.checkpoint import NAME
+from refhf.lab.runs.execution import Run
+from refhf.lab.runs.run_position import Position
+
+OF_THETA = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # the facts that theta.npz repeats
+
+
+class Keeper:
+    """Keeps what a run has come to, in a folder, while it is open.
+
+    Parameters
+    ----------
+    folder : path
+    run : Run
+        From its start, for which the folder is emptied of an earlier run, or resumed: then its history is cut to what
+        it was at the checkpoint.
+    every : int
+        Steps from one checkpoint to the next; 0 is the last one only.
+    arguments : dict, optional
+        Of the command line, for `run.json`.
+    facts
+        What the checkpoint is held to when it is loaded (`refhf.lab.runs.run_position`), besides `refhf.lab.runs.execution.facts`.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be made, or emptied.
+    OSError
+        Now, in `keep` or at the end, if the disk is full.
+    """
+
+    def __init__(self, folder, run: Run, every: int = 0, arguments=None, **facts):
+        self.folder, self.run, self.every, self.facts = Path(folder), run, every, {**execution.facts(run), **facts}
+        self.theta, history = (run.since.theta, run.since.history) if run.since else (run.problem.theta0, [])
+        if run.since is None:
+            output_folder.make(self.folder)
+            output_folder.empty(self.folder)
+        output_folder.write(
+            self.folder / "run.json", output_folder.to_json(_description(run, arguments), indent=2) + "\n"
+        )
+        told = run_position.lines(history)
+        self.records, self.bytes, self.digest = len(history), len(told), run_position.fingerprint(told)
+        self.stream = safe_files.opened(self.folder / run_position.HISTORY, "r+b" if run.since else "xb")
+        self.stream.truncate(self.bytes)
+        self.stream.seek(self.bytes)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.stream.close()
+        with safe_files.replaced(self.folder / "theta.npz") as file:
+            write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in OF_THETA}})
+
+    def keep(self, position: Position) -> None:
+        """After a step: a line, and if it is time a checkpoint. OSError where the disk is full."""
+        self.theta = position.theta
+        told = run_position.lines(position.history[self.records :])
+        self.stream.write(told)
+        self.stream.flush()
+        self.records, self.bytes = len(position.history), self.bytes + len(told)
+        self.digest.update(told)
+        due = position.step > 0 and self.every > 0 and position.step % self.every == 0
+        if position.status or due:
+            self.save(position)
+
+    def save(self, position: Position) -> None:
+        """A checkpoint of it, after the history that it goes with is on the disk."""
+        os.fsync(self.stream.fileno())
+        told = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
+        run_position.save(self.folder / NAME, position, told, **self.facts)
+
+
+def _description(run, arguments):
+    return {
+        "command": arguments and output_folder.command(arguments),
+        "arguments": arguments,
+        "method": run.method,
+        "options": run.options,
+        "sizes": run.problem.sizes,
+        "parameters": run.problem.net.size,
+        "versions": output_folder.versions(),
+    }

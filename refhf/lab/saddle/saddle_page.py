@@ -1,0 +1,169 @@
+"""The lab as one page: every path from a grid of starts, computed here and drawn there."""
+
+import json
+from collections.abc import Callable, Sequence
+from importlib import resources
+
+import numpy as np
+
+from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_table
+from refhf.lab.saddle.contestants import LINEUP
+from refhf.lab.saddle.trajectories import Path, path
+from refhf.surfaces.stationary_points import Surface
+
+# Our choices.
+STEPS = 40  # of a path at most
+STARTS = 15  # grid points an axis at most
+STILL = 1e-6  # points this near to the last are not shown one by one
+OFF = 1e-6  # of the start that is just off the stable directions
+SPACINGS = 0.05, 0.1, 0.2, 0.25, 0.5, 1.0
+COLUMNS = "x", "y", "gx", "gy", "low", "high", "curvature", "reason"
+SIGNS = {
+    "o": "circle", "s": "square", "^": "triangle", "D": "diamond", "v": "down", "P": "plus", "X": "cross", "*": "star",
+    "<": "left", ">": "right", "p": "pentagon", "h": "hexagon",
+}  # fmt: skip
+
+
+def page(
+    surface: Surface,
+    names: Sequence[str],
+    *,
+    start=None,
+    seed: int = 0,
+    steps: int = STEPS,
+    starts: int | None = None,
+    listen: Callable[[int, int], object] = lambda done, of: None,
+) -> str:
+    """The page (HTML) for these contestants over a surface of two parameters.
+
+    Parameters
+    ----------
+    surface : Surface
+    names : sequence of str
+        Of LINEUP.
+    start : array (2,), optional
+        What it opens with; the surface's own if None.
+    seed, steps : int
+        Of each path.
+    starts : int, optional
+        Grid points an axis, at most; STARTS if None.
+    listen : callable
+        Called with how many starts are done, of how many.
+
+    Raises
+    ------
+    ValueError
+        For a surface of another dimension.
+    """
+    if surface.window is None:
+        raise ValueError(f"surface: expected one of two parameters for a page; got {surface.name!r} of {surface.size}")
+    template = resources.files("refhf.lab.saddle").joinpath("page.html").read_text(encoding="utf-8")
+    grid, spacing = grid_of_starts(surface, starts or STARTS)
+    special = special_starts(surface, surface.start if start is None else np.asarray(start, float))
+    paths = []
+    for theta in (every := [*grid, *special.values()]):
+        paths.append([path(surface, name, theta, steps=steps, seed=seed) for name in names])
+        listen(len(paths), len(every))
+    data = facts(surface, names) | {
+        "starts": [[float(f"{x:.7g}") for x in theta] for theta in every],
+        "special": list(special),
+        "grid": len(grid),
+        "spacing": spacing,
+    }
+    return template.replace("{DATA}", to_json(data, paths))
+
+
+def to_json(data, paths: Sequence[Sequence[Path]]) -> str:
+    """The page's data: its facts, and its runs, a list of methods for each start."""
+    reasons_given = sorted({point.reason for group in paths for one in group for point in one.points})
+    runs = ",".join(f"[{','.join(run(one, reasons_given) for one in group)}]" for group in paths)
+    data = data | {"reasons": [saddle_figure.formula(reason) for reason in reasons_given]}
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return (text[:-1] + f',"runs":[{runs}]}}').replace("<", "\\u003c")
+
+
+def facts(surface: Surface, names: Sequence[str]) -> dict:
+    """What the page draws beside the runs."""
+    eigenvalues = [abs(p.eigenvalues).max() for p in surface.stationary if p.eigenvalues is not None]
+    seen = [p for p in surface.stationary if saddle_figure.within(surface, p.theta)]
+    looks = [(name, LINEUP[name]) for name in names]
+    return {
+        "surface": f"{surface.name}:  {saddle_figure.formula(surface.description)}",
+        "window": surface.window,
+        "columns": COLUMNS,
+        "methods": [{"name": n, "colour": it.colour, "dash": it.dash, "sign": SIGNS[it.marker]} for n, it in looks],
+        "says": saddle_figure.SAYS,
+        "stationary": [{"kind": p.kind, "point": p.theta.tolist()} for p in seen],
+        "largest": float(max([1.0, *eigenvalues])),
+        "contours": contours(surface),
+        "ticks": [list(saddle_figure.ticks(*axis)) for axis in (surface.window[:2], surface.window[2:])],
+    }
+
+
+def run(one: Path, reasons_given: Sequence[str]) -> str:
+    """A path as JSON: four digits of the point, three of the rest, and 0 only for what is 0."""
+    points = shown(one)
+    numbers = [
+        f"{text(point.theta, 4)},{text([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
+        f"{reasons_given.index(point.reason)}"
+        for point in points
+    ]
+    controls = {k: p.theta + p.tangent / 2 for k, p in enumerate(points) if p.tangent is not None}
+    bends = ",".join(f'"{k}":[{text(control, 4)}]' for k, control in controls.items())  # quadratic Bezier curves
+    says = {
+        "ending": saddle_figure.GROUPS.get(one.ending, "other"),
+        "outcome": saddle_figure.outcome(one),
+        "why": saddle_figure.minus(saddle_table.why(one)),
+    }
+    return f'{json.dumps(says, separators=(",", ":"))[:-1]},"numbers":[{",".join(numbers)}],"bends":{{{bends}}}}}'
+
+
+def shown(one: Path) -> list:
+    """The path's points but for a tail in which nothing visible happens; the last has no step."""
+    still = [bool(np.linalg.norm(point.theta - one.points[-1].theta) <= STILL) for point in one.points]
+    keep = len(still) - (still[::-1].index(False) if False in still else len(still))
+    return [*one.points[:keep], one.points[keep]._replace(curvature=np.nan, tangent=None, reason=one.points[-1].reason)]
+
+
+def text(numbers, digits: int) -> str:
+    """Numbers as JSON; NaN is null."""
+    return ",".join("null" if np.isnan(x) else f"{x + 0.0:.{digits}g}" for x in numbers)
+
+
+def grid_of_starts(surface: Surface, most: int):
+    """Multiples of a round number inside the window, row by row, and that number for x and for y."""
+    axes, spacing = [], []
+    for low, high in (surface.window[:2], surface.window[2:]):
+        by = next(s for s in SPACINGS if np.ceil((high - low) / s) - 1 <= most or s == SPACINGS[-1])
+        first, last = int(np.floor(low / by)) + 1, int(np.ceil(high / by)) - 1
+        axes.append([round(k * by, 10) + 0.0 for k in range(first, last + 1)])
+        spacing.append(by)
+    return [np.array([x, y]) for y in axes[1] for x in axes[0]], spacing
+
+
+def special_starts(surface: Surface, start) -> dict:
+    """By what it is called: the start, one a little off it, and the saddle, as far as there are any."""
+    found, directions = {saddle_figure.minus(saddle_table.place(start)): start}, escape_reasons.unstable(surface)
+    if directions is not None:
+        found["10\u207b\u2076 beside"] = start + OFF * directions[0]
+    if surface.saddle is not None:
+        found["the saddle"] = surface.saddle.theta
+    return found
+
+
+def contours(surface: Surface) -> list[dict]:
+    """The regions between contours, from low to high, as SVG paths in a square of side 1000, each with its colour."""
+    from matplotlib.figure import Figure
+
+    x, y, f, levels = saddle_figure.height_map(surface, 161)
+    across, down = (x - x[0]) / np.ptp(x) * 1000, (y[-1] - y) / np.ptp(y) * 1000
+    paths = Figure().subplots().contourf(across, down, f, levels).get_paths()
+    low, high = (np.array([*bytes.fromhex(colour[1:])]) for colour in saddle_figure.GROUND)
+    colours = [(low + part * (high - low)).round().astype(int) for part in np.linspace(0, 1, len(paths))]
+    return [{"d": _svg(path), "fill": "#{:02x}{:02x}{:02x}".format(*c)} for path, c in zip(paths, colours, strict=True)]
+
+
+def _svg(path):
+    letters = {path.MOVETO: "M", path.LINETO: "L"}
+    corners = zip(path.codes, path.vertices.round().astype(int), strict=True)
+    return "".join(f"{letters[code]}{x} {y}" if code in letters else "Z" for code, (x, y) in corners)

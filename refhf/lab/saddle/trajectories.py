@@ -1,0 +1,189 @@
+"""A method's path over a surface, point by point: where it is, what it sees there, and why it goes where it goes."""
+
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.driver.minimize import iterate
+from refhf.krylov.lanczos import lanczos_smallest
+from refhf.lab.saddle.contestants import LINEUP, options
+from refhf.methods.report import Outcome, Source
+from refhf.objective.functions import from_functions
+from refhf.surfaces.stationary_points import Surface
+
+# Our choices.
+STATIONARY = 1e-8  # ||g|| at most this: a stationary point
+DENSE = 200  # the most parameters for which all eigenvalues are computed
+BESIDE = 0.2  # of a minimum, or where f is as low as that far from one of curvature 1: what sgd's noise allows
+FAR = 100.0  # a point with a coordinate beyond this has left the scene
+REFUSALS = 10  # rejected steps in a row, after which nothing more is expected
+NEAR = 1e-3  # of a listed stationary point, or of an eigenvalue of zero
+
+
+class Ending(Enum):
+    """What a path ended at; the value is a sentence."""
+
+    MINIMUM = "a minimum"
+    SADDLE = "stationary, not a minimum: smallest eigenvalue {:.3g}"
+    DEGENERATE = "stationary, not a minimum, though no eigenvalue is negative"
+    PLATEAU = "stationary, no eigenvalue negative, but f is not at its lowest"
+    NEAR_MINIMUM = "not stationary, but beside a minimum"
+    UNBOUNDED = "left the scene: f has no minimum"
+    REFUSED = "no step was accepted any more"
+    MOVING = "not stationary: the steps were used up"
+    NON_FINITE = "a number was not finite"
+
+
+class Point(NamedTuple):
+    """A point of a path, and the step that left it.
+
+    Attributes
+    ----------
+    theta, gradient : ndarray (P,)
+    value : float
+    eigenvalues : ndarray
+        Of H, ascending: all (P,), or above DENSE parameters the smallest (1,).
+    curvature : float
+        d'Hd / d'd along the direction d in which the step set out, H at the point; NaN if there was no step.
+    tangent : ndarray (P,) or None
+        Where the step is the curve theta + t d + t^2 s (More and Sorensen 1979), t from 0 to 1, its d.
+    reason : str
+        What the method said of that step, or of why there is none.
+    source : Source
+        What gave the step its direction.
+    """
+
+    theta: np.ndarray
+    gradient: np.ndarray
+    value: float
+    eigenvalues: np.ndarray
+    curvature: float
+    tangent: np.ndarray | None
+    reason: str
+    source: Source
+
+
+class Path(NamedTuple):
+    """A contestant's path.
+
+    Attributes
+    ----------
+    name : str
+        One of LINEUP.
+    surface : Surface
+    points : tuple of Point
+        The start first; a rejected step leaves a second copy of its point.
+    ending : Ending
+    """
+
+    name: str
+    surface: Surface
+    points: tuple[Point, ...]
+    ending: Ending
+
+    @property
+    def verdict(self) -> str:
+        """The ending in words."""
+        return self.ending.value.format(self.points[-1].eigenvalues[0])
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is the ending NON_FINITE
+def path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0, **more) -> Path:
+    """Run a contestant, with `more` options of its method, from `start` (P,) for at most `steps` steps.
+
+    It ends earlier where the method says that it is done, at a stationary point that is no saddle, or off the scene.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a start of the wrong dimension or not finite, or steps below 1.
+    """
+    contestant = LINEUP[checks.choice("method", name, LINEUP)]
+    theta = checks.array("start", start, (surface.size,), np.float64)
+    checks.positive_integer("steps", steps)
+    f, given = from_functions(*surface.functions), {**options(contestant, surface), **more}
+    points, refused, ending = [], 0, None
+    for report in iterate(f, theta, method=contestant.method, rng=seed, **given):
+        points.append(_point(f, theta, report))
+        refused = 0 if report.accepted else refused + 1
+        if at_rest(points[-1]) and kind(surface, points[-1]) is Ending.MINIMUM:
+            points[-1] = _point(f, theta)
+            break
+        theta = report.theta
+        if report.outcome is Outcome.NON_FINITE:
+            ending = Ending.NON_FINITE
+        elif abs(theta).max() > FAR:
+            ending = Ending.UNBOUNDED
+        if ending or report.outcome is Outcome.STATIONARY or refused > REFUSALS or report.k == steps:
+            if report.accepted:
+                points.append(_point(f, theta))
+            break
+    if ending is None and at_rest(points[-1]):
+        ending = kind(surface, points[-1])
+    return Path(name, surface, tuple(points), ending or _unfinished(surface, points[-1], refused))
+
+
+def at_rest(point: Point) -> bool:
+    """Whether the gradient is as good as zero."""
+    return bool(np.linalg.norm(point.gradient) <= STATIONARY)
+
+
+def kind(surface: Surface, point: Point) -> Ending:
+    """Which kind of stationary point this is: as the surface lists it, or else by its eigenvalues."""
+    listed = {"minimum": Ending.MINIMUM, "saddle": Ending.SADDLE, "degenerate saddle": Ending.DEGENERATE}
+    for known in surface.stationary:
+        if np.allclose(known.theta, point.theta, rtol=0, atol=NEAR):
+            return listed[known.kind]
+    if point.eigenvalues[0] < -NEAR:
+        return Ending.SADDLE
+    return Ending.MINIMUM if point.value - surface.lowest <= STATIONARY else Ending.PLATEAU
+
+
+def _unfinished(surface, last, refused):
+    beside = any(np.linalg.norm(last.theta - minimum) <= BESIDE for minimum in surface.minima)
+    if beside or last.value - surface.lowest <= BESIDE**2 / 2:
+        return Ending.NEAR_MINIMUM
+    return Ending.REFUSED if refused else Ending.MOVING
+
+
+def _point(f, theta, report=None):
+    """The point theta, and the step that the report says was taken from it."""
+    value, gradient = f.value_and_gradient(theta)
+    H = f.hessian(theta)
+    step = report.theta - theta if report and report.accepted else np.zeros_like(theta)
+    curved = report is not None and report.accepted and report.source is Source.PROBE
+    tangent = report.step_length * report.negative_direction if curved else None
+    return Point(
+        theta,
+        gradient,
+        value,
+        _eigenvalues(H, theta.size),
+        _curvature(H, tangent if curved else step),
+        tangent,
+        _reason(report) if report else "",
+        report.source if report else Source.NONE,
+    )
+
+
+def _reason(report):
+    """The report's sentences: what became of the step, or else where it came from and how its solver ended."""
+    if not report.accepted:
+        return report.sentence
+    return " ".join([report.source.value, *([report.solver_stop.value] if report.solver_stop else [])])
+
+
+def _eigenvalues(H, n):
+    if n > DENSE:
+        return np.array([lanczos_smallest(H, n, rng=0).value])
+    dense = H @ np.eye(n)
+    return np.linalg.eigvalsh((dense + dense.T) / 2) if np.isfinite(dense).all() else np.full(n, np.nan)
+
+
+def _curvature(H, d):
+    """d'Hd / d'd, for however small a d."""
+    if not d.any():
+        return np.nan
+    d = d / abs(d).max()
+    return float(d @ (H @ d) / (d @ d))

@@ -1,0 +1,129 @@
+"""The runs of a sweep: one after the other, a line of JSON each, in a file that is resumed."""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from refhf.driver.minimize import Status
+from refhf.lab.runs import execution
+from refhf.lab.sweep import sweep_file
+from refhf.lab.sweep.cells import Cell, Setting, batch_option, once
+from refhf.lab.sweep.sweep_file import COUNTS, ENDS
+from refhf.methods.report import Outcome
+
+CURVE = ("step", "epochs", "curvature_products", "seconds", "loss", "training_error", "test_error")
+REACHED = CURVE[:4]
+DIGITS = 5  # our choice: of the numbers of a curve, to keep lines short
+
+
+def execute(
+    setting: Setting,
+    cells: Sequence[Cell],
+    path=None,
+    listen: Callable[[dict, bool], object] = lambda line, resumed: None,
+    asked: Callable[[], object] = lambda: 0,
+) -> list[dict]:
+    """The lines of these cells, in their order; those that `path` lacks are run and appended to it.
+
+    A line has the cell's `method`, `batch`, `seed` and `options`, by which it is found again; `defaults`, the other
+    options of the run; `status`, why it ended (a `refhf.driver.minimize.Status` in lower case, "passes done" or
+    "targets reached"); `steps`, `epochs`, the counts of evaluations and products, `loss`, `training_error`,
+    `test_error` and `seconds` at the end; `reached`, for each target what had been spent when the training error was
+    first at most that, or null; `curve`, columns with a number a step; and the `setting`. What is not finite is null:
+    a run that diverged has a line like any other.
+
+    Parameters
+    ----------
+    setting : Setting
+    cells : sequence of Cell
+    path : str or path, optional
+        A file of lines, made if there is none, and locked. A last line that was torn off is dropped; its run is done
+        again.
+    listen : callable
+        Called with each line, in order, and whether it was there already.
+    asked : callable
+        Called after each step; anything but 0 or False puts the run in hand down, for the next call to take it up, and
+        ends the sweep: its lines are those so far.
+
+    Raises
+    ------
+    ValueError
+        Before any run: a wrong argument, or an option that JSON has no word for; a file that holds the runs of
+        another setting, or is none of a sweep's, or to which another process writes.
+    FormatError
+        A ValueError: for a line that is not as it was written.
+    """
+    setting.check()
+    facts, pose = sweep_file.plain(setting.facts()), lru_cache(maxsize=1)(setting.problem)
+    limit = setting.steps or math.ceil(setting.epochs)  # no step costs less than a pass
+    for cell in cells:
+        cell.plan(pose(cell.seed), limit)
+    once("cells", cells)
+    names = [sweep_file.name(cell) for cell in cells]
+    found = []
+    with sweep_file.opened(path, facts) as (done, stream):
+        for cell, name in zip(cells, names, strict=True):
+            line, hand = done.get(name), sweep_file.Hand.of(path, cell, facts)
+            if line is None:
+                line = _line(setting, cell, hand, hand.taken_up(pose(cell.seed), limit), asked)
+                if line is None:
+                    break
+                line = sweep_file.written(line | {"setting": facts}, stream)
+            hand.emptied()
+            found.append(line)
+            listen(line, name in done)
+    return found
+
+
+def _line(setting, cell, hand, run, asked):
+    """The line of a run; None of one that was interrupted, which is put down."""
+    reached = [None] * len(setting.targets)
+
+    def note(record):
+        diverged = record["outcome"] == str(Outcome.NON_FINITE)
+        for i, target in enumerate(setting.targets):
+            if reached[i] is None and not diverged and record["training_error"] <= target:
+                reached[i] = _some(record, REACHED)
+
+    for record in run.since.history if run.since else ():
+        note(record)
+    for position in execution.positions(run):
+        record = position.history[-1]
+        note(record)
+        status = _ended(setting, record, reached, position.status)
+        if status:
+            break
+        if asked():
+            hand.put_down(run, position)
+            return None
+    given = {batch_option(cell.method), *cell.options}
+    curve = ([_short(record[key]) for key in CURVE] for record in position.history)
+    return {
+        **cell._asdict(),
+        "defaults": {name: value for name, value in run.options.items() if name not in given},
+        "status": status,
+        "steps": record["step"],
+        **_some(record, (*COUNTS, *ENDS)),
+        "reached": reached,
+        "curve": dict(zip(CURVE, map(list, zip(*curve, strict=True)), strict=True)),
+    }
+
+
+def _some(mapping, keys):
+    return {key: mapping[key] for key in keys}
+
+
+def _ended(setting, record, reached, status):
+    """Why a run ends here, or None."""
+    if status not in (None, Status.STEPS_DONE):
+        return status.name.lower().replace("_", " ")
+    if setting.stop_at_target and None not in reached:
+        return "targets reached"
+    if setting.epochs is not None and record["epochs"] >= setting.epochs:
+        return "passes done"
+    return status and "steps done"
+
+
+def _short(value):
+    """A number of a curve, to DIGITS digits."""
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and math.isfinite(value) else value

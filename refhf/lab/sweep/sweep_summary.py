@@ -1,0 +1,143 @@
+"""What the lines of a sweep say together: mean and spread over seeds, the best of each grid, a table."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from refhf.text import columns
+
+SHOWN = ("loss", "training_error", "test_error", "steps", "epochs", "curvature_products", "seconds")
+
+
+class Statistic(NamedTuple):
+    """The mean of what is known, its standard deviation (NaN of one value), and how many of how many are known."""
+
+    mean: float
+    spread: float
+    known: int
+    of: int
+
+
+class Row(NamedTuple):
+    """The runs that differ in their seed alone.
+
+    Attributes
+    ----------
+    method, batch : str, int or None
+    options : dict
+        Those that differ between the rows of this method and batch.
+    lines : list of dict
+    """
+
+    method: str
+    batch: int | None
+    options: dict
+    lines: list[dict]
+
+    def statistic(self, key: str) -> Statistic:
+        """Of an entry of the lines; a loss that is not finite is infinite."""
+        values = [line[key] for line in self.lines]
+        return statistic([math.inf if value is None and key == "loss" else value for value in values])
+
+    def reached(self, target: int, key: str = "step") -> Statistic:
+        """Of what the runs had spent when they reached their target number `target`, of those that did."""
+        return statistic([line["reached"][target] and line["reached"][target][key] for line in self.lines])
+
+    @property
+    def diverged(self) -> int:
+        """How many runs ended at something not finite."""
+        return sum(line["status"] == "non finite" for line in self.lines)
+
+
+def statistic(values: Sequence[float | None]) -> Statistic:
+    """Of the values that are not None.
+
+    Examples
+    --------
+    >>> statistic([1.0, 3.0, None])
+    Statistic(mean=2.0, spread=1.4142135623730951, known=2, of=3)
+    """
+    known = [value for value in values if value is not None]
+    if not known or math.inf in known:
+        return Statistic(math.inf if known else math.nan, math.nan, len(known), len(values))
+    spread = statistics.stdev(known) if len(known) > 1 else math.nan
+    return Statistic(statistics.fmean(known), spread, len(known), len(values))
+
+
+def rows(lines: Sequence[dict]) -> list[Row]:
+    """A row for each method, batch and options, in the order in which they come."""
+    places, found = [], []
+    for line in lines:
+        place = line["method"], line["batch"], line["options"]
+        if place not in places:
+            places.append(place)
+            found.append(Row(*place, []))
+        found[places.index(place)].lines.append(line)
+    return [row._replace(options=_differing(row, found)) for row in found]
+
+
+def _differing(row, rows):
+    others = [other.options for other in rows if (other.method, other.batch) == (row.method, row.batch)]
+    return {name: value for name, value in row.options.items() if any(other[name] != value for other in others)}
+
+
+def best(rows: Sequence[Row]) -> list[Row]:
+    """Of the rows of each method and batch the one of least final training loss, by its mean over the seeds."""
+    chosen = {}
+    for row in rows:
+        place = row.method, row.batch
+        if place not in chosen or row.statistic("loss").mean < chosen[place].statistic("loss").mean:
+            chosen[place] = row
+    return list(chosen.values())
+
+
+def as_dicts(rows: Sequence[Row]) -> list[dict]:
+    """The rows as numbers: what the table says, of all of them, and whether each is the best of its grid."""
+    winners = best(rows)
+    return [
+        {
+            "method": row.method,
+            "batch": row.batch,
+            "options": row.options,
+            "best": any(row is winner for winner in winners),
+            "seeds": [line["seed"] for line in row.lines],
+            "diverged": row.diverged,
+            **{key: row.statistic(key)._asdict() for key in SHOWN},
+            "reached": [row.reached(i)._asdict() for i, _ in enumerate(row.lines[0]["reached"])],
+        }
+        for row in rows
+    ]
+
+
+def table(rows: Sequence[Row], targets: Sequence[float]) -> str:
+    """A line a row: its method, batch and options, and mean and spread over its seeds."""
+    heads = ["method", "batch", "options", "runs", "training loss", "training error", "test error", "passes"]
+    heads += ["products", *(f"steps to {100 * target:g} %" for target in targets), "diverged"]
+    body = [
+        [
+            row.method,
+            "-" if row.batch is None else str(row.batch),
+            ", ".join(f"{name} {value}" for name, value in row.options.items()) or "-",
+            str(len(row.lines)),
+            said(row.statistic("loss")),
+            said(row.statistic("training_error"), 100, " %"),
+            said(row.statistic("test_error"), 100, " %"),
+            said(row.statistic("epochs")),
+            said(row.statistic("curvature_products")),
+            *(said(row.reached(i), counts=True) for i, _ in enumerate(targets)),
+            str(row.diverged),
+        ]
+        for row in rows
+    ]
+    kept = [i for i, column in enumerate(zip(*body, strict=True)) if heads[i] != "options" or set(column) != {"-"}]
+    return "\n".join(columns([[line[i] for i in kept] for line in (heads, *body)]))
+
+
+def said(value: Statistic, scale: float = 1.0, unit: str = "", counts: bool = False) -> str:
+    """'mean +- spread', with how many are known where not all are (or, if `counts`, where it matters)."""
+    if not value.known:
+        return "never" if counts else "-"
+    spread = "" if math.isnan(value.spread) else f" ± {scale * value.spread:.2g}"
+    known = f" ({value.known} of {value.of})" if value.known < value.of else ""
+    return f"{scale * value.mean:.3g}{spread}{unit}{known}"

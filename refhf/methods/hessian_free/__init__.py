@@ -1,0 +1,1 @@
+"""Hessian-free optimisation (He et al. 2016; Martens 2010)."""

@@ -1,0 +1,123 @@
+"""Lines 6 and 7 of He et al.'s Algorithm 2: from a solver's iterates to candidates for the step."""
+
+from collections.abc import Callable, Container, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf.krylov.arithmetic import inner
+from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, negative_curvature, no_progress
+
+
+class Candidate(NamedTuple):
+    """A direction d (P,) with g'd <= 0, and its curvature d'Bd."""
+
+    vector: np.ndarray
+    curvature: float
+
+
+class Solution(NamedTuple):
+    """What a solver's run offers.
+
+    Attributes
+    ----------
+    candidates : tuple of Candidate
+        In the order they were met; the last is the solver's answer.
+    last : ndarray (P,)
+        The solver's last iterate as it is, where a warm start begins.
+    iterations, stop : int, Stop
+    negative_curvature : bool
+        Whether a direction with d'Bd <= 0 was met.
+    negative_direction : ndarray (P,) or None
+        The most negative one, d'Bd / ||d||^2, turned to g'd <= 0.
+    """
+
+    candidates: tuple[Candidate, ...]
+    last: np.ndarray
+    iterations: int
+    stop: Stop
+    negative_curvature: bool
+    negative_direction: np.ndarray | None
+
+
+def downhill(d, g):
+    """d~ = -sign(g'd) d (He et al. 2016, section 4.2); d itself where g'd = 0."""
+    return -d if inner(g, d) > 0 else d
+
+
+def grid(last: int) -> set[int]:
+    """The iterates that backtracking looks at: ceil(1.3^j), and the last (Martens 2010, section 4.6)."""
+    marks, j = {last}, 0
+    while (mark := int(np.ceil(1.3**j))) < last:
+        marks.add(mark)
+        j += 1
+    return marks
+
+
+def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool) -> Solution:
+    """Conjugate gradients on B d = -g until progress, the limit or the curvature ends it.
+
+    The last iterate is a candidate; with backtracking, so are those of the grid. Negative curvature ends it at the
+    current iterate; at the very first, -g is the candidate (section 4.1).
+
+    Departure: a warm-started CG iterate is turned downhill. Cut short, it may have g'd > 0, for which the paper has
+    no rule in CG; here it is turned like the candidates of Bi-CG-STAB, so that the line search always has a
+    descent direction. From a zero start every iterate of CG is one, and nothing changes.
+    """
+    candidates, keep = _kept(grid(iterations) if backtracking else (), g)
+    it, stop = advance(iterates, keep, iteration_limit(iterations), no_progress(), negative_curvature)
+    negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
+    if it.k == 0:
+        known = np.array_equal(it.p, it.b)  # without start and preconditioner
+        candidates[0], stop = _steepest(it.b, it.curvature if known else inner(it.b, B @ it.b), stop)
+    else:
+        candidates[it.k] = _candidate(it, g)
+    direction = downhill(it.p, g) if negative else None
+    return Solution(tuple(candidates.values()), it.x, it.k, stop, negative, direction)
+
+
+def bicgstab_candidates(iterates: Iterable, B, g, iterations: int) -> Solution:
+    """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
+    candidates, keep = _kept(range(1, iterations + 1), g)
+    it, stop = advance(iterates, keep, iteration_limit(iterations))
+    if not candidates:
+        candidates[0], stop = _steepest(it.b, inner(it.b, B @ it.b), stop)
+    negative = [c for c in candidates.values() if c.curvature < 0]
+    steepest = min(negative, key=lambda c: c.curvature / inner(c.vector, c.vector), default=None)
+    direction = steepest.vector if steepest else None
+    return Solution(tuple(candidates.values()), it.x, it.k, stop, bool(negative), direction)
+
+
+def _kept(marks: Container[int], g) -> tuple[dict[int, Candidate], Rule]:
+    """The candidates by the number of their iterate, and a rule that stops nothing and keeps those of the marks."""
+    candidates = {}
+
+    def keep(it):
+        if it.k in marks:
+            candidates[it.k] = _candidate(it, g)
+
+    return candidates, keep
+
+
+def _steepest(b, curvature, stop):
+    """-g, the one candidate where the solver has none, and why it has none."""
+    return Candidate(b, curvature), stop if np.isfinite(curvature) else Stop.NON_FINITE
+
+
+def _candidate(it, g):
+    """The iterate's x turned downhill, with x'Bx = x'(b - r), which needs no product."""
+    return Candidate(downhill(it.x, g), inner(it.x, it.b) - inner(it.x, it.r))
+
+
+def walk_back(candidates: tuple[Candidate, ...], f: Callable, back: bool) -> tuple[Candidate, float]:
+    """The last candidate and f there; if `back`, go back while f improves and stop at the first worsening.
+
+    Martens 2010, section 4.6. A value that is not a number counts as infinite.
+    """
+    best, f_best = candidates[-1], f(candidates[-1])
+    for candidate in reversed(candidates[:-1]) if back else ():
+        f_candidate = f(candidate)
+        if not f_candidate < f_best and np.isfinite(f_best):
+            break
+        best, f_best = candidate, f_candidate
+    return best, f_best

@@ -1,0 +1,191 @@
+"""Hessian-free optimisation: He et al. 2016, Algorithm 2, on one page.
+
+Four methods are this one step: `gn-cg` (Gauss-Newton matrix, conjugate gradients), `hessian-cg` (Hessian),
+`hybrid-cg` (Hessian; Gauss-Newton for the one step after negative curvature), `hessian-bicgstab` (section 4.2).
+The ranks of the paper's lines 3 to 5 are the objective's business. Signs: f is minimised, b = -g.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.krylov.arithmetic import inner
+from refhf.krylov.bicgstab import bicgstab_iterates
+from refhf.krylov.cg import cg_iterates
+from refhf.krylov.stopping import Stop
+from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, walk_back
+from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change, reduction_ratio
+from refhf.methods.report import Outcome, Report, Source, begin, taken
+from refhf.methods.search.armijo import armijo
+from refhf.objective.supervised import Objective, operator
+
+
+class Options(NamedTuple):
+    """Options of the Hessian-free methods.
+
+    Attributes
+    ----------
+    curvature : {'hessian', 'gauss-newton', 'hybrid'}
+    solver : {'cg', 'bicgstab'}
+        These two are what the method's name stands for.
+    curvature_batch : int or None
+        Cases of the curvature's mini-batch, drawn anew each step; None is all cases.
+    damping : float
+        The first lambda, against the mean curvature. 0.1 is our choice.
+    solver_iterations : int or None
+        Most iterations of CG (None: 250, Martens 2010, section 4.4), or exactly how many of Bi-CG-STAB
+        (None: 10, our choice; the paper fixes a number and does not print it).
+    backtracking : bool
+        Walk CG's iterates back while the mini-batch's loss improves (Martens 2010, section 4.6). Off, as in the
+        paper, for CG; Bi-CG-STAB always does.
+    warm_start : float
+        eta: the solver starts from eta times its last iterate of the step before; 0 starts from zero.
+        The paper allows both. None: 0.95 with the Gauss-Newton matrix (Martens' code); 0 with the Hessian (our
+        choice: a CG that negative curvature cuts short would return little but the old iterate).
+    preconditioner : bool
+        Martens 2010, section 4.7. Off, as in the paper (section 4.1).
+    damped_ratio : bool
+        Whether the reduction ratio's model includes the damping. Not in Martens' code, nor here.
+    delta_0_norm : float
+        The norm of the random vector delta_0 from which the first step's solver starts (Algorithm 2, line 1);
+        0 starts it from zero. The paper names delta_0 and gives no value.
+    """
+
+    curvature: str
+    solver: str
+    curvature_batch: int | None = None
+    damping: float = 0.1
+    solver_iterations: int | None = None
+    backtracking: bool = False
+    warm_start: float | None = None
+    preconditioner: bool = False
+    damped_ratio: bool = False
+    delta_0_norm: float = 0.0
+
+
+PRECONDITIONER_POWER = 0.75  # Martens 2010, section 4.7
+FLAGS = "backtracking", "preconditioner", "damped_ratio"
+
+
+def check(options: Options, objective: Objective) -> Options:
+    """The options with their defaults filled in; ValueError for one out of range."""
+    batch = options.curvature_batch
+    if batch is not None:
+        batch = checks.positive_integer("curvature_batch", batch, maximum=objective.cases)
+    flags = {name: checks.boolean(name, getattr(options, name)) for name in FLAGS}
+    hybrid, cg = options.curvature == "hybrid", options.solver == "cg"
+    checks.has_curvature(objective, *(("hessian", "gauss-newton") if hybrid else (options.curvature,)))
+    if options.preconditioner:
+        checks.has_curvature(objective, "gradient-squares")
+    iterations, warm_start = options.solver_iterations, options.warm_start
+    if iterations is None:
+        iterations = 250 if cg else 10
+    if warm_start is None:
+        warm_start = 0.95 if options.curvature == "gauss-newton" else 0.0
+    return options._replace(
+        curvature_batch=batch,
+        damping=checks.real("damping", options.damping, low=0.0),
+        solver_iterations=checks.positive_integer("solver_iterations", iterations),
+        warm_start=checks.real("warm_start", warm_start, low=0.0, high=1.0),
+        delta_0_norm=checks.real("delta_0_norm", options.delta_0_norm, low=0.0),
+        **flags | {"backtracking": flags["backtracking"] or not cg},
+    )
+
+
+class State(NamedTuple):
+    """What one step leaves to the next.
+
+    Attributes
+    ----------
+    theta : ndarray (P,)
+    damping : float
+        lambda.
+    delta : ndarray (P,) or None
+        The solver's last iterate, neither walked back nor line-searched.
+    after_negative_curvature : bool
+        Whether the step before met negative curvature (what `hybrid-cg` reacts to).
+    """
+
+    theta: np.ndarray
+    damping: float
+    delta: np.ndarray | None = None
+    after_negative_curvature: bool = False
+
+
+def init(theta, options: Options) -> State:
+    """The state before the first step."""
+    return State(theta, options.damping)
+
+
+def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+    """Step k of Algorithm 2; the numbers on the right are its lines."""
+    theta, damping = state.theta, state.damping
+    f, g, report, over = begin(objective, theta, k, damping)  # 3, 4: on all data
+    if over:
+        return state, report
+
+    mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
+    curvature = _curvature(options, state)
+    A = mini.gauss_newton(theta) if curvature == "gauss-newton" else mini.hessian(theta)  # 5
+    B = operator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
+    M = _preconditioner(mini, theta, damping) if options.preconditioner else None
+    b, iterations = -g, options.solver_iterations
+    if options.solver == "cg":  # 6
+        iterates = cg_iterates(B, b, x0=_start(state, options, k, rng), M=M)
+        solution = cg_candidates(iterates, B, g, iterations, options.backtracking)
+    else:
+        iterates = bicgstab_iterates(B, b, x0=_start(state, options, k, rng), M=M)
+        solution = bicgstab_candidates(iterates, B, g, iterations)
+
+    source = Source.RANDOM_START if k == 1 and options.delta_0_norm > 0 else Source.KRYLOV
+    report = report._replace(
+        solver_iterations=solution.iterations,
+        solver_stop=solution.stop,
+        negative_curvature=solution.negative_curvature,
+        negative_direction=solution.negative_direction,
+        curvature=curvature,
+        source=source if solution.iterations else Source.GRADIENT,
+    )
+    if solution.stop is Stop.NON_FINITE:
+        return state, report
+
+    f_mini = f if mini is objective else mini.value(theta)
+    d, f_mini_d = walk_back(  # 7
+        solution.candidates, lambda d: mini.value(theta + d.vector), options.backtracking
+    )
+    slope = inner(g, d.vector)
+    predicted = predicted_change(slope, d.curvature, inner(d.vector, d.vector), damping, options.damped_ratio)
+    rho = reduction_ratio(f_mini_d - f_mini, predicted)
+    state = State(theta, levenberg_marquardt(damping, rho), solution.last, solution.negative_curvature)  # 8
+    report = report._replace(rho=rho)
+    if not slope < 0:
+        return state, report._replace(outcome=Outcome.NOT_DESCENT)
+    known = {1.0: f_mini_d} if mini is objective else {}
+    alpha, f = armijo(
+        lambda alpha: known[alpha] if alpha in known else objective.value(theta + alpha * d.vector), f, slope
+    )  # 9
+    if alpha == 0:
+        return state, report._replace(outcome=Outcome.NO_DECREASE)
+    return taken(state, report, theta + alpha * d.vector, f, alpha)  # 10
+
+
+def _curvature(options, state):
+    """The matrix of this step: that of the method, and for `hybrid-cg` what the step before leads to."""
+    if options.curvature != "hybrid":
+        return options.curvature
+    return "gauss-newton" if state.after_negative_curvature else "hessian"
+
+
+def _start(state, options, k, rng):
+    """Where the solver starts: eta delta_{k-1}, at the first step the random delta_0, or zero (None)."""
+    if k == 1 and options.delta_0_norm > 0:
+        delta_0 = rng.standard_normal(state.theta.size).astype(state.theta.dtype)
+        return options.delta_0_norm / np.linalg.norm(delta_0) * delta_0
+    return None if state.delta is None or options.warm_start == 0 else options.warm_start * state.delta
+
+
+def _preconditioner(mini, theta, damping):
+    """(diag(mean of the cases' squared gradients) + l2 I + lambda I)^-0.75: an approximate inverse of B."""
+    scale = (mini.gradient_squares(theta) + damping) ** -PRECONDITIONER_POWER
+    return operator(lambda r: scale * r, theta.size, theta.dtype)

@@ -1,0 +1,113 @@
+"""Newton's method as it is: s solves (H + lambda I) s = -g, and theta + s is taken wherever it leads.
+
+Nocedal and Wright 2006, section 3.3. Nothing holds it back: with lambda = 0 it seeks stationary points, and is
+attracted by saddles as by minima (Dauphin et al. 2014, section 4). On x^2 - y^2 it lands on the saddle from anywhere.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.krylov.solve import bicgstab
+from refhf.krylov.stopping import Stop
+from refhf.methods.hessian_free.candidates import downhill
+from refhf.methods.report import Outcome, Report, Source, begin, taken
+from refhf.objective.supervised import Objective, operator
+
+DENSE = 500  # our choice: up to this P the matrix is built, P products, and its eigenvectors computed, O(P^3)
+RTOL = 1e-8  # our choice: beyond it, for Bi-CG-STAB's true residual
+
+
+class Options(NamedTuple):
+    """Options of `newton`.
+
+    Attributes
+    ----------
+    damping : float
+        lambda, fixed; 0 is Newton's method.
+    solver_iterations : int or None
+        Most iterations of Bi-CG-STAB, where P > 500. None: 10 P, as in SciPy.
+    """
+
+    damping: float = 0.0
+    solver_iterations: int | None = None
+
+
+def check(options: Options, objective: Objective) -> Options:
+    """The options; ValueError for one out of range."""
+    damping, iterations = checks.real("damping", options.damping), options.solver_iterations
+    if iterations is not None:
+        iterations = checks.positive_integer("solver_iterations", iterations)
+    checks.has_curvature(objective, "hessian")
+    return Options(damping, iterations)
+
+
+class State(NamedTuple):
+    """theta (P,)."""
+
+    theta: np.ndarray
+
+
+def init(theta, options: Options) -> State:
+    """The state before the first step."""
+    return State(theta)
+
+
+def spectrum(H):
+    """Eigenvalues (P,), ascending, and eigenvectors (P, P), the columns, from P products; None if not finite.
+
+    None, too, where LAPACK finds none: of numbers near overflow.
+    """
+    unit, columns = np.eye(H.shape[0], dtype=H.dtype), []
+    for e in unit:
+        columns.append(H @ e)
+        if not np.isfinite(columns[-1]).all():
+            return None
+    matrix = np.array(columns) / 2
+    try:
+        return np.linalg.eigh(matrix + matrix.T)
+    except np.linalg.LinAlgError:
+        return None
+
+
+def divide(g, vectors, divisors):
+    """- sum_i v_i (v_i'g) / d_i (P,). Where d_i is zero to rounding there is no step: the least-norm solution."""
+    large = abs(divisors) > divisors.size * np.finfo(divisors.dtype).eps * abs(divisors).max(initial=0)
+    v = vectors[:, large]
+    return -(v @ ((g @ v) / divisors[large])).astype(g.dtype)
+
+
+def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+    """One Newton step."""
+    theta, damping = state.theta, options.damping
+    _, g, report, over = begin(objective, theta, k, damping, curvature="hessian")
+    if over:
+        return state, report
+    H = objective.hessian(theta)
+    if theta.size <= DENSE:
+        known = spectrum(H)
+        if known is None:
+            return state, report
+        values, vectors = known
+        s = divide(g, vectors, values + damping)
+        report = report._replace(source=Source.NEWTON, smallest_eigenvalue=float(values[0]))
+        if values[0] + damping < 0:
+            report = report._replace(negative_curvature=True, negative_direction=downhill(vectors[:, 0], g))
+    else:
+        B = operator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
+        s, info = bicgstab(B, -g, rtol=RTOL, maxiter=options.solver_iterations)
+        report = report._replace(source=Source.KRYLOV, solver_iterations=info.iterations, solver_stop=info.stop)
+        if info.stop is Stop.NON_FINITE:
+            return state, report
+    return wherever_it_leads(state, report, objective, s)
+
+
+def wherever_it_leads(state: State, report: Report, objective: Objective, s) -> tuple[State, Report]:
+    """The state and report of a full step s (P,), uphill or not, unless it is zero, or it or f there is not finite."""
+    if not s.any():
+        return state, report._replace(outcome=Outcome.NOT_DESCENT)
+    theta = state.theta + s
+    if not np.isfinite(theta).all() or not np.isfinite(f := objective.value(theta)):
+        return state, report
+    return taken(state, report, theta, f, 1.0)

@@ -1,0 +1,174 @@
+"""Truncated Newton: conjugate gradients on H p = -g, ended by negative curvature.
+
+Two rules. `paper`: He et al. 2016, Algorithm 1, the iterate at which negative curvature is met, -g if it is met first;
+then a line search (Nocedal and Wright 2006, Algorithm 7.1). `steihaug`: on along the negative curvature to the boundary
+of a trust region (Steihaug 1983; Nocedal and Wright 2006, Algorithms 7.2 and 4.1).
+
+Every direction is a combination of g, Hg, H^2 g, ...: a coordinate that g and H leave at zero stays **exactly** zero.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from refhf import checks
+from refhf.krylov.arithmetic import inner, norm
+from refhf.krylov.cg import cg_iterates
+from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
+from refhf.methods.hessian_free.damping import reduction_ratio
+from refhf.methods.report import Outcome, Report, Source, begin, taken
+from refhf.methods.search.armijo import armijo
+from refhf.objective.supervised import Objective, operator
+
+RULES = ("paper", "steihaug")
+FORCING = 0.5  # Nocedal and Wright 2006, Algorithm 7.1: ||r|| <= min(0.5, sqrt ||g||) ||g||
+SHRINK, GROW = (1 / 4, 2.0)  # Nocedal and Wright 2006, Algorithm 4.1: the radius, where rho < 1/4 and rho > 3/4
+POOR, GOOD = 1 / 4, 3 / 4  # the same
+ACCEPT = 1e-4  # the same's eta, in [0, 1/4); our choice
+LARGEST = 1e10  # the same's greatest radius; our choice
+ROUNDINGS = 10  # Conn, Gould and Toint 2000, section 17.4.2: f's rounding, that many eps |f|, is added to both changes
+
+
+class Options(NamedTuple):
+    """Options of `truncated-newton`.
+
+    Attributes
+    ----------
+    rule : {'paper', 'steihaug'}
+    damping : float
+        lambda of H + lambda I. Algorithm 1 adjusts it without saying how; here it is fixed, and 0 unless given.
+    solver_iterations : int
+        Most conjugate gradient iterations. 250 is Martens 2010, section 4.4.
+    radius : float
+        The first trust radius of `steihaug`. 1 is our choice.
+    """
+
+    rule: str = "paper"
+    damping: float = 0.0
+    solver_iterations: int = 250
+    radius: float = 1.0
+
+
+def check(options: Options, objective: Objective) -> Options:
+    """The options; ValueError for one out of range."""
+    checks.choice("rule", options.rule, RULES)
+    checks.has_curvature(objective, "hessian")
+    return options._replace(
+        damping=checks.real("damping", options.damping, low=0.0),
+        solver_iterations=checks.positive_integer("solver_iterations", options.solver_iterations),
+        radius=checks.positive("radius", options.radius),
+    )
+
+
+class State(NamedTuple):
+    """theta (P,), and the trust radius."""
+
+    theta: np.ndarray
+    radius: float
+
+
+def init(theta, options: Options) -> State:
+    """The state before the first step."""
+    return State(theta, options.radius)
+
+
+class Direction(NamedTuple):
+    """What conjugate gradients offer: p (P,), p'Bp/2 + g'p, where p comes from, and how they ended."""
+
+    vector: np.ndarray
+    predicted: float
+    source: Source
+    stop: Stop
+    iterations: int
+    negative: np.ndarray | None
+
+
+def cut_at_negative_curvature(B, g, iterations: int) -> Direction:
+    """Algorithm 1's rule: CG's iterate when negative curvature is met, and -g where that is at the first."""
+    it, stop = _conjugate_gradients(B, g, iterations)
+    negative = _negative(it, stop)
+    if it.k == 0:
+        return Direction(-g, 0.5 * it.curvature - inner(g, g), Source.GRADIENT, stop, 0, negative)
+    return Direction(it.x, it.phi, Source.KRYLOV, stop, it.k, negative)
+
+
+def steihaug(B, g, iterations: int, radius: float) -> Direction:
+    """CG within ||p|| <= radius; where it leaves, or meets negative curvature, along its direction to the boundary."""
+    path = []
+
+    def boundary(it):
+        path[:] = [*path[-1:], it]
+        return Stop.TRUST_BOUNDARY if norm(it.x) >= radius else None
+
+    it, stop = _conjugate_gradients(B, g, iterations, boundary)
+    negative = _negative(it, stop)
+    if stop is not Stop.TRUST_BOUNDARY and negative is None:
+        return Direction(it.x, it.phi, Source.KRYLOV, stop, it.k, None)
+    at = it if negative is not None else path[0]
+    x, p = at.x, at.p
+    p_p, x_p = inner(p, p), inner(x, p)
+    tau = (math.sqrt(x_p**2 + p_p * (radius**2 - inner(x, x))) - x_p) / p_p  # ||x + tau p|| = radius, tau > 0
+    predicted = at.phi - tau * inner(at.r, p) + 0.5 * tau**2 * at.curvature
+    source = Source.KRYLOV if negative is None else Source.NEGATIVE_CURVATURE
+    return Direction(x + tau * p, predicted, source, stop, it.k, negative)
+
+
+def _conjugate_gradients(B, g, iterations, *rules):
+    forcing = min(FORCING, np.sqrt(norm(g)))
+    return advance(
+        cg_iterates(B, -g), *rules, small_residual(g, forcing, 0.0), iteration_limit(iterations), negative_curvature
+    )
+
+
+def _negative(it, stop):
+    return it.p if stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None
+
+
+def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+    """One step of Algorithm 1, or of the trust region method."""
+    theta, damping = state.theta, options.damping
+    f, g, report, over = begin(objective, theta, k, damping, curvature="hessian")
+    if over:
+        return state, report
+    H = objective.hessian(theta)
+    B = operator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
+    if options.rule == "paper":
+        p = cut_at_negative_curvature(B, g, options.solver_iterations)
+    else:
+        p = steihaug(B, g, options.solver_iterations, state.radius)
+    report = report._replace(
+        solver_iterations=p.iterations,
+        solver_stop=p.stop,
+        negative_curvature=p.negative is not None,
+        negative_direction=p.negative,
+        source=p.source,
+    )
+    if p.stop is Stop.NON_FINITE:
+        return state, report
+    search = _line_search if options.rule == "paper" else _trust_region
+    return search(state, report, objective, p, f, g)
+
+
+def _line_search(state, report, objective, p, f, g):
+    theta, slope = state.theta, inner(g, p.vector)
+    if not slope < 0:
+        return state, report._replace(outcome=Outcome.NOT_DESCENT)
+    alpha, f = armijo(lambda alpha: objective.value(theta + alpha * p.vector), f, slope)
+    if alpha == 0:
+        return state, report._replace(outcome=Outcome.NO_DECREASE)
+    return taken(state, report, theta + alpha * p.vector, f, alpha)
+
+
+def _trust_region(state, report, objective, p, f, g):
+    theta, f_p = state.theta + p.vector, objective.value(state.theta + p.vector)
+    rounding = ROUNDINGS * np.finfo(theta.dtype).eps * abs(f)
+    rho, radius = (reduction_ratio(f_p - f - rounding, p.predicted - rounding), state.radius)
+    if rho < POOR:
+        radius *= SHRINK
+    elif rho > GOOD and norm(p.vector) >= (1 - 1e-6) * radius:
+        radius = min(GROW * radius, LARGEST)
+    report = report._replace(rho=rho)
+    if rho <= ACCEPT:
+        return State(state.theta, radius), report._replace(outcome=Outcome.POOR_RATIO)
+    return taken(State(theta, radius), report, theta, f_p, 1.0)

@@ -1,0 +1,1 @@
+"""Nonlinear conjugate gradients (Adya et al. 2018)."""

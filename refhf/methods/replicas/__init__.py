@@ -1,0 +1,1 @@
+"""Inverse-Hessian products from replica differences (Arnold and Wang)."""

@@ -1,0 +1,1 @@
+"""Objectives: value, gradient, curvature and sampling."""

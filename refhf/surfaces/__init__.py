@@ -1,0 +1,1 @@
+"""Functions of few parameters with known saddles and minima."""
