@@ -17,6 +17,7 @@ round; peers and matrix products take turns. ``--threads 1`` times the process's
 """
 
 import argparse
+import math
 import os
 import statistics
 import time
@@ -56,7 +57,9 @@ DIGITS = 3  # that a peer must agree to; our choice
 
 def flops(net, batch, what):
     """2 numbers of a case's output, fan-in and batch for each product: a V and a' RDs in the first layer's, ..."""
-    first, *later = (2 * batch * layer.n_out * layer.fan_in for layer in net.layers)
+    shapes = net.chain.shapes(net.in_shape)
+    units = [math.prod(s) for block, s in zip(net.chain.blocks, shapes[1:], strict=True) if block in net.layers]
+    first, *later = (2 * batch * n * layer.fan_in for n, layer in zip(units, net.layers, strict=True))
     of_first, of_later = PRODUCTS[what]
     return of_first * first + of_later * sum(later)
 
@@ -143,18 +146,19 @@ def torch_convolution(layer, batch, threads):
     import torch
 
     rng = np.random.default_rng(0)
-    x, Ds = rng.random((batch, layer.n_in), np.float32), rng.random((batch, layer.n_out), np.float32)
+    out_shape = layer.out_shape(layer.shape)
+    x, Ds = (rng.random((batch, *shape), np.float32) for shape in (layer.shape, out_shape))
     W = rng.random(layer.weight_shape, np.float32)
     torch.set_num_threads(threads)
     images = torch.rand(batch, layer.shape[2], *layer.shape[:2], requires_grad=True)
     kernels = torch.rand(layer.channels, layer.shape[2], layer.kernel, layer.kernel, requires_grad=True)
-    back = torch.rand(batch, layer.channels, *layer.out_shape[:2])
+    back = torch.rand(batch, layer.channels, *out_shape[:2])
 
     chunks = [slice(start, start + IMAGE_CHUNK_SIZE) for start in range(0, batch, IMAGE_CHUNK_SIZE)]
 
     def ours(rows):
         u = Ds[rows]
-        return layer.apply(W, x[rows]), layer.adjoint_input(W, u), layer.adjoint_weight(x[rows], u)
+        return layer.product(W, x[rows]), layer.adjoint_input(W, u), layer.adjoint_weight(x[rows], u)
 
     def theirs():
         s = torch.nn.functional.conv2d(images, kernels, padding=layer.padding)
@@ -224,7 +228,7 @@ def products(name, batch, args, clock):
         compare(what, calls, flops(case[0], batch, what), args.rounds, clock)
     if theirs and name in list(NETWORKS)[:1]:
         layer = case[0].layers[1]
-        work = 3 * 2 * batch * layer.n_out * layer.fan_in
+        work = 3 * 2 * batch * math.prod(layer.out_shape(layer.shape)) * layer.fan_in
         compare("layer, both ways", torch_convolution(layer, batch, args.threads), work, args.rounds, clock)
 
 
@@ -251,11 +255,11 @@ def sizes(batch, args, clock):
             print(f"  {name:34}" + "".join(f"{size // unit:>7}:{t * 1e3:6.1f}" for size, t in row.items()), flush=True)
     layer = refhf.convnet(*NETWORKS["3x3, 32 to 32 channels on 28x28"]).layers[0]
     rng = np.random.default_rng(0)
-    x, W = rng.random((batch, layer.n_in), np.float32), rng.random(layer.weight_shape, np.float32)
+    x, W = (rng.random(shape, np.float32) for shape in ((batch, *layer.shape), layer.weight_shape))
     strips = rng.random((batch, 30, 28, 96), np.float32)
     seen = [(slice(None), [strips[:, p : p + 28] for p in range(3)])]
-    out = np.empty((batch, *layer.out_shape), np.float32)
-    calls = {"a buffer": lambda: layer.apply(W, x), "memory": lambda: convolution._correlate(seen, W, out)}
+    out = np.empty((batch, *layer.out_shape(layer.shape)), np.float32)
+    calls = {"a buffer": lambda: layer.product(W, x), "memory": lambda: convolution._correlate(seen, W, out)}
     row = in_turns(calls, args.rounds, clock)
     print("  apply of a 3x3 layer, strips in " + ", in ".join(f"{name} {t * 1e3:.1f} ms" for name, t in row.items()))
 

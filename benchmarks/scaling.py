@@ -333,7 +333,7 @@ def rows(lines, network):
 
 
 def miscounted(lines):
-    """The steps whose calls or bytes differ from the formula, `refhf.parallel.communication_volume.counted_data_parallel`."""
+    """The steps whose calls or bytes differ from the formula, `communication_volume.counted_data_parallel`."""
     steps = [line for line in lines if line["what"] == "hf" and line["ranks"] > 1]
     for line in steps:
         want = counted_data_parallel(NETWORKS[line["network"]], *(line[name] for name in COUNTS[:3]))

@@ -7,7 +7,7 @@ fig3_communications.jsonl, a line each; those that are not there are run first (
 of one core). The cases are the first 5,000 of mnist-mini; runs on all of MNIST are made where DIR or REFHF_DATA_DIR
 has it.
 
-The runs are serial. What 16 ranks communicate for the same evaluations is `refhf.parallel.communication_volume.counted_*`; `checked`
+The runs are serial. What 16 ranks communicate for the same evaluations is `communication_volume.counted_*`; `checked`
 holds that against the counters of 16 ranks, in process, each time. Claims H1, H2 and H9 are judged in
 figures/README.md. --fast has 1,100 cases, narrow networks, short runs and two seeds.
 """

@@ -16,19 +16,22 @@ W2      (n_in, n_out)   the part of the squared gradients that belongs to W
 Dz      (B, n_L)        Dx is dL/dx, here at the output's pre-activation z
 Ds      (B, n_l)        dL/ds_l at the pre-activation s_l = a_{l-1} W_l + b_l
 Da      (B, n_l)        dL/da_l at the activation a_l = f(s_l)
-Das     tuple           Da_1 .. Da_{L-1}
+Dx      (B, n_in)       dL/dx at a layer's input x
+Dw      tuple           dL/dw, w all weights of a block
 DW      (n_in, n_out)   dL/dW
 Db      (n_out,)        dL/db
 Dtheta  (P,)            dL/dtheta, the gradient
 Rz      (B, n_L)        Rx is R{x}, the directional derivative of x along v (Pearlmutter 1994)
-Rs      (B, n_l)        R{s_l}, or the tuple of them
-Rs_l    (B, n_l)        R{s_l} where Rs is the tuple
-Ra      (B, n_l)        R{a_l}, or the tuple of them
+Rs      (B, n_l)        R{s_l}
+Rx      (B, n_in)       R{x} at a layer's input x
+Ra      (B, n_l)        R{a_l}
 RDz     (B, n_L)        RDx is R{dL/dx}
 RDs     (B, n_l)        R{dL/ds_l}
 RDa     (B, n_l)        R{dL/da_l}
-HV      (n_in, n_out)   the part of H v that belongs to W
-Hc      (n_out,)        the part of H v that belongs to b
+RDx     (B, n_in)       R{dL/dx}
+RDw     tuple           R{dL/dw}, the part of H v that belongs to a block
+RDW     (n_in, n_out)   R{dL/dW}, the part of H v that belongs to W
+RDb     (n_out,)        R{dL/db}, the part of H v that belongs to b
 Hv      (P,)            H v
 HRz     (B, n_L)        H_L R{z}, H_L the loss's Hessian at z
 HJv     (B, n_L)        H_L J v, J = dz/dtheta

@@ -93,11 +93,11 @@ class Mine:
 
     def deltas(self, theta, s, Ds):
         """Ds_1 .. Ds_L, and Da_1 .. Da_{L-1}."""
-        deltas, Das = [Ds], []
+        deltas, of_a = [Ds], []
         for (W, _), slope in zip(self.layers(theta)[:0:-1], self.slopes(s)[::-1], strict=True):
-            Das.append(deltas[-1] @ W.T)
-            deltas.append(Das[-1] * slope if self.has("f' backward") else Das[-1])
-        return deltas[::-1], Das[::-1]
+            of_a.append(deltas[-1] @ W.T)
+            deltas.append(of_a[-1] * slope if self.has("f' backward") else of_a[-1])
+        return deltas[::-1], of_a[::-1]
 
     def gradient(self, theta):
         a, s = self.forward(theta)
@@ -141,20 +141,20 @@ class Mine:
     def hessian_product(self, theta, v):
         (a, s), Rs = self.forward(theta), self.r_forward(theta, v)
         slopes = self.slopes(s)
-        deltas, Das = self.deltas(theta, s, self.residual(s[-1]) / len(self.X))
+        deltas, of_a = self.deltas(theta, s, self.residual(s[-1]) / len(self.X))
         RDs, pairs = self.loss_hessian(s[-1], Rs[-1]) / len(self.X), []
         for i in reversed(range(len(self.sizes) - 1)):
             (W, _), (V, _) = self.layers(theta)[i], self.layers(v)[i]
-            HV = a[i].T @ RDs if self.has("a' R{Ds}") else np.zeros_like(W)
+            RDW = a[i].T @ RDs if self.has("a' R{Ds}") else np.zeros_like(W)
             if i and self.has("R{a}' Ds"):
-                HV = HV + (slopes[i - 1] * Rs[i - 1]).T @ deltas[i]
-            pairs.append((HV, RDs.sum(axis=0)))
+                RDW = RDW + (slopes[i - 1] * Rs[i - 1]).T @ deltas[i]
+            pairs.append((RDW, RDs.sum(axis=0)))
             if i:
                 RDa = RDs @ W.T if self.has("R{Ds} W'") else 0 * a[i]
                 RDa = RDa + deltas[i] @ V.T if self.has("Ds V'") else RDa
                 RDs = RDa * slopes[i - 1]
                 if self.has("f''"):
-                    RDs = RDs + Das[i - 1] * self.dd(s[i - 1]) * Rs[i - 1]
+                    RDs = RDs + of_a[i - 1] * self.dd(s[i - 1]) * Rs[i - 1]
         return self.flat(pairs[::-1]) + self.l2 * v
 
 

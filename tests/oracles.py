@@ -95,7 +95,7 @@ def convolution(x, W, stride, padding):
 
 def targets(problem):
     """Y (B, n_L): labels as their one-hot form, a single output's labels as a column."""
-    y, n = problem.y, problem.net.layers[-1].n_out
+    y, n = problem.y, problem.net.outputs
     return y if y.ndim == 2 else (y[:, None] if n == 1 else np.eye(n)[y])
 
 

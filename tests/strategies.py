@@ -46,7 +46,7 @@ def problems(draw, nonlinearities=tuple(NONLINEARITIES), losses=tuple(LOSSES), d
 def _of_cases(draw, net, loss, labels, most, l2, shape, stages):
     cases, decay = draw(st.integers(1, most)), draw(st.sampled_from(l2))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    inputs, outputs = net.layers[0].n_in, net.layers[-1].n_out
+    inputs, outputs = net.inputs, net.outputs
     X, y = rng.normal(size=(cases, inputs)), rng.normal(size=(cases, outputs))
     if loss != "squared_error":
         y = rng.integers(0, max(2, outputs), cases) if labels else net.loss.predict(y)

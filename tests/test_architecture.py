@@ -18,16 +18,17 @@ ROOT = Path(__file__).parents[1]  # the package may be installed elsewhere
 ROOMS = (
     "checks",
     "formats",
-    "threads",
+    "text",
     "model",
-    "parallel",
-    "operators",
-    "objective",
-    "functions",
+    "surfaces",
     "krylov",
+    "parallel",
+    "objective",
     "methods",
+    "driver",
+    "data",
     "conformance",
-    "app",
+    "lab",
 )
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 HOUSE = "refhf", "tests", "tutorials", "figures", "benchmarks", "examples", "scripts"

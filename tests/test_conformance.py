@@ -569,7 +569,7 @@ def test_terms_sum_to_the_product(loss):
     rng = np.random.default_rng(2)
     images = refhf.convnet((5, 5, 1), [refhf.conv(2, 2), refhf.pool(2), 3], loss=loss)
     for net in (refhf.mlp([4, 3, 5, 3], nonlinearity="softplus", loss=loss), images):
-        X, y = rng.standard_normal((6, net.layers[0].n_in)), np.eye(3)[rng.integers(0, 3, 6)]
+        X, y = rng.standard_normal((6, net.inputs)), np.eye(3)[rng.integers(0, 3, 6)]
         theta, v = rng.standard_normal((2, net.size)) / 3
         objective, problem = refhf.supervised(net, X, y), wrong_derivatives.Problem(net, X, y, 0.0)
         np.testing.assert_allclose(

@@ -1,6 +1,7 @@
 """Convolutional networks: layers against loops, and every law of `test_network` for their products."""
 
 import contextlib
+import math
 import tracemalloc
 
 import numpy as np
@@ -16,8 +17,8 @@ from test_network import EXACT
 import refhf
 from refhf import conv, pool
 from refhf.model import convolution, network
-from refhf.model.convolution import AveragePool, Convolution, Pooled
-from refhf.model.dense import Dense
+from refhf.model.convolution import Convolution
+from refhf.model.pooling import AveragePool
 from refhf.parallel import run
 from refhf.parallel.model_parallel import model_parallel
 
@@ -34,12 +35,12 @@ def law(test):
 
 @st.composite
 def layers(draw):
-    """A convolution with x (B, n_in), W and u (B, n_out), of any of the dtypes that the sweeps meet."""
+    """A convolution with x (B, height, width, C_in), W and u like s, of any of the sweeps' dtypes."""
     height, width, channels = draw(st.integers(1, 9)), draw(st.integers(1, 9)), draw(st.integers(1, 3))
     (_, *numbers), *_ = draw(convolutions(height, width))
     layer = Convolution((height, width, channels), *numbers)
     rng, cases = np.random.default_rng(draw(st.integers(0, 2**32 - 1))), draw(st.integers(0, 5))
-    shapes = (cases, layer.n_in), layer.weight_shape, (cases, layer.n_out)
+    shapes = (cases, *layer.shape), layer.weight_shape, (cases, *layer.out_shape(layer.shape))
     return layer, *(
         rng.normal(size=shape) + draw(st.sampled_from((0, 1j))) * rng.normal(size=shape) for shape in shapes
     )
@@ -59,8 +60,8 @@ def test_convolution_is_scipys_correlation(drawn, strip_bytes, small):
     """s[.., o] = sum over c of x[.., c] correlated with W[.., c, o]; for any number of cases and pixels at a time."""
     layer, x, W, _ = drawn
     with at_a_time(strip_bytes, small):
-        got = layer.apply(W, x).reshape(len(x), *layer.out_shape)
-    framed = np.pad(x.reshape(len(x), *layer.shape), [(0, 0), *[(layer.padding,) * 2] * 2, (0, 0)])
+        got = layer.product(W, x)
+    framed = np.pad(x, [(0, 0), *[(layer.padding,) * 2] * 2, (0, 0)])
     for image, s in zip(framed, got, strict=True):
         for o in range(layer.channels):
             # SciPy conjugates its second argument.
@@ -72,10 +73,10 @@ def test_convolution_is_scipys_correlation(drawn, strip_bytes, small):
 
 @given(layers(), st.sampled_from((1, 300, 2**21)), st.sampled_from((0, 100, 1000, 100**3)))
 def test_convolution_is_bilinear_with_two_adjoints(drawn, strip_bytes, small):
-    """u'apply(W, x) = adjoint_input(W, u)'x = adjoint_weight(x, u)'W; squares are summed case by case."""
+    """u'product(W, x) = adjoint_input(W, u)'x = adjoint_weight(x, u)'W; squares are summed case by case."""
     layer, x, W, u = drawn
     with at_a_time(strip_bytes, small):
-        want, DW = np.sum(u * layer.apply(W, x)), layer.adjoint_weight(x, u)
+        want, DW = np.sum(u * layer.product(W, x)), layer.adjoint_weight(x, u)
         tolerance = EXACT * (1 + np.linalg.norm(x) * np.linalg.norm(W) * np.linalg.norm(u))
         assert abs(np.sum(layer.adjoint_input(W, u) * x) - want) < tolerance
         assert abs(np.sum(DW * W) - want) < tolerance
@@ -83,32 +84,34 @@ def test_convolution_is_bilinear_with_two_adjoints(drawn, strip_bytes, small):
         assert layer.adjoint_weight(x, u, out=out) is out
         np.testing.assert_array_equal(out, DW)
         each = sum((layer.adjoint_weight(x[i : i + 1], u[i : i + 1]) ** 2 for i in range(len(x))), np.zeros_like(DW))
-        np.testing.assert_allclose(layer.adjoint_weight_squares(x, u), each, atol=1e-13 * (1 + abs(each).max()))
+        squares = layer.adjoint_weight_squares(x, u, np.empty_like(DW))
+        np.testing.assert_allclose(squares, each, atol=1e-13 * (1 + abs(each).max()))
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), st.integers(0, 4))
 def test_pool_is_the_mean_of_squares_with_its_adjoint(rows, columns, channels, size, cases):
     """Each number is a mean, written as a loop; <u, apply(a)> = <adjoint(u), a>; in complex numbers too."""
-    pooling = AveragePool((rows * size, columns * size, channels), size)
+    pooling = AveragePool(size)
     rng = np.random.default_rng(rows + 10 * columns)
-    a = rng.normal(size=(cases, rows * columns * channels * size**2)) * (1 + 1j)
-    got, images = pooling.apply(a).reshape(cases, *pooling.out_shape), a.reshape(cases, *pooling.shape)
+    images = rng.normal(size=(cases, rows * size, columns * size, channels)) * (1 + 1j)
+    got = pooling.apply(images)
+    assert got.shape == (cases, *pooling.out_shape(images.shape[1:]))
     for i in range(rows):
         for j in range(columns):
             square = images[:, i * size : (i + 1) * size, j * size : (j + 1) * size]
             np.testing.assert_allclose(got[:, i, j], square.mean(axis=(1, 2)), atol=1e-14)
-    u = rng.normal(size=(cases, rows * columns * channels))
-    np.testing.assert_allclose(np.sum(u * pooling.apply(a)), np.sum(pooling.adjoint(u) * a), atol=1e-12)
+    u = rng.normal(size=got.shape)
+    np.testing.assert_allclose(np.sum(u * got), np.sum(pooling.adjoint(u) * images), atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.complex128])
 def test_layers_keep_the_dtype(dtype):
     """Layers compute in the dtype of their arguments."""
     layer = Convolution((4, 6, 2), 3, 3, padding=1)
-    pooled = Pooled(AveragePool((4, 6, 2), 2), Dense(12, 3))
-    W, x, u = np.ones(layer.weight_shape, dtype), np.ones((2, layer.n_in), dtype), np.ones((2, layer.n_out), dtype)
-    results = [layer.apply(W, x), layer.adjoint_input(W, u), layer.adjoint_weight(x, u)]
-    results += [pooled.enter(x), pooled.adjoint_input(np.ones((12, 3), dtype), np.ones((2, 3), dtype))]
+    pooling = AveragePool(2)
+    W, x, u = np.ones(layer.weight_shape, dtype), np.ones((2, 4, 6, 2), dtype), np.ones((2, 4, 6, 3), dtype)
+    results = [layer.product(W, x), layer.adjoint_input(W, u), layer.adjoint_weight(x, u)]
+    results += [pooling.apply(x), pooling.adjoint(x)]
     assert {result.dtype for result in results} == {np.dtype(dtype)}
 
 
@@ -201,7 +204,7 @@ def test_gradient_squares_are_those_of_single_cases(problem):
 
 
 def test_a_curvature_operator_keeps_what_is_reckoned():
-    """A kept linearisation takes at most tape_width numbers a case, and more than half of that: no strips."""
+    """A kept linearisation takes at most tape_numbers numbers a case, and more than half of that: no strips."""
     rng = np.random.default_rng(0)
     net = refhf.convnet((12, 12, 4), [conv(8, 5, padding=2), pool(2), conv(8, 3), 5])
     theta, X, y = net.init(rng=0), rng.normal(size=(200, 576)), rng.integers(5, size=200)
@@ -211,7 +214,7 @@ def test_a_curvature_operator_keeps_what_is_reckoned():
     H = objective.hessian(theta)
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    reckoned = 8 * (200 * net.tape_width + net.size)
+    reckoned = 8 * (200 * net.tape_numbers + net.size)
     assert 0.5 * reckoned < kept < 1.05 * reckoned
     assert H.shape == (net.size, net.size)
 
@@ -240,15 +243,14 @@ def test_a_convolution_is_the_dense_layer_of_its_matrix():
     """A convolutional network has the value, H v and G v of the mlp whose W_1 is the convolution's matrix."""
     rng = np.random.default_rng(3)
     net = refhf.convnet((5, 4, 2), [conv(3, 3, stride=2, padding=1), 4], loss="squared_error")
-    dense = refhf.mlp([40, net.layers[0].n_out, 4], loss="squared_error")
+    dense = refhf.mlp([40, math.prod(net.layers[0].out_shape((5, 4, 2))), 4], loss="squared_error")
     layer, X, y = net.layers[0], rng.normal(size=(6, 40)), rng.normal(size=(6, 4))
 
     def widened(theta):
         (W, b), *rest = net.unpack(theta)
-        matrix = layer.apply(W, np.eye(40))
-        return np.concatenate(
-            [matrix.ravel(), np.tile(b, layer.n_out // b.size), *(x.ravel() for p in rest for x in p)]
-        )
+        matrix = layer.product(W, np.eye(40).reshape(40, 5, 4, 2)).reshape(40, -1)
+        biases = np.tile(b, matrix.shape[1] // b.size)
+        return np.concatenate([matrix.ravel(), biases, *(x.ravel() for p in rest for x in p)])
 
     theta, v, w = rng.normal(size=(3, net.size))
     f, g = refhf.supervised(net, X, y), refhf.supervised(dense, X, y)
@@ -264,8 +266,8 @@ def test_layout_of_theta_and_of_images():
     (W, b), (units, _) = net.unpack(np.arange(net.size))
     assert (W.shape, b.tolist(), units.shape) == ((2, 2, 2, 1), [8], (2, 2))
     x = np.arange(12.0)  # (row i, column j, channel c) at 6 i + 2 j + c
-    s = net.layers[0].apply((np.arange(8) == 3).reshape(W.shape) * 1.0, x[None])  # W[0, 1, 1]
-    np.testing.assert_array_equal(s, [[3, 5]])
+    s = net.layers[0].product((np.arange(8) == 3).reshape(W.shape) * 1.0, x.reshape(1, 2, 3, 2))  # W[0, 1, 1]
+    np.testing.assert_array_equal(s.ravel(), [3, 5])
 
 
 def test_init_of_a_convolution():
@@ -279,7 +281,7 @@ def test_init_of_a_convolution():
 
 def test_convnet_without_images_inside_is_an_mlp():
     """convnet((h, w, c), [n, m]) is mlp([h w c, n, m]), and pool(1) is nothing."""
-    assert refhf.convnet((2, 3, 1), [4, 5]) == refhf.mlp([6, 4, 5])
+    assert refhf.convnet((2, 3, 1), [4, 5]).chain.blocks[1:] == refhf.mlp([6, 4, 5]).chain.blocks
     X = np.random.default_rng(0).normal(size=(3, 6))
     net, pooled = (refhf.convnet((2, 3, 1), [*first, conv(2, 2), 2]) for first in ((), (pool(1),)))
     np.testing.assert_array_equal(net.predict(net.init(rng=0), X), pooled.predict(net.init(rng=0), X))

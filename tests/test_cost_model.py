@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
+from refhf.model.chain import Chain
 from refhf.model.dense import Dense
 from refhf.parallel.communication_volume import (
     counted_data_parallel,
@@ -75,7 +76,7 @@ def test_flops_are_those_of_the_sweeps(kind, sizes, monkeypatch):
     counted = []
 
     class Counting(Dense):
-        def apply(self, W, x):
+        def product(self, W, x):
             counted.append(2 * len(x) * W.size)
             return x @ W
 
@@ -88,7 +89,8 @@ def test_flops_are_those_of_the_sweeps(kind, sizes, monkeypatch):
             return np.matmul(x.T, Ds, out=out)
 
     net = refhf.mlp(sizes)
-    net = net._replace(layers=tuple(Counting(*layer) for layer in net.layers))
+    blocks = [Counting(b.n_in, b.n_out) if isinstance(b, Dense) else b for b in net.chain.blocks]
+    net = net._replace(chain=Chain(tuple(blocks)))
     f, theta = refhf.supervised(net, np.ones((4, sizes[0])), [0, 1, 0, 1]), net.init(0)
     if kind == "value":
         f.value(theta)

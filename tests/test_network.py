@@ -11,8 +11,9 @@ from strategies import ANALYTIC, Problem, problems
 
 import refhf
 from refhf.model import network
+from refhf.model.blocks import arrays
 from refhf.model.dense import Dense
-from refhf.model.elementwise import NONLINEARITIES
+from refhf.model.elementwise import NONLINEARITIES, Activation
 from refhf.model.losses import LOSSES
 
 EXACT = 1e-12
@@ -21,6 +22,12 @@ EXTREMES = np.array([40.0, -40.0, 700.0, -700.0, 1e4, -1e4])
 
 def curvatures(problem):
     return problem.objective.hessian(problem.theta), problem.objective.gauss_newton(problem.theta)
+
+
+def pre_activations(problem, theta):
+    """What enters each activation, s_1 .. s_{L-1}."""
+    net, (_, tape) = problem.net, network.forward(problem.net, theta, problem.X)
+    return [kept[1] for block, kept in zip(net.chain.blocks, tape, strict=True) if isinstance(block, Activation)]
 
 
 def gradient_at(problem):
@@ -59,7 +66,7 @@ def test_gauss_newton_product_is_that_of_a_dense_jacobian(problem):
 def test_hessian_product_is_the_central_difference_of_the_gradient(problem):
     """H v = (g(theta + t v) - g(theta - t v)) / 2t + O(t^2), relu included where no unit changes sides in between."""
     (H, _), t = curvatures(problem), oracles.central_step(problem.theta, problem.v)
-    ends = [network.forward(problem.net, problem.theta + sign * t * problem.v, problem.X).s for sign in (1, -1)]
+    ends = [pre_activations(problem, problem.theta + sign * t * problem.v) for sign in (1, -1)]
     smooth = not problem.net.nonlinearities or problem.net.nonlinearities[0].analytic
     assume(smooth or all(((a > 0) == (b > 0)).all() for a, b in zip(*ends, strict=True)))
     want = oracles.central_difference(gradient_at(problem), problem.theta, problem.v)
@@ -125,21 +132,20 @@ def test_curvatures_agree_at_zero_residual(problem):
 def test_gauss_newton_product_is_three_arrows(problem):
     """v -> J v -> H_L J v -> J' H_L J v: each arrow against the dense J and H_L, and <u, J v> = <J' u, v>."""
     net, theta, X, v = problem.net, problem.theta, problem.X, problem.v
-    tape = network.forward(net, theta, X)
-    slopes = network.slopes(net, tape)
-    Rz = network.r_forward(net, tape, slopes, v)[0][-1]
+    z, tape = network.forward(net, theta, X)
+    Rz, _ = network.r_forward(net, tape, v)
     jacobian, size = oracles.jacobian(problem), oracles.sizes(problem)
     assert relative_error(Rz.ravel(), jacobian @ v, size.jacobian * np.linalg.norm(v)) < EXACT
-    HRz = net.loss.hessian(tape.z, problem.objective.y)(Rz)
+    HRz = net.loss.hessian(z, problem.objective.y)(Rz)
     want = np.einsum("bij,bj->bi", oracles.output_hessians(problem), Rz)
     assert np.abs(HRz - want).max() <= EXACT * np.abs(Rz).max()
     u = np.random.default_rng(0).normal(size=Rz.shape)
-    back = network.backward(net, tape, slopes, u)
+    back, _ = network.backward(net, tape, u)
     assert relative_error(back, jacobian.T @ u.ravel(), size.jacobian * np.linalg.norm(u)) < EXACT
     assert abs(np.vdot(u, Rz) - back @ v) <= EXACT * np.linalg.norm(u) * size.jacobian * np.linalg.norm(v)
     product = network.gauss_newton_product(net, theta, X, problem.objective.y)(v)
     size = len(X) * size.gauss_newton * np.linalg.norm(v)
-    assert relative_error(product, network.backward(net, tape, slopes, HRz), size) < EXACT
+    assert relative_error(product, network.backward(net, tape, HRz)[0], size) < EXACT
 
 
 @pytest.mark.parametrize(
@@ -322,23 +328,24 @@ def test_dense_layer_is_bilinear_with_two_adjoints():
     """<u, apply(W, x)> = <adjoint_input(W, u), x> = <adjoint_weight(x, u), W>; squares are summed case by case."""
     rng, layer = np.random.default_rng(1), Dense(4, 3)
     W, x, u = rng.normal(size=(4, 3)), rng.normal(size=(7, 4)), rng.normal(size=(7, 3))
-    want = np.vdot(u, layer.apply(W, x))
+    want = np.vdot(u, layer.product(W, x))
     assert np.vdot(layer.adjoint_input(W, u), x) == pytest.approx(want, rel=EXACT)
     assert np.vdot(layer.adjoint_weight(x, u), W) == pytest.approx(want, rel=EXACT)
     each = sum(layer.adjoint_weight(x[i : i + 1], u[i : i + 1]) ** 2 for i in range(7))
-    np.testing.assert_allclose(layer.adjoint_weight_squares(x, u), each, rtol=EXACT)
+    np.testing.assert_allclose(layer.adjoint_weight_squares(x, u, np.empty((4, 3))), each, rtol=EXACT)
 
 
 @given(problems())
 def test_tape_is_read_only(problem):
     """No array of a tape can be written to, nor does it share memory with theta; X and theta stay writeable."""
-    tape = network.forward(problem.net, problem.theta, problem.X)
-    weights = [x for pair in tape.weights for x in pair]
-    for x in (*weights, *tape.a, *tape.s, tape.z, *network.slopes(problem.net, tape)):
+    z, tape = network.forward(problem.net, problem.theta, problem.X)
+    _, after = network.backward(problem.net, tape, np.ones_like(z), keep=True)
+    kept = list(arrays((z, tape, after)))
+    for x in kept:
         assert not x.flags.writeable
         with pytest.raises(ValueError, match="read-only"):
             x[...] = 0
-    assert not any(np.shares_memory(x, problem.theta) for x in weights)
+    assert not any(np.shares_memory(x, problem.theta) for x in kept)
     assert problem.theta.flags.writeable
     assert problem.X.flags.writeable
 
@@ -426,7 +433,7 @@ def test_predict_is_the_loss_s_reading_of_the_output(loss):
     """Probabilities that sum to 1 over a row, probabilities a column, or z itself."""
     rng, net = np.random.default_rng(2), refhf.mlp([3, 4, 5], loss=loss)
     theta, X = rng.normal(size=net.size), rng.normal(size=(6, 3))
-    z = network.forward(net, theta, X).z
+    z = network.forward(net, theta, X, order=0)[0]
     want = {
         "squared_error": z,
         "softmax_cross_entropy": np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
@@ -447,7 +454,7 @@ def test_sizes_do_not_overflow():
     """Parameters and outputs are counted in whole numbers of Python, for networks that no memory holds, too."""
     net = refhf.mlp([10**10, 10**10])
     assert net.size == 10**20 + 10**10
-    assert refhf.mlp([10**18] * 3).tape_width == 10**19
+    assert refhf.mlp([10**18] * 3).tape_numbers == 8 * 10**18
     image = refhf.convnet((2**22, 2**22, 2**22), [refhf.conv(2**22, 1), 2])
     assert image.layers[0].n_in == 2**66
     assert image.size == 2**44 + 2**22 + 2**67 + 2

@@ -13,8 +13,8 @@ from oracles import relative_error, sizes
 from strategies import problems
 
 import refhf
-import refhf.objective as module
 from refhf.model import network
+from refhf.objective import supervised as module
 
 
 class Problem(NamedTuple):
@@ -282,7 +282,7 @@ def test_outputs_that_are_not_finite_have_no_class(loss, outputs, y, bad, reduct
 @given(problems(losses=("softmax_cross_entropy", "logistic_cross_entropy")))
 def test_labels_are_one_hot_targets(problem):
     """Labels of any integer type give what their one-hot form gives, and for a single output what their column does."""
-    outputs = problem.net.layers[-1].n_out
+    outputs = problem.net.outputs
     labels = np.random.default_rng(0).integers(0, max(2, outputs), len(problem.X))
     one_hot = labels[:, None].astype(float) if outputs == 1 else np.eye(outputs)[labels]
     known = problem._replace(y=one_hot, objective=again(problem, y=one_hot))

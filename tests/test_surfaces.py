@@ -42,7 +42,7 @@ def test_derivatives(surface):
 def xor_residuals(theta):
     net = refhf.mlp([2, 2, 1], nonlinearity="tanh", loss="squared_error")
     X = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
-    return (network.forward(net, theta, X.astype(theta.dtype)).z[:, 0] + X[:, 0] * X[:, 1]) / 2
+    return (network.forward(net, theta, X.astype(theta.dtype), order=0)[0][:, 0] + X[:, 0] * X[:, 1]) / 2
 
 
 def high_dimensional_residuals(theta):

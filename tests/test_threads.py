@@ -55,7 +55,7 @@ def helpers():
 
 
 def interrupted_at(place, call):
-    """Whether the call was interrupted, with Ctrl-C at that of the places in `refhf.objective.chunks` where it may come.
+    """Whether the call was interrupted, with Ctrl-C at that of the places in `objective.chunks` where it may come.
 
     They are where CPython looks for signals: at the beginning of a function, and after each call of one of C's.
     """

@@ -17,6 +17,7 @@
 import numpy as np
 
 import refhf
+from refhf.model.chain import Chain
 from refhf.model.dense import Dense
 
 rng = np.random.default_rng(0)
@@ -115,37 +116,37 @@ check("z", Rz, z_h)
 # %% [markdown]
 # ## Sweep 4: R-backward
 #
-# R{softmax(z)} is (diag(p) - p p') Rz, case by case. The derivative of tanh' is -2 tanh tanh'. HV and Hc are the
+# R{softmax(z)} is (diag(p) - p p') Rz, case by case. The derivative of tanh' is -2 tanh tanh'. RDW and RDb are the
 # parts of the product that belong to W and b.
 
 # %%
-RDs, RDa, HV, Hc = {}, {}, {}, {}
+RDs, RDa, RDW, RDb = {}, {}, {}, {}
 p = softmax(z)
 RDz = (p * Rz - p * (p * Rz).sum(axis=1, keepdims=True)) / B
 check("Dz", RDz, Dz_h)
-HV[2] = a[1].T @ RDz + Ra[1].T @ Dz
-check("DW_2", HV[2], DW_h[2])
-Hc[2] = RDz.sum(axis=0)
-check("Db_2", Hc[2], Db_h[2])
+RDW[2] = a[1].T @ RDz + Ra[1].T @ Dz
+check("DW_2", RDW[2], DW_h[2])
+RDb[2] = RDz.sum(axis=0)
+check("Db_2", RDb[2], Db_h[2])
 RDa[1] = RDz @ W[2].T + Dz @ V[2].T
 check("Da_1", RDa[1], Da_h[1])
 RDs[1] = RDa[1] * (1 - a[1] ** 2) + Da[1] * (-2 * a[1] * (1 - a[1] ** 2)) * Rs[1]
 check("Ds_1", RDs[1], Ds_h[1])
-HV[1] = a[0].T @ RDs[1]
-check("DW_1", HV[1], DW_h[1])
-Hc[1] = RDs[1].sum(axis=0)
-check("Db_1", Hc[1], Db_h[1])
+RDW[1] = a[0].T @ RDs[1]
+check("DW_1", RDW[1], DW_h[1])
+RDb[1] = RDs[1].sum(axis=0)
+check("Db_1", RDb[1], Db_h[1])
 
 print(f"lines checked = {len(checked)}")
 assert len(checked) == 10
 
 # %% [markdown]
 # All of them hold: `lines checked = 10`. Put together they are H v, and the package says the same. Its
-# `refhf/model/network.py` has these sweeps, written once for any number of layers. The first two belong to theta:
-# `objective.hessian` runs them once, and each product only the others.
+# `refhf/model/bilinear.py` and `elementwise.py` have these lines, and `chain.py` the loops over the layers. Sweeps 1
+# and 2 belong to theta: `objective.hessian` runs them once, and each product only the others.
 
 # %%
-Hv = np.concatenate([HV[1].ravel(), Hc[1], HV[2].ravel(), Hc[2]])
+Hv = np.concatenate([RDW[1].ravel(), RDb[1], RDW[2].ravel(), RDb[2]])
 H = refhf.supervised(net, X, labels).hessian(theta)
 error = abs(Hv - H @ v).max() / abs(Hv).max()
 assert error < 1e-13
@@ -160,7 +161,7 @@ print("by hand against objective.hessian(theta) @ v: relative error < 1e-13")
 
 # %%
 RDs_1 = (RDz @ W[2].T) * (1 - a[1] ** 2)
-without = np.concatenate([(a[0].T @ RDs_1).ravel(), RDs_1.sum(axis=0), (a[1].T @ RDz).ravel(), Hc[2]])
+without = np.concatenate([(a[0].T @ RDs_1).ravel(), RDs_1.sum(axis=0), (a[1].T @ RDz).ravel(), RDb[2]])
 G = refhf.supervised(net, X, labels).gauss_newton(theta)
 assert np.allclose(without, G @ v, rtol=1e-12, atol=1e-14)
 assert np.linalg.norm(without - Hv) > 0.1 * np.linalg.norm(Hv)
@@ -184,14 +185,15 @@ def noting(product):
     return noted
 
 
-kinds = {kind: noting(getattr(Dense, kind)) for kind in ("apply", "adjoint_input", "adjoint_weight")}
+kinds = {kind: noting(getattr(Dense, kind)) for kind in ("product", "adjoint_input", "adjoint_weight")}
 NotingDense = type("NotingDense", (Dense,), kinds)
 
 
 def cost(sizes):
     """What a gradient notes, and what a product with H notes, on one case."""
     net = refhf.mlp(sizes)
-    net = net._replace(layers=tuple(NotingDense(*layer) for layer in net.layers))
+    blocks = [NotingDense(b.n_in, b.n_out) if isinstance(b, Dense) else b for b in net.chain.blocks]
+    net = net._replace(chain=Chain(tuple(blocks)))
     objective, theta = refhf.supervised(net, np.ones((1, sizes[0])), [0]), np.ones(net.size)
     notes.clear()
     objective.value_and_gradient(theta)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import block_diag
 
 import refhf
-from refhf.model.network import backward, forward, r_forward, slopes
+from refhf.model.network import backward, forward, r_forward
 
 rng = np.random.default_rng(0)
 net = refhf.mlp([3, 4, 3], nonlinearity="tanh", loss="softmax_cross_entropy")
@@ -45,7 +45,7 @@ def dense(function):
     return np.column_stack([function(theta + 1e-20j * e).imag.ravel() / 1e-20 for e in np.eye(P)])
 
 
-J = dense(lambda theta: forward(net, theta, X).z)
+J = dense(lambda theta: forward(net, theta, X)[0])
 print(f"J is {J.shape[0]} x {J.shape[1]}")
 assert J.shape == (B * 3, P)
 
@@ -59,16 +59,15 @@ H_L = block_diag(*[np.diag(p_i) - np.outer(p_i, p_i) for p_i in p])
 # sweep of tutorial 1; the last is the backward sweep, with H_L J v where the gradient has dL/dz.
 
 # %%
-tape = forward(net, theta, X)
-f_d = slopes(net, tape)
+z, tape = forward(net, theta, X)
 
-Rs, _ = r_forward(net, tape, f_d, v)  # v -> J v
-assert close(Rs[-1].ravel(), J @ v)
+Rz, _ = r_forward(net, tape, v)  # v -> J v
+assert close(Rz.ravel(), J @ v)
 
-HJv = net.loss.hessian(tape.z, y)(Rs[-1])  # J v -> H_L J v
+HJv = net.loss.hessian(z, y)(Rz)  # J v -> H_L J v
 assert close(HJv.ravel(), H_L @ J @ v)
 
-JHJv = backward(net, tape, f_d, HJv)  # H_L J v -> J' H_L J v
+JHJv, _ = backward(net, tape, HJv)  # H_L J v -> J' H_L J v
 assert close(JHJv, J.T @ H_L @ J @ v)
 
 assert close(objective.gauss_newton(theta) @ v, JHJv / B)

@@ -2,8 +2,8 @@
 # # 8. From linear CG to the stochastic method
 #
 # Adya et al. 2018 train large networks by nonlinear conjugate gradients. Have the paper open: Algorithm 1 is
-# `refhf/methods/nonlinear_cg/nlcg_step.py`, line by line. It is the method of tutorial 3 with four things changed. We make the
-# changes one by one, the first three on functions of two variables, and see what each does and what it costs:
+# `refhf/methods/nonlinear_cg/nlcg_step.py`, line by line. It is the method of tutorial 3 with four things changed. We
+# make the changes one by one, the first three on functions of two variables, and see what each does and what it costs:
 #
 #     linear CG                               Algorithm 1
 #     beta_k = r_k'r_k / r_{k-1}'r_{k-1}      the same (FR) or another formula (PR), clipped to [0, 1]

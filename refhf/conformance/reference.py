@@ -11,6 +11,8 @@ from refhf.conformance import oracles
 from refhf.conformance.mistakes.wrong_derivatives import Problem
 from refhf.conformance.oracles import norm
 from refhf.model import network
+from refhf.model.chain import Chain
+from refhf.model.elementwise import Activation
 from refhf.objective.supervised import Objective, Supervised
 
 # A correct answer is right to FLOOR of its size (promise R1; our choice for float32), or to SAFETY times what moving
@@ -78,7 +80,7 @@ class Reference:
         """The network and its cases, targets (B, n_L); None where there is no network."""
         if not self.net:
             return None
-        y, outputs = self.objective.y, self.net.layers[-1].n_out
+        y, outputs = self.objective.y, self.net.outputs
         return Problem(self.net, self.objective.X, np.eye(outputs)[y] if y.ndim == 1 else y, self.l2)
 
     def value(self, theta) -> tuple[float, float]:
@@ -148,20 +150,25 @@ class Reference:
         other, net, y = copy.copy(objective), objective.net, objective.y
         other.X = oracles.moved(objective.X.astype(np.float64), self.eps, self.rng)
         if net.loss.labels:
-            y = np.eye(net.layers[-1].n_out)[y] if y.ndim == 1 else y.astype(np.float64)
+            y = np.eye(net.outputs)[y] if y.ndim == 1 else y.astype(np.float64)
             y = y + _noise(np.ones_like(y), self.eps, self.rng)
         other.y, other.dtype = y, other.X.dtype
         other.net = net._replace(
             loss=net.loss._replace(hessian=self._noisy_loss(net.loss)) if net.loss.labels else net.loss,
-            nonlinearities=tuple(self._noisy(f) if f.analytic else f for f in net.nonlinearities),
+            chain=Chain(tuple(map(self._noisy, net.chain.blocks))),
         )
         return other
 
-    def _noisy(self, f):
+    def _noisy(self, block):
+        """The block; of an analytic activation, with derivatives that are a few roundings off."""
+        if not isinstance(block, Activation) or not block.nonlinearity.analytic:
+            return block
+        f = block.nonlinearity
+
         def noisy(function):
             return lambda s: function(s) + _noise(np.ones_like(s), self.eps, _keyed_by(s)) * (f.name != "identity")
 
-        return f._replace(d=noisy(f.d), dd=noisy(f.dd))
+        return Activation(f._replace(d=noisy(f.d), dd=noisy(f.dd)))
 
     def _noisy_loss(self, loss):
         def hessian(z, y):

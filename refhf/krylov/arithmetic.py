@@ -19,7 +19,8 @@ LONGEST = 10_000
 def inner(x, y) -> float:
     """(x, y) as a float, accumulated in float64 also for float32 vectors: it steers control flow.
 
-    Its bits do not depend on the number of BLAS threads, which changes while other threads sweep (`refhf.objective.chunks`).
+    Its bits do not depend on the number of BLAS threads, which changes while other threads sweep
+    (`refhf.objective.chunks`).
     """
     with np.errstate(all="ignore"):
         if x.dtype == y.dtype == np.float64:

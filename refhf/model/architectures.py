@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf import checks
-from refhf.model.convolution import AveragePool, Convolution, Pooled
+from refhf.model.chain import Chain
+from refhf.model.convolution import Convolution
 from refhf.model.dense import Dense
-from refhf.model.elementwise import NONLINEARITIES
+from refhf.model.elementwise import NONLINEARITIES, Activation
 from refhf.model.losses import LOSSES
 from refhf.model.network import Network
+from refhf.model.pooling import AveragePool, Flatten
 
 
 def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entropy") -> Network:
@@ -34,14 +36,24 @@ def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entrop
     if np.ndim(sizes) != 1 or len(sizes) < 2:
         raise ValueError(f"sizes: expected at least two (inputs and outputs); got {sizes!r}")
     sizes = [checks.positive_integer(f"sizes[{i}]", n) for i, n in enumerate(sizes)]
-    return _network("sizes[-1]", [Dense(*pair) for pair in itertools.pairwise(sizes)], nonlinearity, loss)
+    f, rule = _activation(nonlinearity)
+    blocks: list = []
+    for n_in, n_out in itertools.pairwise(sizes[:-1]):
+        blocks += [Dense(n_in, n_out, rule=rule), f]
+    blocks.append(Dense(*sizes[-2:]))
+    return Network((sizes[0],), Chain(tuple(blocks)), _loss("sizes[-1]", sizes[-1], loss))
 
 
-def _network(last, layers, nonlinearity, loss):
+def _activation(nonlinearity):
+    """The block, and the starting rule of the layer before it."""
     f = NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)]
-    if checks.choice("loss", loss, LOSSES) == "softmax_cross_entropy" and layers[-1].n_out == 1:
+    return Activation(f), "he" if f.name == "relu" else "glorot"
+
+
+def _loss(last, outputs, name):
+    if checks.choice("loss", name, LOSSES) == "softmax_cross_entropy" and outputs == 1:
         raise ValueError(f"{last}: expected two or more outputs for a softmax (one: logistic_cross_entropy); got 1")
-    return Network(tuple(layers), (f,) * (len(layers) - 1), LOSSES[loss])
+    return LOSSES[name]
 
 
 class Conv(NamedTuple):
@@ -143,23 +155,31 @@ def convnet(shape, stages, *, nonlinearity="tanh", loss="softmax_cross_entropy")
     shape = tuple(checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
     if not isinstance(stages, Sequence) or isinstance(stages, str):
         raise ValueError(f"stages: expected a sequence of conv(...), pool(...) and numbers of units; got {stages!r}")
-    sizes, layers, pools = _by(shape), [], []
+    f, rule = _activation(nonlinearity)
+    at, sizes, blocks = shape, _by(shape), []
     for i, stage in enumerate(stages):
-        if misfit := _misfit(stage, shape):
+        if misfit := _misfit(stage, at):
             raise ValueError(f"stages[{i}]: {misfit}; sizes: {sizes} -> {stage!r}: ?")
-        if isinstance(stage, Pool):
-            pools.append(AveragePool(shape, stage.size))
-            shape = pools[-1].out_shape
-        else:
-            layer = Convolution(shape, *stage) if isinstance(stage, Conv) else Dense(math.prod(shape), int(stage))
-            shape = layer.out_shape if isinstance(stage, Conv) else (layer.n_out,)
-            while pools:
-                layer = Pooled(pools.pop(), layer)
-            layers.append(layer)
-        sizes += f" -> {stage!r}: {_by(shape)}"
-    if not layers or pools:
+        if not isinstance(stage, Conv | Pool) and len(at) == 3:
+            blocks.append(Flatten(at))
+            at = (math.prod(at),)
+        last = i == len(stages) - 1
+        blocks.append(_block(stage, at, "glorot" if last else rule))
+        at = blocks[-1].out_shape(at)
+        if not (last or isinstance(stage, Pool)):
+            blocks.append(f)
+        sizes += f" -> {stage!r}: {_by(at)}"
+    if not stages or isinstance(stages[-1], Pool):
         raise ValueError(f"stages: expected weights in the last one, conv(...) or a number of units; got {stages!r}")
-    return _network("stages[-1]", layers, nonlinearity, loss)
+    if len(at) == 3:
+        blocks.append(Flatten(at))
+    return Network(shape, Chain(tuple(blocks)), _loss("stages[-1]", math.prod(at), loss))
+
+
+def _block(stage, shape, rule):
+    if isinstance(stage, Pool):
+        return AveragePool(stage.size)
+    return Convolution(shape, *stage, rule=rule) if isinstance(stage, Conv) else Dense(shape[0], int(stage), rule=rule)
 
 
 def _by(shape):

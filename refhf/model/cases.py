@@ -26,13 +26,13 @@ def inputs(net, X, dtype=None, *, one=False):
     ValueError
         Naming the shapes that are taken, and the one that came.
     """
-    shape, n = _shape("X", X), net.layers[0].n_in
+    shape, n = _shape("X", X), net.inputs
     together = many(net, shape)
     if not together and not (one and shape in _case(net)):
         taken = [f"(any, {', '.join(map(str, case))})" for case in _case(net)] + [
             str(case) for case in _case(net) if one
         ]
-        whose = f" (rows of images {net.layers[0].shape})" if net.images else ""
+        whose = f" (rows of images {net.in_shape})" if net.images else ""
         raise ValueError(f"X{whose}: expected an array of shape {' or '.join(taken)}; got shape {shape}")
     rows = (shape[0], n) if together else (1, n)
     return checks.array("X", X if shape == rows else np.reshape(X, rows), rows, dtype)
@@ -40,13 +40,13 @@ def inputs(net, X, dtype=None, *, one=False):
 
 def many(net, shape) -> bool:
     """Whether X of this shape has cases in rows, rather than being one case."""
-    flat = not net.images and len(shape) > 2 and math.prod(shape[1:]) == net.layers[0].n_in
+    flat = not net.images and len(shape) > 2 and math.prod(shape[1:]) == net.inputs
     return flat or shape[1:] in _case(net)
 
 
 def _case(net):
     """The shapes that a case may have; a dense layer takes others besides."""
-    return (net.layers[0].n_in,), *(_images(net.layers[0].shape) if net.images else ())
+    return (net.inputs,), *(_images(net.in_shape) if net.images else ())
 
 
 def targets(net, y, cases: int, dtype):
@@ -68,7 +68,7 @@ def targets(net, y, cases: int, dtype):
     ValueError
         Naming what is taken, and what came.
     """
-    shape, outputs, loss = _shape("y", y), net.layers[-1].n_out, net.loss
+    shape, outputs, loss = _shape("y", y), net.outputs, net.loss
     if len(shape) == 1 or (loss.labels and outputs > 1 and shape[1:] == (1,)):  # a number a case
         if shape[0] != cases and (loss.labels or outputs == 1):
             raise ValueError(
@@ -78,7 +78,7 @@ def targets(net, y, cases: int, dtype):
             return _of_labels(loss, _labels(np.reshape(y, -1), max(outputs, 2)), outputs, dtype)
         if outputs == 1:
             y = np.reshape(y, (cases, 1))
-    elif shape[1:] in _images(getattr(net.layers[-1], "out_shape", ())):
+    elif shape[1:] in _images(_last_image(net)):
         y = np.reshape(y, (shape[0], outputs))
     y = checks.array("y", y, (cases, outputs), dtype)
     if loss.labels and (y.min(initial=0) < 0 or y.max(initial=0) > 1):
@@ -126,6 +126,12 @@ def _images(shape):
     if shape[2:] == (1,):
         return shape, shape[:2], (1, *shape[:2])
     return (shape,) if shape else ()
+
+
+def _last_image(net):
+    """The shape of the images that a network ends in, before they become rows; () if there are none."""
+    shapes = net.chain.shapes(net.in_shape)
+    return shapes[-2] if len(shapes[-2]) == 3 and math.prod(shapes[-2]) == net.outputs else ()
 
 
 def _shape(argument, given):

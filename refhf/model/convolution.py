@@ -1,9 +1,8 @@
-"""Convolutions and average pooling of images.
+"""Convolutions of images.
 
-An image of height x width pixels is a row of a flat array, in C order with the channels last: its number
-(i, j, c) is at (i width + j) channels + c. A batch in PyTorch's order (B, channels, height, width) becomes one by
-`x.transpose(0, 2, 3, 1).reshape(B, -1)`, and PyTorch's weights (C_out, C_in, k, k) become W by
-`weight.transpose(2, 3, 1, 0)`. As there, the kernel is not turned: s[i, j] takes W[0, 0] at its upper left corner.
+Images are (B, height, width, channels). A batch in PyTorch's order (B, channels, height, width) becomes one by
+`x.transpose(0, 2, 3, 1)`, and PyTorch's weights (C_out, C_in, k, k) become W by `weight.transpose(2, 3, 1, 0)`. As
+there, the kernel is not turned: s[i, j] takes W[0, 0] at its upper left corner.
 
 A convolution is the sum over p of products of matrices, what row p of the kernel sees (pixels, k C_in) by W[p]
 (k C_in, C_out), and so are its adjoints. Strips hold the k neighbours of each pixel in its row side by side, and a row
@@ -14,21 +13,23 @@ keep the strips and read them from memory, and k times less memory (`python benc
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from refhf.model.dense import Dense
+from refhf.model.bilinear import Bilinear
+from refhf.model.blocks import Array, Shape
 
 STRIP_BYTES = 2**20  # our choice, by `python benchmarks/convolution.py`: the buffer of strips
 SMALL = 100**3  # multiplications: OpenBLAS 0.3.31, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c
 FEWEST = 16  # pixels of a small product; our choice: with fewer, other processors lose more than is gained
 
 
-class Convolution(NamedTuple):
-    """s[i, j] = sum over p, q of x[stride i + p - padding, stride j + q - padding] @ W[p, q], zero outside the image.
+@dataclass(frozen=True)
+class Convolution(Bilinear):
+    """s[i, j] = sum over p, q of x[stride i + p - padding, stride j + q - padding] @ W[p, q] + b, zero outside x.
 
-    x (B, height width C_in) and W (k, k, C_in, C_out) give s (B, rows columns C_out).
+    x (B, height, width, C_in) and W (k, k, C_in, C_out) give s (B, rows, columns, C_out).
 
     Attributes
     ----------
@@ -45,72 +46,59 @@ class Convolution(NamedTuple):
     kernel: int
     stride: int = 1
     padding: int = 0
+    bias: bool = True
+    rule: str = "glorot"
 
     @property
-    def out_shape(self):
-        """(rows, columns, C_out)."""
-        rows, columns = ((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in self.shape[:2])
-        return rows, columns, self.channels
-
-    @property
-    def n_in(self):
-        """Numbers of an image that comes in."""
-        return math.prod(self.shape)
-
-    @property
-    def n_out(self):
-        """Numbers of an image that goes out."""
-        return math.prod(self.out_shape)
-
-    @property
-    def weight_shape(self):
+    def weight_shape(self) -> Shape:
         """(k, k, C_in, C_out)."""
         return (self.kernel, self.kernel, self.shape[2], self.channels)
 
     @property
-    def bias_shape(self):
-        """(C_out,): a number a channel."""
-        return (self.channels,)
-
-    @property
-    def fan_in(self):
+    def fan_in(self) -> int:
         """Inputs that one unit sums."""
         return self.kernel**2 * self.shape[2]
 
     @property
-    def fan_out(self):
+    def fan_out(self) -> int:
         """Units that sum one input, at stride 1."""
         return self.kernel**2 * self.channels
 
-    @staticmethod
-    def enter(a):
-        """The activation as it is, (B, n_in)."""
-        return a
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """(rows, columns, C_out)."""
+        if in_shape != self.shape:
+            raise ValueError(f"expected images of shape {self.shape}; got {in_shape}")
+        rows, columns = ((n + 2 * self.padding - self.kernel) // self.stride + 1 for n in self.shape[:2])
+        return rows, columns, self.channels
 
-    def apply(self, W, x):
-        """The pre-activation without its bias, (B, n_out)."""
-        s = np.empty((len(x), *self.out_shape), np.result_type(W, x))
+    def tape_numbers(self, in_shape: Shape) -> int:
+        """Of Ds; no strips are kept."""
+        return math.prod(self.out_shape(in_shape))
+
+    def product(self, W: Array, x: Array) -> Array:
+        """s without b, (B, rows, columns, C_out)."""
+        s = np.empty((len(x), *self.out_shape(self.shape)), np.result_type(W, x))
         _correlate(self._seen(x), W, s)
-        return s.reshape(len(x), self.n_out)
+        return s
 
-    def adjoint_input(self, W, Ds):
-        """Da (B, n_in), from <Ds, apply(W, a)> = <adjoint_input(W, Ds), a>.
+    def adjoint_input(self, W: Array, Ds: Array) -> Array:
+        """Dx (B, height, width, C_in).
 
         A convolution too, at stride 1 and by W turned half round: of Ds with stride - 1 zeros between its pixels,
         k - 1 - padding zeros before them, and as many behind as make it (height + k - 1) x (width + k - 1). The zeros
         are multiplied too, the price of one way for all strides.
         """
-        Da = np.empty((len(Ds), *self.shape), np.result_type(W, Ds))
+        Dx = np.empty((len(Ds), *self.shape), np.result_type(W, Ds))
         frame, before = [n + self.kernel - 1 for n in self.shape[:2]], self.kernel - 1 - self.padding
-        seen = _seen(Ds, self.out_shape, frame, before, self.stride, self.kernel, 1)
-        _correlate(seen, W[::-1, ::-1].swapaxes(2, 3), Da)
-        return Da.reshape(len(Ds), self.n_in)
+        seen = _seen(Ds, frame, before, self.stride, self.kernel, 1)
+        _correlate(seen, W[::-1, ::-1].swapaxes(2, 3), Dx)
+        return Dx
 
-    def adjoint_weight(self, x, Ds, out=None):
-        """DW (k, k, C_in, C_out), from <Ds, apply(W, x)> = <adjoint_weight(x, Ds), W>."""
+    def adjoint_weight(self, x: Array, Ds: Array, out: Array | None = None) -> Array:
+        """DW (k, k, C_in, C_out)."""
         DW = np.empty(self.weight_shape, np.result_type(x, Ds)) if out is None else out
         DW[...] = 0
-        Ds = Ds.reshape(len(Ds), *_bands(*self.out_shape[:2], DW[0].size), self.channels)
+        Ds = Ds.reshape(len(Ds), *_bands(*Ds.shape[1:3], DW[0].size), self.channels)
         for cases, seen in self._seen(x):
             u = Ds[cases]
             for p in range(self.kernel):
@@ -118,21 +106,20 @@ class Convolution(NamedTuple):
                 DW[p] += each.sum(axis=(0, 1)).reshape(DW[p].shape)
         return DW
 
-    def adjoint_weight_squares(self, x, Ds, out=None):
+    def adjoint_weight_squares(self, x: Array, Ds: Array, out: Array) -> Array:
         """The sum over cases of each case's DW squared."""
-        squares = np.empty(self.weight_shape, np.result_type(x, Ds)) if out is None else out
-        squares[...] = 0
-        Ds = Ds.reshape(len(Ds), self.n_out // self.channels, self.channels)
+        out[...] = 0
+        Ds = Ds.reshape(len(Ds), math.prod(Ds.shape[1:3]), self.channels)
         for cases, seen in self._seen(x):
             u = Ds[cases]
             for p in range(self.kernel):
                 each = seen[p].reshape(*u.shape[:2], -1).swapaxes(1, 2) @ u  # DW[p] of each case
-                squares[p] += (each * each).sum(axis=0).reshape(squares[p].shape)
-        return squares
+                out[p] += (each * each).sum(axis=0).reshape(out[p].shape)
+        return out
 
     def _seen(self, x):
         frame = [n + 2 * self.padding for n in self.shape[:2]]
-        return _seen(x, self.shape, frame, self.padding, 1, self.kernel, self.stride)
+        return _seen(x, frame, self.padding, 1, self.kernel, self.stride)
 
 
 def _correlate(seen, W, s):
@@ -154,13 +141,13 @@ def _bands(rows, columns, weights):
     return rows // tall, tall * columns
 
 
-def _seen(x, shape, frame, before, step, kernel, stride):
+def _seen(x, frame, before, step, kernel, stride):
     """For a few cases at a time, which they are and what each row of the kernel sees, k of (n, rows, columns, k C).
 
-    Images x (B, n) of `shape` are put into a frame of zeros, `before` pixels from its upper left corner and `step`
+    Images x (B, height, width, C) are put into a frame of zeros, `before` pixels from its upper left corner and `step`
     pixels apart; the kernel is moved over it by `stride`.
     """
-    height, width, channels = shape
+    height, width, channels = x.shape[1:]
     rows, columns = ((n - kernel) // stride + 1 for n in frame)
     numbers = frame[0] * columns * kernel * channels
     most = min(len(x), max(1, STRIP_BYTES // (x.itemsize * numbers)))
@@ -173,76 +160,6 @@ def _seen(x, shape, frame, before, step, kernel, stride):
     for start in range(0, len(x), most or 1):
         cases = slice(start, min(start + most, len(x)))
         n = cases.stop - start
-        inside[:n] = x[cases].reshape(n, *shape)
+        inside[:n] = x[cases]
         strips.view(run)[:n, ..., 0] = neighbours[:n]
         yield cases, [strips[:n, p : p + stride * (rows - 1) + 1 : stride] for p in range(kernel)]
-
-
-class AveragePool(NamedTuple):
-    """The means of the size x size squares that an image is cut into: linear, and without weights.
-
-    Attributes
-    ----------
-    shape : (int, int, int)
-        height, width and channels of the images that come in; `size` divides height and width.
-    size : int
-    """
-
-    shape: tuple[int, int, int]
-    size: int
-
-    @property
-    def out_shape(self):
-        """(height / size, width / size, channels)."""
-        height, width, channels = self.shape
-        return height // self.size, width // self.size, channels
-
-    def apply(self, a):
-        """The smaller images (B, height width channels / size^2)."""
-        rows, columns, channels = self.out_shape
-        strips = _over_middle(a.reshape(len(a) * rows, self.size, self.size * columns * channels))
-        means = _over_middle(strips.reshape(len(a) * rows * columns, self.size, channels))
-        means *= 1 / self.size**2
-        return means.reshape(len(a), rows * columns * channels)
-
-    def adjoint(self, Da):
-        """The larger images, from <Da, apply(a)> = <adjoint(Da), a>: each number size^2 times, over size^2."""
-        rows, columns, channels = self.out_shape
-        shares = (Da * (1 / self.size**2)).reshape(len(Da) * rows * columns, 1, channels)
-        strips = shares.repeat(self.size, axis=1).reshape(len(Da) * rows, 1, self.size * columns * channels)
-        return strips.repeat(self.size, axis=1).reshape(len(Da), self.size * rows * strips.shape[2])
-
-
-def _over_middle(x):
-    total = x[:, 0].copy()  # x.sum(axis=1) takes five times as long where there is little to sum
-    for i in range(1, x.shape[1]):
-        total += x[:, i]
-    return total
-
-
-class Pooled(NamedTuple):
-    """A weighted layer of averaged images: the pooling is what happens before its weights, all else is the layer's."""
-
-    pool: AveragePool
-    layer: Dense | Convolution
-
-    @property
-    def shape(self):
-        """height, width and channels of the images that come in."""
-        return self.pool.shape
-
-    @property
-    def n_in(self):
-        """Numbers of an image that comes in."""
-        return math.prod(self.shape)
-
-    def __getattr__(self, name):
-        return getattr(self.layer, name)
-
-    def enter(self, a):
-        """The averaged images, as `layer` takes them."""
-        return self.layer.enter(self.pool.apply(a))
-
-    def adjoint_input(self, W, Ds):
-        """Da (B, n_in), from <Ds, apply(W, enter(a))> = <adjoint_input(W, Ds), a>."""
-        return self.pool.adjoint(self.layer.adjoint_input(W, Ds))

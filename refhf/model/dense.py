@@ -1,65 +1,68 @@
-"""Weighted layers: maps bilinear in (weights W, input x), with their two adjoints.
+"""The fully connected layer."""
 
-Bilinearity is all that the sweeps of `refhf.model.network` use: the R-operator of a layer is the product
-rule, R{apply(W, x)} = apply(V, x) + apply(W, Rx), and both adjoints are bilinear again. Convolutions are in
-`refhf.model.convolution`. Cases are rows of flat arrays, images too.
-
-What a layer does to an activation a before its weights, linear and without weights of its own, is `enter`: x =
-enter(a) is made once and kept in the tape, and `adjoint_input` leads back to a.
-"""
-
-from typing import NamedTuple
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
+from refhf.model.bilinear import Bilinear
+from refhf.model.blocks import Array, Shape
 
-class Dense(NamedTuple):
-    """s = x @ W, for x (B, n_in) and W (n_in, n_out); in the papers' column form s = W' x."""
+
+@dataclass(frozen=True)
+class Dense(Bilinear):
+    """s = x W + b, for x (..., n_in) and W (n_in, n_out); in the papers' column form s = W' x + b.
+
+    Between the cases and n_in there may be other axes, positions that all have the same W.
+    """
 
     n_in: int
     n_out: int
+    bias: bool = True
+    rule: str = "glorot"
 
     @property
-    def weight_shape(self):
+    def weight_shape(self) -> Shape:
         """(n_in, n_out)."""
         return (self.n_in, self.n_out)
 
     @property
-    def bias_shape(self):
-        """(n_out,)."""
-        return (self.n_out,)
-
-    @property
-    def fan_in(self):
-        """Inputs that one unit sums."""
+    def fan_in(self) -> int:
+        """n_in."""
         return self.n_in
 
     @property
-    def fan_out(self):
-        """Units that sum one input."""
+    def fan_out(self) -> int:
+        """n_out."""
         return self.n_out
 
-    @staticmethod
-    def enter(a):
-        """The activation as it is, (B, n_in)."""
-        return a
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """(..., n_out)."""
+        if in_shape[-1:] != (self.n_in,):
+            raise ValueError(f"expected {self.n_in} inputs; got shape {in_shape}")
+        return (*in_shape[:-1], self.n_out)
 
-    @staticmethod
-    def apply(W, x):
-        """The pre-activation without its bias, (B, n_out)."""
+    def tape_numbers(self, in_shape: Shape) -> int:
+        """Of Ds."""
+        return math.prod(self.out_shape(in_shape))
+
+    def product(self, W: Array, x: Array) -> Array:
+        """x W, (B, ..., n_out)."""
         return x @ W
 
-    @staticmethod
-    def adjoint_input(W, Ds):
-        """Dx (B, n_in), from <Ds, apply(W, x)> = <adjoint_input(W, Ds), x>."""
+    def adjoint_input(self, W: Array, Ds: Array) -> Array:
+        """Ds W', (B, ..., n_in)."""
         return Ds @ W.T
 
-    @staticmethod
-    def adjoint_weight(x, Ds, out=None):
-        """DW (n_in, n_out), from <Ds, apply(W, x)> = <adjoint_weight(x, Ds), W>."""
-        return np.matmul(x.T, Ds, out=out)
+    def adjoint_weight(self, x: Array, Ds: Array, out: Array | None = None) -> Array:
+        """x' Ds, (n_in, n_out)."""
+        return np.matmul(x.reshape(-1, self.n_in).T, Ds.reshape(-1, self.n_out), out=out)
 
-    @staticmethod
-    def adjoint_weight_squares(x, Ds, out=None):
-        """The sum over cases of each case's DW squared: a case's DW is x_i Ds_i', its square x_i^2 (Ds_i^2)'."""
-        return np.matmul((x * x).T, Ds * Ds, out=out)
+    def adjoint_weight_squares(self, x: Array, Ds: Array, out: Array) -> Array:
+        """Of one position: a case's DW is x_i Ds_i', its square x_i^2 (Ds_i^2)'. Of more, case by case."""
+        if x.ndim == 2:
+            return np.matmul((x * x).T, Ds * Ds, out=out)
+        out[...] = 0
+        for i in range(len(x)):
+            out += self.adjoint_weight(x[i], Ds[i]) ** 2
+        return out

@@ -7,10 +7,14 @@ The functions are this module's or NumPy's, no lambdas, so that networks can be 
 What underflows is zero, as it should be, and harmless: `np.seterr(under="raise")` does not apply here.
 """
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from refhf.model.blocks import Array, Shape, Tape, Weightless, Weights
 
 harmless_underflow = np.errstate(under="ignore")
 
@@ -96,3 +100,47 @@ identity = Nonlinearity("identity", _identity, np.ones_like, np.zeros_like)
 relu = Nonlinearity("relu", _relu, _relu_d, np.zeros_like, analytic=False)
 
 NONLINEARITIES = {n.name: n for n in (tanh, logistic, softplus, relu, identity)}
+
+
+@dataclass(frozen=True)
+class Activation(Weightless):
+    """The block a = f(s), elementwise.
+
+    Attributes
+    ----------
+    nonlinearity : Nonlinearity
+    """
+
+    nonlinearity: Nonlinearity
+
+    def __repr__(self):
+        return f"Activation({self.nonlinearity.name!r})"
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """The same."""
+        return in_shape
+
+    def tape_numbers(self, in_shape: Shape) -> int:
+        """Of a, f'(s) and Da f''(s); s is dropped once the last is made."""
+        return 3 * math.prod(in_shape)
+
+    def forward(self, w: Weights, s: Array, *, order: int = 2) -> tuple[Array, Tape]:
+        """Sweep 1; the tape is f'(s), and s for f''(s)."""
+        a = self.nonlinearity.f(s)  # a = f(s)
+        return a, (self.nonlinearity.d(s), s)[:order]
+
+    def backward(self, tape: Tape, Da: Array, Dw: Weights, *, keep: bool = False, below: bool = True) -> Any:
+        """Sweep 2; the tape is f'(s) and Da f''(s)."""
+        slope, *s = tape
+        return Da * slope, (slope, Da * self.nonlinearity.dd(*s)) if keep else None  # Ds = Da f'(s)
+
+    def r_forward(self, tape: Tape, u: Weights, Rs: Any) -> tuple[Any, Tape]:
+        """Sweep 3; the r_tape is Rs."""
+        return tape[0] * Rs, Rs  # Ra = f'(s) Rs
+
+    def r_backward(self, tape: Tape, Rs: Tape, RDa: Array, RDw: Weights, *, below: bool = True) -> Any:
+        """Sweep 4."""
+        slope, bend = tape
+        RDs = RDa * slope
+        RDs += bend * Rs  # RDs = RDa f'(s) + Da f''(s) Rs
+        return RDs

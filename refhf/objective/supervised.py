@@ -79,7 +79,7 @@ class Supervised:
         theta = self._theta(theta)
 
         def loss(X, y):
-            return self.net.loss.value(network.forward(self.net, theta, X).z, y)
+            return self.net.loss.value(network.forward(self.net, theta, X, order=0)[0], y)
 
         return self._number(loss, theta) / self.cases + self._decay(theta)
 
@@ -124,7 +124,7 @@ class Supervised:
         theta = self._theta(theta)
 
         def wrong(X, y):
-            z = network.forward(self.net, theta, X).z
+            z = network.forward(self.net, theta, X, order=0)[0]
             if not np.isfinite(z).all():
                 return np.nan  # it says nothing of these cases, and so of no fraction of all
             said = self.net.loss.predict(z)[:, 0] > 0.5 if z.shape[1] == 1 else z.argmax(axis=1)
@@ -165,7 +165,7 @@ class Supervised:
         theta = self._theta(theta).copy()
         theta.flags.writeable = False
         chunks = [rows for piece in self.reduction.layout.mine for rows in self._chunks(piece)]
-        numbers = self.net.tape_width * self.chunk_size + self.size
+        numbers = self.net.tape_numbers * self.chunk_size + self.size
         keep = chunks[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
         linearised = partial(self._linearised, linearise, theta)
         kept = dict(zip((rows.start for rows in keep), ordered_map(linearised, keep, list), strict=True))
@@ -220,8 +220,8 @@ def supervised(
     checks.choice("reduction", reduction, REDUCTIONS)
     comm = as_communicator(comm)
     X, y = _cases(net, X, y, chunk_size)
-    names = [net.loss.name, *(f.name for f in net.nonlinearities)]
-    agree(comm, network=(net.layers, names), dtype=X.dtype.str, l2=l2, chunk_size=chunk_size, reduction=reduction)
+    same = {"network": (net.chain, net.loss.name), "dtype": X.dtype.str, "l2": l2}
+    agree(comm, **same, chunk_size=chunk_size, reduction=reduction)
     return Supervised(net, X, y, l2, chunk_size, Reduction(comm, layout(len(X), comm, reduction), reduction))
 
 

@@ -1,6 +1,6 @@
 """What communication costs: a model of the time of an iteration from latency, bandwidth and flop rate.
 
-n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L of the network (`refhf.parallel.communication_volume`).
+n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L of the network (`communication_volume`).
 
 `quantities` is the whole model: how much there is, on the rank with most cases, of each thing that takes time. A
 `Machine` has the seconds that one of each takes, `fit` to what was measured (`python benchmarks/scaling.py`).

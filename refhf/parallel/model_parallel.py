@@ -12,20 +12,24 @@ Departure: the output's deltas are not exchanged. He et al. 2016, section 3, cou
 back; but every rank has all of z and so of Ds_L. An iteration on b cases is one call and b n_L numbers less.
 """
 
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from refhf.model import network
+from refhf.model.bilinear import Bilinear
+from refhf.model.chain import Chain
+from refhf.model.dense import Dense
 from refhf.parallel.communicator import Communicator
 from refhf.parallel.launch import as_communicator
 from refhf.parallel.shards import cuts
 
 
-class SplitDense(NamedTuple):
-    """s = x @ W, of which each rank has its share of the columns of W (n_in, n_out).
+@dataclass(frozen=True)
+class SplitDense(Bilinear):
+    """s = x W + b, of which each rank has its share of the columns of W (n_in, n_out).
 
     The R-forward sweep's R{s} = a V + R{a} W gathers both terms, two calls for what could be one: the price of
     sweeps that know nothing of ranks.
@@ -34,6 +38,8 @@ class SplitDense(NamedTuple):
     n_in: int
     n_out: int
     comm: Communicator
+
+    bias = True
 
     @property
     def columns(self) -> slice:
@@ -47,16 +53,15 @@ class SplitDense(NamedTuple):
         return (self.n_in, self.columns.stop - self.columns.start)
 
     @property
-    def bias_shape(self):
+    def weight_shapes(self):
+        """W's, and b's (n_out,)."""
+        return (self.weight_shape, (self.n_out,))
+
+    def out_shape(self, in_shape):
         """(n_out,)."""
         return (self.n_out,)
 
-    @staticmethod
-    def enter(a):
-        """The activation as it is, (B, n_in)."""
-        return a
-
-    def apply(self, W, x):
+    def product(self, W, x):
         """The pre-activation without its bias (B, n_out), of which this rank makes its columns."""
         return self.gather(x @ W)
 
@@ -67,6 +72,10 @@ class SplitDense(NamedTuple):
     def adjoint_weight(self, x, Ds, out=None):
         """DW (n_in, columns here); nothing is communicated."""
         return np.matmul(x.T, Ds[:, self.columns], out=out)
+
+    def adjoint_weight_squares(self, x, Ds, out):
+        """The sum over cases of each case's DW squared; nothing is communicated."""
+        return np.matmul((x * x).T, Ds[:, self.columns] ** 2, out=out)
 
     def gather(self, x):
         """All columns (B, n_out) from the ranks' (B, columns there)."""
@@ -88,8 +97,9 @@ class ModelParallel:
 
     def __init__(self, objective, comm: Communicator):
         self.objective, self.comm, self.cases = objective, comm, objective.cases
-        layers = tuple(SplitDense(layer.n_in, layer.n_out, comm) for layer in objective.net.layers)
-        self.net = objective.net._replace(layers=layers)
+        blocks = objective.net.chain.blocks
+        split = (SplitDense(b.n_in, b.n_out, comm) if isinstance(b, Dense) else b for b in blocks)
+        self.net = objective.net._replace(chain=Chain(tuple(split)))
         self._data = objective.X, objective.y
 
     def value_and_gradient(self, part) -> tuple[float, np.ndarray]:

@@ -8,22 +8,49 @@ from plain.whole import finished
 from refhf.conformance.vectors.reference_answers import network_of
 from refhf.model.convolution import Convolution
 from refhf.model.dense import Dense
-from refhf.model.elementwise import NONLINEARITIES
+from refhf.model.elementwise import NONLINEARITIES, Activation
 from refhf.model.losses import LOSSES
 
 STEP = 2.0**-10  # of a finite difference: its error is that of the formula, 1e-7, and rounding's, 1e-13, does not count
 STALE: dict = {}  # the first theta for each problem, as an implementation keeps it that forgets to look again
 
 
-def _layers(net):
-    return [getattr(layer, "layer", layer) for layer in net.layers]
+class Stage:
+    """A layer as a textbook has it: what images go through before its weights, and the weights."""
+
+    def __init__(self, layer, before):
+        self.layer, self.before = layer, before
+
+    def enter(self, a):
+        """Pooled and flattened, as the layer takes it."""
+        for block in self.before:
+            a = block.apply(a)
+        return a
+
+    def back(self, Da):
+        """The way back through `enter`."""
+        for block in reversed(self.before):
+            Da = block.adjoint(Da)
+        return Da
+
+
+def stages(net):
+    """The network's layers, each with the pooling and flattening before it; what stands after the last is left out."""
+    found, before = [], []
+    for block in net.chain.blocks:
+        if isinstance(block, Dense | Convolution):
+            found.append(Stage(block, before))
+            before = []
+        elif not isinstance(block, Activation):
+            before.append(block)
+    return found
 
 
 def relaid(net, theta, mistake):
     """theta as somebody reads it who lays it out in another way."""
     parts, start = [], 0
-    for layer in _layers(net):
-        n_w, n_b = math.prod(layer.weight_shape), math.prod(layer.bias_shape)
+    for layer in net.layers:
+        n_w, n_b = (math.prod(shape) for shape in layer.weight_shapes)
         W, b = theta[start : start + n_w], theta[start + n_w : start + n_w + n_b]
         if mistake == "bias-first":
             b, W = theta[start : start + n_b], theta[start + n_b : start + n_w + n_b]
@@ -49,26 +76,29 @@ def network(request, mistake, wanted):
         given = STALE.setdefault((wanted, *request["X"]), given)
     index = relaid(net, np.arange(net.size), mistake)
     theta, v = given[index], given_v[index]
-    weights, directions, last = net.unpack(theta), net.unpack(v), len(net.layers) - 1
+    weights, directions, last, through = net.unpack(theta), net.unpack(v), len(net.layers) - 1, stages(net)
 
-    a, s, Rs, Ra, slopes = [net.layers[0].enter(X)], [], [], [], []
+    a, s, Rs, Ra, slopes = [through[0].enter(X.reshape(cases, *net.in_shape))], [], [], [], []
     for l, (layer, (W, b), (V, c)) in enumerate(zip(net.layers, weights, directions, strict=True)):
-        s.append(layer.apply(W, a[l]) + _spread(b, layer))
-        Rs_l = 0 * s[l] if mistake == "missing-direction" and l > 0 else layer.apply(V, a[l])
-        Rs_l = Rs_l + (0 if mistake == "bias-direction" else _spread(c, layer)) + (layer.apply(W, Ra[-1]) if l else 0)
-        Rs.append(Rs_l)
+        s.append(layer.product(W, a[l]) + b)
+        total = 0 * s[l] if mistake == "missing-direction" and l > 0 else layer.product(V, a[l])
+        total = total + (0 if mistake == "bias-direction" else c) + (layer.product(W, Ra[-1]) if l else 0)
+        Rs.append(total)
         if l < last:
-            f, enter = net.nonlinearities[l], net.layers[l + 1].enter
+            f, enter = net.nonlinearities[l], through[l + 1].enter
             slopes.append(f.d(f.f(s[l])) if mistake == "d-of-activation" else f.d(s[l]))
             a.append(enter(f.f(s[l])))
             Ra.append(enter(slopes[l] * Rs[l]))
-    z = s[-1]
-    Ds, RDs = net.loss.gradient(z, y), loss_hessian(net.loss, z, y, Rs[-1], mistake)
+    z, Rz = s[-1].reshape(cases, -1), Rs[-1].reshape(cases, -1)
+    Ds, RDs = (
+        net.loss.gradient(z, y).reshape(s[-1].shape),
+        loss_hessian(net.loss, z, y, Rz, mistake).reshape(s[-1].shape),
+    )
     if wanted == "gauss_newton" or mistake == "gauss-newton-for-hessian":
         Ds = 0 * Ds
     curved = wanted == "hessian" or mistake == "hessian-for-gauss-newton"
     if mistake == "hessian-for-gauss-newton":
-        Ds = net.loss.gradient(z, y)
+        Ds = net.loss.gradient(z, y).reshape(s[-1].shape)
 
     g, Hv, fisher, pieces = np.zeros(net.size), np.zeros(net.size), [], net.unpack(np.arange(net.size))
     for l in reversed(range(last + 1)):
@@ -78,9 +108,10 @@ def network(request, mistake, wanted):
         if curved and l > 0 and mistake != "missing-input-term":
             Hv[at_w] += layer.adjoint_weight(Ra[l - 1], Ds)
         if l > 0:
-            Da, RDa = layer.adjoint_input(W, Ds), layer.adjoint_input(W, RDs)
+            back = through[l].back
+            Da, RDa = back(layer.adjoint_input(W, Ds)), back(layer.adjoint_input(W, RDs))
             if curved and mistake != "missing-weight-term":
-                RDa = RDa + layer.adjoint_input(V, Ds)
+                RDa = RDa + back(layer.adjoint_input(V, Ds))
             bend = Da * net.nonlinearities[l - 1].dd(s[l - 1]) * Rs[l - 1]
             RDs = RDa * slopes[l - 1] + (bend if curved and mistake != "missing-f''" else 0)
             Ds = Da * slopes[l - 1]
@@ -102,14 +133,10 @@ def network(request, mistake, wanted):
     if mistake == "bias":
         result = np.concatenate([np.concatenate([V.ravel(), 0 * c]) for V, c in net.unpack(result)])
     value = net.loss.value(z, y) / (1 if mistake == "mean-vs-sum" else cases) + l2 / 2 * float(theta @ theta)
-    back = np.empty(net.size)
-    back[index] = result
-    reply = {"value": value, "gradient": back} if wanted == "gradient" else {"product": back}
+    placed = np.empty(net.size)
+    placed[index] = result
+    reply = {"value": value, "gradient": placed} if wanted == "gradient" else {"product": placed}
     return finished(reply, mistake)
-
-
-def _spread(b, layer):
-    return np.tile(b, layer.n_out // b.size)
 
 
 def _one_gradient(request, i, theta):

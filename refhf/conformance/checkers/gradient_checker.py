@@ -115,7 +115,7 @@ class GradientBench(Bench):
             return [Cause(Pattern.RANDOM, f"{f.law}: {f.digits:.1f} digits agree") for f in again]
         reference, net = self.reference, self.net
         l2, cases = (reference.l2, reference.cases) if reference else (0.0, 1)
-        outputs, causes = net.layers[-1].n_out if net else 1, []
+        outputs, causes = net.outputs if net else 1, []
         if any(s.error > s.tolerance for s in self.vectors):
             bases = list(gradient_bases(reference, self.theta))
             causes += diagnose(self.vectors, bases, self.blocks, l2, cases, outputs, gradient=True)

@@ -88,7 +88,7 @@ def _settings(net, dtype, rng):
     """(name, theta, X, y): ordinary cases, one case, and weights so large that the outputs are sure."""
     theta = net.init(rng) + 0.1 * rng.standard_normal(net.size)
     for where, cases in (("", CASES), ("one case", 1), ("sure outputs", CASES)):
-        X, outputs = rng.standard_normal((cases, net.layers[0].n_in)), net.layers[-1].n_out
+        X, outputs = rng.standard_normal((cases, net.inputs)), net.outputs
         y = rng.standard_normal((cases, outputs))
         if net.loss.name == "softmax_cross_entropy":
             y = rng.integers(0, outputs, cases)
@@ -96,7 +96,7 @@ def _settings(net, dtype, rng):
             y = (y > 0).astype(float)
         if where == "sure outputs":
             W, b = net.unpack(theta := theta.copy())[-1]
-            size = np.abs(network.forward(net, theta, X).z).max() or 1.0
+            size = np.abs(network.forward(net, theta, X, order=0)[0]).max() or 1.0
             W *= SURE / size
             b *= SURE / size
         yield where, theta.astype(dtype), X.astype(dtype), y if y.dtype.kind == "i" else y.astype(dtype)
@@ -120,19 +120,22 @@ class OutputBench(Bench):
 
     def run(self, name: str, function: Callable) -> Report:
         """Against the forward sweep, its complex step, and the backward sweep."""
-        shape = (self.size,) if name == "vjp" else (self.reference.cases, self.net.layers[-1].n_out)
+        shape = (self.size,) if name == "vjp" else (self.reference.cases, self.net.outputs)
         subject = self.subject(name, function, shape)
-        v, u = self.direction(), self.rng.standard_normal((self.reference.cases, self.net.layers[-1].n_out))
+        v, u = self.direction(), self.rng.standard_normal((self.reference.cases, self.net.outputs))
         given = {"outputs": (), "jvp": (v,), "vjp": (u,)}[name]
         X = self.reference.objective.X
 
+        def outputs(theta, X):
+            return network.forward(self.net, theta, X, order=0)[0]
+
         def truth(theta, X, *vectors):
             if name == "outputs":
-                return network.forward(self.net, theta, X).z
+                return outputs(theta, X)
             if name == "jvp":
-                return oracles.complex_step(lambda theta: network.forward(self.net, theta, X).z, theta, *vectors)
-            tape = network.forward(self.net, theta, X)
-            return network.backward(self.net, tape, network.slopes(self.net, tape), *vectors)
+                return oracles.complex_step(lambda theta: outputs(theta, X), theta, *vectors)
+            _, tape = network.forward(self.net, theta, X, order=1)
+            return network.backward(self.net, tape, *vectors)[0]
 
         def law():
             want = truth(self.theta, X, *given)
@@ -148,7 +151,7 @@ class OutputBench(Bench):
 def _adjoint(functions, theta, reference, layout, rng) -> Finding:
     """u'(J v) = (J'u)'v of the caller's own two."""
     bench = OutputBench(theta, reference, layout, rng, data=(reference.X,))
-    shape = reference.cases, reference.net.layers[-1].n_out
+    shape = reference.cases, reference.net.outputs
     jvp, vjp = bench.subject("jvp", functions["jvp"], shape), bench.subject("vjp", functions["vjp"], (bench.size,))
     v, u = bench.direction(), rng.standard_normal(shape)
     left, right = oracles.dot_test(lambda v: jvp(bench.theta, v), lambda u: vjp(bench.theta, u), v, u)

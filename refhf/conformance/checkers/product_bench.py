@@ -202,7 +202,7 @@ class ProductBench(Bench):
     def _known_mistake(self):
         if self.reference:
             bases = list(product_bases(self.kind, self.reference, self.theta))
-            outputs = self.net.layers[-1].n_out if self.net else 1
+            outputs = self.net.outputs if self.net else 1
             return diagnose(self.samples, bases, self.blocks, self.reference.l2, self.reference.cases, outputs, False)
         at = self.judge.at
         right = Base(None, lambda theta, v: at(theta, v)[0])

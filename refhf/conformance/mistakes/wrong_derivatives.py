@@ -1,17 +1,21 @@
 """Gradients and curvature products of a network with a term left out: what known mistakes give.
 
-The four sweeps of `refhf.model.network` a second time, as sums of their terms, each of which can be missing. They are
-for recognising a mistake, on its way to a sentence; whether a product is right is never held against them.
+The blocks of a network with some terms of their sweeps left out. They are for recognising a mistake, on its way to a
+sentence; whether a product is right is never held against them.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from refhf.conformance.check_report import Pattern
+from refhf.model.bilinear import Bilinear
+from refhf.model.chain import Chain
+from refhf.model.elementwise import Activation
 from refhf.model.losses import LOSSES, softmax_cross_entropy
-from refhf.model.network import Network, forward
+from refhf.model.network import Network, backward, forward, r_backward, r_forward
 
 RESIDUAL = frozenset(
     {Pattern.NO_BEND, Pattern.NO_INPUT_TERM, Pattern.NO_WEIGHT_TERM}
@@ -36,32 +40,80 @@ class Problem(NamedTuple):
         return len(self.X)
 
 
-def _slopes(net, tape, without):
-    at_a = Pattern.SLOPE_OF_ACTIVATION in without
-    return [f.d(f.f(s) if at_a else s) for f, s in zip(net.nonlinearities, tape.s, strict=True)]
+@dataclass(frozen=True)
+class _MistakenActivation(Activation):
+    """An activation whose sweeps lack some terms."""
+
+    without: frozenset = frozenset()
+
+    def forward(self, w, s, *, order=2):
+        a, (slope, *rest) = super().forward(w, s, order=order)
+        return a, (self.nonlinearity.d(a) if Pattern.SLOPE_OF_ACTIVATION in self.without else slope, *rest)
+
+    def backward(self, tape, Da, Dw, *, keep=False, below=True):
+        Ds, tape = super().backward(tape, Da, Dw, keep=keep, below=below)
+        return Da if Pattern.NO_BACKWARD_SLOPE in self.without else Ds, tape
+
+    def r_forward(self, tape, u, Rs):
+        Ra, _ = super().r_forward(tape, u, Rs)
+        return Rs if Pattern.NO_FORWARD_SLOPE in self.without else Ra, Rs
+
+    def r_backward(self, tape, Rs, RDa, RDw, *, below=True):
+        slope, bend = tape
+        RDs = RDa if Pattern.NO_BACKWARD_SLOPE in self.without else RDa * slope
+        return RDs if Pattern.NO_BEND in self.without else RDs + bend * Rs
 
 
-def _part(DW, Ds, b):
-    """A layer's part of a result: W's, and b's, of which a convolution has one number a channel."""
-    return np.concatenate([DW.ravel(), Ds.sum(axis=0).reshape(-1, b.size).sum(axis=0)])
+@dataclass(frozen=True)
+class _MistakenLayer:
+    """A layer whose R-sweeps lack some terms; all else is the layer's."""
+
+    layer: Bilinear
+    without: frozenset
+
+    def __getattr__(self, name):
+        if name.startswith("__") or name == "layer":
+            raise AttributeError(name)
+        return getattr(self.layer, name)
+
+    def r_forward(self, tape, u, Rx):
+        (W, x, *_), (V, *c), layer = tape, u, self.layer
+        Rs = (Pattern.NO_DIRECTION not in self.without) * layer.product(V, x)
+        if Rx is not None and Pattern.NO_FORWARD_TERM not in self.without:
+            Rs = Rs + layer.product(W, Rx)
+        if Pattern.NO_BIAS_DIRECTION not in self.without:
+            Rs = Rs + sum(c)
+        return Rs, (V, Rx)
+
+    def r_backward(self, tape, r_tape, RDs, RDw, *, below=True):
+        (W, x, Ds), (V, Rx), (RDW, *RDb), layer = tape, r_tape, RDw, self.layer
+        RDW[...] = (Pattern.NO_DELTA_TERM not in self.without) * layer.adjoint_weight(x, RDs)
+        if Rx is not None and Pattern.NO_INPUT_TERM not in self.without:
+            RDW += layer.adjoint_weight(Rx, Ds)
+        if RDb:
+            RDb[0][...] = RDs.reshape(-1, RDb[0].size).sum(axis=0)
+        if not below:
+            return None
+        RDx = (Pattern.NO_BACK_TERM not in self.without) * layer.adjoint_input(W, RDs)
+        return RDx if Pattern.NO_WEIGHT_TERM in self.without else RDx + layer.adjoint_input(V, Ds)
+
+
+def _mistaken(net, without):
+    """The network made of blocks that lack some terms."""
+
+    def block(right):
+        if isinstance(right, Activation):
+            return _MistakenActivation(right.nonlinearity, without)
+        return _MistakenLayer(right, without) if isinstance(right, Bilinear) else right
+
+    return net._replace(chain=Chain(tuple(map(block, net.chain.blocks))))
 
 
 def gradient(problem: Problem, theta, without=frozenset(), residual: Callable | None = None):
     """The mean gradient (P,), of the loss whose Dz (B, n_L) is residual(z, y); the network's own if None."""
-    net, tape = problem.net, forward(problem.net, theta, problem.X)
-    Ds = (residual or net.loss.gradient)(tape.z, problem.y) / problem.cases
-    deltas = _deltas(net, tape, _slopes(net, tape, without), Ds, without)
-    layers = zip(net.layers, tape.a, tape.weights, deltas, strict=True)
-    return np.concatenate([_part(layer.adjoint_weight(a, Ds), Ds, b) for layer, a, (_, b), Ds in layers])
-
-
-def _deltas(net, tape, slopes, Ds, without):
-    """Sweep 2: Ds_1 .. Ds_L."""
-    deltas = [Ds]
-    for layer, (W, _), slope in zip(net.layers[:0:-1], tape.weights[:0:-1], slopes[::-1], strict=True):
-        Da = layer.adjoint_input(W, deltas[-1])
-        deltas.append(Da if Pattern.NO_BACKWARD_SLOPE in without else Da * slope)
-    return deltas[::-1]
+    net = _mistaken(problem.net, without)
+    z, tape = forward(net, theta, problem.X, order=1)
+    return backward(net, tape, (residual or net.loss.gradient)(z, problem.y) / problem.cases)[0]
 
 
 def curvature(problem: Problem, theta, v, without=frozenset(), loss_hessian: Callable | None = None):
@@ -69,41 +121,12 @@ def curvature(problem: Problem, theta, v, without=frozenset(), loss_hessian: Cal
 
     loss_hessian(z, y) -> the map Rz -> H_L Rz; the network's own if None.
     """
-    net, tape = problem.net, forward(problem.net, theta, problem.X)
-    slopes = _slopes(net, tape, without)
-    deltas = _deltas(net, tape, slopes, net.loss.gradient(tape.z, problem.y) / problem.cases, without)
-    Rs, Ra = _r_forward(net, tape, slopes, v, without)
-    RDs = (loss_hessian or net.loss.hessian)(tape.z, problem.y)(Rs[-1]) / problem.cases
-    Hv = []
-    for l in reversed(range(len(net.layers))):
-        layer, (W, b), (V, _), Ds = net.layers[l], tape.weights[l], net.unpack(v)[l], deltas[l]
-        HV = (Pattern.NO_DELTA_TERM not in without) * layer.adjoint_weight(tape.a[l], RDs)
-        if l > 0 and Pattern.NO_INPUT_TERM not in without:
-            HV = HV + layer.adjoint_weight(Ra[l - 1], Ds)
-        Hv.append(_part(HV, RDs, b))
-        if l > 0:
-            RDa = (Pattern.NO_BACK_TERM not in without) * layer.adjoint_input(W, RDs)
-            if Pattern.NO_WEIGHT_TERM not in without:
-                RDa = RDa + layer.adjoint_input(V, Ds)
-            RDs = RDa if Pattern.NO_BACKWARD_SLOPE in without else RDa * slopes[l - 1]
-            if Pattern.NO_BEND not in without:
-                RDs = RDs + layer.adjoint_input(W, Ds) * net.nonlinearities[l - 1].dd(tape.s[l - 1]) * Rs[l - 1]
-    return np.concatenate(Hv[::-1])
-
-
-def _r_forward(net, tape, slopes, v, without):
-    Rs, Ra = [], []
-    for l, (layer, (W, _), (V, c)) in enumerate(zip(net.layers, tape.weights, net.unpack(v), strict=True)):
-        Rs_l = (Pattern.NO_DIRECTION not in without) * layer.apply(V, tape.a[l])
-        if l > 0 and Pattern.NO_FORWARD_TERM not in without:
-            Rs_l = Rs_l + layer.apply(W, Ra[-1])
-        if Pattern.NO_BIAS_DIRECTION not in without:
-            Rs_l = (Rs_l.reshape(-1, c.size) + c).reshape(Rs_l.shape)
-        Rs.append(Rs_l)
-        if l < len(slopes):
-            slope = 1.0 if Pattern.NO_FORWARD_SLOPE in without else slopes[l]
-            Ra.append(net.layers[l + 1].enter(slope * Rs_l))
-    return Rs, Ra
+    net = _mistaken(problem.net, without)
+    z, tape = forward(net, theta, problem.X)
+    _, tape = backward(net, tape, net.loss.gradient(z, problem.y) / problem.cases, keep=True)
+    Rz, r_tape = r_forward(net, tape, v)
+    RDz = (loss_hessian or net.loss.hessian)(z, problem.y)(Rz) / problem.cases
+    return r_backward(net, tape, r_tape, RDz)
 
 
 def _of_probabilities(middle):

@@ -47,7 +47,7 @@ class Problem(NamedTuple):
     @property
     def sizes(self) -> list[int]:
         """n_0, hidden widths, n_L."""
-        return [self.net.layers[0].n_in, *(layer.n_out for layer in self.net.layers)]
+        return [self.net.inputs, *(layer.n_out for layer in self.net.layers)]
 
     @property
     def nonlinearity(self) -> str:

@@ -31,7 +31,8 @@ class Keeper:
     arguments : dict, optional
         Of the command line, for `run.json`.
     facts
-        What the checkpoint is held to when it is loaded (`refhf.lab.runs.run_position`), besides `refhf.lab.runs.execution.facts`.
+        What the checkpoint is held to when it is loaded (`refhf.lab.runs.run_position`), besides
+        `refhf.lab.runs.execution.facts`.
 
     Raises
     ------

@@ -78,8 +78,8 @@ def load(path, **facts) -> Position | None:
     Raises
     ------
     FormatError
-        As `refhf.lab.runs.checkpoint.load`; if its content is none that a run can have come to; or if the `history.jsonl`
-        beside it is another than it goes with.
+        As `refhf.lab.runs.checkpoint.load`; if its content is none that a run can have come to; or if the
+        `history.jsonl` beside it is another than it goes with.
     ValueError
         If a fact is another.
     """

@@ -16,6 +16,6 @@ A figure's script builds the same three things that the command does::
 
 `cells` makes a cross product; a list of `Cell(method, batch, seed, options)` written by hand serves as well, e.g. for a
 learning rate that depends on the batch. A file holds the runs of one setting; more cells may join it at any time, and
-only the runs that it lacks are made, by one process at a time. `refhf.lab.sweep.sweep_figure` draws rows against the batch
+only the runs that it lacks are made, by one process at a time. `sweep_figure` draws rows against the batch
 size on given axes.
 """

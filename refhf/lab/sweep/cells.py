@@ -93,7 +93,7 @@ class Cell(NamedTuple):
     options: dict
 
     def plan(self, problem: Problem, steps: int, since: Position | None = None) -> execution.Run:
-        """The run, checked, from its start or from where it stood: ValueError as `refhf.lab.runs.execution.plan` raises it."""
+        """The run, checked, from its start or from where it stood: ValueError as `execution.plan` raises it."""
         batch = {} if self.batch is None else {batch_option(self.method): self.batch}
         return execution.plan(problem, self.method, steps, batch | self.options, since)
 

@@ -1,7 +1,7 @@
 """Preconditioned nonlinear conjugate gradients: Adya et al. 2018, Algorithm 1.
 
 The first word of a method's name is this step, the second its beta. Notation: w is theta, L is f, and as in the paper
-r = -g, s = M^-1 r, delta = r's; M^-1 = 1/h is `refhf.methods.nonlinear_cg.diagonal_bfgs`. The paper's loop moves w and then takes
+r = -g, s = M^-1 r, delta = r's; M^-1 = 1/h is `diagonal_bfgs`. The paper's loop moves w and then takes
 the gradient there; a step here begins with that gradient and ends with the move, so that it is one gradient.
 
 On a quadratic, without preconditioner and clipping and with exact steps, it is linear CG (`refhf.cg_iterates`).

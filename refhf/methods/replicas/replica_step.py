@@ -1,7 +1,7 @@
 """Newton steps from the differences between replicas: theta - alpha H^-1 g.
 
 S. Arnold and C. Wang, "Accelerating SGD for Distributed Deep Learning Using Approximated Hessian Matrix".
-`refhf.methods.replicas.secants` is the algebra; here are the replicas, w_m = theta + d_m, which train on batches of their own,
+`secants` is the algebra; here are the replicas, w_m = theta + d_m, which train on batches of their own,
 and how they meet. A step ends with a synchronisation.
 
 The paper takes theta - alpha H^-1 g (equation 1) with one alpha, and H^-1 the identity off the span. So the error in
