@@ -456,7 +456,7 @@ def test_sizes_do_not_overflow():
     assert net.size == 10**20 + 10**10
     assert refhf.mlp([10**18] * 3).tape_numbers == 8 * 10**18
     image = refhf.convnet((2**22, 2**22, 2**22), [refhf.conv(2**22, 1), 2])
-    assert image.layers[0].n_in == 2**66
+    assert image.inputs == 2**66
     assert image.size == 2**44 + 2**22 + 2**67 + 2
     with pytest.raises(ValueError, match=r"size: expected an integer >= 1 and <= .*; got 100000000010000000000"):
         net.init()
