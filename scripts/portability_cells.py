@@ -119,8 +119,8 @@ def cells(here):
     yield Cell("nobody", "a user who is not root", Home("nobody", public, nobody=True), homeless)
     apart = Home("read-only", public, editable=False, nobody=True)
     yield Cell("read-only", "a read-only checkout, installed apart from it", apart, homeless)
-    order = "random_order.plugin", "--random-order-bucket=global", f"--random-order-seed={os.getpid()}"
-    yield Cell("random-order", f"in random order, seed {os.getpid()}", arguments=("-p", *order))
+    order = "--random-order-bucket=global", f"--random-order-seed={os.getpid()}"
+    yield Cell("random-order", f"in random order, seed {os.getpid()}", arguments=order)
     no_avx2 = {"NPY_DISABLE_CPU_FEATURES": "X86_V3"}
     if isinstance(probe(sys.executable, **no_avx2), dict):
         yield Cell("no-X86_V3", "NumPy without AVX2", environment=no_avx2)

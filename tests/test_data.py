@@ -570,3 +570,16 @@ def test_data_sets_says_where_load_would_look(tmp_path, server):
     assert source() == f"cache {tmp_path / 'cache' / 'refhf' / 'tiny'}"
     assert source(data_dir=tmp_path / "served") == f"folder {tmp_path / 'served'}"
     assert source(data_dir=tmp_path / "absent").startswith("data_dir: expected a folder")
+
+
+def test_a_user_without_a_home(monkeypatch):
+    """Where there is no home folder for the cache, that is one line: it names what may be given instead."""
+    pooch = pytest.importorskip("pooch")
+
+    def homeless(project):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("REFHF_DATA_DIR", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", homeless)
+    with pytest.raises(ValueError, match="data_dir: expected a folder with the files of mnist, or a home folder"):
+        fetch.locate("mnist")

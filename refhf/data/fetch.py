@@ -117,7 +117,12 @@ def locate(name, data_dir=None, base_url=None):
     address = (address or IDX_SETS[name].base_url).replace("{name}", name)
     if not address.startswith(("http://", "https://")):
         raise ValueError(f"{argument}: expected an http:// or https:// address; got {address!r}")
-    folder = _pooch(name).os_cache("refhf") / name
+    try:
+        folder = _pooch(name).os_cache("refhf") / name
+    except RuntimeError as error:  # a user without an entry in the password file, and without HOME
+        raise ValueError(
+            f"data_dir: expected a folder with the files of {name}, or a home folder for the cache; got neither"
+        ) from error
     return ("cache", folder) if _complete(folder, name) else ("download", address.rstrip("/") + "/")
 
 
