@@ -313,7 +313,7 @@ def test_bad_data_files(tmp_path, capsys):
 def test_failing_machine_is_a_line(refhf_cli, monkeypatch):
     """An OSError, whatever it says, is one line and status 2."""
     monkeypatch.setattr(
-        entry_point.data, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache"))
+        entry_point.data_sets, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache"))
     )
     assert refhf_cli("train") == (2, "", "refhf: error: no network no cache\n")
 

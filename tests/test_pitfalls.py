@@ -14,6 +14,7 @@ from refhf.methods.hessian_free import candidates, damping, hf_step
 from refhf.methods.report import Outcome
 from refhf.methods.search import armijo
 from refhf.model.losses import softmax_cross_entropy, squared_error
+from refhf.objective.operators import operator
 
 SIZES, CASES = [6, 5, 3], 40
 
@@ -92,7 +93,7 @@ def test_05_phi_needs_no_product():
     """CG's phi = -x'(r + b)/2 is the quadratic, at one product an iteration and none for stopping."""
     rng, products = np.random.default_rng(0), []
     A = np.diag(rng.random(8) + 1)
-    operator = refhf.objective.operator(lambda v: products.append(1) or A @ v, 8, float)
+    operator = operator(lambda v: products.append(1) or A @ v, 8, float)
     b = rng.normal(size=8)
     it, _ = advance(refhf.cg_iterates(operator, b), iteration_limit(5))
     assert it.phi == pytest.approx(it.x @ A @ it.x / 2 - b @ it.x, rel=1e-12)
@@ -107,10 +108,10 @@ def test_06_backtracking_grid():
 def test_07_walk_back_stops_at_the_first_worsening():
     """From the last candidate back while f improves: a better one beyond a worse one is not taken."""
     values = [0.1, 5.0, 1.0, 2.0, 3.0]
-    candidates = tuple(candidates.Candidate(np.array([float(i)]), 1.0) for i in range(5))
-    best, f = candidates.walk_back(candidates, lambda c: values[int(c.vector[0])], back=True)
+    offered = tuple(candidates.Candidate(np.array([float(i)]), 1.0) for i in range(5))
+    best, f = candidates.walk_back(offered, lambda c: values[int(c.vector[0])], back=True)
     assert (best.vector[0], f) == (2, 1.0)
-    best, f = candidates.walk_back(candidates, lambda c: values[int(c.vector[0])], back=False)
+    best, f = candidates.walk_back(offered, lambda c: values[int(c.vector[0])], back=False)
     assert (best.vector[0], f) == (4, 3.0)
 
 
@@ -303,7 +304,7 @@ def test_25_bicgstab_solves_and_a_solution_is_attracted_to_saddles():
     It costs two products an iteration.
     """
     A, products = np.diag([2.0, -2.0]), []
-    counted = refhf.objective.operator(lambda v: products.append(1) or A @ v, 2, float)
+    counted = operator(lambda v: products.append(1) or A @ v, 2, float)
     for point in ([3.0, 1.0], [1.0, 3.0]):
         g = A @ point
         it, _ = advance(refhf.bicgstab_iterates(counted, -g), iteration_limit(2))

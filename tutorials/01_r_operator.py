@@ -180,7 +180,7 @@ notes = []
 def noting(product):
     def noted(layer, *factors, **out):
         notes.append(layer.n_in * layer.n_out)
-        return product(*factors, **out)
+        return product(layer, *factors, **out)
 
     return noted
 

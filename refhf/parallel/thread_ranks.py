@@ -104,7 +104,7 @@ def run(n: int, function: Callable) -> list:
     [111, 111, 111]
     >>> run(2, lambda comm: comm.barrier() if comm.rank else None)
     Traceback (most recent call last):
-    refhf.parallel.threads.PartedError: rank 1 waits in barrier, but rank 0 has returned
+    refhf.parallel.thread_ranks.PartedError: rank 1 waits in barrier, but rank 0 has returned
     """
     results, errors = [None] * n, []
 
