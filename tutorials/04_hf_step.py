@@ -4,12 +4,26 @@
 # He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we do its lines one by one,
 # with the package's own pieces and every number in sight, and end with the same theta as `refhf.iterate`, to the last
 # bit: first for `gn-cg` (Gauss-Newton matrix and conjugate gradients), then for the paper's own `hessian-bicgstab`.
-# The data are a thousand real digits; the network is small.  %% om itertools import islice  port numpy as np om
-# scipy.sparse.linalg import LinearOperator  port refhf om refhf.data.data_sets import load om refhf.krylov.stopping
-# import advance, negative_curvature, no_progress om refhf.methods.hessian_free.damping import levenberg_marquardt,
-# predicted_change, reduction_ratio om refhf.methods.search.armijo import armijo  gits = load("mnist-mini") t =
-# refhf.mlp([784, 20, 10], nonlinearity="tanh", loss="softmax_cross_entropy") jective = refhf.supervised(net,
-# digits.X[:1000], digits.y[:1000])  %% [markdown] ## Lines 1 to 4: the start, and the gradient on all data
+# The data are a thousand real digits; the network is small.
+
+# %%
+from itertools import islice
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+import refhf
+from refhf.data.data_sets import load
+from refhf.krylov.stopping import advance, negative_curvature, no_progress
+from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change, reduction_ratio
+from refhf.methods.search.armijo import armijo
+
+digits = load("mnist-mini")
+net = refhf.mlp([784, 20, 10], nonlinearity="tanh", loss="softmax_cross_entropy")
+objective = refhf.supervised(net, digits.X[:1000], digits.y[:1000])
+
+# %% [markdown]
+# ## Lines 1 to 4: the start, and the gradient on all data
 #
 # A run starts with theta_0, the damping lambda (here 1, against the mean curvature of the cases), and delta_0 = 0 for
 # the solver. On one process lines 3 and 4 are one call. With `P = 15910` parameters, `f = 2.4408, |g| = 1.4`: near
