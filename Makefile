@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck clean
+.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck release clean
 
 DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
 
@@ -13,27 +13,28 @@ demo: $(STAMP)-demo
 	$(BIN)/refhf compare $(DEMO) --hidden 400,150 --out demo --overwrite
 
 seeds: $(STAMP)-demo
-	$(BIN)/python scripts/seeds.py $(DEMO) --hidden 50
+	$(BIN)/python benchmarks/seeds.py $(DEMO) --hidden 50
 
 test: $(STAMP)-test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto  # a process a core, one BLAS thread each
 
 kernels: $(STAMP)-test
-	$(BIN)/python scripts/portability.py --here --quick --only kernel-Prescott-1,kernel-Haswell-1
+	$(BIN)/python tests/portability.py --here --quick --only kernel-Prescott-1,kernel-Haswell-1
 
 portability: $(STAMP)-test
-	$(BIN)/python scripts/portability.py  # hours; docs/portability.md
+	$(BIN)/python tests/portability.py  # hours; docs/portability.md
 
 long: $(STAMP)-test
 	OPENBLAS_NUM_THREADS=1 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n auto
 	$(MAKE) figures
 
 mutants: $(STAMP)-mutants
-	$(BIN)/python scripts/mutation.py --share 0.2 --processes 2  # some 1,300 mutants; tests/MUTATION.md
+	$(BIN)/python tests/mutation.py --share 0.2 --processes 2  # some 1,300 mutants; tests/MUTATION.md
 
 lint: $(STAMP)-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright
 
 tutorials: $(STAMP)-test
 	for t in tutorials/[0-9]*.py; do echo "== $$t"; $(BIN)/python $$t || exit 1; done
@@ -62,7 +63,7 @@ $(STAMP)-test: pyproject.toml
 	@touch $@
 
 $(STAMP)-lint: pyproject.toml
-	$(INSTALL) ruff==0.17.6
+	$(INSTALL) -e '.[all,test]' ruff==0.17.6 'pyright[nodejs]==1.1.414'
 	@touch $@
 
 $(STAMP)-mutants: $(STAMP)-test
@@ -71,6 +72,13 @@ $(STAMP)-mutants: $(STAMP)-test
 
 $(STAMP)-crosscheck: pyproject.toml
 	$(INSTALL) -e '.[all,test,crosscheck]'
+	@touch $@
+
+release: $(STAMP)-release
+	$(BIN)/python docs/release.py
+
+$(STAMP)-release: pyproject.toml
+	$(INSTALL) build==1.6.1 twine==7.0.0
 	@touch $@
 
 clean:

@@ -51,6 +51,7 @@ from refhf.conformance.checkers.gradient_checker import check_gradient
 from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.product_checker import check_gauss_newton_product, check_hessian_product
 from refhf.conformance.checkers.solver_checker import check_solver
+from refhf.data.data_sets import load
 from refhf.driver.minimize import iterate, minimize, resume
 from refhf.driver.registry import available_methods
 from refhf.driver.scipy_method import scipy_method
@@ -86,6 +87,7 @@ __all__ = [
     "lanczos_iterates",
     "lanczos_largest",
     "lanczos_smallest",
+    "load",
     "minimize",
     "mlp",
     "pool",

@@ -60,6 +60,7 @@ def stopped(i):
 CALLS = {
     "Network": lambda i: refhf.Network(*i.net).predict(i.theta, i.X),
     "available_methods": lambda i: refhf.available_methods(),
+    "load": lambda i: refhf.load("mnist-mini").X[:3],
     "bicgstab": lambda i: refhf.bicgstab(i.A, i.b, i.x0, M=i.M),
     "bicgstab_iterates": lambda i: taken(refhf.bicgstab_iterates(i.A, i.b, i.x0, i.b, i.M)),
     "cg": lambda i: refhf.cg(i.A, i.b, i.x0, M=i.M),
@@ -117,7 +118,7 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     ),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
 }
-NO_SHAPES = {"available_methods", "check_network", "check_solver", "conv", "pool", "scipy_method"}
+NO_SHAPES = {"available_methods", "check_network", "check_solver", "conv", "load", "pool", "scipy_method"}
 
 
 def bits(result):

@@ -1,4 +1,4 @@
-"""scripts/portability.py: which cells there are, and what the table says of them. The cells are run by hand."""
+"""tests/portability.py: which cells there are, and what the table says of them. The cells are run by hand."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def portability(monkeypatch, tmp_path):
     """The script, writing to a folder of its own."""
-    monkeypatch.syspath_prepend(ROOT / "scripts")
+    monkeypatch.syspath_prepend(ROOT / "tests")
     import portability
 
     monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)

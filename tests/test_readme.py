@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+AT_WORK = (ROOT / "docs" / "methods_at_work.md").read_text(encoding="utf-8")
 
 
 def test_session():
@@ -19,17 +20,17 @@ def test_session():
 
 
 def test_the_table_is_of_medians(tmp_path, monkeypatch, capsys):
-    """`make seeds` prints of each number the median and the range over the seeds, in the README's columns."""
+    """`make seeds` prints the median and the range of each number, in the columns of docs/methods_at_work.md."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["seeds.py"])
     Path("seeds").mkdir()
     for seed, loss in enumerate((0.5, 10.25, 0.125, 2.0, 0.0625)):
         final = {"loss": loss, "training_error": 0.1, "test_error": 0.25, "epochs": 9.7 + seed, "curvature_products": 7}
         Path("seeds", f"{seed}.json").write_text(json.dumps({"runs": [{"method": "gn-cg", "final": final}]}))
-    run = runpy.run_path(str(ROOT / "scripts" / "seeds.py"))
+    run = runpy.run_path(str(ROOT / "benchmarks" / "seeds.py"))
     run["main"]()
     head, rule, row = capsys.readouterr().out.splitlines()
-    assert f"{head}\n{rule}\n| gn-cg | " in README
+    assert f"{head}\n{rule}\n| gn-cg | " in AT_WORK
     assert row.startswith(
         "| gn-cg | 0.500 (0.062 to 10.250) | 10.00 (10.00 to 10.00) | 25.00 (25.00 to 25.00) | 12 (10"
     )
@@ -51,3 +52,12 @@ def test_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"make (\w+)", README):
         assert re.search(rf"^{target}:", makefile, flags=re.M), target
+
+
+def test_a_release_has_absolute_links():
+    """In the README of a release no link is relative: a package index shows the README alone."""
+    release = runpy.run_path(str(ROOT / "docs" / "release.py"))
+    links = re.findall(r"\]\(([^)]+)\)", release["absolute"](README, "https://example.org/refhf", "v1.0"))
+    assert len(links) > 5
+    assert all(link.startswith("https://example.org/refhf/") for link in links)
+    assert "https://example.org/refhf/raw/v1.0/docs/compare.png" in links

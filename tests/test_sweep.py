@@ -81,7 +81,7 @@ def test_every_method_can_be_swept():
 
 
 def test_lines_are_those_of_single_runs(lines):
-    """A line says what `lab.runs.execution` says of the same run: ends, counts, curve, and the first step at a target."""
+    """A line says what `lab.runs` says of the same run: ends, counts, curve, and the first step at a target."""
     for cell, line in zip(CELLS, lines[1], strict=True):
         batch = {} if cell.batch is None else {batch_option(cell.method): cell.batch}
         problem = pose(DATA, (4,), seed=cell.seed)

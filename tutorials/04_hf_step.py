@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4. One Hessian-free step, taken apart
 #
-# He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we do its lines one by one, with
-# the package's own pieces and every number in sight, and end with the same theta as `refhf.iterate`, to the last bit:
-# first for `gn-cg` (Gauss-Newton matrix and conjugate gradients), then for the paper's own `hessian-bicgstab`. The
-# data are a thousand real digits; the network is small.
+# He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we do its lines one by one,
+# with the package's own pieces and every number in sight, and end with the same theta as `refhf.iterate`, to the last
+# bit: first for `gn-cg` (Gauss-Newton matrix and conjugate gradients), then for the paper's own `hessian-bicgstab`.
+# The data are a thousand real digits; the network is small.
 
 # %%
 from itertools import islice

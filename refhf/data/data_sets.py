@@ -15,7 +15,7 @@ from refhf.parallel import agree, shard
 from refhf.parallel.shards import Rows
 from refhf.text import contents, path_of
 
-MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by scripts/make_mnist_mini.py
+MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by tests/make_mnist_mini.py
 NAMES = "mnist-mini", *IDX_SETS, cifar.NAME
 WHITE = 255  # the largest value of a pixel, which becomes 1.0
 

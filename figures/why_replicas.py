@@ -1,6 +1,6 @@
 """Two whys of figures/fig_replicas.py: what rate 1/sigma_max is, and why steps from pairs stall with tanh.
 
-    REFHF_DATA_DIR=... python scripts/why_replicas.py [--fast] [--seeds N]
+    REFHF_DATA_DIR=... python figures/why_replicas.py [--fast] [--seeds N]
 
 1. The median of the rate that `replica-newton` estimates over 100 steps with M = 8, and 1/lambda_max at the start.
 
@@ -14,15 +14,11 @@ Both have the network of that figure, and MNIST.
 import argparse
 import itertools
 import statistics
-import sys
-from pathlib import Path
 
 import numpy as np
+from fig_replicas import CASES, METHODS, cases, network
 
 import refhf
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "figures"))
-from fig_replicas import CASES, METHODS, cases, network
 
 RATE, PAIRS, BATCH, FLOOR = 0.1, 8, 256, 1e-3  # as the figure; the floor of |eigenvalues| is our choice
 

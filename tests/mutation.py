@@ -1,7 +1,7 @@
 """Mutation testing: one small fault at a time in krylov/, model/ and methods/, to see whether a test notices.
 
-    python scripts/mutation.py [--share 0.3] [--processes 2] [--again] [PATTERN ...]
-    python scripts/mutation.py --table
+    python tests/mutation.py [--share 0.3] [--processes 2] [--again] [PATTERN ...]
+    python tests/mutation.py --table
 
 mutmut writes the mutants to mutants/ (`[tool.mutmut]` in pyproject.toml; `mutmut show NAME` prints one); this script
 runs them. The tests are collected once; each mutant is a fork of that process, in which the tests that reach its

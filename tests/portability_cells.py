@@ -1,4 +1,4 @@
-"""The cells of scripts/portability.py, as this machine has them: kernels of OpenBLAS, Pythons, settings and users."""
+"""The cells of tests/portability.py, as this machine has them: kernels of OpenBLAS, Pythons, settings and users."""
 
 import glob
 import itertools

@@ -1,6 +1,6 @@
 """Draw mnist-mini, the sample of MNIST that comes with the package, and write refhf/data/mnist_mini.npz.
 
-    python scripts/make_mnist_mini.py --data-dir DIR
+    python tests/make_mnist_mini.py --data-dir DIR
 
 DIR (default: the environment variable REFHF_DATA_DIR, else a download) holds the four IDX files of MNIST.
 From the training files 1,000 digits a class are drawn and shuffled, from the test files 200 a class. The seed

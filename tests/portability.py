@@ -1,7 +1,7 @@
 """The test suite on other kernels, versions, settings and users, cell by cell, and one table of the outcomes.
 
-    python scripts/portability.py [--quick] [--only CELL,CELL] [--limit SECONDS] [TEST_FILE ...]
-    python scripts/portability.py --here --quick --only kernel-Prescott-1,kernel-Haswell-1
+    python tests/portability.py [--quick] [--only CELL,CELL] [--limit SECONDS] [TEST_FILE ...]
+    python tests/portability.py --here --quick --only kernel-Prescott-1,kernel-Haswell-1
 
 A cell runs what is committed, in a clone of its own below the folder for temporary files; cells that differ by
 environment variables alone share one. The outcome is a line of docs/portability.jsonl, of which docs/portability.md is
