@@ -93,9 +93,9 @@ def test_05_phi_needs_no_product():
     """CG's phi = -x'(r + b)/2 is the quadratic, at one product an iteration and none for stopping."""
     rng, products = np.random.default_rng(0), []
     A = np.diag(rng.random(8) + 1)
-    operator = operator(lambda v: products.append(1) or A @ v, 8, float)
+    counted = operator(lambda v: products.append(1) or A @ v, 8, float)
     b = rng.normal(size=8)
-    it, _ = advance(refhf.cg_iterates(operator, b), iteration_limit(5))
+    it, _ = advance(refhf.cg_iterates(counted, b), iteration_limit(5))
     assert it.phi == pytest.approx(it.x @ A @ it.x / 2 - b @ it.x, rel=1e-12)
     assert len(products) == 5
 
