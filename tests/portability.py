@@ -6,8 +6,9 @@
 A cell runs what is committed, in a clone of its own below the folder for temporary files; cells that differ by
 environment variables alone share one. The outcome is a line of docs/portability.jsonl, of which docs/portability.md is
 made after each cell: the last line of a cell counts. A cell that has passed at this commit is not run again unless it
-is named. With test files, or `--quick` for the numerical ones, a cell runs these, and neither file is written.
-`--here` runs the cells in this checkout with this Python, and nothing is installed. The exit status is 1 if one failed.
+is named. `--quick` runs the numerical test files alone, and the table says so. With test files a cell runs these, and
+neither file is written. `--here` runs the cells in this checkout with this Python: nothing is installed or written. The
+exit status is 1 if a cell failed.
 
 An `OPENBLAS_CORETYPE` that is set already is taken for the machine's need: no other kernel is run then.
 """
@@ -39,8 +40,8 @@ HEAD = """# Portability
 Made by `make portability`; processor: {processor}. A row is the suite in one cell; the kernels are those that were
 loaded, by NumPy and by SciPy where they differ, with their numbers of threads.
 
-| cell | Python | NumPy | SciPy | Matplotlib | BLAS | outcome | passed | skipped | failed | commit |
-|---|---|---|---|---|---|---|---|---|---|---|
+| cell | tests | Python | NumPy | SciPy | Matplotlib | BLAS | outcome | passed | skipped | failed | commit |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -128,13 +129,16 @@ def table(outcomes, order):
     for name in order:
         if line := outcomes.get(name):
             ran = line["ran"]
-            versions = " | ".join(str(ran[key]) for key in ("python", "numpy", "scipy", "matplotlib"))
+            facts = (
+                line["meaning"],
+                line["tests_run"],
+                *(ran[key] for key in ("python", "numpy", "scipy", "matplotlib")),
+            )
             blas = ", ".join(dict.fromkeys(f"{kernel} x {threads}" for kernel, threads in ran["blas"])) or "-"
             passed = line["tests"] - line["skipped"] - len(line["failing"])
             counts = f"{passed} | {line['skipped']} | {len(line['failing'])}"
-            rows.append(
-                f"| {line['meaning']} | {versions} | {blas} | {line['outcome']} | {counts} | {line['commit']} |"
-            )
+            row = *map(str, facts), blas, line["outcome"], counts, line["commit"]
+            rows.append(f"| {' | '.join(row)} |")
             failing += [f"* {line['meaning']}: `{test}`" for test in line["failing"]]
     TABLE.write_text(HEAD.format(processor=processor()) + "\n".join([*rows, "", *failing]).rstrip() + "\n")
 
@@ -149,7 +153,7 @@ def main():
     parser.add_argument("files", nargs="*", help="test files")
     given = parser.parse_args()
     files = [*given.files, *(NUMERICAL if given.quick else ())]
-    keep, failed = not (files or given.here), []
+    keep, failed = not (given.files or given.here), []
     offered = {cell.name: cell for cell in cells(given.here)}
     wanted = given.only.split(",") if given.only else list(offered)
     lines = map(json.loads, LINES.read_text().splitlines()) if LINES.exists() else ()
@@ -161,14 +165,16 @@ def main():
         if name not in offered:
             parser.error(f"only: expected cells among {', '.join(offered)}; got {name!r}")
         done = outcomes.get(name, {})
-        if keep and not given.only and (done.get("outcome"), done.get("commit")) == ("passed", commit):
+        enough = given.quick or done.get("tests_run") == "all"
+        if keep and enough and not given.only and (done.get("outcome"), done.get("commit")) == ("passed", commit):
             continue
         cell = offered[name]
         print(f"== {name}: {cell.meaning}", flush=True)
         outcome = run(cell, files, given.limit, given.here)
         failed += [name] if outcome["outcome"] != "passed" else []
         if keep:
-            outcomes[name] = {"cell": name, "meaning": cell.meaning, "commit": commit, **outcome}
+            facts = {"cell": name, "meaning": cell.meaning, "commit": commit}
+            outcomes[name] = {**facts, "tests_run": "numerical" if given.quick else "all", **outcome}
             with LINES.open("a") as file:
                 file.write(json.dumps(outcomes[name]) + "\n")
             table(outcomes, offered)
