@@ -447,7 +447,7 @@ def test_sizes_do_not_overflow():
     """Parameters and outputs are counted in whole numbers of Python, for networks that no memory holds, too."""
     net = refhf.mlp([10**10, 10**10])
     assert net.size == 10**20 + 10**10
-    assert refhf.mlp([10**18] * 3).tape_width == 10**19
+    assert refhf.mlp([10**18] * 4).tape_width == 12 * 10**18
     image = refhf.convnet((2**22, 2**22, 2**22), [refhf.conv(2**22, 1), 2])
     assert image.layers[0].n_in == 2**66
     assert image.size == 2**44 + 2**22 + 2**67 + 2
