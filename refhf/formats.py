@@ -121,7 +121,7 @@ def read_npz(path, names: Container[str] | None = None, compressions=COMPRESSION
         with zipfile.ZipFile(path) as archive:
             members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
             chosen = {name: m for name, m in members.items() if names is None or name in names}
-            _refuse_bombs(chosen.values(), compressions, path)
+            _refuse_bombs(chosen.values(), compressions, archive.fp.seek(0, os.SEEK_END), path)
             return {name: _array(archive, member, path) for name, member in chosen.items()}
     except FormatError:
         raise
@@ -129,8 +129,8 @@ def read_npz(path, names: Container[str] | None = None, compressions=COMPRESSION
         raise FormatError(path, f"cannot be read as .npz: {' '.join(str(error).split())[:200]}") from error
 
 
-def _refuse_bombs(members, compressions, path):
-    claimed, size = sum(m.file_size for m in members), os.path.getsize(path)
+def _refuse_bombs(members, compressions, size, path):
+    claimed = sum(m.file_size for m in members)
     if claimed > most_unpacked(size):
         raise FormatError(
             path,

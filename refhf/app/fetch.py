@@ -146,6 +146,10 @@ class _Capped:
             raise FormatError(self.url, f"expected at most {DOWNLOAD_BYTES} bytes; more came")
         return self.file.write(content)
 
+    def flush(self):
+        """Flush the file."""
+        self.file.flush()
+
 
 def _checked_download(http, digest, url, output, cache):
     with open(output, "wb") as file:
