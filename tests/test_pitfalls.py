@@ -26,9 +26,9 @@ def problem(seed=0, cases=CASES, **options):
 
 
 def one_step(objective, theta, method="gn-cg", state=None, rng=None, **options):
-    room, fixed = METHODS[method].room, METHODS[method].fixed
-    options = room.check(room.Options(**{**options, **fixed}), objective)
-    state = room.init(theta, options) if state is None else state
+    room, fixed = METHODS[method].family, METHODS[method].fixed
+    options = room.check(room.options(**{**options, **fixed}), objective)
+    state = room.init(theta, options, np.random.default_rng(0)) if state is None else state
     return room.step(state, objective, options, 1, np.random.default_rng(rng))
 
 
@@ -73,7 +73,7 @@ def test_02_03_ratio_is_of_the_whole_step_on_the_curvature_batch():
     p = last.x
     rho = (mini.value(theta + p) - mini.value(theta)) / (g @ p + p @ G @ p / 2)
     assert report.step_length < 1, "the case must need a line search"
-    assert report.rho == pytest.approx(rho if mini.value(theta + p) < mini.value(theta) else -np.inf, rel=1e-8)
+    assert report.detail.rho == pytest.approx(rho if mini.value(theta + p) < mini.value(theta) else -np.inf, rel=1e-8)
 
 
 def test_04_martens_rule():
@@ -190,7 +190,7 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
     assert all(inner(g, c.vector) <= 0 for c in solution.candidates)
     start = 10 * g
     _, report = one_step(
-        objective, theta, state=hf_step.State(theta, 1.0, start), curvature_batch=9, solver_iterations=2
+        objective, theta, state=hf_step.HessianFreeState(theta, 1.0, start), curvature_batch=9, solver_iterations=2
     )
     d = (report.theta - theta) / report.step_length
     assert report.loss <= objective.value(theta) + 1e-2 * report.step_length * (g @ d)
