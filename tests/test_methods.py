@@ -16,12 +16,12 @@ from refhf.driver.registry import METHODS
 from refhf.driver.status import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.krylov.stopping import Stop
 from refhf.methods.hessian_free import hf_step
-from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, downhill, grid
-from refhf.methods.hessian_free.damping import reduction_ratio
+from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, grid
 from refhf.methods.newton.negative_curvature import curvilinear
 from refhf.methods.newton.saddle_free import DAMPINGS
 from refhf.methods.report import Kind, Outcome, Source
 from refhf.methods.search.armijo import armijo
+from refhf.methods.search.descent import downhill, reduction_ratio
 from refhf.objective.supervised import Objective
 from refhf.surfaces.saddles import SURFACES
 
@@ -462,7 +462,8 @@ def test_delta_0_starts_the_first_step_only(method):
     told = itertools.islice(refhf.iterate(objective, theta, method=method, rng=0, delta_0_norm=1e-3), 3)
     assert [report.source for report in told] == [Source.RANDOM_START, Source.KRYLOV, Source.KRYLOV]
     flat = functions(lambda x: float(x.sum()), np.ones_like, lambda x, v: 0 * v)
-    steps = refhf.iterate(flat, np.zeros(9), method=method, rng=0, delta_0_norm=1e-3, damping=0.0)
+    steps = refhf.iterate(flat, np.zeros(9), method=method, rng=0, delta_0_norm=1e-3, damping=0.0, warm_start=1.0)
+    assert np.linalg.norm(steps.progress.state.delta) == pytest.approx(1e-3, rel=1e-12)
     next(steps)  # no curvature: the solver ends where it starts
     assert np.linalg.norm(steps.progress.state.delta) == pytest.approx(1e-3, rel=1e-12)
 

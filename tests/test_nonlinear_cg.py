@@ -14,7 +14,8 @@ import refhf
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
 from refhf.methods.nonlinear_cg import betas, diagonal_bfgs, nlcg_step, online_search
-from refhf.methods.report import Outcome, Secant, Source
+from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
+from refhf.methods.report import Outcome, Source
 from refhf.methods.search.wolfe import C_1, C_2, Point, between, wolfe
 from refhf.parallel import run
 

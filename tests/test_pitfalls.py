@@ -13,6 +13,7 @@ from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curva
 from refhf.methods.hessian_free import candidates, damping, hf_step
 from refhf.methods.report import Outcome
 from refhf.methods.search import armijo
+from refhf.methods.search.descent import reduction_ratio
 from refhf.model.losses import softmax_cross_entropy, squared_error
 
 SIZES, CASES = [6, 5, 3], 40
@@ -57,8 +58,8 @@ def test_01_reduction_ratio_with_and_without_damping():
 def test_02_a_worse_or_undefined_loss_raises_lambda():
     """A loss that grew or is not a number gives rho = -inf, and -inf raises lambda."""
     for change in (0.1, np.nan, np.inf):
-        assert damping.reduction_ratio(change, -1.0) == -np.inf
-    assert damping.reduction_ratio(-1.0, 1.0) == -np.inf
+        assert reduction_ratio(change, -1.0) == -np.inf
+    assert reduction_ratio(-1.0, 1.0) == -np.inf
     assert damping.levenberg_marquardt(2.0, -np.inf) == 3.0
 
 

@@ -34,7 +34,8 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     rng : Generator, int or None
         Where the seed comes from.
     **options
-        The method's options, see the options class of its family, such as `refhf.methods.hessian_free.hf_step.HessianFreeOptions`.
+        The method's options: see the options class of its family, such as
+        `refhf.methods.hessian_free.hf_step.HessianFreeOptions`.
 
     Returns
     -------

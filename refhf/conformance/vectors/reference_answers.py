@@ -19,6 +19,7 @@ from refhf.krylov.stopping import advance, iteration_limit, negative_curvature
 from refhf.methods.hessian_free import damping, hf_step
 from refhf.methods.replicas import secants
 from refhf.methods.search import armijo
+from refhf.methods.search.descent import reduction_ratio
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
@@ -152,7 +153,7 @@ def _damping(request):
         float(request[name]) for name in ("change", "slope", "curvature", "squared_norm", "damping")
     )
     predicted = damping.predicted_change(slope, curvature, square, lam, request["damped_ratio"])
-    rho = damping.reduction_ratio(change, predicted)
+    rho = reduction_ratio(change, predicted)
     return {"predicted": predicted, "rho": float(rho), "damping": damping.levenberg_marquardt(lam, rho)}
 
 

@@ -209,9 +209,9 @@ def step(
     calls = state.communications + comm.traffic.calls - before.calls
     carried = state.bytes_communicated + comm.traffic.bytes - before.bytes
     report = Report(
-        k, theta, met.f, LossAt.REPLICAS, norm(met.gradient), Outcome.NON_FINITE, ReplicaDetail(met.differences, met.rank),
-        source=Source.REPLICAS if met.rank else Source.GRADIENT, negative_curvature=met.smallest < 0,
-        smallest_eigenvalue=met.smallest, counts=Counts(communications=calls, bytes_communicated=carried),
+        k, theta, met.f, LossAt.REPLICAS, norm(met.gradient), Outcome.NON_FINITE,
+        ReplicaDetail(met.differences, met.rank), source=Source.REPLICAS if met.rank else Source.GRADIENT,
+        negative_curvature=met.smallest < 0, smallest_eigenvalue=met.smallest, counts=Counts(communications=calls, bytes_communicated=carried),
     )  # fmt: skip
     moved = theta + met.step.astype(theta.dtype)
     if met.differences is Differences.NON_FINITE or not (np.isfinite(met.f) and np.isfinite(moved).all()):
