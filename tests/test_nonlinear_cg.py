@@ -16,7 +16,7 @@ from refhf.driver.registry import METHODS
 from refhf.methods.nonlinear_cg import betas, diagonal_bfgs, nlcg_step, online_search
 from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
 from refhf.methods.report import Outcome, Source
-from refhf.methods.search.wolfe import C_1, C_2, Point, between, wolfe
+from refhf.methods.search.wolfe import C_1, C_2, TrialStep, between, wolfe
 from refhf.parallel import run
 
 NLCG = ["nlcg-fr", "nlcg-pr", "nlcg-hs", "nlcg-dy"]
@@ -427,7 +427,7 @@ def test_between_is_the_cubics_minimum():
 
     def at(t, c, a=1.0):
         """The cubic with the slope a (t - c) (t + 1)."""
-        return Point(t, a * (t**3 / 3 + (1 - c) * t**2 / 2 - c * t), a * (t - c) * (t + 1))
+        return TrialStep(t, a * (t**3 / 3 + (1 - c) * t**2 / 2 - c * t), a * (t - c) * (t + 1))
 
     for c in (0.1 + 1e-9, 0.25, 0.6, 0.9 - 1e-9):
         assert between(at(0.0, c), at(1.0, c)) == pytest.approx(c, abs=1e-12)
@@ -436,8 +436,8 @@ def test_between_is_the_cubics_minimum():
     for c in (0.1 - 1e-6, 0.02, 0.9 + 1e-6, 0.98):
         assert between(at(0.0, c), at(1.0, c)) == between(at(1.0, c), at(0.0, c)) == 0.5
     assert between(at(0.0, 0.5, -1.0), at(1.0, 0.5, -1.0)) == 0.5  # a maximum inside
-    assert between(Point(1.0, 0.0, -1.0), Point(3.0, -2.0, -1.0)) == 2  # a line
-    assert between(Point(1.0, 0.0, 1.0), Point(3.0, 1.0, 1.0)) == 2  # no stationary point
+    assert between(TrialStep(1.0, 0.0, -1.0), TrialStep(3.0, -2.0, -1.0)) == 2  # a line
+    assert between(TrialStep(1.0, 0.0, 1.0), TrialStep(3.0, 1.0, 1.0)) == 2  # no stationary point
 
 
 def test_wolfe_without_a_minimum():

@@ -233,7 +233,7 @@ def test_a_quadratic_is_solved_in_one_step(reading):
     options = {"replicas": 6, "reading": reading, "spread": 0.1, "learning_rate": 1.0}
     report = next(refhf.iterate(f, start, method=METHOD, rng=0, **options))
     np.testing.assert_allclose(report.theta, minimum, atol=1e-10)
-    assert (report.detail.solver_iterations, report.detail.secant, report.source) == (
+    assert (report.detail.rank, report.detail.differences, report.source) == (
         5,
         Differences.USED,
         Source.REPLICAS,
@@ -250,7 +250,7 @@ def test_one_replica_is_sgd():
         one = refhf.minimize(f, theta, METHOD, 5, replicas=1, reading=reading, **options)
         np.testing.assert_array_equal(one.x, sgd.x)
         assert [report.loss for report in one.history] == [report.loss for report in sgd.history]
-        assert {report.detail.secant for report in one.history} == {Differences.ONE_REPLICA}
+        assert {report.detail.differences for report in one.history} == {Differences.ONE_REPLICA}
         assert {report.source for report in one.history} == {Source.GRADIENT}
 
 
@@ -258,9 +258,9 @@ def test_replicas_that_coincide_are_sgd():
     """With nothing to part them all steps are the mean gradient's, and say why; with own steps only the first is."""
     f, theta = digits()
     first, second = islice(refhf.iterate(f, theta, method=METHOD, rng=3, batch=60, learning_rate=0.3), 2)
-    assert (first.detail.secant, second.detail.secant) == (Differences.NO_SPREAD, Differences.USED)
+    assert (first.detail.differences, second.detail.differences) == (Differences.NO_SPREAD, Differences.USED)
     reports = list(islice(refhf.iterate(f, theta, method=METHOD, rng=3, batch=60, local_rate=0.0), 3))
-    assert {report.detail.secant for report in reports} == {Differences.NO_SPREAD}
+    assert {report.detail.differences for report in reports} == {Differences.NO_SPREAD}
     for report in (first, reports[0]):
         g = (theta - report.theta) / report.step_length
         assert np.linalg.norm(g) == pytest.approx(report.gradient_norm, rel=1e-12)
@@ -285,7 +285,7 @@ def test_the_loss_is_the_replicas_mean(topology, reading):
     report = next(refhf.iterate(f, start, method=METHOD, topology=topology, reading=reading, rng=0))
     value, g = f.value_and_gradient(start)
     assert (report.loss, report.gradient_norm) == (pytest.approx(value), pytest.approx(np.linalg.norm(g)))
-    assert report.detail.solver_iterations == (1 if reading == "pairs" else 0)
+    assert report.detail.rank == (1 if reading == "pairs" else 0)
     rates = refhf.iterate(f, start, method=METHOD, topology=topology, reading=reading, learning_rate=lambda k: 0.1 / k)
     assert [next(rates).step_length for _ in range(2)] == [0.1, 0.05]
 
@@ -429,7 +429,7 @@ def test_topologies_are_equal(meeting):
             results = run(ranks, lambda comm, t=topology: trained(comm, t, **MEETINGS[meeting]))
             for result in results:
                 np.testing.assert_array_equal(result.x, results[0].x)
-                assert [r.detail.secant for r in result.history] == [r.detail.secant for r in alone.history]
+                assert [r.detail.differences for r in result.history] == [r.detail.differences for r in alone.history]
                 assert result.history[-1].loss == pytest.approx(alone.history[-1].loss, rel=1e-12)
             assert relative_error(results[0].x, alone.x) < 1e-12
             calls, numbers = counted_replicas(53, 4, ranks, topology, reading)

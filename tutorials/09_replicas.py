@@ -111,7 +111,7 @@ for spread in (0.0, 0.1):
     options = {"method": "replica-newton", "replicas": 7, "learning_rate": 1.0, "spread": spread}
     report = next(refhf.iterate(bowl, start, rng=0, **options))
     left = np.linalg.norm(report.theta - minimum)
-    print(f"spread {spread}: distance to the minimum = {left:.1f} ({report.detail.secant.value})")
+    print(f"spread {spread}: distance to the minimum = {left:.1f} ({report.detail.differences.value})")
     assert (left < 1e-10) == (spread > 0)
 
 # %% [markdown]

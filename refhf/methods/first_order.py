@@ -23,7 +23,7 @@ RATES = {"plain": 0.1, "momentum": 0.1, "rmsprop": 0.001}  # our choice; of RMSP
 
 
 class FirstOrderOptions(NamedTuple):
-    """FirstOrderOptions of the first-order methods.
+    """Options of the first-order methods.
 
     Attributes
     ----------

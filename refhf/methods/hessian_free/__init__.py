@@ -7,5 +7,6 @@ Read in this order:
    over them (Martens 2010, section 4.6).
 3. `damping`: line 8. The Levenberg-Marquardt rule for lambda (Martens 2010, section 4.1).
 
-Line 9, the line search, is `refhf.methods.search.armijo`; the solvers are `refhf.krylov.cg` and `refhf.krylov.bicgstab`.
+Line 9, the line search, is `refhf.methods.search.armijo`. The solvers are `refhf.krylov.cg` and
+`refhf.krylov.bicgstab`.
 """

@@ -27,7 +27,7 @@ from refhf.objective.supervised import Objective, operator
 
 
 class HessianFreeOptions(NamedTuple):
-    """HessianFreeOptions of the Hessian-free methods.
+    """Options of the Hessian-free methods.
 
     Attributes
     ----------

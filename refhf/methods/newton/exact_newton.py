@@ -23,7 +23,7 @@ RTOL = 1e-8  # our choice: beyond it, for Bi-CG-STAB's true residual
 
 
 class ExactNewtonOptions(NamedTuple):
-    """ExactNewtonOptions of `newton`.
+    """Options of `newton`.
 
     Attributes
     ----------

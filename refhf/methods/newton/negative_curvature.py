@@ -138,7 +138,7 @@ class NegativeCurvatureDetail(NamedTuple):
 
 
 class NegativeCurvatureOptions(NamedTuple):
-    """NegativeCurvatureOptions of `negative-curvature-newton`.
+    """Options of `negative-curvature-newton`.
 
     Attributes
     ----------

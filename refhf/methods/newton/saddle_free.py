@@ -27,7 +27,7 @@ SUBSPACE = 50  # our choice; Dauphin et al. 2014, section 7, take 500
 
 
 class SaddleFreeOptions(NamedTuple):
-    """SaddleFreeOptions of `saddle-free-newton`.
+    """Options of `saddle-free-newton`.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ ROUNDINGS = 10  # Conn, Gould and Toint 2000, section 17.4.2: f's rounding, that
 
 
 class TruncatedNewtonOptions(NamedTuple):
-    """TruncatedNewtonOptions of `truncated-newton`.
+    """Options of `truncated-newton`.
 
     Attributes
     ----------

@@ -37,7 +37,7 @@ FLAGS = "preconditioner", "clip", "restart_test", "descent_test"
 
 
 class NonlinearCGOptions(NamedTuple):
-    """NonlinearCGOptions of the nonlinear conjugate gradient methods.
+    """Options of the nonlinear conjugate gradient methods.
 
     Attributes
     ----------

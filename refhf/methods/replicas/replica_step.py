@@ -44,7 +44,7 @@ READINGS = ("own-batch", "same-batch", "pairs")
 
 
 class ReplicaOptions(NamedTuple):
-    """ReplicaOptions of `replica-newton`.
+    """Options of `replica-newton`.
 
     Attributes
     ----------
@@ -211,7 +211,8 @@ def step(
     report = Report(
         k, theta, met.f, LossAt.REPLICAS, norm(met.gradient), Outcome.NON_FINITE,
         ReplicaDetail(met.differences, met.rank), source=Source.REPLICAS if met.rank else Source.GRADIENT,
-        negative_curvature=met.smallest < 0, smallest_eigenvalue=met.smallest, counts=Counts(communications=calls, bytes_communicated=carried),
+        negative_curvature=met.smallest < 0, smallest_eigenvalue=met.smallest,
+        counts=Counts(communications=calls, bytes_communicated=carried),
     )  # fmt: skip
     moved = theta + met.step.astype(theta.dtype)
     if met.differences is Differences.NON_FINITE or not (np.isfinite(met.f) and np.isfinite(moved).all()):
