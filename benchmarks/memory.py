@@ -99,7 +99,7 @@ def steps():
             peak = tracemalloc.get_traced_memory()[1] / theta.nbytes
             tracemalloc.stop()
             name = method + " with backtracking" * backtracking
-            print(f"    {name:35}{report.solver_iterations:3} iterations: {peak:5.1f}")
+            print(f"    {name:35}{report.detail.solver_iterations:3} iterations: {peak:5.1f}")
 
 
 def files():

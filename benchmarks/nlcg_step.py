@@ -23,9 +23,9 @@ class Runner:
     """A method that takes one step at a time."""
 
     def __init__(self, name, objective, theta):
-        self.room, fixed = METHODS[name].room, METHODS[name].fixed
-        self.options = self.room.check(self.room.Options(**fixed, batch=BATCH, learning_rate=0.01), objective)
-        self.objective, self.state, self.k = objective, self.room.init(theta, self.options), 0
+        self.room, fixed = METHODS[name].family, METHODS[name].fixed
+        self.options = self.room.check(self.family.options(**fixed, batch=BATCH, learning_rate=0.01), objective)
+        self.objective, self.state, self.k = objective, self.room.init(theta, self.options, np.random.default_rng(0)), 0
 
     def seconds(self):
         """The time of the next step."""
@@ -40,8 +40,8 @@ class Runner:
 def vectors(name, size):
     """The most vectors (P,) that three steps of a method hold at once, the caller's gradient included."""
     objective = refhf.from_functions(lambda x: float(x @ x) / 2, lambda x: x)
-    room, fixed = METHODS[name].room, METHODS[name].fixed
-    options = room.check(room.Options(**fixed), objective)
+    room, fixed = METHODS[name].family, METHODS[name].fixed
+    options = room.check(room.options(**fixed), objective)
     tracemalloc.start()
     state = room.init(np.linspace(1, 2, size), options)
     for k in range(1, 4):

@@ -154,14 +154,14 @@ def made(run: Run, data, scale: Scale) -> list[Point]:
     limit = {"choice": scale.choice, "whole": scale.whole}.get(run.part, scale.passes)
     points = [Point(0, objective.value(theta), objective.error(theta), 0, 0, 0, 0.0)]
     for report in refhf.iterate(objective, theta, method=method, rng=run.seed, **options, **{chosen: run.value}):
-        if report.epochs > limit or report.outcome is Outcome.NON_FINITE:
+        if report.counts.epochs > limit or report.outcome is Outcome.NON_FINITE:
             break
         step = report.k // epoch
         if report.k % epoch or (epoch > 1 and step > 10 and step % 5):
             continue
         loss = objective.value(report.theta) if epoch > 1 else report.loss
-        spent = report.value_evaluations, report.gradient_evaluations, report.curvature_products
-        points.append(Point(step, loss, objective.error(report.theta), *spent, report.epochs))
+        spent = report.counts.value_evaluations, report.counts.gradient_evaluations, report.counts.curvature_products
+        points.append(Point(step, loss, objective.error(report.theta), *spent, report.counts.epochs))
     return [p._replace(loss=float(f"{p.loss:.5g}"), error=round(p.error, 6), passes=round(p.passes, 3)) for p in points]
 
 
@@ -307,10 +307,10 @@ def checked(scale: Scale) -> list[list[str]]:
 
         (last, *others) = run_ranks(RANKS, counts)
         assert all(other == last for other in others)
-        evaluations = last.gradient_evaluations, last.curvature_products, last.value_evaluations
+        evaluations = last.counts.gradient_evaluations, last.counts.curvature_products, last.counts.value_evaluations
         formula = counted_data_parallel(sizes, *evaluations)
-        assert formula == (last.communications, last.bytes_communicated / 8), name
-        cells = *evaluations, last.communications, last.bytes_communicated // 8
+        assert formula == (last.counts.communications, last.counts.bytes_communicated / 8), name
+        cells = *evaluations, last.counts.communications, last.counts.bytes_communicated // 8
         rows.append([name, *map(str, cells), "equal"])
     return rows
 

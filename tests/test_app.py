@@ -140,9 +140,9 @@ def test_run_is_what_the_library_does(tiny, refhf_cli, tmp_path):
     reports = refhf.iterate(objective, net.init(0, np.float32), method="hessian-bicgstab", rng=0, curvature_batch=16)
     for record, report in zip(read_history(tmp_path / "out")[1:], reports, strict=False):
         assert record["loss"] == report.loss
-        assert record["rho"] == (report.rho if math.isfinite(report.rho) else None)
-        assert record["curvature_products"] == report.curvature_products
-        assert record["epochs"] == report.epochs
+        assert record["rho"] == (report.detail.rho if math.isfinite(report.detail.rho) else None)
+        assert record["curvature_products"] == report.counts.curvature_products
+        assert record["epochs"] == report.counts.epochs
 
 
 @pytest.mark.parametrize("batch", [8, 12, 40])

@@ -236,7 +236,7 @@ def test_no_option_has_the_name_of_another_fact(good):
         "data",
         "steps",
     }
-    assert all(not known & {*method.room.Options._fields} for method in METHODS.values())
+    assert all(not known & {*method.family.options._fields} for method in METHODS.values())
 
 
 def test_a_checkpoint_costs_the_same_at_any_step(tmp_path, monkeypatch):

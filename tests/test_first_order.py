@@ -12,7 +12,7 @@ import refhf
 from refhf.data.data_sets import DataSet
 from refhf.lab.runs import execution
 from refhf.lab.runs.problem import pose
-from refhf.methods.first_order import mini_batch
+from refhf.methods.mini_batch import mini_batch
 from refhf.methods.report import Source
 from refhf.methods.schedules import adya_2018, warm_up_then_decay
 

@@ -16,12 +16,12 @@ from refhf.driver.registry import METHODS
 from refhf.driver.status import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.krylov.stopping import Stop
 from refhf.methods.hessian_free import hf_step
-from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, downhill, grid
-from refhf.methods.hessian_free.damping import reduction_ratio
+from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, grid
 from refhf.methods.newton.negative_curvature import curvilinear
 from refhf.methods.newton.saddle_free import DAMPINGS
-from refhf.methods.report import Kind, Outcome, Source
+from refhf.methods.report import Kind, Outcome, Source, flat
 from refhf.methods.search.armijo import armijo
+from refhf.methods.search.descent import downhill, reduction_ratio
 from refhf.objective.supervised import Objective
 from refhf.surfaces.saddles import SURFACES
 
@@ -54,7 +54,7 @@ def test_a_quadratic_is_solved_in_one_step(method, n, seed):
     )
     np.testing.assert_allclose(report.theta, np.linalg.solve(A, b), atol=1e-6)
     assert report.step_length == 1
-    assert report.rho == pytest.approx(1, abs=1e-6)
+    assert report.detail.rho == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("method", HESSIAN_FREE)
@@ -81,10 +81,10 @@ def test_hybrid_uses_gauss_newton_for_one_step_after_negative_curvature():
     """The matrix of a hybrid step is Gauss-Newton exactly where the step before met negative curvature."""
     objective, theta = digits(3)
     history = refhf.minimize(objective, 3 * theta, "hybrid-cg", 25, rng=0, damping=1e-3).history
-    assert history[0].curvature == "hessian"
+    assert history[0].detail.curvature == "hessian"
     for before, after in itertools.pairwise(history):
-        assert after.curvature == ("gauss-newton" if before.negative_curvature else "hessian")
-    assert {report.curvature for report in history} == {"hessian", "gauss-newton"}
+        assert after.detail.curvature == ("gauss-newton" if before.negative_curvature else "hessian")
+    assert {report.detail.curvature for report in history} == {"hessian", "gauss-newton"}
 
 
 def test_bicgstab_does_its_fixed_number_and_keeps_negative_curvature():
@@ -96,7 +96,7 @@ def test_bicgstab_does_its_fixed_number_and_keeps_negative_curvature():
         range(8),
         strict=False,
     ):
-        assert report.solver_iterations == 6
+        assert report.detail.solver_iterations == 6
         if report.negative_curvature:
             d = report.negative_direction
             assert d @ (objective.hessian(start) @ d) < 0
@@ -112,12 +112,15 @@ def test_counts():
     value = objective.value
     objective.value = lambda theta: counted.__setitem__("value", counted["value"] + 1) or value(theta)
     report = next(refhf.iterate(objective, theta, method="gn-cg", curvature_batch=15, rng=0))
-    assert (report.gradient_evaluations, report.curvature_products) == (1, report.solver_iterations)
+    assert (report.counts.gradient_evaluations, report.counts.curvature_products) == (
+        1,
+        report.detail.solver_iterations,
+    )
     tries = 1 + round(np.log(report.step_length) / np.log(0.8))
-    assert report.value_evaluations == 2 + tries
+    assert report.counts.value_evaluations == 2 + tries
     assert counted["value"] == tries
-    assert report.epochs == pytest.approx(1 + tries + (2 + report.solver_iterations) * 15 / 60)
-    assert (report.communications, report.bytes_communicated) == (0, 0)
+    assert report.counts.epochs == pytest.approx(1 + tries + (2 + report.detail.solver_iterations) * 15 / 60)
+    assert (report.counts.communications, report.counts.bytes_communicated) == (0, 0)
 
 
 def test_gradient_descent_is_its_formula():
@@ -131,7 +134,9 @@ def test_gradient_descent_is_its_formula():
         np.testing.assert_array_equal(report.theta, x)
     report = next(refhf.iterate(objective, theta, method="sgd", learning_rate=0.3, batch=60))
     np.testing.assert_allclose(report.theta, theta - 0.3 * objective.value_and_gradient(theta)[1], rtol=1e-12)
-    assert refhf.minimize(objective, theta, "sgd", 30, rng=0, batch=5).history[-1].epochs == pytest.approx(30 * 5 / 60)
+    assert refhf.minimize(objective, theta, "sgd", 30, rng=0, batch=5).history[-1].counts.epochs == pytest.approx(
+        30 * 5 / 60
+    )
 
 
 def test_minimize_result():
@@ -202,7 +207,8 @@ def test_a_report_is_of_its_step(method):
     given = {"damping": DAMPED[method]} if method in DAMPED else {}
     theta, met, steps = 3 * theta, False, refhf.iterate(objective, 3 * theta, method=method, rng=0, **given)
     for k, report in enumerate(itertools.islice(steps, 3), 1):
-        H, damping = objective.hessian(theta), np.nan_to_num(report.damping)
+        fields = flat(report)
+        H, damping = objective.hessian(theta), np.nan_to_num(fields.get("damping", 0.0))
         if method != "replica-newton":  # its gradient and its loss are the mean ones of its replicas
             assert report.gradient_norm == pytest.approx(np.linalg.norm(objective.value_and_gradient(theta)[1]))
             full = METHODS[method].fixed.keys() & {"curvature", "solver"} or "newton" in method
@@ -210,17 +216,17 @@ def test_a_report_is_of_its_step(method):
             assert (report.negative_direction is not None) == report.negative_curvature
         assert isinstance(report.negative_curvature, bool | np.bool_)
         if method in (*HESSIAN_FREE, "truncated-newton"):
-            assert isinstance(report.solver_stop, Stop)
+            assert isinstance(report.detail.solver_stop, Stop)
         assert report.k == k
         if method != "hybrid-cg" or k == 1:
-            assert report.curvature == CURVATURES.get(method, "")
+            assert fields.get("curvature", CURVATURES.get(method, "")) == CURVATURES.get(method, "")
         assert report.source is SOURCES.get(method, report.source)
         if method in DAMPED and (k == 1 or "newton" in method):
-            assert report.damping == DAMPED[method]
+            assert report.detail.damping == DAMPED[method]
         assert (report.step_length > 0) == report.accepted == (report.theta != theta).any()
         if method in ("newton", "saddle-free-newton"):
             assert report.step_length == 1
-        if (d := report.negative_direction) is not None and report.curvature == "hessian":
+        if (d := report.negative_direction) is not None and fields.get("curvature", "hessian") == "hessian":
             curvature, met = d @ (H @ d) / (d @ d), True
             assert curvature + (damping if "saddle" not in method else 0) <= 1e-12
             assert d @ objective.value_and_gradient(theta)[1] <= 0
@@ -254,7 +260,8 @@ def test_a_step_that_fails_leaves_its_start(method, fault):
     report = next(refhf.iterate(objective, np.array([1.0, -2.0]), method=method, rng=0))
     np.testing.assert_array_equal(report.theta, [1.0, -2.0])
     assert (report.outcome, report.step_length, report.negative_curvature) == (Outcome.NON_FINITE, 0.0, False)
-    assert (report.curvature_products, report.solver_iterations, report.negative_direction) == (0, 0, None)
+    assert (report.counts.curvature_products, report.negative_direction) == (0, None)
+    assert flat(report).get("solver_iterations", 0) == 0
 
 
 def test_the_most_negative_direction_is_kept():
@@ -358,7 +365,7 @@ def test_one_negative_eigenvalue_is_enough(method):
     report = next(refhf.iterate(saddle, np.array([3.0, -2.0, 1.0]), method=method))
     assert (report.negative_curvature, report.smallest_eigenvalue) == (True, pytest.approx(-0.25))
     np.testing.assert_allclose(report.negative_direction, [0, -1, 0], atol=1e-14)
-    assert report.damping in (0.0, *(3 * DAMPINGS))  # ||H|| = 3
+    assert report.detail.damping in (0.0, *(3 * DAMPINGS))  # ||H|| = 3
 
 
 @pytest.mark.parametrize(("change", "predicted"), [(-1.0, 0.0), (-1.0, 1.0), (0.0, -1.0), (np.nan, -1.0)])
@@ -378,9 +385,9 @@ def test_the_ratio_of_nothing(change, predicted):
 )
 def test_defaults_of_the_hessian_free_methods(curvature, solver, filled):
     """Iterations, warm start and backtracking are by the matrix and the solver where they are not given."""
-    options = hf_step.check(hf_step.Options(curvature, solver), digits(0)[0])
+    options = hf_step.check(hf_step.HessianFreeOptions(curvature, solver), digits(0)[0])
     assert (options.solver_iterations, options.warm_start, options.backtracking) == filled
-    given = hf_step.Options(curvature, solver, solver_iterations=7, warm_start=0.5, backtracking=True)
+    given = hf_step.HessianFreeOptions(curvature, solver, solver_iterations=7, warm_start=0.5, backtracking=True)
     assert hf_step.check(given, digits(0)[0]) == given
 
 
@@ -419,7 +426,7 @@ def test_backtracking_looks_at_earlier_iterates():
         for b in (False, True)
     ]
     tries = [1 + round(np.log(report.step_length) / np.log(0.8)) for report in spent]
-    looked = [report.value_evaluations - t - 1 for report, t in zip(spent, tries, strict=True)]
+    looked = [report.counts.value_evaluations - t - 1 for report, t in zip(spent, tries, strict=True)]
     assert looked[0] == 1 < looked[1]
 
 
@@ -453,7 +460,8 @@ def test_delta_0_starts_the_first_step_only(method):
     told = itertools.islice(refhf.iterate(objective, theta, method=method, rng=0, delta_0_norm=1e-3), 3)
     assert [report.source for report in told] == [Source.RANDOM_START, Source.KRYLOV, Source.KRYLOV]
     flat = functions(lambda x: float(x.sum()), np.ones_like, lambda x, v: 0 * v)
-    steps = refhf.iterate(flat, np.zeros(9), method=method, rng=0, delta_0_norm=1e-3, damping=0.0)
+    steps = refhf.iterate(flat, np.zeros(9), method=method, rng=0, delta_0_norm=1e-3, damping=0.0, warm_start=1.0)
+    assert np.linalg.norm(steps.progress.state.delta) == pytest.approx(1e-3, rel=1e-12)
     next(steps)  # no curvature: the solver ends where it starts
     assert np.linalg.norm(steps.progress.state.delta) == pytest.approx(1e-3, rel=1e-12)
 
@@ -466,7 +474,7 @@ def test_the_preconditioner_is_martens():
     plain, scaled = (
         next(refhf.iterate(objective, theta, method="gn-cg", damping=0.3, preconditioner=p)) for p in (False, True)
     )
-    assert scaled.accepted and scaled.gradient_evaluations == 2
+    assert scaled.accepted and scaled.counts.gradient_evaluations == 2
     assert np.linalg.norm(scaled.theta - plain.theta) < 0.1 * np.linalg.norm(plain.theta - theta)  # the same system
     assert (scaled.theta != plain.theta).any()
 
@@ -657,7 +665,7 @@ class Named:
 def settings():
     """(method, options): the defaults, and each boolean option turned."""
     for name, method in METHODS.items():
-        known = method.room.Options._field_defaults
+        known = method.family.options._field_defaults
         yield name, {}
         yield from ((name, {key: not known[key]}) for key in method.options if isinstance(known.get(key), bool))
 
@@ -747,7 +755,7 @@ def test_lambda_is_not_rounded_by_its_type():
 
     def lambdas(damping):
         steps = refhf.iterate(objective, theta, method="gn-cg", damping=damping)
-        return [report.damping for report in itertools.islice(steps, 4)]
+        return [report.detail.damping for report in itertools.islice(steps, 4)]
 
     assert lambdas(np.float16(0.75)) == lambdas(np.float32(0.75)) == lambdas(0.75)
 
@@ -849,7 +857,7 @@ def step_peak(method, nth=1, **options):
     tracemalloc.start()
     try:
         report = next(steps)
-        assert report.accepted and report.solver_iterations == options["solver_iterations"]
+        assert report.accepted and report.detail.solver_iterations == options["solver_iterations"]
         return tracemalloc.get_traced_memory()[1] / theta.nbytes
     finally:
         tracemalloc.stop()

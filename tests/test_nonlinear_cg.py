@@ -14,8 +14,9 @@ import refhf
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
 from refhf.methods.nonlinear_cg import betas, diagonal_bfgs, nlcg_step, online_search
-from refhf.methods.report import Outcome, Secant, Source
-from refhf.methods.search.wolfe import C_1, C_2, Point, between, wolfe
+from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
+from refhf.methods.report import Outcome, Source
+from refhf.methods.search.wolfe import C_1, C_2, TrialStep, between, wolfe
 from refhf.parallel import run
 
 NLCG = ["nlcg-fr", "nlcg-pr", "nlcg-hs", "nlcg-dy"]
@@ -131,9 +132,9 @@ def test_the_papers_loop(method, alpha, preconditioner):
     for report, point in zip(told, points, strict=True):
         np.testing.assert_allclose(report.theta, np.array(point, float), rtol=1e-12, atol=1e-12)
     for report, beta in zip(told[1:], met[:-1], strict=True):
-        assert report.beta == pytest.approx(float(min(max(beta, 0), 1)), abs=1e-12)
+        assert report.detail.beta == pytest.approx(float(min(max(beta, 0), 1)), abs=1e-12)
         assert report.source is (Source.CONJUGATE if beta > 0 else Source.GRADIENT)
-        assert report.secant is (Secant.USED if preconditioner else Secant.NONE)
+        assert report.detail.secant is (Secant.USED if preconditioner else Secant.NONE)
 
 
 def test_the_papers_loop_is_clipped_at_both_ends():
@@ -207,7 +208,7 @@ def test_the_betas_are_their_formulas(n, seed):
     """Of any two gradients g, h (h the old one) and direction d: g'g/h'h, g'y/h'h, g'y/d'y and g'g/d'y, y = g - h."""
     g, h, d = np.random.default_rng(seed).normal(size=(3, n))
     y = g - h
-    old = nlcg_step.State(None, s=-h, d=d, delta=h @ h, slope=h @ d)
+    old = nlcg_step.NonlinearCGState(None, s=-h, d=d, delta=h @ h, slope=h @ d)
     want = {"fr": g @ g / (h @ h), "pr": g @ y / (h @ h), "hs": g @ y / (d @ y), "dy": g @ g / (d @ y)}
     for name, formula in betas.BETAS.items():
         assert formula(g @ g, -g, old) == pytest.approx(want[name], rel=1e-6)
@@ -262,19 +263,19 @@ def test_guarded_runs_are_finite_and_say_so(method, name, objective, rate, skipp
     """y's < 0, a step of length zero and a gradient that repeats: finite, each update skipped, counted, reported."""
     told = reports(objective, np.array([0.5]), method, 6, learning_rate=rate)
     assert all(np.isfinite(report.theta).all() and report.accepted for report in told)
-    assert [report.skipped for report in told] == list(range(6))
-    assert told[0].secant is Secant.NONE
-    assert {report.secant for report in told[1:]} == {Secant.NO_CURVATURE}
-    assert all(0 <= report.beta <= 1 for report in told)
+    assert [report.detail.skipped for report in told] == list(range(6))
+    assert told[0].detail.secant is Secant.NONE
+    assert {report.detail.secant for report in told[1:]} == {Secant.NO_CURVATURE}
+    assert all(0 <= report.detail.beta <= 1 for report in told)
     if beta:
-        assert {report.beta for report in told[1:]} == {beta.get(method, 0)}
+        assert {report.detail.beta for report in told[1:]} == {beta.get(method, 0)}
 
 
 def test_the_floor_is_counted():
     """A floored component is in the running count of the steps after it."""
     objective, theta = line(lambda x: 1e-9 * x * x / 2, lambda x: 1e-9 * x), np.array([1e3])
     told = reports(objective, theta, "nlcg-fr", 4, learning_rate=1e8)
-    assert [report.floored for report in told] == [0, 1, 2, 3][: len(told)]
+    assert [report.detail.floored for report in told] == [0, 1, 2, 3][: len(told)]
 
 
 def test_what_stays_at_the_floor_is_not_floored():
@@ -327,11 +328,11 @@ def test_the_scale_multiplies_the_rate():
     options = {"learning_rate": lambda k: 2.2 + k / 100, "preconditioner": False}
     first, second = reports(objective, np.array([1.0]), "nlcg-pr", 2, line_search="online", **options)
     x, d = -1.21, 1.21 - 1  # 1 - 2.21; beta = 1.21^2 + 1.21 is clipped to 1
-    assert (first.rate_scale, first.step_length) == (1.0, 2.21)
-    assert (second.rate_scale, second.step_length) == (1 / 1.025, pytest.approx(2.22 / 1.025))
+    assert (first.detail.rate_scale, first.step_length) == (1.0, 2.21)
+    assert (second.detail.rate_scale, second.step_length) == (1 / 1.025, pytest.approx(2.22 / 1.025))
     assert second.theta[0] == pytest.approx(x + 2.22 / 1.025 * d, rel=1e-14)
     *_, second = reports(objective, np.array([1.0]), "nlcg-pr", 2, line_search="table", **options)
-    assert second.rate_scale == 0.5  # f rose to 1.4641 / (0.7 + 0.3 * 1.4641) of its average
+    assert second.detail.rate_scale == 0.5  # f rose to 1.4641 / (0.7 + 0.3 * 1.4641) of its average
     assert second.theta[0] == pytest.approx(x + 0.1 * 2.22 * 0.5 * d - 0.9 * 2.22 * -1, rel=1e-14)
 
 
@@ -348,7 +349,7 @@ def test_the_line_search_is_off_below_2048_cases():
     }
     for (cases, batch), search in chosen.items():
         objective = small if cases == 60 else large
-        options = nlcg_step.check(nlcg_step.Options(True, "fr", batch=batch), objective)
+        options = nlcg_step.check(nlcg_step.NonlinearCGOptions(True, "fr", batch=batch), objective)
         assert (options.line_search, options.batch) == (search, batch or min(cases, 2048))
 
 
@@ -360,8 +361,8 @@ def test_the_restart_test():
     objective = line(lambda x: 3 * x, lambda x: 3.0)
     published = reports(objective, np.zeros(1), "nlcg-fr", 3)
     tested = reports(objective, np.zeros(1), "nlcg-fr", 3, restart_test=True)
-    assert [report.beta for report in published] == [0, 1, 1]
-    assert [report.beta for report in tested] == [0, 0, 0]
+    assert [report.detail.beta for report in published] == [0, 1, 1]
+    assert [report.detail.beta for report in tested] == [0, 0, 0]
 
 
 def test_the_descent_test():
@@ -371,7 +372,7 @@ def test_the_descent_test():
     for descent_test, x in ((False, -2 + 3 * (2 - 4)), (True, -2 + 3 * 2)):  # x = 1, -2; beta = 4, d = 2 - 4
         *_, report = reports(objective, np.ones(1), "nlcg-fr", 2, descent_test=descent_test, **options)
         assert report.theta[0] == x
-        assert report.beta == (0 if descent_test else 4)
+        assert report.detail.beta == (0 if descent_test else 4)
 
 
 # Wolfe.
@@ -400,8 +401,8 @@ def test_what_a_step_keeps():
     assert steps.progress.state.loss == pytest.approx(0.7 * one + 0.3 * two, rel=1e-15)
     for scale in 1.0, 100.0:
         r, s = np.sqrt(scale) * np.array([1.0, 0.0]), np.sqrt(scale) * np.array([0.09, 1.0])
-        state = nlcg_step.State(None, s=s, d=s, delta=scale, slope=-scale)
-        options = nlcg_step.Options(True, "fr", restart_test=True)
+        state = nlcg_step.NonlinearCGState(None, s=s, d=s, delta=scale, slope=-scale)
+        options = nlcg_step.NonlinearCGOptions(True, "fr", restart_test=True)
         assert nlcg_step._beta(state, scale, r, options) == 1
         assert nlcg_step._beta(state._replace(s=1.2 * s), scale, r, options) == 0
 
@@ -426,7 +427,7 @@ def test_between_is_the_cubics_minimum():
 
     def at(t, c, a=1.0):
         """The cubic with the slope a (t - c) (t + 1)."""
-        return Point(t, a * (t**3 / 3 + (1 - c) * t**2 / 2 - c * t), a * (t - c) * (t + 1))
+        return TrialStep(t, a * (t**3 / 3 + (1 - c) * t**2 / 2 - c * t), a * (t - c) * (t + 1))
 
     for c in (0.1 + 1e-9, 0.25, 0.6, 0.9 - 1e-9):
         assert between(at(0.0, c), at(1.0, c)) == pytest.approx(c, abs=1e-12)
@@ -435,8 +436,8 @@ def test_between_is_the_cubics_minimum():
     for c in (0.1 - 1e-6, 0.02, 0.9 + 1e-6, 0.98):
         assert between(at(0.0, c), at(1.0, c)) == between(at(1.0, c), at(0.0, c)) == 0.5
     assert between(at(0.0, 0.5, -1.0), at(1.0, 0.5, -1.0)) == 0.5  # a maximum inside
-    assert between(Point(1.0, 0.0, -1.0), Point(3.0, -2.0, -1.0)) == 2  # a line
-    assert between(Point(1.0, 0.0, 1.0), Point(3.0, 1.0, 1.0)) == 2  # no stationary point
+    assert between(TrialStep(1.0, 0.0, -1.0), TrialStep(3.0, -2.0, -1.0)) == 2  # a line
+    assert between(TrialStep(1.0, 0.0, 1.0), TrialStep(3.0, 1.0, 1.0)) == 2  # no stationary point
 
 
 def test_wolfe_without_a_minimum():
@@ -546,8 +547,8 @@ def test_networks_learn_and_states_are_not_touched(search, dtype):
     """In either precision the loss falls; a step from the same state is the same to the bit, and changes no array."""
     objective, theta = digits(l2=1e-3)
     objective = refhf.supervised(objective.net, objective.X.astype(dtype), objective.y, l2=1e-3)
-    room, fixed = METHODS["nlcg-pr"].room, METHODS["nlcg-pr"].fixed
-    options = room.check(room.Options(**fixed, batch=None, line_search=search), objective)
+    room, fixed = METHODS["nlcg-pr"].family, METHODS["nlcg-pr"].fixed
+    options = room.check(room.options(**fixed, batch=None, line_search=search), objective)
     state, first = room.init(theta.astype(dtype), options), None
     for k in range(1, 13):
         arrays = [(x, x.copy()) for x in state if isinstance(x, np.ndarray)]
@@ -567,8 +568,8 @@ def test_eight_vectors_at_the_most():
     objective = refhf.from_functions(lambda x: float(x @ x) / 2, lambda x: x)
 
     def peak(method, **given):
-        room, fixed = METHODS[method].room, METHODS[method].fixed
-        options = room.check(room.Options(**fixed, **given), objective)
+        room, fixed = METHODS[method].family, METHODS[method].fixed
+        options = room.check(room.options(**fixed, **given), objective)
         tracemalloc.start()
         state = room.init(np.linspace(1, 2, size), options)
         for k in range(1, 4):
@@ -599,9 +600,9 @@ def test_virtual_batching(method, ranks):
         for got in run(ranks, train):
             np.testing.assert_allclose(got.x, want.x, rtol=0, atol=1e-12)
             last = got.history[-1]
-            assert last.communications == (steps if ranks > 1 else 0)
-            assert (last.gradient_evaluations, last.value_evaluations) == (steps, 0)
-            assert last.epochs == pytest.approx(steps * 50 / cases)
+            assert last.counts.communications == (steps if ranks > 1 else 0)
+            assert (last.counts.gradient_evaluations, last.counts.value_evaluations) == (steps, 0)
+            assert last.counts.epochs == pytest.approx(steps * 50 / cases)
 
 
 BAD_CALLS = [
@@ -630,7 +631,7 @@ def test_bad_calls(call, words):
 def test_an_unknown_beta():
     """The formula's name is checked where a method is built on the step."""
     with pytest.raises(ValueError, match="beta: expected one of fr, pr, hs, dy; got 'cd'"):
-        nlcg_step.check(nlcg_step.Options(True, "cd"), digits()[0])
+        nlcg_step.check(nlcg_step.NonlinearCGOptions(True, "cd"), digits()[0])
 
 
 @given(beta=st.floats(allow_nan=False))

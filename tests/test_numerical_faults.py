@@ -278,8 +278,8 @@ def test_run_stops(fault):
         assert Outcome.NON_FINITE not in before, run
         assert step <= result.nit <= step + trial, run
         assert more <= MORE[trial], run
-        if fault.place == "product" and result.history[-1].solver_stop:
-            assert result.history[-1].solver_stop is Stop.NON_FINITE, run
+        if fault.place == "product" and result.history[-1].detail.solver_stop:
+            assert result.history[-1].detail.solver_stop is Stop.NON_FINITE, run
 
 
 MORE = {  # calls after the spoiled one
@@ -383,8 +383,8 @@ def test_product_of_the_gradient_step(method, call):
     asked = Asked(Fault("product", call, np.nan), *functions)
     result = asked.run(Run(method, options), start=np.array([1.0, 0.0]))
     assert_named(asked, result)
-    assert result.history[0].solver_stop is Stop.NON_FINITE
-    assert result.history[0].solver_iterations == 0
+    assert result.history[0].detail.solver_stop is Stop.NON_FINITE
+    assert result.history[0].detail.solver_iterations == 0
 
 
 def test_first_trial_of_a_search():
@@ -458,7 +458,7 @@ def test_singular_system(name, stop, outcome, monkeypatch):
     options = {} if method in ("saddle-free-newton", "negative-curvature-newton") else {"damping": 0.0}
     result = refhf.minimize(objective, np.ones(2), method, 1, rng=0, **options)
     report = result.history[0]
-    assert (report.solver_stop, report.outcome) == (stop, outcome)
+    assert (report.detail.solver_stop, report.outcome) == (stop, outcome)
     assert report.source is Source.GRADIENT or not report.accepted
     np.testing.assert_array_equal(result.x, 1 - report.step_length)
 

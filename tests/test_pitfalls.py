@@ -13,6 +13,7 @@ from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curva
 from refhf.methods.hessian_free import candidates, damping, hf_step
 from refhf.methods.report import Outcome
 from refhf.methods.search import armijo
+from refhf.methods.search.descent import reduction_ratio
 from refhf.model.losses import softmax_cross_entropy, squared_error
 from refhf.objective.operators import operator
 
@@ -27,9 +28,9 @@ def problem(seed=0, cases=CASES, **options):
 
 
 def one_step(objective, theta, method="gn-cg", state=None, rng=None, **options):
-    room, fixed = METHODS[method].room, METHODS[method].fixed
-    options = room.check(room.Options(**{**options, **fixed}), objective)
-    state = room.init(theta, options) if state is None else state
+    room, fixed = METHODS[method].family, METHODS[method].fixed
+    options = room.check(room.options(**{**options, **fixed}), objective)
+    state = room.init(theta, options, np.random.default_rng(0)) if state is None else state
     return room.step(state, objective, options, 1, np.random.default_rng(rng))
 
 
@@ -58,8 +59,8 @@ def test_01_reduction_ratio_with_and_without_damping():
 def test_02_a_worse_or_undefined_loss_raises_lambda():
     """A loss that grew or is not a number gives rho = -inf, and -inf raises lambda."""
     for change in (0.1, np.nan, np.inf):
-        assert damping.reduction_ratio(change, -1.0) == -np.inf
-    assert damping.reduction_ratio(-1.0, 1.0) == -np.inf
+        assert reduction_ratio(change, -1.0) == -np.inf
+    assert reduction_ratio(-1.0, 1.0) == -np.inf
     assert damping.levenberg_marquardt(2.0, -np.inf) == 3.0
 
 
@@ -74,7 +75,7 @@ def test_02_03_ratio_is_of_the_whole_step_on_the_curvature_batch():
     p = last.x
     rho = (mini.value(theta + p) - mini.value(theta)) / (g @ p + p @ G @ p / 2)
     assert report.step_length < 1, "the case must need a line search"
-    assert report.rho == pytest.approx(rho if mini.value(theta + p) < mini.value(theta) else -np.inf, rel=1e-8)
+    assert report.detail.rho == pytest.approx(rho if mini.value(theta + p) < mini.value(theta) else -np.inf, rel=1e-8)
 
 
 def test_04_martens_rule():
@@ -191,7 +192,7 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
     assert all(inner(g, c.vector) <= 0 for c in solution.candidates)
     start = 10 * g
     _, report = one_step(
-        objective, theta, state=hf_step.State(theta, 1.0, start), curvature_batch=9, solver_iterations=2
+        objective, theta, state=hf_step.HessianFreeState(theta, 1.0, start), curvature_batch=9, solver_iterations=2
     )
     d = (report.theta - theta) / report.step_length
     assert report.loss <= objective.value(theta) + 1e-2 * report.step_length * (g @ d)

@@ -233,7 +233,11 @@ def test_a_quadratic_is_solved_in_one_step(reading):
     options = {"replicas": 6, "reading": reading, "spread": 0.1, "learning_rate": 1.0}
     report = next(refhf.iterate(f, start, method=METHOD, rng=0, **options))
     np.testing.assert_allclose(report.theta, minimum, atol=1e-10)
-    assert (report.solver_iterations, report.secant, report.source) == (5, Differences.USED, Source.REPLICAS)
+    assert (report.detail.rank, report.detail.differences, report.source) == (
+        5,
+        Differences.USED,
+        Source.REPLICAS,
+    )
     assert report.smallest_eigenvalue == pytest.approx(1, rel=1e-8)
 
 
@@ -246,7 +250,7 @@ def test_one_replica_is_sgd():
         one = refhf.minimize(f, theta, METHOD, 5, replicas=1, reading=reading, **options)
         np.testing.assert_array_equal(one.x, sgd.x)
         assert [report.loss for report in one.history] == [report.loss for report in sgd.history]
-        assert {report.secant for report in one.history} == {Differences.ONE_REPLICA}
+        assert {report.detail.differences for report in one.history} == {Differences.ONE_REPLICA}
         assert {report.source for report in one.history} == {Source.GRADIENT}
 
 
@@ -254,9 +258,9 @@ def test_replicas_that_coincide_are_sgd():
     """With nothing to part them all steps are the mean gradient's, and say why; with own steps only the first is."""
     f, theta = digits()
     first, second = islice(refhf.iterate(f, theta, method=METHOD, rng=3, batch=60, learning_rate=0.3), 2)
-    assert (first.secant, second.secant) == (Differences.NO_SPREAD, Differences.USED)
+    assert (first.detail.differences, second.detail.differences) == (Differences.NO_SPREAD, Differences.USED)
     reports = list(islice(refhf.iterate(f, theta, method=METHOD, rng=3, batch=60, local_rate=0.0), 3))
-    assert {report.secant for report in reports} == {Differences.NO_SPREAD}
+    assert {report.detail.differences for report in reports} == {Differences.NO_SPREAD}
     for report in (first, reports[0]):
         g = (theta - report.theta) / report.step_length
         assert np.linalg.norm(g) == pytest.approx(report.gradient_norm, rel=1e-12)
@@ -265,7 +269,7 @@ def test_replicas_that_coincide_are_sgd():
 def test_a_spread_is_a_norm():
     """Each replica is moved by a vector of norm `spread`, not the same one, before it takes its gradient."""
     f, H, minimum, start = bowl()
-    options = replica_step.Options(True, spread=0.5, batch=1)
+    options = replica_step.ReplicaOptions(True, spread=0.5, batch=1)
     told = [replica_step.replica(f, start, np.zeros(5), options, 0.1, np.random.default_rng(i)) for i in range(3)]
     np.testing.assert_allclose([np.linalg.norm(one.displacement) for one in told], 0.5, rtol=1e-14)
     assert abs(told[0].displacement @ told[1].displacement) < 0.24
@@ -281,7 +285,7 @@ def test_the_loss_is_the_replicas_mean(topology, reading):
     report = next(refhf.iterate(f, start, method=METHOD, topology=topology, reading=reading, rng=0))
     value, g = f.value_and_gradient(start)
     assert (report.loss, report.gradient_norm) == (pytest.approx(value), pytest.approx(np.linalg.norm(g)))
-    assert report.solver_iterations == (1 if reading == "pairs" else 0)
+    assert report.detail.rank == (1 if reading == "pairs" else 0)
     rates = refhf.iterate(f, start, method=METHOD, topology=topology, reading=reading, learning_rate=lambda k: 0.1 / k)
     assert [next(rates).step_length for _ in range(2)] == [0.1, 0.05]
 
@@ -297,7 +301,7 @@ def test_a_longer_period_is_keyed_by_the_seed():
 def test_a_period_is_of_a_replicas_own_steps():
     """Of three gradients the first two move the replica, d <- d - beta g(theta + d), and the third is its column."""
     f, H, minimum, start = bowl()
-    options = replica_step.Options(True, period=3, batch=1)
+    options = replica_step.ReplicaOptions(True, period=3, batch=1)
     told, d = replica_step.replica(f, start, np.zeros(5), options, 0.1, None), np.zeros(5)
     for _ in range(2):
         d = d - 0.1 * H @ (start + d - minimum)
@@ -365,8 +369,12 @@ def test_counts(reading, period, gradients):
     """A replica takes `period` gradients a step on its share of the batch, one more where both are on its batch."""
     f, theta = digits()
     report = next(refhf.iterate(f, theta, method=METHOD, batch=20, reading=reading, period=period))
-    assert (report.gradient_evaluations, report.value_evaluations, report.curvature_products) == (gradients, 0, 0)
-    assert report.epochs == pytest.approx(gradients * 5 / 60)
+    assert (report.counts.gradient_evaluations, report.counts.value_evaluations, report.counts.curvature_products) == (
+        gradients,
+        0,
+        0,
+    )
+    assert report.counts.epochs == pytest.approx(gradients * 5 / 60)
 
 
 BAD_OPTIONS = [
@@ -413,7 +421,7 @@ def trained(comm=None, topology="tree", **options):
 def test_topologies_are_equal(meeting):
     """Server and tree, alone, on 2 ranks and with a replica a rank: one theta, and the same bits on all ranks."""
     alone = trained(**MEETINGS[meeting])
-    assert alone.history[-1].communications == 0
+    assert alone.history[-1].counts.communications == 0
     reading = MEETINGS[meeting].get("reading", "own-batch")
     for topology in "tree", "server":
         assert relative_error(trained(topology=topology, **MEETINGS[meeting]).x, alone.x) < 1e-12
@@ -421,12 +429,12 @@ def test_topologies_are_equal(meeting):
             results = run(ranks, lambda comm, t=topology: trained(comm, t, **MEETINGS[meeting]))
             for result in results:
                 np.testing.assert_array_equal(result.x, results[0].x)
-                assert [r.secant for r in result.history] == [r.secant for r in alone.history]
+                assert [r.detail.differences for r in result.history] == [r.detail.differences for r in alone.history]
                 assert result.history[-1].loss == pytest.approx(alone.history[-1].loss, rel=1e-12)
             assert relative_error(results[0].x, alone.x) < 1e-12
             calls, numbers = counted_replicas(53, 4, ranks, topology, reading)
             for k, report in enumerate(results[0].history, start=1):
-                assert (report.communications, report.bytes_communicated) == (k * calls, k * 8 * numbers)
+                assert (report.counts.communications, report.counts.bytes_communicated) == (k * calls, k * 8 * numbers)
 
 
 def test_a_tree_moves_the_same_whatever_m():

@@ -15,8 +15,9 @@ from scipy.sparse.linalg import LinearOperator
 import refhf
 from refhf.data.data_sets import load
 from refhf.krylov.stopping import advance, negative_curvature, no_progress
-from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change, reduction_ratio
+from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
 from refhf.methods.search.armijo import armijo
+from refhf.methods.search.descent import reduction_ratio
 
 digits = load("mnist-mini")
 net = refhf.mlp([784, 20, 10], nonlinearity="tanh", loss="softmax_cross_entropy")
@@ -151,10 +152,10 @@ assert f_new <= f + 0.01 * alpha * slope
 
 # %%
 report = next(refhf.iterate(objective, theta, method="gn-cg", rng=0, curvature_batch=250, damping=1.0))
-print(f"curvature products = {report.curvature_products}")
-assert report.curvature_products == it.k
-assert (report.loss, report.rho, report.step_length) == (f_new, rho, alpha)
-assert report.solver_stop is stop
+print(f"curvature products = {report.counts.curvature_products}")
+assert report.counts.curvature_products == it.k
+assert (report.loss, report.detail.rho, report.step_length) == (f_new, rho, alpha)
+assert report.detail.solver_stop is stop
 assert np.array_equal(report.theta, theta_1)
 
 # %% [markdown]
@@ -212,7 +213,7 @@ assert (round(rho, 2), round(f_new, 4)) == (0.16, 1.8618)
 # %%
 options = {"curvature_batch": 250, "damping": 0.1, "solver_iterations": 3}
 report = next(refhf.iterate(objective, theta, method="hessian-bicgstab", rng=0, **options))
-print(f"negative curvature {report.negative_curvature}, curvature products = {report.curvature_products}")
-assert report.curvature_products == 2 * 3
-assert (report.loss, report.rho, report.step_length) == (f_new, rho, alpha)
+print(f"negative curvature {report.negative_curvature}, curvature products = {report.counts.curvature_products}")
+assert report.counts.curvature_products == 2 * 3
+assert (report.loss, report.detail.rho, report.step_length) == (f_new, rho, alpha)
 assert np.array_equal(report.theta, theta + alpha * d)

@@ -52,7 +52,7 @@ def run(method, passes, start=theta_0, **options):
     """The reports of a run, as many as fit into a number of passes."""
     reports = []
     for report in refhf.iterate(train, start, method=method, rng=0, **options):
-        if report.epochs > passes:
+        if report.counts.epochs > passes:
             return reports
         reports.append(report)
 
@@ -76,7 +76,7 @@ def at(reports, count, budget):
 def line(name, report):
     loss, error, test_error = train.value(report.theta), train.error(report.theta), test.error(report.theta)
     print(
-        f"{name:23} {report.k:5} {report.curvature_products:8} {report.epochs:7.0f} {loss:9.3f} "
+        f"{name:23} {report.k:5} {report.counts.curvature_products:8} {report.counts.epochs:7.0f} {loss:9.3f} "
         f"{100 * error:8.2f} % {100 * test_error:8.2f} %"
     )
     return loss, error, test_error
@@ -183,6 +183,6 @@ hold(fifty["sgd"][0] < others, "loss of SGD / lowest loss of the others at 50 pa
 # %%
 loss = train.value(sgd[-1].theta)
 below = next(report for report in runs["hessian-bicgstab"] if report.loss < loss)
-reductions = below.gradient_evaluations + below.curvature_products
+reductions = below.counts.gradient_evaluations + below.counts.curvature_products
 hold(len(sgd) == 1875, "reductions of SGD in 60 passes = 1875")
 hold(reductions / len(sgd) < 0.5, "reductions of hessian-bicgstab / of SGD < 0.5")

@@ -235,7 +235,10 @@ assert sent == [theta.size + 3, 16 * (theta.size + 1) + 3]
 
 # %%
 def decisions(result):
-    return [(report.outcome, report.step_length, report.solver_stop, report.damping) for report in result.history]
+    return [
+        (report.outcome, report.step_length, report.detail.solver_stop, report.detail.damping)
+        for report in result.history
+    ]
 
 
 one, three = (after(5, ranks, "gn-cg", damping=1.0) for ranks in (1, 3))
@@ -325,8 +328,8 @@ else:
 (report,) = run(3, lambda comm: refhf.minimize(shared(comm), theta, "gn-cg", steps=1, rng=0, curvature_batch=250))[
     0
 ].history
-evaluations = report.gradient_evaluations, report.curvature_products, report.value_evaluations
-calls, total = report.communications, report.bytes_communicated // 8
+evaluations = report.counts.gradient_evaluations, report.counts.curvature_products, report.counts.value_evaluations
+calls, total = report.counts.communications, report.counts.bytes_communicated // 8
 print(" + ".join(map(str, evaluations)), "=", calls)
 print(f"{sum(evaluations[:2])} * {theta.size} + {calls} * 3 = {total}")
 assert (calls, total) == counted_data_parallel([784, 20, 10], *evaluations)

@@ -110,7 +110,7 @@ rosenbrock = refhf.from_functions(*surface.functions)
 options = {"line_search": "off", "learning_rate": 0.001, "preconditioner": False}
 wild = run(rosenbrock, surface.start, "nlcg-fr", 500, clip=False, **options)
 fr = run(rosenbrock, surface.start, "nlcg-fr", 500, **options)
-hold(len(wild) < 50 and wild[-1].beta > 1e10, "without the clip: steps < 50, largest beta > 1e10")
+hold(len(wild) < 50 and wild[-1].detail.beta > 1e10, "without the clip: steps < 50, largest beta > 1e10")
 hold(len(fr) == 500 and rosenbrock.value(fr[-1].theta) < 1e-6, "with the clip: steps = 500, f < 1e-6")
 
 # %% [markdown]
@@ -130,7 +130,7 @@ for name, reports in {"FR": fr, "PR": pr, "gradient descent": descent, "momentum
 
 
 def median_beta(reports):
-    return np.median([report.beta for report in reports[1:]])
+    return np.median([report.detail.beta for report in reports[1:]])
 
 
 hold(median_beta(fr) > 0.9 and rosenbrock.value(fr[-1].theta) < 1e-6, "FR: median of beta > 0.9, f < 1e-6")
@@ -182,7 +182,7 @@ def steps_to(part, A, start, method, limit=200, **options):
 
 start, options = np.array([100.0, 0.1]), {"line_search": "exact", "preconditioner": False}
 second = run(quadratic(valley, np.zeros(2)), start, "nlcg-fr", 2, clip=False, **options)[1]
-hold(round(second.beta, 2) == 24.5 and np.isclose(second.beta, 99**2 / 400), "beta = 24.50")
+hold(round(second.detail.beta, 2) == 24.5 and np.isclose(second.detail.beta, 99**2 / 400), "beta = 24.50")
 print(f"FR without the clip: steps = {steps_to(1e-12, valley, start, 'nlcg-fr', clip=False, **options)}")
 hold(steps_to(1e-12, valley, start, "nlcg-fr", **options) > 50, "FR with the clip: steps > 50")
 print(f"PR with the clip: steps = {steps_to(1e-12, valley, start, 'nlcg-pr', **options)}")
@@ -241,7 +241,7 @@ for word, (name, (A, start)) in ((word, item) for word in ("FR", "PR") for item 
 
 for (name, (A, start)), steps in zip(valleys.items(), (5, 60), strict=True):
     last = run(quadratic(A, np.zeros(2)), start, "nlcg-fr", steps, line_search="off", learning_rate=1.0)[-1]
-    print(f"{name}, {last.k} steps: skipped = {last.skipped}, floored = {last.floored}")
+    print(f"{name}, {last.k} steps: skipped = {last.detail.skipped}, floored = {last.detail.floored}")
 
 # %% [markdown]
 # With *exact* steps the preconditioner costs even along the axes: linear CG's two steps become
@@ -264,9 +264,9 @@ saddle = SURFACES["saddle"]
 objective = refhf.from_functions(*saddle.functions)
 reports = run(objective, [1.0, 0.01], "nlcg-fr", 100, line_search="off", learning_rate=0.3)
 last, f = reports[24], objective.value(reports[24].theta)
-print(f"saddle, 25 steps: skipped = {last.skipped}, floored = {last.floored}, f = {f:.2f}")
-assert all(abs(r.theta[1]) < 1 for r in reports[:25] if r.secant.skipped)
-hold(reports[99].skipped > 50, "saddle, 100 steps: skipped > 50")
+print(f"saddle, 25 steps: skipped = {last.detail.skipped}, floored = {last.detail.floored}, f = {f:.2f}")
+assert all(abs(r.theta[1]) < 1 for r in reports[:25] if r.detail.secant.skipped)
+hold(reports[99].detail.skipped > 50, "saddle, 100 steps: skipped > 50")
 
 # %% [markdown]
 # ## A scale that follows the loss
@@ -303,7 +303,7 @@ hold(
     max(f["PR", "online"]) > 1e15 and f["PR", "online"][399] < 1e-3,
     "PR, online: highest f > 1e15, f after 400 steps < 1e-3",
 )
-settled = too_large * np.median([report.rate_scale for report in runs["PR", "online"][-100:]])
+settled = too_large * np.median([report.detail.rate_scale for report in runs["PR", "online"][-100:]])
 print(f"rate times scale = {settled:.2f}")
 
 # %% [markdown]
@@ -315,7 +315,7 @@ print(f"rate times scale = {settled:.2f}")
 
 # %%
 hold(f["FR", "online"][399] > 1e15, "FR, online: f after 400 steps > 1e15")
-scales = [report.rate_scale for report in runs["FR", "online"]]
+scales = [report.detail.rate_scale for report in runs["FR", "online"]]
 assert min(scales[-200:]) > 0.9 * min(scales[:200])
 tables = [f[word, "table"] for word in ("PR", "FR")]
 hold(
@@ -349,7 +349,7 @@ def trained(method, batch, **options):
     error = 100 * train.error(theta)
     name = f"{method}, {'no preconditioner' if options else f'batch {batch}'}"
     print(f"{name:26} steps = {last.k}, loss {train.value(theta):.1f}, error {error:.0f} %, ", end="")
-    print(f"skipped {100 * last.skipped / last.k:.0f} % of the updates, floored {last.floored}")
+    print(f"skipped {100 * last.detail.skipped / last.k:.0f} % of the updates, floored {last.detail.floored}")
     return error
 
 
@@ -407,9 +407,9 @@ hold(0 < same < 10, "y of one: y'y/y's < 10")
 # %%
 def mean_of_h(batch, steps, rate):
     """The mean of the preconditioner's diagonal after a run of nlcg-fr."""
-    options = nlcg_step.Options(**METHODS["nlcg-fr"].fixed, batch=batch, learning_rate=rate)
+    options = nlcg_step.NonlinearCGOptions(**METHODS["nlcg-fr"].fixed, batch=batch, learning_rate=rate)
     options = nlcg_step.check(options, train)
-    state = nlcg_step.init(theta_0, options)
+    state = nlcg_step.init(theta_0, options, np.random.default_rng(0))
     for k in range(1, steps + 1):
         state, _ = nlcg_step.step(state, train, options, k, np.random.default_rng(k))
     return state.h.mean()

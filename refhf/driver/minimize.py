@@ -14,14 +14,14 @@ from refhf.driver.status import GRADIENT_TOLERANCE, Status, ended
 from refhf.krylov.stopping import Stop
 from refhf.methods import schedules
 from refhf.methods.newton import negative_curvature
-from refhf.methods.report import Counts, Kind, Outcome, Report
+from refhf.methods.report import Counts, Kind, LossAt, Outcome, Report
 from refhf.objective.supervised import Objective
 
 
 def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", rng=None, **options) -> "Steps":
     """Run a method step by step, without end: a report a step.
 
-    Step k draws from a stream of its own, keyed by one seed and k.
+    Step k draws from a stream of its own, keyed by one seed and k; the initial state from stream 0.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     rng : Generator, int or None
         Where the seed comes from.
     **options
-        The method's options, see the `Options` of its module.
+        The method's options: see the options class of its family, such as
+        `refhf.methods.hessian_free.hf_step.HessianFreeOptions`.
 
     Returns
     -------
@@ -50,7 +51,8 @@ def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", r
     chosen, options = _chosen(objective, method, options)
     theta = checks.array("theta0", theta0, (objective.size,), objective.dtype).copy()
     seed = int(np.random.default_rng(rng).integers(2**63))
-    progress = Progress(0, seed, chosen.room.init(theta, options), Counts())
+    state = chosen.family.init(theta, options, np.random.default_rng([seed, 0]))
+    progress = Progress(0, seed, state, Counts())
     return Steps(method, Counted(objective), options, progress)
 
 
@@ -78,7 +80,7 @@ def _chosen(objective, name, given):
     checks.objective(objective)
     method = METHODS[checks.choice("method", name, METHODS)]
     checks.option_names(given, method.options, name)
-    return method, method.room.check(method.room.Options(**given, **method.fixed), objective)
+    return method, method.checked(objective, **given)
 
 
 class Progress(NamedTuple):
@@ -91,7 +93,7 @@ class Progress(NamedTuple):
     seed : int
         Of the steps' streams.
     state : NamedTuple
-        The method's `State`; its arrays are not written to.
+        The state of the method's family; its arrays are not written to.
     counts : Counts
         What has been spent.
     """
@@ -127,7 +129,7 @@ class Steps:
         self.objective = objective = Counted(self.objective.objective, counts=self.progress.counts)
         with np.errstate(all="ignore"):
             rng = np.random.default_rng([seed, k])
-            state, report = METHODS[self.method].room.step(self.progress.state, objective, self.options, k, rng)
+            state, report = METHODS[self.method].family.step(self.progress.state, objective, self.options, k, rng)
             stationary = report.outcome is Outcome.STATIONARY and not self.draws
             if stationary and np.isnan(report.smallest_eigenvalue) and "hessian" in objective.curvatures:
                 probe = negative_curvature.second_order(objective, report.theta, np.random.default_rng([seed, k, 1]))
@@ -178,7 +180,7 @@ def minimize(
     """
     checks.objective(objective)
     steps = checks.whole("steps", steps)
-    own = METHODS[checks.choice("method", method, METHODS)].room.Options._field_defaults.get("gradient_tolerance")
+    own = METHODS[checks.choice("method", method, METHODS)].family.options._field_defaults.get("gradient_tolerance")
     tolerance = (own or GRADIENT_TOLERANCE) if gradient_tolerance is None else gradient_tolerance
     tolerance = checks.real("gradient_tolerance", tolerance, low=0.0)
     checks.not_scipys(set(options) - set(METHODS[method].options))
@@ -189,10 +191,9 @@ def minimize(
     x = best = reports.progress.state.theta
     history, lowest, rejected, status, message = [], np.inf, 0, None, None
     for report in itertools.islice(reports, steps):
-        measured_at = report.theta if report.curvature else x
+        before, x = x, report.theta
         if -np.inf < report.loss < lowest:
-            best, lowest = measured_at, report.loss
-        x = report.theta
+            best, lowest = x if report.loss_at is LossAt.END else before, report.loss
         history.append(report.scalars())
         rejected = 0 if report.accepted else rejected + 1
         asked = callback is not None and _stops(callback, report)

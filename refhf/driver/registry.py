@@ -1,12 +1,40 @@
-"""The methods by name: a room, and what the name fixes in it."""
+"""The methods by name: a family of one algorithm, and the options that the name fixes in it."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from refhf.methods import first_order
 from refhf.methods.hessian_free import hf_step
 from refhf.methods.newton import exact_newton, negative_curvature, saddle_free, truncated_newton
+from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.nonlinear_cg import nlcg_step
 from refhf.methods.replicas import replica_step
+from refhf.methods.report import NoDetail, Report
+from refhf.model.blocks import Array
+from refhf.objective.supervised import Objective
+
+
+class Family(NamedTuple):
+    """An algorithm as data.
+
+    Attributes
+    ----------
+    options, state, detail : type
+        The NamedTuples of its options, of its state between two steps, and of its part of a report.
+    check : callable
+        (options, objective) -> options with the defaults filled in.
+    init : callable
+        (theta (P,), options, rng) -> the state before the first step.
+    step : callable
+        (state, objective, options, k, rng) -> (state, report).
+    """
+
+    options: Any
+    state: Any
+    detail: Any
+    check: Callable[[Any, Objective], Any]
+    init: Callable[[Array, Any, Any], Any]
+    step: Callable[[Any, Objective, Any, int, Any], tuple[Any, Report[Any]]]
 
 
 class Method(NamedTuple):
@@ -16,33 +44,97 @@ class Method(NamedTuple):
     ----------
     description : str
         One line.
-    room : module
-        With `Options`, `check`, `init` and `step`.
+    family : Family
+        The algorithm.
     fixed : dict
         The options that the method's name stands for.
     """
 
     description: str
-    room: object
-    fixed: dict
+    family: Family
+    fixed: dict[str, Any]
 
     @property
     def options(self) -> tuple[str, ...]:
         """The names of the options a caller may set."""
-        return tuple(name for name in self.room.Options._fields if name not in self.fixed)
+        return tuple(name for name in self.family.options._fields if name not in self.fixed)
+
+    def checked(self, objective: Objective, **given: Any) -> Any:
+        """The family's options: the given, the fixed and the defaults; ValueError for one out of range."""
+        return self.family.check(self.family.options(**given, **self.fixed), objective)
+
+
+HESSIAN_FREE = Family(
+    hf_step.HessianFreeOptions,
+    hf_step.HessianFreeState,
+    hf_step.HessianFreeDetail,
+    hf_step.check,
+    hf_step.init,
+    hf_step.step,
+)
+NEWTON = Family(
+    exact_newton.ExactNewtonOptions,
+    exact_newton.NewtonState,
+    NewtonDetail,
+    exact_newton.check,
+    exact_newton.init,
+    exact_newton.step,
+)
+TRUNCATED_NEWTON = Family(
+    truncated_newton.TruncatedNewtonOptions,
+    truncated_newton.TruncatedNewtonState,
+    NewtonDetail,
+    truncated_newton.check,
+    truncated_newton.init,
+    truncated_newton.step,
+)
+SADDLE_FREE_NEWTON = NEWTON._replace(
+    options=saddle_free.SaddleFreeOptions, check=saddle_free.check, step=saddle_free.step
+)
+NEGATIVE_CURVATURE_NEWTON = NEWTON._replace(
+    options=negative_curvature.NegativeCurvatureOptions,
+    detail=negative_curvature.NegativeCurvatureDetail,
+    check=negative_curvature.check,
+    step=negative_curvature.step,
+)
+NONLINEAR_CG = Family(
+    nlcg_step.NonlinearCGOptions,
+    nlcg_step.NonlinearCGState,
+    nlcg_step.NonlinearCGDetail,
+    nlcg_step.check,
+    nlcg_step.init,
+    nlcg_step.step,
+)
+FIRST_ORDER = Family(
+    first_order.FirstOrderOptions,
+    first_order.FirstOrderState,
+    NoDetail,
+    first_order.check,
+    first_order.init,
+    first_order.step,
+)
+REPLICAS = Family(
+    replica_step.ReplicaOptions,
+    replica_step.ReplicaState,
+    replica_step.ReplicaDetail,
+    replica_step.check,
+    replica_step.init,
+    replica_step.step,
+)
 
 
 def _hf(curvature, solver):
-    return hf_step, {"curvature": curvature, "solver": solver}
+    return HESSIAN_FREE, {"curvature": curvature, "solver": solver}
 
 
 def _nlcg(beta):
-    return nlcg_step, {"stochastic": True, "beta": beta}
+    return NONLINEAR_CG, {"stochastic": True, "beta": beta}
 
 
 def _first_order(rule, *offered, **fixed):
     unused = {"noise", "momentum", "decay", "epsilon"} - set(offered)
-    return first_order, {"rule": rule, **fixed, **{name: first_order.Options._field_defaults[name] for name in unused}}
+    defaults = first_order.FirstOrderOptions._field_defaults
+    return FIRST_ORDER, {"rule": rule, **fixed, **{name: defaults[name] for name in unused}}
 
 
 METHODS = {
@@ -52,11 +144,13 @@ METHODS = {
     "hessian-bicgstab": Method(
         "Hessian, Bi-CG-STAB, every iterate a candidate (He et al.)", *_hf("hessian", "bicgstab")
     ),
-    "newton": Method("Newton's step, H s = -g, wherever it leads", exact_newton, {}),
-    "truncated-newton": Method("Newton's step by conjugate gradients cut at negative curvature", truncated_newton, {}),
-    "saddle-free-newton": Method("Newton's step with |H| in place of H (Dauphin et al. 2014)", saddle_free, {}),
+    "newton": Method("Newton's step, H s = -g, wherever it leads", NEWTON, {}),
+    "truncated-newton": Method("Newton's step by conjugate gradients cut at negative curvature", TRUNCATED_NEWTON, {}),
+    "saddle-free-newton": Method("Newton's step with |H| in place of H (Dauphin et al. 2014)", SADDLE_FREE_NEWTON, {}),
     "negative-curvature-newton": Method(
-        "A Newton step joined with a random probe's negative curvature (More and Sorensen 1979)", negative_curvature, {}
+        "A Newton step joined with a random probe's negative curvature (More and Sorensen 1979)",
+        NEGATIVE_CURVATURE_NEWTON,
+        {},
     ),
     "nlcg-fr": Method("Nonlinear CG, diagonal BFGS preconditioner, Fletcher-Reeves (Adya et al.)", *_nlcg("fr")),
     "nlcg-pr": Method("The same with Polak-Ribiere's beta (Adya et al.)", *_nlcg("pr")),
@@ -70,7 +164,7 @@ METHODS = {
     ),
     "replica-newton": Method(
         "The inverse Hessian from the differences between replicas (Arnold & Wang)",
-        replica_step,
+        REPLICAS,
         {"stochastic": True},
     ),
 }

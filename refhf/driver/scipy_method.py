@@ -9,6 +9,7 @@ from scipy.optimize import OptimizeResult
 from refhf import checks
 from refhf.driver.minimize import minimize
 from refhf.driver.registry import METHODS
+from refhf.methods.report import LossAt
 from refhf.objective.functions import from_functions
 
 MAXITER = 1000  # our choice
@@ -70,8 +71,9 @@ class Callback:
         """As SciPy, go on whatever it returns: StopIteration is what ends a run."""
         x = report.theta.copy()
         if self.by_name:
-            self.values += not report.curvature
-            fun = report.loss if report.curvature else self.objective.value(x)
+            known = report.loss_at is LossAt.END
+            self.values += not known
+            fun = report.loss if known else self.objective.value(x)
             self.callback(intermediate_result=OptimizeResult(x=x, fun=fun))
         else:
             self.callback(x)

@@ -9,17 +9,20 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from refhf import checks
 from refhf.methods import schedules
-from refhf.methods.report import Report, Source, begin, taken
+from refhf.methods.mini_batch import mini_batch
+from refhf.methods.report import LossAt, NoDetail, Report, Source, begin, taken
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective
 
 BATCH = 128
 RATES = {"plain": 0.1, "momentum": 0.1, "rmsprop": 0.001}  # our choice; of RMSProp Keras's
 
 
-class Options(NamedTuple):
+class FirstOrderOptions(NamedTuple):
     """Options of the first-order methods.
 
     Attributes
@@ -55,7 +58,7 @@ class Options(NamedTuple):
     epsilon: float = 1e-10
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: FirstOrderOptions, objective: Objective) -> FirstOrderOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
     rate = RATES[options.rule] if options.learning_rate is None else options.learning_rate
     cases = objective.cases
@@ -70,51 +73,50 @@ def check(options: Options, objective: Objective) -> Options:
     )
 
 
-class State(NamedTuple):
+class FirstOrderState(NamedTuple):
     """theta, and where the rule has them, the velocity v and the mean square r, (P,) each."""
 
-    theta: np.ndarray
-    v: np.ndarray | None = None
-    r: np.ndarray | None = None
+    theta: Array
+    v: Array | None = None
+    r: Array | None = None
 
 
-def init(theta, options: Options) -> State:
+def init(theta: Array, options: FirstOrderOptions, rng: Generator) -> FirstOrderState:
     """The state before the first step. The mean square starts from ones, as in TensorFlow 1."""
     v = None if options.rule == "plain" else np.zeros_like(theta)
-    return State(theta, v, np.ones_like(theta) if options.rule == "rmsprop" else None)
+    return FirstOrderState(theta, v, np.ones_like(theta) if options.rule == "rmsprop" else None)
 
 
-def plain(state: State, g, alpha: float, options: Options) -> State:
+def plain(state: FirstOrderState, g: Array, alpha: float, options: FirstOrderOptions) -> FirstOrderState:
     """Gradient descent."""
     return state._replace(theta=state.theta - alpha * g)  # theta_k = theta_{k-1} - alpha_k g_k
 
 
-def momentum(state: State, g, alpha: float, options: Options) -> State:
+def momentum(state: FirstOrderState, g: Array, alpha: float, options: FirstOrderOptions) -> FirstOrderState:
     """Polyak 1964."""
     v = options.momentum * state.v + g  # v_k = m v_{k-1} + g_k
     return state._replace(theta=state.theta - alpha * v, v=v)  # theta_k = theta_{k-1} - alpha_k v_k
 
 
-def rmsprop(state: State, g, alpha: float, options: Options) -> State:
+def rmsprop(state: FirstOrderState, g: Array, alpha: float, options: FirstOrderOptions) -> FirstOrderState:
     """Tieleman and Hinton 2012, with momentum."""
     r = options.decay * state.r + (1 - options.decay) * g**2  # r_k = rho r_{k-1} + (1 - rho) g_k^2
     v = options.momentum * state.v + alpha * g / np.sqrt(r + options.epsilon)  # v_k = m v_{k-1} + alpha_k g_k / r_k^1/2
-    return State(state.theta - v, v, r)  # theta_k = theta_{k-1} - v_k
+    return FirstOrderState(state.theta - v, v, r)  # theta_k = theta_{k-1} - v_k
 
 
 RULES = {"plain": plain, "momentum": momentum, "rmsprop": rmsprop}
 
 
-def mini_batch(objective: Objective, cases: int, rng) -> Objective:
-    """The objective on a draw of its cases; itself where these are all."""
-    return objective if cases == objective.cases else objective.sample(cases, rng=rng)
-
-
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
-    """One gradient step. The report's loss is that of the step's cases, where the step started."""
+def step(
+    state: FirstOrderState, objective: Objective, options: FirstOrderOptions, k: int, rng: Generator
+) -> tuple[FirstOrderState, Report[NoDetail]]:
+    """One gradient step."""
     mini = mini_batch(objective, options.batch, rng)
     moving = state.v is not None and state.v.any()
-    f, g, report, over = begin(mini, state.theta, k, ends_at_zero=not (options.noise or moving))
+    f, g, report, over = begin(
+        mini, state.theta, k, LossAt.START, NoDetail(), ends_at_zero=not (options.noise or moving)
+    )
     if over:
         return state, report
     if options.noise:

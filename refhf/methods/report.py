@@ -1,37 +1,45 @@
-"""What a step tells: the one vocabulary of outcomes and reports that all methods share."""
+"""The report of a step: what every method says in the same words, what was spent, and a detail of the family."""
 
 import math
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from refhf.krylov.arithmetic import norm
-from refhf.krylov.stopping import Stop
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective
 
 
 class Word(Enum):
     """An enumeration whose members print as plain words."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.name.lower().replace("_", " ")
 
 
 class Outcome(Word):
-    """What became of a step; the value is a sentence."""
+    """The outcome of a step; the value is a sentence."""
 
     ACCEPTED = "The step was taken."
     STATIONARY = "The gradient is zero to its tolerance; no step was tried."
     NO_DECREASE = "No step length satisfied the line search's conditions; theta is unchanged."
-    POOR_RATIO = "The step did not keep what its model promised; theta is unchanged, the trust region shrinks."
+    POOR_RATIO = "The step did not reach the decrease that its model predicted; theta is unchanged, the radius shrinks."
     NO_MINIMUM = "f has no minimum along the direction, d'Hd <= 0; theta is unchanged."
     NOT_DESCENT = "The direction has g'd = 0 or is not a descent direction; theta is unchanged."
     NON_FINITE = "The value, the gradient or the direction is not finite; theta is unchanged."
 
 
+class LossAt(Word):
+    """The point and the cases at which a report's loss was measured; the value is a sentence."""
+
+    END = "f of all cases, at the point after the step."
+    START = "f of the step's cases, at the point where the step started."
+    REPLICAS = "The mean of the replicas' losses, each at its own point and on its own cases."
+
+
 class Kind(Word):
-    """What a stationary point is, by its Hessian; the value ends a sentence."""
+    """The kind of a stationary point, by its Hessian; the value ends a sentence."""
 
     MINIMUM = "a minimum"
     NOT_A_MINIMUM = "not a minimum"
@@ -40,9 +48,10 @@ class Kind(Word):
 
 
 class Source(Word):
-    """What gave a step its direction; the value is a sentence.
+    """The source of a step's direction; the value is a sentence.
 
-    All but the `random` ones are made of the gradient and products with it: what those leave at zero stays zero.
+    All but the `random` ones are combinations of the gradient and of products with it: a component that is zero in
+    all of these stays zero.
     """
 
     NONE = "There was no direction."
@@ -64,22 +73,8 @@ class Source(Word):
         return self in (Source.PROBE, Source.RANDOM_START, Source.NOISE, Source.REPLICAS)
 
 
-class Secant(Word):
-    """What a preconditioner made of the last step s and its change of gradient y; the value is a sentence."""
-
-    NONE = "There is no preconditioner, or no step before."
-    USED = "The diagonal was updated."
-    NO_CURVATURE = "y's is negative or too small; the diagonal is unchanged."
-    NO_STEP = "s'Hs is too small; the diagonal is unchanged."
-
-    @property
-    def skipped(self) -> bool:
-        """Whether there was a step before, and the update was left out."""
-        return self in (Secant.NO_CURVATURE, Secant.NO_STEP)
-
-
 class Counts(NamedTuple):
-    """What a run has spent so far.
+    """The work of a run so far.
 
     Attributes
     ----------
@@ -88,8 +83,8 @@ class Counts(NamedTuple):
     epochs : float
         Effective passes over the data: each call counts its cases over all cases (He et al. 2016, section 5).
     communications, bytes_communicated : int
-        Reductions over ranks, and what they carried; 0 on one process. Their seconds, which differ from rank to rank,
-        are in `comm.traffic`.
+        Reductions over ranks, and the bytes they carried; 0 on one process. Their seconds, which differ from rank to
+        rank, are in `comm.traffic`.
     """
 
     value_evaluations: int = 0
@@ -100,7 +95,14 @@ class Counts(NamedTuple):
     bytes_communicated: int = 0
 
 
-class Report(NamedTuple):
+class NoDetail(NamedTuple):
+    """The detail of a family that has nothing to add."""
+
+
+Detail = TypeVar("Detail", bound=tuple[Any, ...])
+
+
+class Report(NamedTuple, Generic[Detail]):
     """One step of a method.
 
     Attributes
@@ -110,65 +112,44 @@ class Report(NamedTuple):
     theta : ndarray (P,) or None
         The point after the step; None in a `history`.
     loss : float
-        f at `theta`; of the gradient methods f where the step started, of the mini-batch if they are stochastic.
+        f, measured where `loss_at` says.
+    loss_at : LossAt
     gradient_norm : float
-        ||g|| where the step started (of the mini-batch for the stochastic methods).
+        ||g|| where the step started, of the step's cases.
     outcome : Outcome
+    detail : NamedTuple
+        What only the method's family reports, such as `refhf.methods.hessian_free.hf_step.HessianFreeDetail`.
     step_length : float
-        What the direction was multiplied with; 0 if the step was rejected.
-    damping, rho : float
-        lambda that the step was computed with, and its reduction ratio.
-    solver_iterations, solver_stop : int, Stop or None
-    negative_curvature : bool
-        Whether a direction d with d'Bd <= 0 was met, B the damped matrix of the step.
-    negative_direction : ndarray (P,) or None
-        That direction; None in a `history`.
-    curvature : str
-        'hessian' or 'gauss-newton', the matrix of this step; empty where there is none.
+        The factor of the direction; 0 if the step was rejected.
     source : Source
-        What gave the step its direction.
+        The source of the step's direction.
+    negative_curvature : bool
+        Whether a direction d with d'Bd <= 0 was met, B the step's matrix (damped, if the method damps it). A method
+        without a matrix meets none.
+    negative_direction : ndarray (P,) or None
+        That direction, where the method forms it; None in a `history`.
     smallest_eigenvalue : float
         Of the Hessian where the step started, as far as the method knows it; NaN if it does not.
     kind : Kind
-        Where the outcome is stationary, of what kind the point is.
-    beta : float
-        How much of the direction before went into this one.
-    rate_scale : float
-        alpha^s, by which an online line search multiplies the learning rate.
-    secant : Secant or `refhf.methods.replicas.secants.Differences`
-    skipped, floored : int
-        Running counts of a preconditioner's guards: updates left out, and components raised to its floor.
-    value_evaluations ... bytes_communicated
-        Running counts, see `Counts`.
+        Where the outcome is stationary, the kind of the point.
+    counts : Counts
+        The work of the run so far.
     """
 
     k: int
-    theta: np.ndarray | None
+    theta: Array | None
     loss: float
+    loss_at: LossAt
     gradient_norm: float
     outcome: Outcome
-    step_length: float
-    damping: float = float("nan")
-    rho: float = float("nan")
-    solver_iterations: int = 0
-    solver_stop: Stop | None = None
-    negative_curvature: bool = False
-    negative_direction: np.ndarray | None = None
-    curvature: str = ""
+    detail: Detail
+    step_length: float = 0.0
     source: Source = Source.NONE
-    smallest_eigenvalue: float = float("nan")
+    negative_curvature: bool = False
+    negative_direction: Array | None = None
+    smallest_eigenvalue: float = math.nan
     kind: Kind = Kind.UNKNOWN
-    beta: float = float("nan")
-    rate_scale: float = float("nan")
-    secant: Word = Secant.NONE
-    skipped: int = 0
-    floored: int = 0
-    value_evaluations: int = 0
-    gradient_evaluations: int = 0
-    curvature_products: int = 0
-    epochs: float = 0.0
-    communications: int = 0
-    bytes_communicated: int = 0
+    counts: Counts = Counts()
 
     @property
     def accepted(self) -> bool:
@@ -177,48 +158,62 @@ class Report(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """The outcome's sentence; at a stationary point whose kind is known, that and the smallest eigenvalue."""
+        """The outcome's sentence; at a stationary point of known kind, the kind and the smallest eigenvalue."""
         if self.outcome is not Outcome.STATIONARY or self.kind is Kind.UNKNOWN:
             return self.outcome.value
         return f"Stationary, {self.kind.value}: smallest eigenvalue {self.smallest_eigenvalue:.6g}."
 
-    def counted(self, counts: Counts) -> "Report":
+    def detailed(self, **fields: Any) -> "Report[Detail]":
+        """The report with these fields of its detail replaced."""
+        detail: Any = self.detail
+        return self._replace(detail=detail._replace(**fields))
+
+    def counted(self, counts: Counts) -> "Report[Detail]":
         """The report with an objective's counts, to which a method's own communication is added."""
+        own = self.counts
         return self._replace(
-            **counts._replace(
-                communications=counts.communications + self.communications,
-                bytes_communicated=counts.bytes_communicated + self.bytes_communicated,
-            )._asdict()
+            counts=counts._replace(
+                communications=counts.communications + own.communications,
+                bytes_communicated=counts.bytes_communicated + own.bytes_communicated,
+            )
         )
 
-    def scalars(self) -> "Report":
+    def scalars(self) -> "Report[Detail]":
         """The report without its vectors, as a history keeps it."""
         return self._replace(theta=None, negative_direction=None)
 
 
-class Beginning(NamedTuple):
-    """Where a step starts.
+def flat(report: Report[Any]) -> dict[str, Any]:
+    """The fields of a report, of its detail and of its counts in one dict, as a run's records have them."""
+    core = {name: value for name, value in report._asdict().items() if name not in ("counts", "detail")}
+    return {**core, **report.detail._asdict(), **report.counts._asdict()}
+
+
+class Beginning(NamedTuple, Generic[Detail]):
+    """The value and gradient where a step starts.
 
     Attributes
     ----------
     f : float
     g : ndarray (P,)
     report : Report
-        Of a step that fails, until it does better.
+        The report of a step that fails; a step that does better replaces its fields.
     over : bool
         Whether the step ends here: f or g is not finite, or g is zero.
     """
 
     f: float
-    g: np.ndarray
-    report: Report
+    g: Array
+    report: Report[Detail]
     over: bool
 
 
-def begin(objective: Objective, theta, k: int, damping=math.nan, curvature="", *, ends_at_zero=True) -> Beginning:
+def begin(
+    objective: Objective, theta: Array, k: int, loss_at: LossAt, detail: Detail, *, ends_at_zero: bool = True
+) -> Beginning[Detail]:
     """f and g at theta, and the report of step k; a zero gradient ends the step unless `ends_at_zero` is False."""
     f, g = objective.value_and_gradient(theta)
-    report = Report(k, theta, f, norm(g), Outcome.NON_FINITE, 0.0, damping, curvature=curvature)
+    report = Report(k, theta, f, loss_at, norm(g), Outcome.NON_FINITE, detail)
     if not (math.isfinite(f) and math.isfinite(report.gradient_norm)):
         return Beginning(f, g, report, True)
     if ends_at_zero and report.gradient_norm == 0:
@@ -226,9 +221,15 @@ def begin(objective: Objective, theta, k: int, damping=math.nan, curvature="", *
     return Beginning(f, g, report, False)
 
 
-def taken(state, report: Report, theta, loss: float, step_length: float):
-    """The state and the report of a step that was taken, to theta (P,); as they are where that is not finite."""
+State = TypeVar("State", bound=tuple[Any, ...])
+
+
+def taken(
+    state: State, report: Report[Detail], theta: Array, loss: float, step_length: float
+) -> tuple[State, Report[Detail]]:
+    """The state and report after an accepted step to theta (P,); both unchanged if theta is not finite."""
     if not np.isfinite(theta).all():
         return state, report
+    after: Any = state
     moved = report._replace(theta=theta, loss=loss, step_length=step_length, outcome=Outcome.ACCEPTED)
-    return state._replace(theta=theta), moved
+    return after._replace(theta=theta), moved

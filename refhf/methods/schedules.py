@@ -58,12 +58,12 @@ def warm_up_then_decay(start: float, peak: float, end: float, *, warm_up: int, e
     ValueError
         For a rate that is not positive, a number of steps below 1, or a warm-up that leaves no step to decay in.
     """
-    rates = [checks.positive(name, rate) for name, rate in {"start": start, "peak": peak, "end": end}.items()]
+    start, peak, end = checks.positive("start", start), checks.positive("peak", peak), checks.positive("end", end)
     every, warm_up = checks.positive_integer("every", every), checks.positive_integer("warm_up", warm_up)
     steps = checks.positive_integer("steps", steps)
     if steps <= warm_up:
         raise ValueError(f"steps: expected more than the {warm_up} of the warm-up; got {steps}")
-    return Schedule(*rates, warm_up, every, steps)
+    return Schedule(start, peak, end, warm_up, every, steps)
 
 
 def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:

@@ -61,7 +61,7 @@ def main(out, folder):
         for reduction in ("fast", "reproducible"):
             name = f"{method} {reduction}"
             arrays[name], fun, steps, last = problem.train(method, comm, reduction)
-            told[name] = [fun, steps, last.communications, last.bytes_communicated, last[-6:-2]]
+            told[name] = [fun, steps, last.counts.communications, last.counts.bytes_communicated, last.counts[:4]]
             assert_(same_everywhere(comm, arrays[name]), name)
     for cases in (101, 2):  # uneven and empty shards; fewer cases than ranks
         bounds = problem.uneven(cases, comm.size) if cases > 2 else None

@@ -19,6 +19,7 @@ from refhf.krylov.stopping import advance, iteration_limit, negative_curvature
 from refhf.methods.hessian_free import damping, hf_step
 from refhf.methods.replicas import secants
 from refhf.methods.search import armijo
+from refhf.methods.search.descent import reduction_ratio
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
@@ -152,7 +153,7 @@ def _damping(request):
         float(request[name]) for name in ("change", "slope", "curvature", "squared_norm", "damping")
     )
     predicted = damping.predicted_change(slope, curvature, square, lam, request["damped_ratio"])
-    rho = damping.reduction_ratio(change, predicted)
+    rho = reduction_ratio(change, predicted)
     return {"predicted": predicted, "rho": float(rho), "damping": damping.levenberg_marquardt(lam, rho)}
 
 
@@ -170,27 +171,28 @@ def _hf_step(request):
     method = METHODS[request["method"]]
     objective = _FixedBatch(request) if "curvature_cases" in request else objective_of(request)
     named = {name: request[name] for name in ("damping", "warm_start", "damped_ratio") if name in request}
-    options = hf_step.Options(
+    options = hf_step.HessianFreeOptions(
         **method.fixed,
         **named,
         curvature_batch=len(request["curvature_cases"]) if "curvature_cases" in request else None,
         solver_iterations=request["iterations"],
         backtracking=request.get("backtracking", False),
     )
-    state = hf_step.State(
+    options = hf_step.check(options, objective)
+    warm = "delta" in request and options.warm_start > 0
+    state = hf_step.HessianFreeState(
         _array(request, "theta"),
         request["damping"],
-        _array(request, "delta") if "delta" in request else None,
-        request.get("after_negative_curvature", False),
+        options.warm_start * _array(request, "delta") if warm else None,
+        after_negative_curvature=request.get("after_negative_curvature", False),
     )
-    options = hf_step.check(options, objective)
     state, report = hf_step.step(state, objective, options, 2, np.random.default_rng(0))
     return {
         "theta": state.theta.tolist(),
         "damping": state.damping,
-        "rho": float(report.rho),
+        "rho": float(report.detail.rho),
         "step_length": report.step_length,
-        "solver_iterations": report.solver_iterations,
+        "solver_iterations": report.detail.solver_iterations,
         "negative_curvature": report.negative_curvature,
     }
 
@@ -204,7 +206,7 @@ def _nlcg(request):
     reports = iterate(objective, x0, method=f"nlcg-{request['beta']}", rng=0, **options)
     steps = [next(reports) for _ in range(request["steps"])]
     points = np.concatenate([x0, *(report.theta for report in steps)])
-    return {"x": points.tolist(), "beta": [float(report.beta) for report in steps]}
+    return {"x": points.tolist(), "beta": [float(report.detail.beta) for report in steps]}
 
 
 def _inverse_hessian_product(request):

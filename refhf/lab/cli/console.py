@@ -1,5 +1,6 @@
 """What the command line shows: a line a step, a bar, a table, and facts about the machine."""
 
+import math
 import os
 import platform
 import shutil
@@ -23,14 +24,14 @@ def line(record: Mapping) -> str:
 
     The sign after the solver's iterations is that of the curvature it met.
     """
-    solver = record["solver_stop"] is not None
+    solver = record.get("solver_stop") is not None
     cells = [
         f"{record['step']}",
         f"{record['loss']:.3g}",
         _percent(record["training_error"]),
         _percent(record["test_error"]),
-        _number(record["damping"]),
-        _number(record["rho"]),
+        _number(record.get("damping", math.nan)),
+        _number(record.get("rho", math.nan)),
         _number(record["step_length"]),
         f"{record['solver_iterations']}{'-' if record['negative_curvature'] else '+'}" if solver else "",
         f"{record['curvature_products']}",

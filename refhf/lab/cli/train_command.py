@@ -66,7 +66,7 @@ def _given_options(args, names):
             raise ValueError(f"methods: expected each once; got {name!r} twice")
     flags = [("curvature_batch", args.curvature_batch), ("damping", args.damping)]
     given = arguments.once([*((key, value) for key, value in flags if value is not None), *args.option])
-    known = {option: METHODS[name].room.Options for name in names for option in METHODS[name].options}
+    known = {option: METHODS[name].family.options for name in names for option in METHODS[name].options}
     checks.option_names(given, known, ", ".join(names))
     for name, value in given.items():
         if isinstance(known[name]._field_defaults.get(name), bool) and not isinstance(value, bool):

@@ -50,7 +50,7 @@ def iterations(ax, history):
 
 def damping(ax, history):
     """The lambda that each step was computed with."""
-    ax.plot(_x(history[1:]), [r["damping"] for r in history[1:]], color=TRAIN, marker="o")
+    ax.plot(_x(history[1:]), [r.get("damping", math.nan) for r in history[1:]], color=TRAIN, marker="o")
     log_axis(ax, None)
     ax.set_title("damping lambda")
 
@@ -58,7 +58,7 @@ def damping(ax, history):
 def rho(ax, history):
     """The reduction ratio, over what it does to lambda."""
     low, high = -0.5, 2.0  # our choice: beyond them the ratio says "wrong", not how wrong
-    ratios = [-math.inf if r["rho"] is None or math.isnan(r["rho"]) else r["rho"] for r in history[1:]]
+    ratios = [-math.inf if (rho := r.get("rho")) is None or math.isnan(rho) else rho for r in history[1:]]
     shown = [min(max(ratio, low), high) for ratio in ratios]
     beyond = [(r["step"], y) for r, ratio, y in zip(history[1:], ratios, shown, strict=True) if ratio != y]
     bands = (low - 0.15, LOW, ALARM, "lambda up"), (HIGH, high + 0.15, COLOURS[2], "lambda down")

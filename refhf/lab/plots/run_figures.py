@@ -84,7 +84,7 @@ def run_figure(history: Sequence[Mapping], title: str):
     -------
     matplotlib.figure.Figure
     """
-    inside = any(record["solver_stop"] for record in history)
+    inside = any(record.get("solver_stop") for record in history)
     drawn = [history_axes.loss, history_axes.errors]
     if inside:
         drawn += [history_axes.iterations, history_axes.damping, history_axes.rho, history_axes.length]

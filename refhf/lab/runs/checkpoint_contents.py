@@ -14,10 +14,9 @@ from refhf.driver.registry import METHODS
 from refhf.methods.report import Counts, Outcome, Report
 
 ENDS = {"step": int, "loss": float, "training_error": float, "test_error": float, "outcome": Outcome}
-NOT_TOLD = ("k", "theta", "negative_direction")
-TOLD = {**ENDS, **{k: v for k, v in Report.__annotations__.items() if k not in (*NOT_TOLD, *ENDS)}, "seconds": float}
+NOT_TOLD = ("k", "theta", "negative_direction", "counts", "detail")
 IN_JSON = {int: (int,), float: (int, float, type(None)), bool: (bool,), str: (str,)}  # other fields are words, or null
-MAY_BE_NONE = ("training_error", "test_error", "solver_stop")  # of a record
+MAY_BE_NONE = ("training_error", "test_error", "solver_stop", "probe_stop")  # of a record
 KINDS = {float: "f", int: "iu", bool: "b"}
 
 
@@ -49,7 +48,7 @@ def vector(name: str, x, facts: Mapping, finite: bool):
 def progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
     """A method's progress; theta is finite where the run can go on."""
     facts, kinds, told = record["facts"], record["state"], record["progress"]
-    state = METHODS[facts["method"]].room.State
+    state = METHODS[facts["method"]].family.state
     if set(kinds) != set(state._fields) or set(arrays) != {k for k in kinds if kinds[k] != "NoneType"} | {"best theta"}:
         raise ValueError(f"expected {', '.join(state._fields)}, best theta; found {', '.join([*kinds, *arrays])}")
     values = {}
@@ -73,13 +72,20 @@ def _scalar(name, x, kind, default, python):
     return x.item() if python == kind.__name__ else x[()]
 
 
-def history(content: bytes, step: int) -> list[dict]:
-    """The records of steps 0 to `step`, from their lines."""
+def record_fields(method: str) -> dict[str, type]:
+    """The keys of a method's records, in their order, and the types of their values."""
+    own = {**Report.__annotations__, **METHODS[method].family.detail.__annotations__, **Counts.__annotations__}
+    return {**ENDS, **{name: kind for name, kind in own.items() if name not in (*NOT_TOLD, *ENDS)}, "seconds": float}
+
+
+def history(content: bytes, step: int, method: str) -> list[dict]:
+    """The records of steps 0 to `step` of a method, from their lines."""
+    fields = record_fields(method)
     records = [json.loads(line) for line in content.splitlines()]
     for k, record in enumerate(records):
-        if list(record) != list(TOLD) or record["step"] != k:
-            raise ValueError(f"line {k + 1}: expected {', '.join(TOLD)} of step {k}; found {str(record)[:60]}")
-        for name, kind in TOLD.items():
+        if list(record) != list(fields) or record["step"] != k:
+            raise ValueError(f"line {k + 1}: expected {', '.join(fields)} of step {k}; found {str(record)[:60]}")
+        for name, kind in fields.items():
             if type(record[name]) not in IN_JSON.get(kind, (str, type(None))) or (kind is int and record[name] < 0):
                 raise ValueError(f"line {k + 1}: {name}: expected {kind.__name__}; found {record[name]!r}")
     if len(records) != step + 1:

@@ -3,7 +3,8 @@
 A record is a dict, one a step, the first of step 0. Its `loss`, `training_error` and `test_error` are of all the
 cases, at the point after the step; `seconds` is the method's own time. Evaluating errors, and the loss where
 the method does not know it, is in no count and not in `seconds`. A step of a stochastic first-order method is an
-epoch of its updates (He et al. 2016, section 5). The other keys are fields of `refhf.methods.report.Report`.
+epoch of its updates (He et al. 2016, section 5). The other keys are fields of
+`refhf.methods.report.Report`, of its counts and of its detail.
 """
 
 import json
@@ -23,7 +24,7 @@ from refhf.driver.status import PATIENCE, Status
 from refhf.lab.runs.output_folder import to_json
 from refhf.lab.runs.problem import Problem
 from refhf.lab.runs.run_position import Position
-from refhf.methods.report import Outcome, Report
+from refhf.methods.report import LossAt, Outcome, Report, flat
 from refhf.methods.schedules import SCHEDULES
 
 
@@ -57,7 +58,7 @@ def plan(problem: Problem, method: str, steps: int, options: dict | None = None,
         reports = iterate(problem.objective, problem.theta0, method=method, rng=problem.seed, **given)
     else:
         reports = resume(problem.objective, since.progress, method=method, **given)
-    complete = chosen.room.check(chosen.room.Options(**given, **chosen.fixed), problem.objective)._asdict()
+    complete = chosen.checked(problem.objective, **given)._asdict()
     if given is not named:
         complete["learning_rate"] = named["learning_rate"]
     return Run(problem, method, complete, steps, reports, since)
@@ -82,7 +83,7 @@ def _scheduled(given, method, objective, epochs):
     if not isinstance(name, str) or name == "estimated":  # the latter is replica-newton's
         return given
     checks.choice("learning_rate", name, SCHEDULES)
-    options = method.room.check(method.room.Options(**{**given, **method.fixed, "learning_rate": None}), objective)
+    options = method.checked(objective, **given | {"learning_rate": None})
     return given | {"learning_rate": SCHEDULES[name](options.batch, objective.cases, epochs)}
 
 
@@ -101,7 +102,9 @@ def rows(run: Run) -> Iterator[Row]:
     updates = math.ceil(run.problem.objective.cases / run.options["batch"]) if stochastic else 1
     done, rejected, seconds = run.since[:3] if run.since else (0, 0, 0.0)
     if not run.since:
-        start = Report(0, run.problem.theta0, math.nan, math.nan, Outcome.ACCEPTED, math.nan)
+        detail = METHODS[run.method].family.detail()
+        theta0 = run.problem.theta0
+        start = Report(0, theta0, math.nan, LossAt.START, math.nan, Outcome.ACCEPTED, detail, math.nan)
         start = _measured(run.problem.objective, start)
         yield Row(_record(run, 0, start, seconds), start.theta, None)
     for step in range(done + 1, run.steps + 1):
@@ -121,8 +124,10 @@ def rows(run: Run) -> Iterator[Row]:
 def _measured(objective, report):
     """The report with the whole objective's loss, without which its step has led nowhere."""
     with np.errstate(over="ignore", invalid="ignore"):
-        loss = report.loss if report.curvature else objective.value(report.theta)
-    return report._replace(loss=loss, outcome=report.outcome if math.isfinite(loss) else Outcome.NON_FINITE)
+        loss = report.loss if report.loss_at is LossAt.END else objective.value(report.theta)
+    return report._replace(
+        loss=loss, loss_at=LossAt.END, outcome=report.outcome if math.isfinite(loss) else Outcome.NON_FINITE
+    )
 
 
 def _status(report, rejected, draws, last):
@@ -147,7 +152,7 @@ def _record(run, step, report, seconds):
     left_out = {"k", "theta", "negative_direction", *record}
     rest = {
         name: str(value) if isinstance(value, Enum) else value
-        for name, value in report._asdict().items()
+        for name, value in flat(report).items()
         if name not in left_out
     }
     return {**record, **rest, "seconds": seconds}

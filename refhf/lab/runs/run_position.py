@@ -110,7 +110,7 @@ def load(path, **facts) -> Position | None:
         goes_with = {"bytes": length, "digest": record["history"]["digest"]}
     with _wrong(path.with_name(HISTORY)) as beside:
         content = _read(beside, **goes_with)
-        history = checkpoint_contents.history(content, step)
+        history = checkpoint_contents.history(content, step, record["facts"]["method"])
         if lines(history) != content:
             raise ValueError("expected its numbers as they were written; found others")
     return position._replace(history=history)

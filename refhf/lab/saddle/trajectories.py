@@ -171,7 +171,8 @@ def _reason(report):
     """The report's sentences: what became of the step, or else where it came from and how its solver ended."""
     if not report.accepted:
         return report.sentence
-    return " ".join([report.source.value, *([report.solver_stop.value] if report.solver_stop else [])])
+    stops = [getattr(report.detail, name, None) for name in ("probe_stop", "solver_stop")]
+    return " ".join([report.source.value, *(stop.value for stop in stops if stop)])
 
 
 def _eigenvalues(H, n):

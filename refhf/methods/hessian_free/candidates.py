@@ -7,6 +7,7 @@ import numpy as np
 
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, negative_curvature, no_progress
+from refhf.methods.search.descent import downhill
 
 
 class Candidate(NamedTuple):
@@ -17,7 +18,7 @@ class Candidate(NamedTuple):
 
 
 class Solution(NamedTuple):
-    """What a solver's run offers.
+    """The outcome of a solver's run.
 
     Attributes
     ----------
@@ -38,11 +39,6 @@ class Solution(NamedTuple):
     stop: Stop
     negative_curvature: bool
     negative_direction: np.ndarray | None
-
-
-def downhill(d, g):
-    """d~ = -sign(g'd) d (He et al. 2016, section 4.2); d itself where g'd = 0."""
-    return -d if inner(g, d) > 0 else d
 
 
 def grid(last: int) -> set[int]:

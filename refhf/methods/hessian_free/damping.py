@@ -1,9 +1,7 @@
-"""The damping lambda of B = H + lambda I, and the reduction ratio that steers it.
+"""The damping lambda of B = H + lambda I, adjusted by the reduction ratio (Algorithm 2, line 8).
 
 Levenberg-Marquardt as in Martens 2010, section 4.1. lambda is against the **mean** of the cases' curvatures.
 """
-
-import numpy as np
 
 INCREASE, DECREASE = 3 / 2, 2 / 3  # Martens 2010, section 4.1
 LOW, HIGH = 1 / 4, 3 / 4  # Martens 2010, section 4.1
@@ -18,16 +16,6 @@ def predicted_change(slope: float, curvature: float, squared_norm: float, dampin
     of (H + lambda I) p = -g it is g'p/2 - lambda ||p||^2/2, the damped form g'p/2.
     """
     return slope + 0.5 * (curvature if damped else curvature - damping * squared_norm)
-
-
-def reduction_ratio(change: float, predicted: float) -> float:
-    """The ratio rho = (f(theta + p) - f(theta)) / (q(p) - q(0)).
-
-    It is -inf if f got worse or is not finite, or if q promises nothing.
-    """
-    if not (-np.inf < change < 0 and predicted < 0):
-        return -np.inf
-    return change / predicted
 
 
 def levenberg_marquardt(damping: float, rho: float) -> float:

@@ -2,26 +2,31 @@
 
 Four methods are this one step: `gn-cg` (Gauss-Newton matrix, conjugate gradients), `hessian-cg` (Hessian),
 `hybrid-cg` (Hessian; Gauss-Newton for the one step after negative curvature), `hessian-bicgstab` (section 4.2).
-The ranks of the paper's lines 3 to 5 are the objective's business. Signs: f is minimised, b = -g.
+The objective sums over the ranks of the paper's lines 3 to 5. Signs: f is minimised, b = -g.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
+from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop
-from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, walk_back
-from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change, reduction_ratio
-from refhf.methods.report import Outcome, Report, Source, begin, taken
+from refhf.methods.hessian_free.candidates import Solution, bicgstab_candidates, cg_candidates, walk_back
+from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
+from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
+from refhf.methods.search.descent import reduction_ratio
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective, operator
 
 
-class Options(NamedTuple):
+class HessianFreeOptions(NamedTuple):
     """Options of the Hessian-free methods.
 
     Attributes
@@ -68,7 +73,7 @@ PRECONDITIONER_POWER = 0.75  # Martens 2010, section 4.7
 FLAGS = "backtracking", "preconditioner", "damped_ratio"
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: HessianFreeOptions, objective: Objective) -> HessianFreeOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
     batch = options.curvature_batch
     if batch is not None:
@@ -93,8 +98,8 @@ def check(options: Options, objective: Objective) -> Options:
     )
 
 
-class State(NamedTuple):
-    """What one step leaves to the next.
+class HessianFreeState(NamedTuple):
+    """The state between two steps.
 
     Attributes
     ----------
@@ -102,63 +107,75 @@ class State(NamedTuple):
     damping : float
         lambda.
     delta : ndarray (P,) or None
-        The solver's last iterate, neither walked back nor line-searched.
+        Where the next solver starts: delta_0, or eta times the last iterate of the step before, which is neither
+        walked back nor line-searched. None is zero.
+    delta_is_random : bool
+        Whether it is delta_0.
     after_negative_curvature : bool
-        Whether the step before met negative curvature (what `hybrid-cg` reacts to).
+        Whether the step before met negative curvature (`hybrid-cg` then takes the Gauss-Newton matrix).
     """
 
-    theta: np.ndarray
+    theta: Array
     damping: float
-    delta: np.ndarray | None = None
+    delta: Array | None = None
+    delta_is_random: bool = False
     after_negative_curvature: bool = False
 
 
-def init(theta, options: Options) -> State:
-    """The state before the first step."""
-    return State(theta, options.damping)
+class HessianFreeDetail(NamedTuple):
+    """The detail of a report of the Hessian-free methods.
+
+    Attributes
+    ----------
+    damping : float
+        lambda of this step's matrix.
+    rho : float
+        The reduction ratio; NaN where the step ended before it.
+    solver_iterations, solver_stop : int, Stop or None
+        Iterations of the Krylov solver, and why it stopped.
+    curvature : str
+        'hessian' or 'gauss-newton', the matrix of this step; empty where the step ended before it.
+    """
+
+    damping: float = math.nan
+    rho: float = math.nan
+    solver_iterations: int = 0
+    solver_stop: Stop | None = None
+    curvature: str = ""
 
 
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+def init(theta: Array, options: HessianFreeOptions, rng: Generator) -> HessianFreeState:
+    """Line 1 of Algorithm 2: theta_0, lambda_0 and delta_0."""
+    if options.delta_0_norm == 0:
+        return HessianFreeState(theta, options.damping)
+    delta_0 = rng.standard_normal(theta.size).astype(theta.dtype)
+    return HessianFreeState(theta, options.damping, options.delta_0_norm / np.linalg.norm(delta_0) * delta_0, True)
+
+
+def step(
+    state: HessianFreeState, objective: Objective, options: HessianFreeOptions, k: int, rng: Generator
+) -> tuple[HessianFreeState, Report[HessianFreeDetail]]:
     """Step k of Algorithm 2; the numbers on the right are its lines."""
     theta, damping = state.theta, state.damping
-    f, g, report, over = begin(objective, theta, k, damping)  # 3, 4: on all data
+    f, g, report, over = begin(objective, theta, k, LossAt.END, HessianFreeDetail(damping))  # 3, 4: on all cases
     if over:
         return state, report
-
     mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
-    curvature = _curvature(options, state)
+    curvature = _curvature(state, options)
     A = mini.gauss_newton(theta) if curvature == "gauss-newton" else mini.hessian(theta)  # 5
     B = operator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
-    M = _preconditioner(mini, theta, damping) if options.preconditioner else None
-    b, iterations = -g, options.solver_iterations
-    if options.solver == "cg":  # 6
-        iterates = cg_iterates(B, b, x0=_start(state, options, k, rng), M=M)
-        solution = cg_candidates(iterates, B, g, iterations, options.backtracking)
-    else:
-        iterates = bicgstab_iterates(B, b, x0=_start(state, options, k, rng), M=M)
-        solution = bicgstab_candidates(iterates, B, g, iterations)
-
-    source = Source.RANDOM_START if k == 1 and options.delta_0_norm > 0 else Source.KRYLOV
-    report = report._replace(
-        solver_iterations=solution.iterations,
-        solver_stop=solution.stop,
-        negative_curvature=solution.negative_curvature,
-        negative_direction=solution.negative_direction,
-        curvature=curvature,
-        source=source if solution.iterations else Source.GRADIENT,
-    )
+    solution = _solve(B, g, state, mini, options)  # 6
+    report = _solved(report, solution, state, curvature)
     if solution.stop is Stop.NON_FINITE:
         return state, report
-
     f_mini = f if mini is objective else mini.value(theta)
-    d, f_mini_d = walk_back(  # 7
-        solution.candidates, lambda d: mini.value(theta + d.vector), options.backtracking
-    )
+    d, f_mini_d = walk_back(solution.candidates, lambda d: mini.value(theta + d.vector), options.backtracking)  # 7
     slope = inner(g, d.vector)
     predicted = predicted_change(slope, d.curvature, inner(d.vector, d.vector), damping, options.damped_ratio)
     rho = reduction_ratio(f_mini_d - f_mini, predicted)
-    state = State(theta, levenberg_marquardt(damping, rho), solution.last, solution.negative_curvature)  # 8
-    report = report._replace(rho=rho)
+    damping, delta = levenberg_marquardt(damping, rho), _warm_start(solution, options)  # 8
+    state = HessianFreeState(theta, damping, delta, after_negative_curvature=solution.negative_curvature)
+    report = report.detailed(rho=rho)
     if not slope < 0:
         return state, report._replace(outcome=Outcome.NOT_DESCENT)
     known = {1.0: f_mini_d} if mini is objective else {}
@@ -170,22 +187,43 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     return taken(state, report, theta + alpha * d.vector, f, alpha)  # 10
 
 
-def _curvature(options, state):
-    """The matrix of this step: that of the method, and for `hybrid-cg` what the step before leads to."""
+def _curvature(state: HessianFreeState, options: HessianFreeOptions) -> str:
+    """The matrix of this step: that of the method; for `hybrid-cg` it depends on the step before."""
     if options.curvature != "hybrid":
         return options.curvature
     return "gauss-newton" if state.after_negative_curvature else "hessian"
 
 
-def _start(state, options, k, rng):
-    """Where the solver starts: eta delta_{k-1}, at the first step the random delta_0, or zero (None)."""
-    if k == 1 and options.delta_0_norm > 0:
-        delta_0 = rng.standard_normal(state.theta.size).astype(state.theta.dtype)
-        return options.delta_0_norm / np.linalg.norm(delta_0) * delta_0
-    return None if state.delta is None or options.warm_start == 0 else options.warm_start * state.delta
+def _solve(
+    B: LinearOperator, g: Array, state: HessianFreeState, mini: Objective, options: HessianFreeOptions
+) -> Solution:
+    """The candidates for a solution of B d = -g."""
+    M = _preconditioner(mini, state.theta, state.damping) if options.preconditioner else None
+    if options.solver == "cg":
+        iterates = cg_iterates(B, -g, x0=state.delta, M=M)
+        return cg_candidates(iterates, B, g, options.solver_iterations, options.backtracking)
+    return bicgstab_candidates(bicgstab_iterates(B, -g, x0=state.delta, M=M), B, g, options.solver_iterations)
 
 
-def _preconditioner(mini, theta, damping):
+def _warm_start(solution: Solution, options: HessianFreeOptions) -> Array | None:
+    """Where the next step's solver starts: eta delta_k; None is zero."""
+    return options.warm_start * solution.last if options.warm_start else None
+
+
+def _solved(
+    report: Report[HessianFreeDetail], solution: Solution, state: HessianFreeState, curvature: str
+) -> Report[HessianFreeDetail]:
+    """The report with what is known once the solver has stopped."""
+    source = Source.RANDOM_START if state.delta_is_random else Source.KRYLOV
+    report = report.detailed(solver_iterations=solution.iterations, solver_stop=solution.stop, curvature=curvature)
+    return report._replace(
+        source=source if solution.iterations else Source.GRADIENT,
+        negative_curvature=solution.negative_curvature,
+        negative_direction=solution.negative_direction,
+    )
+
+
+def _preconditioner(mini: Objective, theta: Array, damping: float) -> LinearOperator:
     """(diag(mean of the cases' squared gradients) + l2 I + lambda I)^-0.75: an approximate inverse of B."""
     scale = (mini.gradient_squares(theta) + damping) ** -PRECONDITIONER_POWER
     return operator(lambda r: scale * r, theta.size, theta.dtype)

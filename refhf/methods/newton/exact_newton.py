@@ -7,19 +7,22 @@ attracted by saddles as by minima (Dauphin et al. 2014, section 4). On x^2 - y^2
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from refhf import checks
 from refhf.krylov.solve import bicgstab
 from refhf.krylov.stopping import Stop
-from refhf.methods.hessian_free.candidates import downhill
-from refhf.methods.report import Outcome, Report, Source, begin, taken
+from refhf.methods.newton.newton_detail import NewtonDetail
+from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
+from refhf.methods.search.descent import downhill
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective, operator
 
 DENSE = 500  # our choice: up to this P the matrix is built, P products, and its eigenvectors computed, O(P^3)
 RTOL = 1e-8  # our choice: beyond it, for Bi-CG-STAB's true residual
 
 
-class Options(NamedTuple):
+class ExactNewtonOptions(NamedTuple):
     """Options of `newton`.
 
     Attributes
@@ -34,24 +37,24 @@ class Options(NamedTuple):
     solver_iterations: int | None = None
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: ExactNewtonOptions, objective: Objective) -> ExactNewtonOptions:
     """The options; ValueError for one out of range."""
     damping, iterations = checks.real("damping", options.damping), options.solver_iterations
     if iterations is not None:
         iterations = checks.positive_integer("solver_iterations", iterations)
     checks.has_curvature(objective, "hessian")
-    return Options(damping, iterations)
+    return ExactNewtonOptions(damping, iterations)
 
 
-class State(NamedTuple):
+class NewtonState(NamedTuple):
     """theta (P,)."""
 
-    theta: np.ndarray
+    theta: Array
 
 
-def init(theta, options: Options) -> State:
+def init(theta: Array, options: ExactNewtonOptions, rng: Generator) -> NewtonState:
     """The state before the first step."""
-    return State(theta)
+    return NewtonState(theta)
 
 
 def spectrum(H):
@@ -78,10 +81,12 @@ def divide(g, vectors, divisors):
     return -(v @ ((g @ v) / divisors[large])).astype(g.dtype)
 
 
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+def step(
+    state: NewtonState, objective: Objective, options: ExactNewtonOptions, k: int, rng: Generator
+) -> tuple[NewtonState, Report[NewtonDetail]]:
     """One Newton step."""
     theta, damping = state.theta, options.damping
-    _, g, report, over = begin(objective, theta, k, damping, curvature="hessian")
+    _, g, report, over = begin(objective, theta, k, LossAt.END, NewtonDetail(damping))
     if over:
         return state, report
     H = objective.hessian(theta)
@@ -97,13 +102,16 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     else:
         B = operator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
         s, info = bicgstab(B, -g, rtol=RTOL, maxiter=options.solver_iterations)
-        report = report._replace(source=Source.KRYLOV, solver_iterations=info.iterations, solver_stop=info.stop)
+        report = report._replace(source=Source.KRYLOV)
+        report = report.detailed(solver_iterations=info.iterations, solver_stop=info.stop)
         if info.stop is Stop.NON_FINITE:
             return state, report
     return wherever_it_leads(state, report, objective, s)
 
 
-def wherever_it_leads(state: State, report: Report, objective: Objective, s) -> tuple[State, Report]:
+def wherever_it_leads(
+    state: NewtonState, report: Report[NewtonDetail], objective: Objective, s
+) -> tuple[NewtonState, Report[NewtonDetail]]:
     """The state and report of a full step s (P,), uphill or not, unless it is zero, or it or f there is not finite."""
     if not s.any():
         return state, report._replace(outcome=Outcome.NOT_DESCENT)

@@ -16,19 +16,19 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from refhf import checks
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.lanczos import lanczos_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit
-from refhf.methods.hessian_free.candidates import downhill
-from refhf.methods.newton.exact_newton import State, init
+from refhf.methods.newton.exact_newton import NewtonState
 from refhf.methods.newton.truncated_newton import cut_at_negative_curvature
-from refhf.methods.report import Kind, Outcome, Report, Source, begin, taken
+from refhf.methods.report import Kind, LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import SHRINK, SUFFICIENT, TRIES, Search, armijo
+from refhf.methods.search.descent import downhill
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective
-
-__all__ = ["Options", "State", "check", "init", "second_order", "step"]
 
 CHANCE = 1e-3  # our choice: of a probe whose `at_least` is wrong; the bound it is computed from is generous
 CURVATURE_TOLERANCE = 1e-8  # our choice: an eigenvalue this small against ||H|| is zero, about sqrt(eps)
@@ -36,7 +36,7 @@ FINAL_ITERATIONS = 300  # our choice: most products spent on saying what a stati
 
 
 class Probe(NamedTuple):
-    """What Lanczos from a random vector says of H's lower end.
+    """The result of Lanczos from a random vector at the lower end of H's spectrum.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Probe(NamedTuple):
     """
 
     value: float
-    vector: np.ndarray | None
+    vector: Array | None
     at_least: float
     zero: float
     stop: Stop
@@ -65,7 +65,7 @@ class Probe(NamedTuple):
 
     @property
     def kind(self) -> Kind:
-        """What a point with this probe and no gradient is."""
+        """The kind of a stationary point with this probe."""
         if self.negative:
             return Kind.NOT_A_MINIMUM
         if self.at_least > self.zero:
@@ -116,11 +116,28 @@ def _at_least(it, n, zero):
 
 
 def second_order(objective: Objective, theta, rng) -> Probe:
-    """What the Hessian at theta says of a stationary point: its `value` is the smallest eigenvalue, mu being 1."""
+    """The probe of a stationary point theta; its `value` is the smallest eigenvalue, as mu is 1."""
     return probe(objective.hessian(theta), theta.size, rng, 1.0, FINAL_ITERATIONS)
 
 
-class Options(NamedTuple):
+class NegativeCurvatureDetail(NamedTuple):
+    """The detail of a report of `negative-curvature-newton`.
+
+    Attributes
+    ----------
+    probe_iterations, probe_stop : int, Stop or None
+        Products of the random probe, and why it stopped.
+    solver_iterations, solver_stop : int, Stop or None
+        Iterations of the conjugate gradients for s, and why they stopped; none where ||g|| counts as zero.
+    """
+
+    probe_iterations: int = 0
+    probe_stop: Stop | None = None
+    solver_iterations: int = 0
+    solver_stop: Stop | None = None
+
+
+class NegativeCurvatureOptions(NamedTuple):
     """Options of `negative-curvature-newton`.
 
     Attributes
@@ -141,13 +158,13 @@ class Options(NamedTuple):
     solver_iterations: int = 250
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: NegativeCurvatureOptions, objective: Objective) -> NegativeCurvatureOptions:
     """The options; ValueError for one out of range."""
     mu = checks.real("mu", options.mu)
     if not 0 < mu < 1:
         raise ValueError(f"mu: expected a number between 0 and 1; got {options.mu!r}")
     checks.has_curvature(objective, "hessian")
-    return Options(
+    return NegativeCurvatureOptions(
         mu,
         checks.real("gradient_tolerance", options.gradient_tolerance, low=0.0),
         checks.positive_integer("probe_iterations", options.probe_iterations),
@@ -155,27 +172,27 @@ def check(options: Options, objective: Objective) -> Options:
     )
 
 
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+def step(
+    state: NewtonState, objective: Objective, options: NegativeCurvatureOptions, k: int, rng: Generator
+) -> tuple[NewtonState, Report[NegativeCurvatureDetail]]:
     """One step along the curve, or the statement that the point is stationary to second order."""
     theta = state.theta
-    f, g, report, over = begin(objective, theta, k, curvature="hessian", ends_at_zero=False)
+    f, g, report, over = begin(objective, theta, k, LossAt.END, NegativeCurvatureDetail(), ends_at_zero=False)
     if over:
         return state, report
     H, flat = (objective.hessian(theta), report.gradient_norm <= options.gradient_tolerance)
     found = probe(H, theta.size, rng, options.mu, FINAL_ITERATIONS if flat else options.probe_iterations)
-    report = report._replace(
-        smallest_eigenvalue=found.value,
-        solver_iterations=found.iterations,
-        solver_stop=found.stop,
-        negative_curvature=found.negative,
-    )
+    report = report._replace(smallest_eigenvalue=found.value, negative_curvature=found.negative)
+    report = report.detailed(probe_iterations=found.iterations, probe_stop=found.stop)
     if found.stop is Stop.NON_FINITE:
         return state, report
     if flat and not found.negative:
         return state, report._replace(outcome=Outcome.STATIONARY, kind=found.kind)
     newton = None if flat else cut_at_negative_curvature(H, g, options.solver_iterations)
-    if newton and newton.stop is Stop.NON_FINITE:
-        return state, report._replace(solver_stop=newton.stop)
+    if newton:
+        report = report.detailed(solver_iterations=newton.iterations, solver_stop=newton.stop)
+        if newton.stop is Stop.NON_FINITE:
+            return state, report
     s = np.zeros_like(g) if flat else newton.vector
     slope = inner(g, s)
     if found.negative:

@@ -10,23 +10,23 @@ which H is the tridiagonal T, so that it costs one product a dimension (their Al
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from scipy.linalg import eigh_tridiagonal
 
 from refhf import checks
 from refhf.krylov.lanczos import lanczos_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit
-from refhf.methods.hessian_free.candidates import downhill
-from refhf.methods.newton.exact_newton import DENSE, State, divide, init, spectrum, wherever_it_leads
-from refhf.methods.report import Outcome, Report, Source, begin, taken
+from refhf.methods.newton.exact_newton import DENSE, NewtonState, divide, spectrum, wherever_it_leads
+from refhf.methods.newton.newton_detail import NewtonDetail
+from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
+from refhf.methods.search.descent import downhill
 from refhf.objective.supervised import Objective
-
-__all__ = ["Options", "State", "check", "init", "step"]
 
 DAMPINGS = 10.0 ** np.arange(-6, 3)  # times ||H||; our choice: Dauphin et al. search a set and do not print it
 SUBSPACE = 50  # our choice; Dauphin et al. 2014, section 7, take 500
 
 
-class Options(NamedTuple):
+class SaddleFreeOptions(NamedTuple):
     """Options of `saddle-free-newton`.
 
     Attributes
@@ -42,7 +42,7 @@ class Options(NamedTuple):
     subspace: int | None = None
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: SaddleFreeOptions, objective: Objective) -> SaddleFreeOptions:
     """The options; ValueError for one out of range."""
     damping, subspace = options
     if damping is not None:
@@ -50,13 +50,15 @@ def check(options: Options, objective: Objective) -> Options:
     if subspace is not None:
         subspace = checks.positive_integer("subspace", subspace)
     checks.has_curvature(objective, "hessian")
-    return Options(damping, subspace)
+    return SaddleFreeOptions(damping, subspace)
 
 
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+def step(
+    state: NewtonState, objective: Objective, options: SaddleFreeOptions, k: int, rng: Generator
+) -> tuple[NewtonState, Report[NewtonDetail]]:
     """One saddle-free Newton step."""
     theta = state.theta
-    f, g, report, over = begin(objective, theta, k, curvature="hessian")
+    f, g, report, over = begin(objective, theta, k, LossAt.END, NewtonDetail())
     if over:
         return state, report
     H = objective.hessian(theta)
@@ -69,7 +71,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         report = report._replace(smallest_eigenvalue=float(values[0]))
     else:
         it, stop = advance(lanczos_iterates(H, theta.size, g), iteration_limit(options.subspace or SUBSPACE))
-        report = report._replace(source=Source.KRYLOV, solver_iterations=it.k, solver_stop=stop)
+        report = report._replace(source=Source.KRYLOV).detailed(solver_iterations=it.k, solver_stop=stop)
         if stop is Stop.NON_FINITE:
             return state, report
         values, inside = eigh_tridiagonal(it.alpha, it.beta[:-1])  # H in the subspace
@@ -78,13 +80,12 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         report = report._replace(negative_curvature=True, negative_direction=downhill(vectors[:, 0], g))
     if options.damping is not None:
         s = divide(g, vectors, abs(values) + options.damping)
-        report = report._replace(damping=options.damping)
-        return wherever_it_leads(state, report, objective, s)
+        return wherever_it_leads(state, report.detailed(damping=options.damping), objective, s)
     dampings = DAMPINGS * abs(values).max()
     steps = [divide(g, vectors, abs(values) + damping) for damping in dampings]
     heights = np.array([objective.value(theta + s) for s in steps])
     i = int(np.where(np.isfinite(heights), heights, np.inf).argmin())
-    report = report._replace(damping=float(dampings[i]))
+    report = report.detailed(damping=float(dampings[i]))
     if not steps[i].any():
         return state, report._replace(outcome=Outcome.NOT_DESCENT)
     if not heights[i] <= f:

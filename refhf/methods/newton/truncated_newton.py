@@ -11,14 +11,17 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from refhf import checks
 from refhf.krylov.arithmetic import inner, norm
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
-from refhf.methods.hessian_free.damping import reduction_ratio
-from refhf.methods.report import Outcome, Report, Source, begin, taken
+from refhf.methods.newton.newton_detail import NewtonDetail
+from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
+from refhf.methods.search.descent import reduction_ratio
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective, operator
 
 RULES = ("paper", "steihaug")
@@ -30,7 +33,7 @@ LARGEST = 1e10  # the same's greatest radius; our choice
 ROUNDINGS = 10  # Conn, Gould and Toint 2000, section 17.4.2: f's rounding, that many eps |f|, is added to both changes
 
 
-class Options(NamedTuple):
+class TruncatedNewtonOptions(NamedTuple):
     """Options of `truncated-newton`.
 
     Attributes
@@ -50,7 +53,7 @@ class Options(NamedTuple):
     radius: float = 1.0
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: TruncatedNewtonOptions, objective: Objective) -> TruncatedNewtonOptions:
     """The options; ValueError for one out of range."""
     checks.choice("rule", options.rule, RULES)
     checks.has_curvature(objective, "hessian")
@@ -61,39 +64,39 @@ def check(options: Options, objective: Objective) -> Options:
     )
 
 
-class State(NamedTuple):
+class TruncatedNewtonState(NamedTuple):
     """theta (P,), and the trust radius."""
 
-    theta: np.ndarray
+    theta: Array
     radius: float
 
 
-def init(theta, options: Options) -> State:
+def init(theta: Array, options: TruncatedNewtonOptions, rng: Generator) -> TruncatedNewtonState:
     """The state before the first step."""
-    return State(theta, options.radius)
+    return TruncatedNewtonState(theta, options.radius)
 
 
-class Direction(NamedTuple):
-    """What conjugate gradients offer: p (P,), p'Bp/2 + g'p, where p comes from, and how they ended."""
+class TruncatedDirection(NamedTuple):
+    """The outcome of conjugate gradients: p (P,), p'Bp/2 + g'p, the source of p, and why they stopped."""
 
-    vector: np.ndarray
+    vector: Array
     predicted: float
     source: Source
     stop: Stop
     iterations: int
-    negative: np.ndarray | None
+    negative: Array | None
 
 
-def cut_at_negative_curvature(B, g, iterations: int) -> Direction:
+def cut_at_negative_curvature(B, g, iterations: int) -> TruncatedDirection:
     """Algorithm 1's rule: CG's iterate when negative curvature is met, and -g where that is at the first."""
     it, stop = _conjugate_gradients(B, g, iterations)
     negative = _negative(it, stop)
     if it.k == 0:
-        return Direction(-g, 0.5 * it.curvature - inner(g, g), Source.GRADIENT, stop, 0, negative)
-    return Direction(it.x, it.phi, Source.KRYLOV, stop, it.k, negative)
+        return TruncatedDirection(-g, 0.5 * it.curvature - inner(g, g), Source.GRADIENT, stop, 0, negative)
+    return TruncatedDirection(it.x, it.phi, Source.KRYLOV, stop, it.k, negative)
 
 
-def steihaug(B, g, iterations: int, radius: float) -> Direction:
+def steihaug(B, g, iterations: int, radius: float) -> TruncatedDirection:
     """CG within ||p|| <= radius; where it leaves, or meets negative curvature, along its direction to the boundary."""
     path = []
 
@@ -104,14 +107,14 @@ def steihaug(B, g, iterations: int, radius: float) -> Direction:
     it, stop = _conjugate_gradients(B, g, iterations, boundary)
     negative = _negative(it, stop)
     if stop is not Stop.TRUST_BOUNDARY and negative is None:
-        return Direction(it.x, it.phi, Source.KRYLOV, stop, it.k, None)
+        return TruncatedDirection(it.x, it.phi, Source.KRYLOV, stop, it.k, None)
     at = it if negative is not None else path[0]
     x, p = at.x, at.p
     p_p, x_p = inner(p, p), inner(x, p)
     tau = (math.sqrt(x_p**2 + p_p * (radius**2 - inner(x, x))) - x_p) / p_p  # ||x + tau p|| = radius, tau > 0
     predicted = at.phi - tau * inner(at.r, p) + 0.5 * tau**2 * at.curvature
     source = Source.KRYLOV if negative is None else Source.NEGATIVE_CURVATURE
-    return Direction(x + tau * p, predicted, source, stop, it.k, negative)
+    return TruncatedDirection(x + tau * p, predicted, source, stop, it.k, negative)
 
 
 def _conjugate_gradients(B, g, iterations, *rules):
@@ -125,10 +128,12 @@ def _negative(it, stop):
     return it.p if stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None
 
 
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+def step(
+    state: TruncatedNewtonState, objective: Objective, options: TruncatedNewtonOptions, k: int, rng: Generator
+) -> tuple[TruncatedNewtonState, Report[NewtonDetail]]:
     """One step of Algorithm 1, or of the trust region method."""
     theta, damping = state.theta, options.damping
-    f, g, report, over = begin(objective, theta, k, damping, curvature="hessian")
+    f, g, report, over = begin(objective, theta, k, LossAt.END, NewtonDetail(damping))
     if over:
         return state, report
     H = objective.hessian(theta)
@@ -137,13 +142,8 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         p = cut_at_negative_curvature(B, g, options.solver_iterations)
     else:
         p = steihaug(B, g, options.solver_iterations, state.radius)
-    report = report._replace(
-        solver_iterations=p.iterations,
-        solver_stop=p.stop,
-        negative_curvature=p.negative is not None,
-        negative_direction=p.negative,
-        source=p.source,
-    )
+    report = report.detailed(solver_iterations=p.iterations, solver_stop=p.stop)
+    report = report._replace(negative_curvature=p.negative is not None, negative_direction=p.negative, source=p.source)
     if p.stop is Stop.NON_FINITE:
         return state, report
     search = _line_search if options.rule == "paper" else _trust_region
@@ -168,7 +168,7 @@ def _trust_region(state, report, objective, p, f, g):
         radius *= SHRINK
     elif rho > GOOD and norm(p.vector) >= (1 - 1e-6) * radius:
         radius = min(GROW * radius, LARGEST)
-    report = report._replace(rho=rho)
+    report = report.detailed(rho=rho)
     if rho <= ACCEPT:
-        return State(state.theta, radius), report._replace(outcome=Outcome.POOR_RATIO)
-    return taken(State(theta, radius), report, theta, f_p, 1.0)
+        return TruncatedNewtonState(state.theta, radius), report._replace(outcome=Outcome.POOR_RATIO)
+    return taken(TruncatedNewtonState(theta, radius), report, theta, f_p, 1.0)

@@ -19,13 +19,27 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf.krylov.arithmetic import inner
-from refhf.methods.report import Secant
+from refhf.methods.report import Word
 
 SMALLEST = 1e-8  # of y's, s'Hs and h_i: the published code's
 
 
+class Secant(Word):
+    """The use of the last step s and its change of gradient y; the value is a sentence."""
+
+    NONE = "There is no preconditioner, or no step before."
+    USED = "The diagonal was updated."
+    NO_CURVATURE = "y's is negative or too small; the diagonal is unchanged."
+    NO_STEP = "s'Hs is too small; the diagonal is unchanged."
+
+    @property
+    def skipped(self) -> bool:
+        """Whether there was a step before, and the update was left out."""
+        return self in (Secant.NO_CURVATURE, Secant.NO_STEP)
+
+
 class Update(NamedTuple):
-    """The new diagonal h (P,), what was made of s and y, and how many components were raised to the floor."""
+    """The new diagonal h (P,), the use of s and y, and the number of components raised to the floor."""
 
     h: np.ndarray
     secant: Secant

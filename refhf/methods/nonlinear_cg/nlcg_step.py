@@ -15,15 +15,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from refhf import checks
 from refhf.krylov.arithmetic import inner, norm
 from refhf.methods import schedules
-from refhf.methods.first_order import mini_batch
+from refhf.methods.mini_batch import mini_batch
 from refhf.methods.nonlinear_cg import diagonal_bfgs, online_search
 from refhf.methods.nonlinear_cg.betas import BETAS, clip
-from refhf.methods.report import Outcome, Report, Secant, Source, begin, taken
+from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
+from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.wolfe import wolfe
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective
 
 BATCH = 2048  # Adya et al. 2018, section 4.1: below it the loss is too noisy for their line search
@@ -33,7 +36,7 @@ RATE = 0.1  # our choice, that of momentum
 FLAGS = "preconditioner", "clip", "restart_test", "descent_test"
 
 
-class Options(NamedTuple):
+class NonlinearCGOptions(NamedTuple):
     """Options of the nonlinear conjugate gradient methods.
 
     Attributes
@@ -74,7 +77,7 @@ class Options(NamedTuple):
     descent_test: bool | None = None
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: NonlinearCGOptions, objective: Objective) -> NonlinearCGOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
     checks.choice("beta", options.beta, BETAS)
     batch = min(BATCH, objective.cases) if options.batch is None else options.batch
@@ -98,7 +101,29 @@ def check(options: Options, objective: Objective) -> Options:
     return options
 
 
-class State(NamedTuple):
+class NonlinearCGDetail(NamedTuple):
+    """The detail of a report of the nonlinear conjugate gradient methods.
+
+    Attributes
+    ----------
+    beta : float
+        The part of the previous direction in this one; NaN where the step ended before it.
+    rate_scale : float
+        alpha^s, the factor of the learning rate from the online line search; NaN where there is none.
+    secant : Secant
+        What the preconditioner did with the previous step.
+    skipped, floored : int
+        Running counts of the preconditioner's guards: updates skipped, and components raised to the floor.
+    """
+
+    beta: float = math.nan
+    rate_scale: float = math.nan
+    secant: Secant = Secant.NONE
+    skipped: int = 0
+    floored: int = 0
+
+
+class NonlinearCGState(NamedTuple):
     """What one step leaves to the next; before the first there is only theta.
 
     Attributes
@@ -118,12 +143,12 @@ class State(NamedTuple):
         Of the preconditioner, so far.
     """
 
-    theta: np.ndarray
-    theta_old: np.ndarray | None = None
-    g_old: np.ndarray | None = None
-    s: np.ndarray | None = None
-    d: np.ndarray | None = None
-    h: np.ndarray | None = None
+    theta: Array
+    theta_old: Array | None = None
+    g_old: Array | None = None
+    s: Array | None = None
+    d: Array | None = None
+    h: Array | None = None
     delta: float = math.nan
     slope: float = math.nan
     loss: float = math.nan
@@ -132,15 +157,19 @@ class State(NamedTuple):
     floored: int = 0
 
 
-def init(theta, options: Options) -> State:
+def init(theta: Array, options: NonlinearCGOptions, rng: Generator) -> NonlinearCGState:
     """The state before the first step."""
-    return State(theta)
+    return NonlinearCGState(theta)
 
 
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
+def step(
+    state: NonlinearCGState, objective: Objective, options: NonlinearCGOptions, k: int, rng: Generator
+) -> tuple[NonlinearCGState, Report[NonlinearCGDetail]]:
     """Step k, which is t = k - 1; on the right the lines of Algorithm 1."""
     mini = mini_batch(objective, options.batch, rng)
-    f, g, report, over = begin(mini, state.theta, k)
+    f, g, report, over = begin(
+        mini, state.theta, k, LossAt.START, NonlinearCGDetail(skipped=state.skipped, floored=state.floored)
+    )
     if over:
         return state, report
     r = -g  # r = -grad L(w)
@@ -154,13 +183,8 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         beta, d, slope = 0.0, s, -delta
     after = state._replace(theta_old=state.theta, g_old=g, s=s, d=d, h=h, delta=delta, slope=slope, loss=f)
     after = after._replace(skipped=state.skipped + secant.skipped, floored=state.floored + floored)
-    report = report._replace(
-        source=Source.CONJUGATE if beta else Source.GRADIENT,
-        beta=beta,
-        secant=secant,
-        skipped=after.skipped,
-        floored=after.floored,
-    )
+    report = report._replace(source=Source.CONJUGATE if beta else Source.GRADIENT)
+    report = report.detailed(beta=beta, secant=secant, skipped=after.skipped, floored=after.floored)
     search = _along if options.line_search in EXACT else _onward
     return search(state, after, report, mini, options)
 
@@ -198,7 +222,7 @@ def _onward(state, after, report, mini, options):
         theta *= 1 - withheld
         theta -= withheld * rate * state.scale * state.d
     theta += state.theta  # w = w + alpha_t d
-    report = report._replace(rate_scale=scale)
+    report = report.detailed(rate_scale=scale)
     if not np.isfinite(theta).all():
         return state, report
     return taken(after._replace(loss=kept, scale=scale), report, theta, report.loss, alpha)
@@ -207,7 +231,7 @@ def _onward(state, after, report, mini, options):
 def _along(state, after, report, mini, options):
     """A step to the minimum along d, of the quadratic model or near enough of f; where there is none, a new start."""
     theta, d, slope = state.theta, after.d, after.slope
-    afresh = State(theta, skipped=after.skipped, floored=after.floored)
+    afresh = NonlinearCGState(theta, skipped=after.skipped, floored=after.floored)
     if not slope < 0:
         return afresh, report._replace(outcome=Outcome.NOT_DESCENT)
     if options.line_search == "exact":

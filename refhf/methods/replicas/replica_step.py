@@ -24,14 +24,16 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 
 from refhf import checks
 from refhf.krylov.arithmetic import norm
 from refhf.methods import schedules
-from refhf.methods.first_order import mini_batch
+from refhf.methods.mini_batch import mini_batch
 from refhf.methods.replicas.replica_topology import TOPOLOGIES, Rates
 from refhf.methods.replicas.secants import Differences
-from refhf.methods.report import Outcome, Report, Source, taken
+from refhf.methods.report import Counts, LossAt, Outcome, Report, Source, taken
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective
 from refhf.parallel.communicator import Communicator, serial
 from refhf.parallel.launch import agree, as_communicator
@@ -41,7 +43,7 @@ RATE = 0.01  # the larger of theirs
 READINGS = ("own-batch", "same-batch", "pairs")
 
 
-class Options(NamedTuple):
+class ReplicaOptions(NamedTuple):
     """Options of `replica-newton`.
 
     Attributes
@@ -88,7 +90,7 @@ class Options(NamedTuple):
     comm: Communicator | None = None
 
 
-def check(options: Options, objective: Objective) -> Options:
+def check(options: ReplicaOptions, objective: Objective) -> ReplicaOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
     options = options._replace(
         replicas=checks.positive_integer("replicas", options.replicas),
@@ -118,8 +120,23 @@ def _check_ranks(comm, replicas, objective):
         raise ValueError("comm: expected an objective of one process, ranks share its cases or the replicas; got both")
 
 
-class State(NamedTuple):
-    """What one step leaves to the next.
+class ReplicaDetail(NamedTuple):
+    """The detail of a report of `replica-newton`.
+
+    Attributes
+    ----------
+    differences : Differences
+        The use of the differences between the replicas.
+    rank : int
+        Dimension of the span on which H^-1 is not taken as the identity.
+    """
+
+    differences: Differences = Differences.USED
+    rank: int = 0
+
+
+class ReplicaState(NamedTuple):
+    """The state between two steps.
 
     Attributes
     ----------
@@ -130,30 +147,30 @@ class State(NamedTuple):
         By the meetings so far.
     """
 
-    theta: np.ndarray
-    displacements: np.ndarray
+    theta: Array
+    displacements: Array
     communications: int = 0
     bytes_communicated: int = 0
 
 
-def init(theta, options: Options) -> State:
+def init(theta: Array, options: ReplicaOptions, rng: Generator) -> ReplicaState:
     """The state before the first step: the replicas coincide."""
     comm = options.comm or serial()
     agree(comm, theta0=theta)
-    return State(theta, np.zeros((options.replicas // comm.size, theta.size), theta.dtype))
+    return ReplicaState(theta, np.zeros((options.replicas // comm.size, theta.size), theta.dtype))
 
 
 class Replica(NamedTuple):
-    """What a replica brings: d_m (P,), its column of G (P,), its gradient g_m (P,) for z, and the loss there."""
+    """A replica's contribution: d_m (P,), its column of G (P,), its gradient g_m (P,) for z, and the loss there."""
 
-    displacement: np.ndarray
-    column: np.ndarray
-    gradient: np.ndarray
+    displacement: Array
+    column: Array
+    gradient: Array
     f: float
 
 
-def replica(objective: Objective, theta, displacement, options: Options, beta: float, rng) -> Replica:
-    """What a replica does between two synchronisations."""
+def replica(objective: Objective, theta, displacement, options: ReplicaOptions, beta: float, rng) -> Replica:
+    """The work of a replica between two synchronisations."""
     d, cases = displacement, max(1, options.batch // options.replicas)
     if options.spread:
         xi = rng.standard_normal(theta.size).astype(theta.dtype)
@@ -172,8 +189,10 @@ def replica(objective: Objective, theta, displacement, options: Options, beta: f
     return Replica(d, there - g, g, f)
 
 
-def step(state: State, objective: Objective, options: Options, k: int, rng) -> tuple[State, Report]:
-    """One step of all replicas, until they have met. The report's loss is their mean one, each on its own cases."""
+def step(
+    state: ReplicaState, objective: Objective, options: ReplicaOptions, k: int, rng: Generator
+) -> tuple[ReplicaState, Report[ReplicaDetail]]:
+    """One step of all replicas, with the synchronisation that ends it."""
     theta, comm = state.theta, options.comm or serial()
     estimated = options.learning_rate == "estimated"
     alpha = RATE if estimated else schedules.rate(options.learning_rate, k)
@@ -190,9 +209,10 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     calls = state.communications + comm.traffic.calls - before.calls
     carried = state.bytes_communicated + comm.traffic.bytes - before.bytes
     report = Report(
-        k, theta, met.f, norm(met.gradient), Outcome.NON_FINITE, 0.0, solver_iterations=met.rank,
-        negative_curvature=met.smallest < 0, smallest_eigenvalue=met.smallest, secant=met.differences,
-        source=Source.REPLICAS if met.rank else Source.GRADIENT, communications=calls, bytes_communicated=carried,
+        k, theta, met.f, LossAt.REPLICAS, norm(met.gradient), Outcome.NON_FINITE,
+        ReplicaDetail(met.differences, met.rank), source=Source.REPLICAS if met.rank else Source.GRADIENT,
+        negative_curvature=met.smallest < 0, smallest_eigenvalue=met.smallest,
+        counts=Counts(communications=calls, bytes_communicated=carried),
     )  # fmt: skip
     moved = theta + met.step.astype(theta.dtype)
     if met.differences is Differences.NON_FINITE or not (np.isfinite(met.f) and np.isfinite(moved).all()):
@@ -201,7 +221,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         return state, report._replace(outcome=Outcome.STATIONARY)
     kept = options.reading == "own-batch"
     away = np.array([-beta * kept * (one.gradient - met.gradient).astype(theta.dtype) for one in replicas])
-    return taken(State(theta, away, calls, carried), report, moved, met.f, met.alpha)
+    return taken(ReplicaState(theta, away, calls, carried), report, moved, met.f, met.alpha)
 
 
 def _columns(replicas):

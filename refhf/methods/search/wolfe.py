@@ -16,7 +16,7 @@ TRIES = 40  # our choice: evaluations, of both algorithms together
 MARGIN = 0.1  # our choice: how near the ends of its interval an interpolated alpha may come, as a part of it
 
 
-class Point(NamedTuple):
+class TrialStep(NamedTuple):
     """alpha, phi(alpha) and phi'(alpha)."""
 
     alpha: float
@@ -41,10 +41,10 @@ def wolfe(along: Callable[[float], tuple[float, float]], f: float, slope: float,
     """
     if first == 0:
         return Search(0.0, f)
-    start = last = low = Point(0.0, f, slope)
+    start = last = low = TrialStep(0.0, f, slope)
     high, alpha = None, first
     for _ in range(TRIES):
-        point = Point(alpha, *along(alpha))
+        point = TrialStep(alpha, *along(alpha))
         finite = math.isfinite(point.value) and math.isfinite(point.slope)
         too_high = not finite or point.value > f + C_1 * alpha * slope
         if high is None:  # Algorithm 3.5: from alpha_{i-1} on to alpha_i
@@ -70,7 +70,7 @@ def wolfe(along: Callable[[float], tuple[float, float]], f: float, slope: float,
     return Search(low.alpha, low.value) if low.value < start.value else Search(0.0, f)
 
 
-def between(low: Point, high: Point) -> float:
+def between(low: TrialStep, high: TrialStep) -> float:
     """The minimum of the cubic through both points and slopes (equation 3.59), kept off the ends of the interval.
 
     The middle where there is no such minimum.
