@@ -11,7 +11,7 @@ import scipy.sparse.linalg
 from hypothesis import settings
 
 import refhf
-from refhf.conformance import oracles, reference
+from refhf.conformance import float64_reference, oracles
 from refhf.conformance.check_report import Pattern
 from refhf.conformance.mistakes import linear_systems, wrong_derivatives, wrong_solvers
 from refhf.krylov.bicgstab import bicgstab_iterates
@@ -121,7 +121,7 @@ def test_two_faults_are_both_named():
     report = check("hessian", lambda theta, v: -7 * product(theta, v), case)
     assert set(report.patterns) == {Pattern.SIGN, Pattern.SUM_NOT_MEAN, Pattern.NO_DECAY}
     mask = np.ones(case.theta.size)
-    for block in reference.blocks(case.objective.net):
+    for block in float64_reference.parameter_blocks(case.objective.net):
         mask[block.indices] = block.name[0] == "W"
     report = check("hessian", lambda theta, v: 2 * product(theta, v) * mask, case)
     assert set(report.patterns) == {Pattern.ZERO_PART, Pattern.FACTOR, Pattern.NO_DECAY}
@@ -196,7 +196,7 @@ def test_refhf_itself_is_right():
 def test_pytorch_s_layout():
     """Code that holds each W as (out, in) is right where that is said, and told where it is not; so is the reverse."""
     case = faults.case()
-    order = reference.out_in(case.objective.net)
+    order = float64_reference.out_in(case.objective.net)
     theta = np.empty_like(case.theta)
     theta[order] = case.theta
     theirs = case.mine("out-in").hessian_product
@@ -438,7 +438,7 @@ def test_solver_of_arrays_only():
     assert [remark.split(":")[0] for remark in report.remarks] == [
         "it has no x0",
         "it has no M",
-        "it takes arrays only",
+        "it accepts arrays only",
     ]
 
 
@@ -462,7 +462,7 @@ MISTAKES = [
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta), "reference: expected an Objective, or"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta[:-1], CASE.objective), "theta: expected an array of shape"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta * np.nan, CASE.objective), "theta: expected finite numbers"),
-    (lambda: refhf.check_gradient(None, RIGHT, 1e300 * CASE.theta, CASE.objective), "theta: expected a point where"),
+    (lambda: refhf.check_gradient(None, RIGHT, 1e300 * CASE.theta, CASE.objective), "theta: expected a point at which"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, 3), "reference: expected an Objective"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, CASE.objective, layout="io"), "layout: expected one of"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, gradient=3), "gradient: expected a function"),
@@ -493,9 +493,9 @@ def test_report_is_a_table_and_a_dictionary():
     case = faults.case()
     report = refhf.check_hessian_product(case.mine().gauss_newton_product, case.theta, case.objective)
     lines = str(report).splitlines()
-    assert lines[0] == "Hessian product, P = 59: wrong: breaks 1 of 12 laws"
+    assert lines[0] == "Hessian product, P = 59: wrong: 1 of 12 laws fail"
     assert sum(line.startswith("FAIL") for line in lines) == 1
-    assert lines[-1] == "diagnosis: This is the Gauss-Newton product, not the Hessian's."
+    assert lines[-1] == "diagnosis: This is the Gauss-Newton product, not the Hessian product."
     assert max(map(len, lines)) <= 130
     said = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert (said["passed"], said["diagnosis"][0]["pattern"]) == (False, "gauss newton")
@@ -571,7 +571,7 @@ def test_terms_sum_to_the_product(loss):
     for net in (refhf.mlp([4, 3, 5, 3], nonlinearity="softplus", loss=loss), images):
         X, y = rng.standard_normal((6, net.inputs)), np.eye(3)[rng.integers(0, 3, 6)]
         theta, v = rng.standard_normal((2, net.size)) / 3
-        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.Problem(net, X, y, 0.0)
+        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y)
         np.testing.assert_allclose(
             wrong_derivatives.curvature(problem, theta, v), objective.hessian(theta) @ v, atol=1e-13
         )

@@ -9,18 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faulty_adapters
 import jsonschema
-import mutants
+import make_vectors
 import numpy as np
 import pytest
 from hypothesis import settings
+from oracle import wrong_networks
 
-from refhf.conformance.vectors import load_vectors, reference_answers, vector_run
-from refhf.conformance.vectors.adapter import Adapter, NoReply
+from refhf.conformance.vectors import load_vectors, reply_comparison, vector_operations, vector_run
+from refhf.conformance.vectors.adapter_process import Adapter, NoReply
 from refhf.conformance.vectors.load_vectors import Vector, compact, load
-from refhf.conformance.vectors.vector_run import Verdict
+from refhf.conformance.vectors.reply_comparison import Verdict
+from refhf.conformance.vectors.suspected_mistakes import suspects
+from refhf.conformance.vectors.vector_operations import reply_to
 from refhf.lab.cli.entry_point import main
-from refhf.lab.cli.vectors_command import answer
 
 ROOT = Path(__file__).parent.parent
 ADAPTERS = ROOT / "examples" / "adapters"
@@ -37,7 +40,7 @@ def command(*words):
 
 def test_refhf_passes_all(capsys):
     """refhf answers every vector rightly, to half the runner's tolerance; the command says so."""
-    assert main(["vectors", "--self", "--json", "--tolerance", str(vector_run.TOLERANCE / 2)]) == 0
+    assert main(["vectors", "--self", "--json", "--tolerance", str(reply_comparison.TOLERANCE / 2)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["counts"]["pass"] == len(load()) >= 300
     assert sorted(row["digits"] for row in said["results"])[len(load()) // 100] > 13  # all but one of a hundred
@@ -75,18 +78,14 @@ def test_manifest():
 def test_provenance_and_topics():
     """Each reply has two different routes, and each operation that refhf has is asked for."""
     assert all(len(set(vector.routes)) == 2 for vector in load())
-    assert {vector.request["operation"] for vector in load()} == {*reference_answers.OPERATIONS, "idx"}
+    assert {vector.request["operation"] for vector in load()} == {*vector_operations.OPERATIONS}
 
 
 @pytest.fixture
 def generator(monkeypatch):
-    """scripts/make_vectors.py, with nothing on file that it could hold on to."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import make_vectors
-    from plain import wrong_networks
-
+    """tests/make_vectors.py, without the flags on file."""
     monkeypatch.setattr(make_vectors, "on_file", dict)
-    monkeypatch.setattr(wrong_networks, "STALE", {})  # whose first theta is that of the first vector asked
+    monkeypatch.setattr(wrong_networks, "STALE", {})  # keeps the first theta it sees
     return make_vectors
 
 
@@ -98,7 +97,7 @@ LONG = settings.default.max_examples > 100
 @pytest.mark.parametrize("topic", [path.stem for path in FILES])
 def test_the_generator_makes_them(generator, topic):
     """From their names alone, the exact and 100-digit routes make the requests and the replies of every topic again."""
-    requests = list(generator.cases.TOPICS[topic][1]())
+    requests = list(generator.topics.TOPICS[topic][1]())
     stored = {vector.id: vector for vector in load() if vector.topic == topic}
     assert {f"{topic}/{name}": request for name, request in requests} == {v.id: v.request for v in stored.values()}
     for name, request in requests[:: 1 if LONG else SLOW.get(topic, 1)]:
@@ -112,7 +111,7 @@ def test_flags_are_measured_again(generator):
         found = dict(generator.flags(vector))
         assert found.keys() == vector.flags.keys(), vector.id
         for flag, error in found.items():
-            assert vector_run.alike(vector.flags[flag], error), (vector.id, flag, error)
+            assert reply_comparison.alike(vector.flags[flag], error), (vector.id, flag, error)
 
 
 def test_a_flag_that_rounding_decides_is_refused(generator, monkeypatch):
@@ -137,11 +136,8 @@ def test_flags_on_file_stay(generator, monkeypatch):
     assert generator.bracketed(vector, "sign", 0.12345) == 0.123
 
 
-def test_the_generator_refuses_what_two_routes_do_not_agree_on(monkeypatch):
-    """A reply that refhf gives to eight digits only is not stored: 1 - tanh(s)^2 where tanh saturates."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import make_vectors
-
+def test_the_generator_refuses_what_two_routes_do_not_agree_on():
+    """A reply that refhf computes to eight digits only is not stored: 1 - tanh(s)^2 where tanh saturates."""
     with pytest.raises(make_vectors.Disagreement, match="d: off by"):
         make_vectors.made("nonlinearity", "x", {"operation": "nonlinearity", "nonlinearity": "tanh", "s": [9.0]})
 
@@ -149,17 +145,20 @@ def test_the_generator_refuses_what_two_routes_do_not_agree_on(monkeypatch):
 # What the vectors catch.
 
 
-@pytest.mark.parametrize(("name", "ask"), mutants.RIGHT, ids=[name for name, _ in mutants.RIGHT])
+@pytest.mark.parametrize(("name", "ask"), faulty_adapters.RIGHT, ids=[name for name, _ in faulty_adapters.RIGHT])
 def test_no_false_alarm(name, ask):
     """Code written a second time, without a fault, passes."""
-    found = mutants.results(ask)
+    found = faulty_adapters.results(ask)
     assert found
     assert [result.reason for result in found if result.verdict is not Verdict.PASS] == []
 
 
 def test_every_fault_is_caught():
-    """Each of the faults of the checkers' gallery fails a vector (R5); `python tests/mutants.py` prints the table."""
-    caught = {name: any(r.verdict is Verdict.FAIL for r in mutants.results(ask)) for name, ask in mutants.WRONG}
+    """Each fault of `faults` fails a vector (R5); `python tests/faulty_adapters.py` prints the table."""
+    caught = {
+        name: any(r.verdict is Verdict.FAIL for r in faulty_adapters.results(ask))
+        for name, ask in faulty_adapters.WRONG
+    }
     assert len(caught) >= 30
     assert [name for name, failed in caught.items() if not failed] == []
 
@@ -195,8 +194,8 @@ def test_every_fault_is_caught():
 )
 def test_flags_name_the_fault(fault, flag):
     """The failures point at the mistake that was made: their pattern and their size are those of its flag."""
-    found = mutants.results(dict(mutants.WRONG)[fault])
-    assert [suspect.flag for suspect in vector_run.suspects(found)] == [flag]
+    found = faulty_adapters.results(dict(faulty_adapters.WRONG)[fault])
+    assert [suspect.flag for suspect in suspects(found)] == [flag]
 
 
 # The comparison.
@@ -204,7 +203,7 @@ def test_flags_name_the_fault(fault, flag):
 
 def judged(want, got):
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": want}, ("a", "b"))
-    return vector_run.judged(vector, {"x": got})
+    return reply_comparison.judged(vector, {"x": got})
 
 
 @pytest.mark.parametrize(
@@ -258,8 +257,8 @@ def test_disagreement(want, got, reason):
 def test_missing_and_further_fields():
     """A field that is missing fails; one that nobody asked for does not."""
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": 1.0}, ("a", "b"))
-    assert vector_run.judged(vector, {"y": 1.0}).reason == "x: missing"
-    assert vector_run.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
+    assert reply_comparison.judged(vector, {"y": 1.0}).reason == "x: missing"
+    assert reply_comparison.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
 
 
 # Adapters.
@@ -369,7 +368,7 @@ def vector(kind, operation=None):
         ("garbage", "the reply is not JSON: 'x = 3"),
         ("nothing", "the reply is not JSON"),
         ("list", "the reply is not a JSON object"),
-        ("stranger", "the reply has not the request's id"),
+        ("stranger", "the reply does not have the id of the request"),
     ],
 )
 def test_bad_replies(misbehaving, kind, reason):
@@ -388,8 +387,8 @@ def test_foreign_text_is_shown_plainly(text):
         raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
 
     results = list(vector_run.run([vector("good")], dies))
-    results += [vector_run.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
-    results.append(vector_run.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
+    results += [reply_comparison.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
+    results.append(reply_comparison.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
     for result in results:
         assert result.verdict is Verdict.FAIL
         assert result.reason.isprintable()
@@ -410,7 +409,7 @@ def test_patience(misbehaving):
     """After three silent failures of one operation the rest of it is not asked; other operations are."""
     asked = [vector("dies", "o")._replace(id=f"t/{k}") for k in range(5)]
     results = list(vector_run.run([*asked, vector("good")], misbehaving.ask))
-    assert [r.reason.startswith("not asked") for r in results] == [False, False, False, True, True, False]
+    assert [r.reason.startswith("not sent") for r in results] == [False, False, False, True, True, False]
     assert results[-1].verdict is Verdict.PASS
 
 
@@ -434,8 +433,12 @@ def names_file(tmp_path, text):
 @pytest.mark.parametrize("argument", ["--skips", "--xfails"])
 def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
     """Ids, topics and flags may be skipped, or expected to fail; a failure not expected is exit status 1."""
-    wrong = lambda request: {**answer(request), "stop": "wrong"} if request["operation"] == "cg" else answer(request)  # noqa: E731
-    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", wrong)
+
+    def wrong(request):
+        reply = reply_to(request)
+        return {**reply, "stop": "wrong"} if request["operation"] == "cg" else reply
+
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", wrong)
     assert main(["vectors", "--self"]) == 1
     assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out
     known = names_file(tmp_path, "cg  # not done yet\n\none-too-few\n")
@@ -479,9 +482,9 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
 
     def gauss_newton_for_hessian(request):
         swapped = {"hessian_product": "gauss_newton_product"}
-        return answer({**request, "operation": swapped.get(request["operation"], request["operation"])})
+        return reply_to({**request, "operation": swapped.get(request["operation"], request["operation"])})
 
-    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", gauss_newton_for_hessian)
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", gauss_newton_for_hessian)
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
     assert "hessian_product: gauss-newton-for-hessian (explains 40 of 40)" in said
