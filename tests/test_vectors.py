@@ -1,4 +1,4 @@
-"""The test vectors, the runner that puts them to an implementation, and the adapters that show how."""
+"""The test vectors, the runner that sends them to an implementation, and the example adapters."""
 
 import importlib.util
 import json
@@ -39,7 +39,7 @@ def command(*words):
 
 
 def test_refhf_passes_all(capsys):
-    """refhf answers every vector rightly, to half the runner's tolerance; the command says so."""
+    """refhf passes every vector at half the runner's tolerance, through the command."""
     assert main(["vectors", "--self", "--json", "--tolerance", str(reply_comparison.TOLERANCE / 2)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["counts"]["pass"] == len(load()) >= 300
@@ -48,7 +48,7 @@ def test_refhf_passes_all(capsys):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_files(path):
-    """A file fits the schema, is below 150 kB, names itself, and has its numbers as the shortest decimals."""
+    """A file fits the schema, is smaller than 150 kB, has its name as topic, and compact JSON."""
     text = path.read_text(encoding="utf-8")
     document = json.loads(text)
     jsonschema.validate(document, json.loads((path.parent.parent / "schema.json").read_text()))
@@ -69,14 +69,14 @@ def test_schema_refuses():
 
 
 def test_manifest():
-    """Ids are unique; requests and replies are those of the manifest: within a version they never change."""
+    """Ids are unique; requests and replies match the manifest, so they never change within a version."""
     listed = dict(line.split() for line in (load_vectors.folder() / "MANIFEST").read_text().splitlines())
     assert len(listed) == len(load())
     assert {vector.id: vector.digest for vector in load()} == listed
 
 
 def test_provenance_and_topics():
-    """Each reply has two different routes, and each operation that refhf has is asked for."""
+    """Each reply has two different routes, and each operation of refhf has vectors."""
     assert all(len(set(vector.routes)) == 2 for vector in load())
     assert {vector.request["operation"] for vector in load()} == {*vector_operations.OPERATIONS}
 
@@ -89,14 +89,14 @@ def generator(monkeypatch):
     return make_vectors
 
 
-# By default one of so many is made again; all in a long run.
+# By default one vector in this many is computed again; all in a long run.
 SLOW = {"nonlinearity": 4, "loss": 10, "hf_step": 10, "gradient": 3, "hessian_product": 3, "convolution": 3}
 LONG = settings.default.max_examples > 100
 
 
 @pytest.mark.parametrize("topic", [path.stem for path in FILES])
 def test_the_generator_makes_them(generator, topic):
-    """From their names alone, the exact and 100-digit routes make the requests and the replies of every topic again."""
+    """The exact and 100-digit computations reproduce the requests and replies of every topic from the names."""
     requests = list(generator.topics.TOPICS[topic][1]())
     stored = {vector.id: vector for vector in load() if vector.topic == topic}
     assert {f"{topic}/{name}": request for name, request in requests} == {v.id: v.request for v in stored.values()}
@@ -106,7 +106,7 @@ def test_the_generator_makes_them(generator, topic):
 
 
 def test_flags_are_measured_again(generator):
-    """Every flag of every vector is found again, of the same size, and no other: none hangs on rounding."""
+    """Every flag of every vector is measured again with the same error, and no other: none depends on rounding."""
     for vector in load():
         found = dict(generator.flags(vector))
         assert found.keys() == vector.flags.keys(), vector.id
@@ -115,7 +115,7 @@ def test_flags_are_measured_again(generator):
 
 
 def test_a_flag_that_rounding_decides_is_refused(generator, monkeypatch):
-    """No mistake may be off by about as much as makes it a flag: float32's error is a flag or not, never in between."""
+    """A mistake with an error near the threshold for flags is refused."""
     vector = next(vector for vector in load() if vector.topic == "cg" and "float32" in vector.flags)
     error = vector.flags["float32"]
     for low, high, flagged in ((error / 9, error / 3, True), (3 * error, 9 * error, False)):
@@ -127,7 +127,7 @@ def test_a_flag_that_rounding_decides_is_refused(generator, monkeypatch):
 
 
 def test_flags_on_file_stay(generator, monkeypatch):
-    """A flag on file stays as it is where the error measured is alike: bytes do not hang on rounding."""
+    """A flag on file is kept if the error measured is alike, so bytes do not depend on rounding."""
     (vector, *_) = (v for v in load() if v.flags.get("factor-2") == 1.0)
     monkeypatch.setattr(generator, "on_file", lambda: {vector.id: {"factor-2": 1.0}})
     assert generator.bracketed(vector, "factor-2", 1.004) == 1.0
@@ -147,7 +147,7 @@ def test_the_generator_refuses_what_two_routes_do_not_agree_on():
 
 @pytest.mark.parametrize(("name", "ask"), faulty_adapters.RIGHT, ids=[name for name, _ in faulty_adapters.RIGHT])
 def test_no_false_alarm(name, ask):
-    """Code written a second time, without a fault, passes."""
+    """Independently written code without a fault passes."""
     found = faulty_adapters.results(ask)
     assert found
     assert [result.reason for result in found if result.verdict is not Verdict.PASS] == []
@@ -193,7 +193,7 @@ def test_every_fault_is_caught():
     ],
 )
 def test_flags_name_the_fault(fault, flag):
-    """The failures point at the mistake that was made: their pattern and their size are those of its flag."""
+    """The suspected mistake is the one that was made."""
     found = faulty_adapters.results(dict(faulty_adapters.WRONG)[fault])
     assert [suspect.flag for suspect in suspects(found)] == [flag]
 
@@ -222,7 +222,7 @@ def judged(want, got):
     ],
 )
 def test_agreement(want, got):
-    """Lists agree in norm, words and booleans exactly, numbers that are not finite as words or as numbers."""
+    """Lists agree in norm, words and booleans exactly; NaN and Inf may be words or numbers."""
     assert judged(want, got).verdict is Verdict.PASS
 
 
@@ -248,14 +248,14 @@ def test_agreement(want, got):
     ],
 )
 def test_disagreement(want, got, reason):
-    """What is wrong with a field is said in words."""
+    """The reason says what is wrong with a field."""
     result = judged(want, got)
     assert result.verdict is Verdict.FAIL
     assert reason in result.reason
 
 
 def test_missing_and_further_fields():
-    """A field that is missing fails; one that nobody asked for does not."""
+    """A missing field fails; a further field is ignored."""
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": 1.0}, ("a", "b"))
     assert reply_comparison.judged(vector, {"y": 1.0}).reason == "x: missing"
     assert reply_comparison.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
@@ -270,21 +270,21 @@ def run_adapter(words, chosen=None):
 
 
 def holds(results, least, unsupported=()):
-    """At least `least` vectors pass, none fails but the expected."""
+    """At least `least` vectors pass, and only expected ones fail."""
     failed = {r.vector.id: r.reason for r in results if r.verdict is Verdict.FAIL and r.vector.id not in unsupported}
     assert failed == {}
     assert sum(result.verdict is Verdict.PASS for result in results) >= least
 
 
 def test_numpy_adapter(capsys):
-    """The adapter in NumPy passes, by the command, all that it knows."""
+    """The NumPy adapter passes all operations that it supports, through the command."""
     assert main(["vectors", "--adapter", command(ADAPTERS / "numpy_adapter.py"), "--limit", str(LIMIT)]) == 0
     assert "24 pass" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_c_adapter(tmp_path):
-    """The adapter in C passes: no Python is needed."""
+    """The C adapter passes."""
     program = tmp_path / "adapter"
     subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-o", program, ADAPTERS / "adapter.c", "-lm"], check=True)
     results = run_adapter(str(program))
@@ -295,7 +295,7 @@ def test_c_adapter(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
 def test_torch_adapter():
-    """PyTorch's automatic differentiation agrees, convolutions included, but for three losses of digits of its own."""
+    """PyTorch's automatic differentiation agrees, except where PyTorch itself loses digits (three vectors)."""
     lines = (ADAPTERS / "torch.xfails").read_text().splitlines()
     expected = {line.split("#")[0].strip() for line in lines} - {""}
     chosen = [v for v in load() if v.topic in ("nonlinearity", "loss", "gradient", "hessian_product", "convolution")]
@@ -305,7 +305,7 @@ def test_torch_adapter():
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX")
 def test_jax_adapter():
-    """JAX's agrees, on a few: it compiles every shape anew."""
+    """JAX agrees, on a few vectors, because it compiles each shape."""
     names = "gradient/tanh-softmax", "hessian_product/tanh-softmax", "gauss_newton_product/tanh-softmax"
     chosen = [v for v in load() if v.id in (*names, "convolution/plain/hessian-product")]
     holds(run_adapter(command(ADAPTERS / "jax_adapter.py"), chosen), 4)
@@ -344,7 +344,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def misbehaving(tmp_path):
-    """An adapter that does with a request what its kind says."""
+    """An adapter that misbehaves as the kind of the request says."""
     program = tmp_path / "adapter.py"
     program.write_text(MISBEHAVES)
     with Adapter(command("-S", "-E", program), LIMIT) as adapter:
@@ -372,7 +372,7 @@ def vector(kind, operation=None):
     ],
 )
 def test_bad_replies(misbehaving, kind, reason):
-    """A request without a good reply fails with the reason, and the next one is answered by a new process."""
+    """A request without a valid reply fails with a reason; the next request gets a new process."""
     good, bad, after = vector_run.run([vector("good"), vector(kind), vector("fine")], misbehaving.ask)
     assert bad.verdict is Verdict.FAIL
     assert reason in bad.reason
@@ -380,8 +380,8 @@ def test_bad_replies(misbehaving, kind, reason):
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m red", "\ud800", "a\nb\r\x07", "\u202e", "\x00"])
-def test_foreign_text_is_shown_plainly(text):
-    """What an adapter replies or complains of is printable in the reason, whatever is in it."""
+def test_adapter_text_is_escaped(text):
+    """Replies and errors of an adapter are escaped in the reason."""
 
     def dies(*_):
         raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
@@ -396,7 +396,7 @@ def test_foreign_text_is_shown_plainly(text):
 
 
 def test_hanging_adapter(misbehaving):
-    """One that hangs is ended after the time limit, with all that it started, and started again."""
+    """An adapter that hangs is killed after the time limit and restarted."""
     misbehaving.limit = 0.2
     with pytest.raises(NoReply, match=r"no reply in 0\.2 s"):
         misbehaving.ask("t/x", {"kind": "hangs", "x": 1.0})
@@ -406,7 +406,7 @@ def test_hanging_adapter(misbehaving):
 
 
 def test_patience(misbehaving):
-    """After three silent failures of one operation the rest of it is not asked; other operations are."""
+    """After three silent failures of one operation its remaining vectors are not sent; other operations are."""
     asked = [vector("dies", "o")._replace(id=f"t/{k}") for k in range(5)]
     results = list(vector_run.run([*asked, vector("good")], misbehaving.ask))
     assert [r.reason.startswith("not sent") for r in results] == [False, False, False, True, True, False]
@@ -432,7 +432,7 @@ def names_file(tmp_path, text):
 
 @pytest.mark.parametrize("argument", ["--skips", "--xfails"])
 def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
-    """Ids, topics and flags may be skipped, or expected to fail; a failure not expected is exit status 1."""
+    """Ids, topics and flags may be skipped or expected to fail; an unexpected failure gives exit status 1."""
 
     def wrong(request):
         reply = reply_to(request)
@@ -464,7 +464,7 @@ def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
     ],
 )
 def test_usage(args, says, capsys):
-    """A mistake of the caller's is a line on stderr and exit status 2."""
+    """A usage error is one line on stderr and exit status 2."""
     assert main(["vectors", *args]) == 2
     complaint = capsys.readouterr().err
     assert says in complaint
@@ -472,7 +472,7 @@ def test_usage(args, says, capsys):
 
 
 def test_unknown_names(tmp_path, capsys):
-    """A name in a file that no vector has is refused, with the nearest."""
+    """An unknown name in a file is refused, with a suggestion."""
     assert main(["vectors", "--self", "--skips", names_file(tmp_path, "missing-f\n")]) == 2
     assert "did you mean \"missing-f''\"?" in capsys.readouterr().err
 
@@ -492,6 +492,6 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
 
 
 def test_runner_takes_any_callable():
-    """The runner needs no process: a function of (id, request) will do, and NumPy's numbers are no JSON."""
+    """The runner accepts any function of (id, request), which may return NumPy numbers."""
     (result,) = vector_run.run([vector("good")], lambda _, request: {"x": np.float64(1.0)})
     assert result.verdict is Verdict.PASS

@@ -7,7 +7,7 @@ import numpy as np
 
 from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
 from refhf.conformance.checkers.derivative_check import DerivativeCheck, Expected, derivative_floor, usable
-from refhf.conformance.mistakes.candidate_vectors import Candidate, gradient_candidates
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
@@ -140,12 +140,12 @@ class GradientCheck(DerivativeCheck):
             candidates = list(gradient_candidates(reference, self.theta))
             causes += diagnose(self.vectors, candidates, self.blocks, l2, cases, outputs, gradient=True)
         if reference and any(s.error > s.tolerance for s in self.numbers):
-            right = Candidate(None, lambda theta, u: np.array([reference.value(theta)[0]]) - l2 * u)
+            right = CandidateResult(None, lambda theta, u: np.array([reference.value(theta)[0]]) - l2 * u)
             causes += diagnose(self.numbers, [right], [], l2, cases, outputs, gradient=True)
         if not causes and not self.vectors and any(s.error > s.tolerance for s in self.slopes):
             wants = {s.theta.tobytes(): s.want for s in self.slopes}
-            candidates = [Candidate(None, lambda theta, _: wants[theta.tobytes()])]
-            candidates.append(Candidate(Cause(Pattern.STALE), lambda theta, _: wants[self.theta.tobytes()]))
+            candidates = [CandidateResult(None, lambda theta, _: wants[theta.tobytes()])]
+            candidates.append(CandidateResult(Cause(Pattern.STALE), lambda theta, _: wants[self.theta.tobytes()]))
             causes += diagnose(self.slopes, candidates, [], 0.0, 1, 1, gradient=True)
         for samples, function in ((self.vectors or self.slopes, self.gradient), (self.numbers, self.value)):
             if not causes and samples:

@@ -19,7 +19,7 @@ from refhf.conformance.checkers.derivative_check import (
 )
 from refhf.conformance.checkers.user_function import ConductLog
 from refhf.conformance.float64_reference import FLOOR, SAFETY
-from refhf.conformance.mistakes.candidate_vectors import Candidate, product_candidates
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
@@ -28,7 +28,7 @@ from refhf.model.losses import Loss
 COLUMNS = 50  # P up to which every column of the matrix is compared: our choice
 
 
-class Probe(NamedTuple):
+class ProductProbe(NamedTuple):
     """A named point theta and direction v at which the product is evaluated."""
 
     name: str
@@ -41,7 +41,7 @@ class ProductCheck(DerivativeCheck):
 
     Attributes
     ----------
-    probes, few : list of Probe
+    probes, few : list of ProductProbe
         All probes, and three of them for expensive expectations.
     truth : Expectation or None
         The expectation that sets tolerances: the reference, else the complex step of the user's gradient.
@@ -66,12 +66,12 @@ class ProductCheck(DerivativeCheck):
             raise ValueError("reference: expected an Objective, or your own function to differentiate; got neither")
         super().__init__(theta, reference, layout, rng, kind, data)
         self.kind, self.product = kind, self.function_under_test("product", product, (self.size,))
-        self.probes = [Probe(f"random {i}", self.theta, self.direction()) for i in (1, 2)]
+        self.probes = [ProductProbe(f"random {i}", self.theta, self.direction()) for i in (1, 2)]
         if self.size <= COLUMNS:
-            self.probes += [Probe(self.entry(i), self.theta, v) for i, v in enumerate(np.eye(self.size))]
+            self.probes += [ProductProbe(self.entry(i), self.theta, v) for i, v in enumerate(np.eye(self.size))]
         else:
-            self.probes += [Probe(f"{b.name} alone", self.theta, self.direction(b.indices)) for b in self.blocks]
-        self.probes.append(Probe("another theta", self.elsewhere(), self.direction()))
+            self.probes += [ProductProbe(f"{b.name} alone", self.theta, self.direction(b.indices)) for b in self.blocks]
+        self.probes.append(ProductProbe("another theta", self.elsewhere(), self.direction()))
         self.few = [*self.probes[:2], self.probes[-1]]
         self.laws: list[Callable[[], Finding]] = []
         self.results: dict[bytes, Array] = {}
@@ -110,7 +110,7 @@ class ProductCheck(DerivativeCheck):
         loss_hessian = loss.hessian(z, np.zeros_like(z))
         self.laws.append(lambda: product_laws.quadratic_form(self, jacobian_product, loss_hessian, len(z), l2))
 
-    def result(self, probe: Probe) -> Array:
+    def result(self, probe: ProductProbe) -> Array:
         """The product at a probe, computed once."""
         key = probe.theta.tobytes() + probe.v.tobytes()
         if key not in self.results:
@@ -123,7 +123,7 @@ class ProductCheck(DerivativeCheck):
             return self.truth.at(theta, v)[1]
         far = oracles.rounding(self.product, theta, v, eps=self.eps, rng=0)
         room = SAFETY * self.eps * self.natural  # H_L cancels: p (1 - p)
-        return max(FLOOR[self.dtype] * norm(self.result(Probe("", theta, v))), SAFETY * far, room * norm(v))
+        return max(FLOOR[self.dtype] * norm(self.result(ProductProbe("", theta, v))), SAFETY * far, room * norm(v))
 
     def run(self, subject: str) -> CheckReport:
         """Test all laws and diagnose failures."""
@@ -136,7 +136,7 @@ class ProductCheck(DerivativeCheck):
         want, tolerance = exact(theta, v)
         return want, max(tolerance, SAFETY * oracles.rounding(self.product, theta, v, eps=self.eps, rng=0))
 
-    def _compare(self, expectation: Expectation, probes: list[Probe]) -> Finding:
+    def _compare(self, expectation: Expectation, probes: list[ProductProbe]) -> Finding:
         samples: list[Sample] = []
         for probe in probes:
             want, tolerance = expectation.at(probe.theta, probe.v)
@@ -174,6 +174,6 @@ class ProductCheck(DerivativeCheck):
             return diagnose(self.samples, candidates, self.blocks, reference.l2, reference.cases, outputs, False)
         at = self.expected
         assert at is not None
-        right = Candidate(None, lambda theta, v: at(theta, v)[0])
-        stale = Candidate(Cause(Pattern.STALE), lambda theta, v: at(self.theta, v)[0])
+        right = CandidateResult(None, lambda theta, v: at(theta, v)[0])
+        stale = CandidateResult(Cause(Pattern.STALE), lambda theta, v: at(self.theta, v)[0])
         return diagnose(self.samples, [right, stale], [], 0.0, 1, 1, False)

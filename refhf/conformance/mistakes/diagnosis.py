@@ -11,7 +11,7 @@ import numpy as np
 
 from refhf.conformance.check_report import Cause, Pattern, digits
 from refhf.conformance.float64_reference import ParameterBlock
-from refhf.conformance.mistakes.candidate_vectors import Candidate
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult
 from refhf.conformance.mistakes.coefficient_causes import SNAP, coefficient_causes
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
@@ -42,7 +42,7 @@ Model = tuple[float, float]  # c, lambda
 
 def diagnose(
     samples: list[Sample],
-    candidates: list[Candidate],
+    candidates: list[CandidateResult],
     blocks: list[ParameterBlock],
     l2: float,
     cases: int,
@@ -54,7 +54,7 @@ def diagnose(
     Parameters
     ----------
     samples : list of Sample
-    candidates : list of Candidate
+    candidates : list of CandidateResult
         The right one first, then the mistakes, most likely first.
     blocks : list of ParameterBlock
         The parts of theta, to name those in which the result is zero.
@@ -101,20 +101,22 @@ def _zero_parts(samples: list[Sample], blocks: list[ParameterBlock]) -> tuple[li
     return [Cause(Pattern.ZERO_PART, f"the bias part is zero: {names}" if all_biases else names)], keep
 
 
-def _plain(samples: list[Sample], candidate: Candidate, keep: Array, l2: float, accept: Accept) -> Model | None:
+def _plain(samples: list[Sample], candidate: CandidateResult, keep: Array, l2: float, accept: Accept) -> Model | None:
     """c = 1 and lambda = l2, for candidates with a mistake."""
     if candidate.cause and _fits(samples, candidate, keep, lambda s, x: x + l2 * s.u[keep], accept):
         return 1.0, l2
     return None
 
 
-def _multiple(samples: list[Sample], candidate: Candidate, keep: Array, l2: float, accept: Accept) -> Model | None:
+def _multiple(
+    samples: list[Sample], candidate: CandidateResult, keep: Array, l2: float, accept: Accept
+) -> Model | None:
     """c times the candidate with weight decay."""
     return _fitted(samples, candidate, keep, accept, lambda s, x: [x + l2 * s.u[keep]], lambda c: (c[0], c[0] * l2))
 
 
 def _two_coefficients(
-    samples: list[Sample], candidate: Candidate, keep: Array, l2: float, accept: Accept
+    samples: list[Sample], candidate: CandidateResult, keep: Array, l2: float, accept: Accept
 ) -> Model | None:
     """Both c and lambda fitted."""
     return _fitted(samples, candidate, keep, accept, lambda s, x: [x, s.u[keep]], lambda c: (c[0], c[1]))
@@ -122,7 +124,7 @@ def _two_coefficients(
 
 def _fitted(
     samples: list[Sample],
-    candidate: Candidate,
+    candidate: CandidateResult,
     keep: Array,
     accept: Accept,
     columns: Callable[[Sample, Array], list[Array]],
@@ -142,7 +144,7 @@ def _fitted(
 
 def _fits(
     samples: list[Sample],
-    candidate: Candidate,
+    candidate: CandidateResult,
     keep: Array,
     model: Callable[[Sample, Array], Array],
     accept: Accept,
