@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck release clean
+.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck vectors release clean
 
 DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
 
@@ -27,6 +27,9 @@ portability: $(STAMP)-test
 long: $(STAMP)-test
 	OPENBLAS_NUM_THREADS=1 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -q -n auto
 	$(MAKE) figures
+
+vectors: $(STAMP)-test
+	$(BIN)/python tests/make_vectors.py --check  # without --check it writes new vectors
 
 mutants: $(STAMP)-mutants
 	$(BIN)/python tests/mutation.py --share 0.2 --processes 2  # some 1,300 mutants; tests/MUTATION.md

@@ -1,7 +1,9 @@
-"""Somebody else's code, right and wrong: a network written a second time, solvers, and the mistakes people make.
+"""User code in float64, right and faulty; apart from `tests/oracle`, which is exact, slow and makes the vectors.
 
-`Mine` shares nothing with refhf but the layout of theta. A fault is a name that one line of it looks at, or a wrapper
-around what is right; each comes with the patterns, any of which is the right diagnosis.
+The two stay separate on purpose: these faults test the checkers and, through `faulty_adapters`, the vectors. If both
+were made of the same lines, one mistake in them would pass unseen. `Mine` shares only the layout of theta with refhf.
+A fault is a name that one line of `Mine` tests, or a wrapper around the right function; it lists the patterns that
+count as the right diagnosis.
 """
 
 from itertools import pairwise
@@ -36,7 +38,7 @@ PREDICT = {
 
 
 class Mine:
-    """Value, gradient and products of a fully connected network, as one writes them from the formulas.
+    """Value, gradient and products of a fully connected network, written from the formulas.
 
     X (B, n_0), y (B, n_L); the mean over the cases plus l2/2 ||theta||^2.
     """
@@ -64,7 +66,7 @@ class Mine:
         return np.concatenate([part for W, b in pairs for part in ((W.T if turned else W).ravel(), b)])
 
     def forward(self, theta):
-        """The pre-activations s_1 .. s_L and what enters each layer."""
+        """The inputs of the layers, and the pre-activations s_1 .. s_L."""
         a, inputs, outputs = self.X, [], []
         for i, (W, b) in enumerate(self.layers(theta)):
             inputs.append(a)
@@ -159,14 +161,14 @@ class Mine:
 
 
 class Case(NamedTuple):
-    """A problem for somebody else's code: what `Mine` takes, theta, and refhf's objective of the same."""
+    """Arguments of `Mine`, theta, and refhf's objective of the same network and cases."""
 
     arguments: tuple
     theta: np.ndarray
     objective: object
 
     def mine(self, fault="", **change):
-        """The code, with a fault."""
+        """`Mine` on this case, with a fault."""
         sizes, f, loss, X, y, l2 = self.arguments
         given = {"loss": loss, "X": X, "y": y, "l2": l2} | change
         return Mine(sizes, f, given["loss"], given["X"], given["y"], given["l2"], fault)
@@ -196,7 +198,7 @@ def case(
 
 
 def functions(case, fault=""):
-    """What `refhf.check_network` takes, of the code of the case, and its network."""
+    """The functions of `Mine` as `refhf.check_network` takes them, and the network."""
     sizes, f, loss, _, _, l2 = case.arguments
     names = "value", "gradient", "hessian_product", "gauss_newton_product", "outputs"
 
@@ -222,7 +224,7 @@ def functions(case, fault=""):
 
 
 def drawn(seed):
-    """A random problem, many of them hard (saturated, badly scaled, of extreme decay), and a kind of check."""
+    """A random case (many are saturated, badly scaled or have extreme decay), and a kind of check."""
     rng = np.random.default_rng(seed)
     sizes = tuple(int(n) for n in rng.integers(1, 17, rng.integers(2, 6)))
     loss = str(rng.choice(list(PREDICT)))
@@ -244,7 +246,7 @@ KINDS = "hessian", "gauss-newton", "gradient", "hessian", "gauss-newton", "gradi
 
 
 class Fault(NamedTuple):
-    """A wrong 'hessian', 'gauss-newton' or 'gradient': make(case) -> the function; patterns that say what it is."""
+    """A faulty 'hessian', 'gauss-newton' or 'gradient': make(case) -> function, and the patterns of its diagnosis."""
 
     name: str
     kind: str
@@ -254,13 +256,13 @@ class Fault(NamedTuple):
 
 
 def _line(kind, fault, pattern, **options):
-    """A fault of one line of `Mine`."""
+    """A fault in one line of `Mine`."""
     method = {"hessian": "hessian_product", "gauss-newton": "gauss_newton_product", "gradient": "gradient"}[kind]
     return Fault(f"{kind}: {fault}", kind, lambda case: getattr(case.mine(fault), method), (pattern,), options)
 
 
 def _around(kind, name, change, *patterns, **options):
-    """A fault around what is right: change(right function, case) -> the function."""
+    """A fault that wraps the right function: change(function, case) -> function."""
     method = {"hessian": "hessian_product", "gauss-newton": "gauss_newton_product", "gradient": "gradient"}[kind]
     return Fault(f"{kind}: {name}", kind, lambda case: change(getattr(case.mine(), method), case), patterns, options)
 
@@ -270,7 +272,7 @@ def _times(factor):
 
 
 def _masked(keep):
-    """Zero but where `keep` says: (layer, 'W' or 'b') -> bool."""
+    """Zero out the blocks of theta for which keep(layer, 'W' or 'b') is false."""
 
     def change(f, case):
         parts = zip(pairwise(case.arguments[0]), range(9), strict=False)
@@ -281,7 +283,7 @@ def _masked(keep):
 
 
 def _noise(size):
-    """The same for the same argument: a wave that nothing explains."""
+    """Relative noise of a given size, the same in every call."""
 
     def change(f, case):
         wave = np.random.default_rng(8).standard_normal(case.theta.size)
@@ -401,7 +403,7 @@ def solver(
     undone=None,
     goes_on=lambda size, small: not size <= small,
 ):
-    """Conjugate gradients of somebody's own, with one line changed."""
+    """User-written conjugate gradients with one line changed."""
 
     def cg(A, b, x0=None, *, rtol=1e-5, maxiter=None, M=None):
         maxiter = limit(10 * b.size if maxiter is None else maxiter)
@@ -438,7 +440,7 @@ def stabilised(
     turned=False,
     guarded=True,
 ):
-    """Bi-CG-STAB of somebody's own, with one line changed."""
+    """User-written Bi-CG-STAB with one line changed."""
 
     def bicgstab(A, b, x0=None, *, rtol=1e-5, maxiter=None, M=None):
         apply = (lambda x: A.T @ x) if turned else (lambda x: A @ x)
@@ -472,7 +474,7 @@ def stabilised(
 
 
 class SolverFault(NamedTuple):
-    """A wrong solver of a kind; patterns that say what it is."""
+    """A faulty solver of a kind, and the patterns of its diagnosis."""
 
     name: str
     kind: str

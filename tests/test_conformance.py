@@ -1,4 +1,4 @@
-"""refhf.conformance: every seeded fault is caught and named, nothing that is right is refused, nothing gets out."""
+"""refhf.conformance: every seeded fault is caught and named, no false positives, no exception or output escapes."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ import scipy.sparse.linalg
 from hypothesis import settings
 
 import refhf
-from refhf.conformance import oracles, reference
+from refhf.conformance import float64_reference, oracles
 from refhf.conformance.check_report import Pattern
 from refhf.conformance.mistakes import linear_systems, wrong_derivatives, wrong_solvers
 from refhf.krylov.bicgstab import bicgstab_iterates
@@ -24,7 +24,7 @@ CORRECT = 1000 if LONG else 63
 
 
 def check(kind, function, case, **options):
-    """The report on a 'hessian', 'gauss-newton' or 'gradient' against the reference."""
+    """Check a 'hessian', 'gauss-newton' or 'gradient' against the reference."""
     if kind == "gradient":
         return refhf.check_gradient(case.mine().value, function, case.theta, case.objective, **options)
     checker = refhf.check_hessian_product if kind == "hessian" else refhf.check_gauss_newton_product
@@ -32,7 +32,7 @@ def check(kind, function, case, **options):
 
 
 def alone(kind, function, case):
-    """The same without a reference: against derivatives of somebody's own, right functions."""
+    """Check without a reference, against derivatives of the user's own, right functions."""
     mine = case.mine()
     if kind == "gradient":
         return refhf.check_gradient(mine.value, function, case.theta)
@@ -42,7 +42,7 @@ def alone(kind, function, case):
     return refhf.check_gauss_newton_product(function, case.theta, **given)
 
 
-# --- Promise R5: every fault is caught, and named
+# --- Promise R5: every fault is caught and named
 
 
 @pytest.mark.parametrize("fault", faults.PRODUCT_FAULTS + faults.GRADIENT_FAULTS, ids=lambda fault: fault.name)
@@ -63,7 +63,7 @@ def test_solver_fault_is_caught_and_named(fault):
 
 
 def test_there_are_as_many_faults_as_promised():
-    """R5: 20 in the products and 10 in the solvers at least, each once."""
+    """R5: at least 20 faults of products and 10 of solvers, with unique names."""
     for gallery, least in ((faults.PRODUCT_FAULTS, 20), (faults.SOLVER_FAULTS, 10)):
         assert len({fault.name for fault in gallery}) == len(gallery) >= least
 
@@ -71,7 +71,7 @@ def test_there_are_as_many_faults_as_promised():
 @pytest.mark.parametrize("kind", ["hessian", "gauss-newton"])
 @pytest.mark.parametrize(("name", "loss"), [("softplus", "squared_error"), ("relu", "logistic_cross_entropy")])
 def test_every_line_left_out_is_caught(name, loss, kind):
-    """A product that lacks a term fails on any network where that term is not zero, and its name is that term's."""
+    """A product without a term fails on any network where that term is not zero, and the diagnosis names the term."""
     case = faults.case(f=name, loss=loss)
     fitting = [fault for fault in faults.PRODUCT_FAULTS if fault.kind == kind and ": no " in fault.name]
     assert fitting
@@ -86,9 +86,9 @@ def test_every_line_left_out_is_caught(name, loss, kind):
 
 
 def test_faults_are_caught_without_a_reference():
-    """Held against somebody's own gradient, outputs or value alone: all but what these cannot know are caught.
+    """Against the user's own gradient, outputs or value alone, all faults but one are caught.
 
-    A value's central difference is good for some 8 digits, so that noise of 1e-9 in a gradient passes there.
+    A central difference of the value has about 8 digits, so noise of 1e-9 in a gradient passes.
     """
     caught = {}
     for fault in faults.PRODUCT_FAULTS + faults.GRADIENT_FAULTS:
@@ -99,7 +99,7 @@ def test_faults_are_caught_without_a_reference():
 
 @pytest.mark.parametrize(("factor", "pattern"), [(-1.0, Pattern.SIGN), (2.0, Pattern.FACTOR), (0.37, Pattern.FACTOR)])
 def test_diagnosis_without_a_reference(factor, pattern):
-    """A sign and a factor are named from the caller's own gradient or value alone."""
+    """A sign and a factor are named from the user's own gradient or value alone."""
     case = faults.case()
     mine = case.mine()
     for report in (
@@ -115,20 +115,20 @@ def test_diagnosis_without_a_reference(factor, pattern):
 
 
 def test_two_faults_are_both_named():
-    """A sum instead of a mean, decay left out of it, and a bias part of zero: each has its cause."""
+    """A sum instead of a mean, missing decay, and a zero bias part are each named."""
     case = faults.case()
     product = case.mine(l2=0.0).hessian_product
     report = check("hessian", lambda theta, v: -7 * product(theta, v), case)
     assert set(report.patterns) == {Pattern.SIGN, Pattern.SUM_NOT_MEAN, Pattern.NO_DECAY}
     mask = np.ones(case.theta.size)
-    for block in reference.blocks(case.objective.net):
+    for block in float64_reference.parameter_blocks(case.objective.net):
         mask[block.indices] = block.name[0] == "W"
     report = check("hessian", lambda theta, v: 2 * product(theta, v) * mask, case)
     assert set(report.patterns) == {Pattern.ZERO_PART, Pattern.FACTOR, Pattern.NO_DECAY}
 
 
 def test_product_that_takes_small_for_zero_is_caught():
-    """v / 2^20 has the product of v, over 2^20: a guard against a direction of zero has to know its scale."""
+    """The product with v / 2^20 is A v / 2^20; an absolute threshold for v = 0 is caught."""
     case = faults.case()
     product = case.mine().hessian_product
     report = check("hessian", lambda theta, v: product(theta, v) * (np.linalg.norm(v) > 1e-4), case)
@@ -144,11 +144,11 @@ def test_noise_is_caught_everywhere(name, loss):
     assert report.patterns == (Pattern.NOISE,)
 
 
-# --- Promise R5: nothing that is right is refused
+# --- Promise R5: no false positives
 
 
 def test_no_false_alarm():
-    """Code that is right is never called wrong: float32 and float64, relu, saturated, badly scaled, any decay."""
+    """Right code always passes: float32 and float64, relu, saturated, badly scaled, any decay."""
     alarms = []
     for seed in range(CORRECT):
         case, kind = faults.drawn(seed)
@@ -169,7 +169,7 @@ def test_no_false_alarm():
 
 
 def test_solvers_that_are_right():
-    """refhf's and SciPy's cg pass, and refhf's bicgstab; SciPy's breakdown thresholds are absolute, and found to be."""
+    """cg of refhf and SciPy pass, and bicgstab of refhf; the absolute breakdown thresholds of SciPy's are found."""
     for seed in range(100 if LONG else 5):
         assert refhf.check_solver(refhf.cg, rng=seed).passed
         assert refhf.check_solver(refhf.bicgstab, "bicgstab", rng=seed).passed
@@ -182,7 +182,7 @@ def test_solvers_that_are_right():
 
 
 def test_refhf_itself_is_right():
-    """refhf's own products pass against the derivative of its gradient, and its convolutions are a network like any."""
+    """refhf's own products on a convolutional network pass, and G for H is diagnosed."""
     net = refhf.convnet((6, 6, 1), [refhf.conv(2, 3), refhf.pool(2), 3])
     rng = np.random.default_rng(0)
     objective = refhf.supervised(net, rng.standard_normal((5, 36)), rng.integers(0, 3, 5), l2=0.01)
@@ -193,10 +193,10 @@ def test_refhf_itself_is_right():
     assert report.patterns == (Pattern.GAUSS_NEWTON,)
 
 
-def test_pytorch_s_layout():
-    """Code that holds each W as (out, in) is right where that is said, and told where it is not; so is the reverse."""
+def test_pytorch_layout():
+    """Code with W as (out, in) passes with layout='out-in' and is diagnosed without; and the reverse."""
     case = faults.case()
-    order = reference.out_in(case.objective.net)
+    order = float64_reference.out_in(case.objective.net)
     theta = np.empty_like(case.theta)
     theta[order] = case.theta
     theirs = case.mine("out-in").hessian_product
@@ -209,7 +209,7 @@ def test_pytorch_s_layout():
 
 
 class Tensor:
-    """As much of a PyTorch tensor as a checker touches; NumPy refuses one that asks for gradients."""
+    """A stand-in for a PyTorch tensor; NumPy refuses to convert one that is attached to a graph."""
 
     def __init__(self, array, attached=False):
         self.array, self.attached, self.dtype = np.asarray(array), attached, np.asarray(array).dtype
@@ -231,7 +231,7 @@ class Tensor:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_tensors(dtype):
-    """If theta is a tensor the functions get tensors of its dtype, and may return tensors with a graph."""
+    """If theta is a tensor, the functions get tensors of its dtype and may return tensors attached to a graph."""
     case = faults.case(dtype=dtype)
     seen = []
 
@@ -254,7 +254,7 @@ def test_tensors(dtype):
 
 
 def test_network():
-    """All functions of a network at once; a fault in one of them is that one's."""
+    """All functions of a network are checked at once; a fault fails only the laws of its function."""
     case = faults.case(loss="logistic_cross_entropy")
     right, net = faults.functions(case)
     assert refhf.check_network(right, net, l2=0.01).passed
@@ -269,7 +269,7 @@ def test_network():
 
 
 def test_overflow_at_sure_outputs_is_found():
-    """exp(z) of a large z overflows: what is right on ordinary cases is found out where the network is sure."""
+    """exp(z) overflows for large z: a function that passes on ordinary cases fails with saturated outputs."""
     case = faults.case(dtype=np.float32)
     _, net = faults.functions(case)
 
@@ -285,7 +285,7 @@ def test_overflow_at_sure_outputs_is_found():
 
 
 def test_no_matrix_is_formed():
-    """On 100,000 parameters a check takes memory for a few hundred vectors, of which P x P would be 100,000."""
+    """With 100,000 parameters a check needs memory for fewer than 300 vectors; a matrix would need 100,000."""
     net = refhf.mlp([700, 120, 100, 10])
     rng = np.random.default_rng(0)
     objective = refhf.supervised(net, rng.standard_normal((30, 700)), rng.integers(0, 10, 30))
@@ -309,7 +309,7 @@ def test_no_matrix_is_formed():
     assert len(calls) < 60
 
 
-# --- Bad input: each is a finding, and nothing gets out
+# --- Misbehaving functions: each is a finding, and no exception or output escapes
 
 CASE = faults.case()
 RIGHT = CASE.mine().hessian_product
@@ -371,7 +371,7 @@ BAD = [
 
 @pytest.mark.parametrize(("function", "pattern"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
 def test_bad_function_is_a_finding(function, pattern, capsys):
-    """Whatever a function does, there is a report that says so; nothing is raised, warned or printed."""
+    """Every misbehaviour of a function is reported; nothing is raised, warned or printed."""
     for report in (
         refhf.check_hessian_product(function, CASE.theta, CASE.objective),
         refhf.check_hessian_product(function, CASE.theta, gradient=CASE.mine().gradient),
@@ -388,7 +388,7 @@ OF_THETA = [bad for bad in BAD if bad[0] not in ("writes v", "wants no v", "rand
 
 @pytest.mark.parametrize(("function", "pattern"), [bad[1:] for bad in OF_THETA], ids=[bad[0] for bad in OF_THETA])
 def test_bad_gradient_and_value_are_findings(function, pattern, capsys):
-    """The same of a gradient, of a value, and of the gradient that a product is held against."""
+    """Misbehaviour of a gradient, of a value, and of the gradient that a product is compared with is reported."""
     mine, zero = CASE.mine(), np.ones(CASE.theta.size)
 
     def bad(theta):
@@ -417,7 +417,7 @@ BAD_SOLVERS = [
 
 @pytest.mark.parametrize(("solver", "pattern"), [bad[1:] for bad in BAD_SOLVERS], ids=[bad[0] for bad in BAD_SOLVERS])
 def test_bad_solver_is_a_finding(solver, pattern, capsys):
-    """Whatever a solver does, there is a report that says so, even where it would never end."""
+    """Every misbehaviour of a solver is reported, even if it would never return."""
     for kind in ("cg", "bicgstab"):
         report = refhf.check_solver(solver, kind)
         assert not report.passed
@@ -427,7 +427,7 @@ def test_bad_solver_is_a_finding(solver, pattern, capsys):
 
 
 def test_solver_of_arrays_only():
-    """A solver that needs an array gets one, is checked all the same, and is told."""
+    """A solver that accepts arrays only gets arrays, is checked, and gets a remark."""
 
     def cg(A, b, rtol, maxiter):
         assert isinstance(A, np.ndarray)
@@ -438,12 +438,12 @@ def test_solver_of_arrays_only():
     assert [remark.split(":")[0] for remark in report.remarks] == [
         "it has no x0",
         "it has no M",
-        "it takes arrays only",
+        "it accepts arrays only",
     ]
 
 
-def test_a_wrong_gradient_of_one_s_own_is_not_the_product_s_fault():
-    """Complex steps are believed where differences confirm them: one may be right and take absolute values."""
+def test_a_wrong_own_gradient_is_not_a_fault_of_the_product():
+    """A complex step is used only if central differences confirm it: a right gradient may use absolute values."""
     case = faults.case()
     mine = case.mine()
     report = refhf.check_hessian_product(
@@ -462,11 +462,11 @@ MISTAKES = [
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta), "reference: expected an Objective, or"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta[:-1], CASE.objective), "theta: expected an array of shape"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta * np.nan, CASE.objective), "theta: expected finite numbers"),
-    (lambda: refhf.check_gradient(None, RIGHT, 1e300 * CASE.theta, CASE.objective), "theta: expected a point where"),
+    (lambda: refhf.check_gradient(None, RIGHT, 1e300 * CASE.theta, CASE.objective), "theta: expected a point at which"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, 3), "reference: expected an Objective"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, CASE.objective, layout="io"), "layout: expected one of"),
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, gradient=3), "gradient: expected a function"),
-    (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, gradient=RIGHT, layout="out-in"), "layout: expected a net"),
+    (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, gradient=RIGHT, layout="out-in"), "layout: expected a reference with a network"),
     (lambda: refhf.check_gauss_newton_product(RIGHT, CASE.theta, outputs=RIGHT), "loss: expected one of"),
     (lambda: refhf.check_gradient(None, RIGHT, CASE.theta), "reference: expected an Objective"),
     (lambda: refhf.check_gradient(RIGHT, None, CASE.theta), "gradient: expected a function"),
@@ -480,7 +480,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("call", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
 def test_mistakes(call, message):
-    """A caller's own mistake is a ValueError that names the argument."""
+    """An invalid argument raises a ValueError that names it."""
     with pytest.raises(ValueError, match=message):
         call()
 
@@ -489,13 +489,13 @@ def test_mistakes(call, message):
 
 
 def test_report_is_a_table_and_a_dictionary():
-    """Printed: verdict, laws with digits, diagnosis. As a dictionary: the same in JSON's types."""
+    """The string has verdict, laws with digits, and diagnosis; the dictionary has the same in JSON types."""
     case = faults.case()
     report = refhf.check_hessian_product(case.mine().gauss_newton_product, case.theta, case.objective)
     lines = str(report).splitlines()
-    assert lines[0] == "Hessian product, P = 59: wrong: breaks 1 of 12 laws"
+    assert lines[0] == "Hessian product, P = 59: wrong: 1 of 12 laws fail"
     assert sum(line.startswith("FAIL") for line in lines) == 1
-    assert lines[-1] == "diagnosis: This is the Gauss-Newton product, not the Hessian's."
+    assert lines[-1] == "diagnosis: This is the Gauss-Newton product, not the Hessian product."
     assert max(map(len, lines)) <= 130
     said = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert (said["passed"], said["diagnosis"][0]["pattern"]) == (False, "gauss newton")
@@ -503,7 +503,7 @@ def test_report_is_a_table_and_a_dictionary():
 
 
 def test_digits():
-    """digits is -log10 of the relative error between 0 and 17; a sample that is not a number is the worst."""
+    """digits is -log10 of the relative error between 0 and 17; a NaN sample is the worst."""
     from refhf.conformance.check_report import compared, digits
 
     assert digits(1e-7, 10.0) == pytest.approx(8)
@@ -523,7 +523,7 @@ def test_digits():
 
 
 def test_oracles_on_a_function_with_known_derivatives():
-    """f(x) = A sin(x): each oracle gives A (cos(x) v) within its bound; Taylor's rate is 2, and of a wrong one 1."""
+    """f(x) = A sin(x): each oracle gives A (cos(x) v) within its bound; the Taylor rate is 2, and 1 for a wrong one."""
     rng = np.random.default_rng(0)
     A, x, v = rng.standard_normal((5, 5)), rng.standard_normal(5), rng.standard_normal(5)
 
@@ -548,7 +548,7 @@ def test_oracles_on_a_function_with_known_derivatives():
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_central_difference_states_its_error(scale):
-    """The bound is above the error, and not far: at any scale of x, and for float32 functions."""
+    """The bound exceeds the error, and not by much, at any scale of x and for float32 functions."""
     rng = np.random.default_rng(1)
     for dtype in (np.float64, np.float32):
         x, v = scale * rng.standard_normal(20), rng.standard_normal(20)
@@ -565,13 +565,13 @@ def test_central_difference_states_its_error(scale):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_terms_sum_to_the_product(loss):
-    """With no term left out the second set of sweeps is refhf's, and without the residual's terms G; on images too."""
+    """Without missing terms the sweeps give H, and without the residual's terms G; also on images."""
     rng = np.random.default_rng(2)
     images = refhf.convnet((5, 5, 1), [refhf.conv(2, 2), refhf.pool(2), 3], loss=loss)
     for net in (refhf.mlp([4, 3, 5, 3], nonlinearity="softplus", loss=loss), images):
         X, y = rng.standard_normal((6, net.inputs)), np.eye(3)[rng.integers(0, 3, 6)]
         theta, v = rng.standard_normal((2, net.size)) / 3
-        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.Problem(net, X, y, 0.0)
+        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y)
         np.testing.assert_allclose(
             wrong_derivatives.curvature(problem, theta, v), objective.hessian(theta) @ v, atol=1e-13
         )
@@ -584,7 +584,7 @@ def test_terms_sum_to_the_product(loss):
 
 @pytest.mark.parametrize("kind", ["cg", "bicgstab"])
 def test_recurrences_without_a_mistake_are_the_solvers(kind):
-    """The second set of recurrences is refhf's where nothing in it is wrong, with a start and a preconditioner too."""
+    """Without a mistake the recurrences give refhf's iterates, also with a start and a preconditioner."""
     rng = np.random.default_rng(3)
     plain = linear_systems.ordinary(kind, rng)
     for system in (plain, plain._replace(x0=rng.standard_normal(6)), linear_systems.preconditioned(kind, rng)):
@@ -618,7 +618,7 @@ def checked(tmp_path, capsys):
 
 
 def test_command(checked):
-    """0 and a table where all is right, 1 and a diagnosis where not, one JSON value with --json; loading is silent."""
+    """Exit status 0 and a table, or 1 and a diagnosis; --json prints one JSON value; loading prints nothing."""
     for name, against in (("hvp", "hessian"), ("gvp", "gauss-newton"), ("grad", "gradient"), ("cg", "cg")):
         status, out, _ = checked(f"mine.py:{name}", "--against", against)
         assert status == 0, out
@@ -651,7 +651,7 @@ def test_command(checked):
     ],
 )
 def test_command_mistakes(arguments, says, checked):
-    """A caller's mistake is one line on stderr, and exit status 2."""
+    """A usage error is one line on stderr and exit status 2."""
     status, out, err = checked(*arguments)
     assert (status, out) == (2, "")
     assert says in err.splitlines()[-1]
@@ -682,7 +682,7 @@ RIGHT_FILES = {
 
 @pytest.mark.parametrize("file", RIGHT_FILES)
 def test_a_right_function_of_a_module_is_right(file, tmp_path, checked):
-    """A function may import, unpickle and look up what is in its file or beside it, and leaves nothing behind."""
+    """A function may import and unpickle from its file and folder; sys.path and sys.modules are restored."""
     (tmp_path / "beside.py").write_text("def same(x):\n    return x\n")
     (tmp_path / file).write_text(RIGHT_FILES[file])
     paths, modules = list(sys.path), dict(sys.modules)
@@ -708,7 +708,7 @@ def test_a_right_function_of_a_module_is_right(file, tmp_path, checked):
     ],
 )
 def test_one_fault_is_named_once(returned, diagnosis, tmp_path, checked):
-    """Whatever it looks like on one case alone and at sure outputs, there is one diagnosis, of what was done."""
+    """One fault has one diagnosis, although it may look different on one case and with saturated outputs."""
     (tmp_path / "wrong.py").write_text(HVP + f"def f(theta, v, X, y):\n    return {returned}\n")
     status, out, _ = checked("wrong.py:f", "--against", "hessian")
     assert status == 1
@@ -728,8 +728,8 @@ def test_one_fault_is_named_once(returned, diagnosis, tmp_path, checked):
         "print('\\x1b[2J \\ud800')",
     ],
 )
-def test_foreign_text_is_shown_plainly(statement, tmp_path, checked):
-    """A user's exception or print, whatever is in it, is a diagnosis in printable characters on a line of its own."""
+def test_user_text_is_escaped(statement, tmp_path, checked):
+    """User-supplied exceptions and prints appear in the diagnosis as printable characters on one line."""
     (tmp_path / "wrong.py").write_text(f"def f(theta, v, X, y):\n    {statement}\n    return v\n")
     status, out, err = checked("wrong.py:f", "--against", "hessian")
     assert (status, err) == (1, "")

@@ -1,4 +1,4 @@
-"""The test vectors, the runner that puts them to an implementation, and the adapters that show how."""
+"""The test vectors, the runner that sends them to an implementation, and the example adapters."""
 
 import importlib.util
 import json
@@ -9,18 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import faulty_adapters
 import jsonschema
-import mutants
+import make_vectors
 import numpy as np
 import pytest
 from hypothesis import settings
+from oracle import wrong_networks
 
-from refhf.conformance.vectors import load_vectors, reference_answers, vector_run
-from refhf.conformance.vectors.adapter import Adapter, NoReply
+from refhf.conformance.vectors import load_vectors, reply_comparison, vector_operations, vector_run
+from refhf.conformance.vectors.adapter_process import Adapter, NoReply
 from refhf.conformance.vectors.load_vectors import Vector, compact, load
-from refhf.conformance.vectors.vector_run import Verdict
+from refhf.conformance.vectors.reply_comparison import Verdict
+from refhf.conformance.vectors.suspected_mistakes import suspects
+from refhf.conformance.vectors.vector_operations import reply_to
 from refhf.lab.cli.entry_point import main
-from refhf.lab.cli.vectors_command import answer
 
 ROOT = Path(__file__).parent.parent
 ADAPTERS = ROOT / "examples" / "adapters"
@@ -36,8 +39,8 @@ def command(*words):
 
 
 def test_refhf_passes_all(capsys):
-    """refhf answers every vector rightly, to half the runner's tolerance; the command says so."""
-    assert main(["vectors", "--self", "--json", "--tolerance", str(vector_run.TOLERANCE / 2)]) == 0
+    """refhf passes every vector at half the runner's tolerance, through the command."""
+    assert main(["vectors", "--self", "--json", "--tolerance", str(reply_comparison.TOLERANCE / 2)]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["counts"]["pass"] == len(load()) >= 300
     assert sorted(row["digits"] for row in said["results"])[len(load()) // 100] > 13  # all but one of a hundred
@@ -45,7 +48,7 @@ def test_refhf_passes_all(capsys):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_files(path):
-    """A file fits the schema, is below 150 kB, names itself, and has its numbers as the shortest decimals."""
+    """A file fits the schema, is smaller than 150 kB, has its name as topic, and compact JSON."""
     text = path.read_text(encoding="utf-8")
     document = json.loads(text)
     jsonschema.validate(document, json.loads((path.parent.parent / "schema.json").read_text()))
@@ -66,39 +69,35 @@ def test_schema_refuses():
 
 
 def test_manifest():
-    """Ids are unique; requests and replies are those of the manifest: within a version they never change."""
+    """Ids are unique; requests and replies match the manifest, so they never change within a version."""
     listed = dict(line.split() for line in (load_vectors.folder() / "MANIFEST").read_text().splitlines())
     assert len(listed) == len(load())
     assert {vector.id: vector.digest for vector in load()} == listed
 
 
 def test_provenance_and_topics():
-    """Each reply has two different routes, and each operation that refhf has is asked for."""
+    """Each reply has two different routes, and each operation of refhf has vectors."""
     assert all(len(set(vector.routes)) == 2 for vector in load())
-    assert {vector.request["operation"] for vector in load()} == {*reference_answers.OPERATIONS, "idx"}
+    assert {vector.request["operation"] for vector in load()} == {*vector_operations.OPERATIONS}
 
 
 @pytest.fixture
 def generator(monkeypatch):
-    """scripts/make_vectors.py, with nothing on file that it could hold on to."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import make_vectors
-    from plain import wrong_networks
-
+    """tests/make_vectors.py, without the flags on file."""
     monkeypatch.setattr(make_vectors, "on_file", dict)
-    monkeypatch.setattr(wrong_networks, "STALE", {})  # whose first theta is that of the first vector asked
+    monkeypatch.setattr(wrong_networks, "STALE", {})  # keeps the first theta it sees
     return make_vectors
 
 
-# By default one of so many is made again; all in a long run.
+# By default one vector in this many is computed again; all in a long run.
 SLOW = {"nonlinearity": 4, "loss": 10, "hf_step": 10, "gradient": 3, "hessian_product": 3, "convolution": 3}
 LONG = settings.default.max_examples > 100
 
 
 @pytest.mark.parametrize("topic", [path.stem for path in FILES])
 def test_the_generator_makes_them(generator, topic):
-    """From their names alone, the exact and 100-digit routes make the requests and the replies of every topic again."""
-    requests = list(generator.cases.TOPICS[topic][1]())
+    """The exact and 100-digit computations reproduce the requests and replies of every topic from the names."""
+    requests = list(generator.topics.TOPICS[topic][1]())
     stored = {vector.id: vector for vector in load() if vector.topic == topic}
     assert {f"{topic}/{name}": request for name, request in requests} == {v.id: v.request for v in stored.values()}
     for name, request in requests[:: 1 if LONG else SLOW.get(topic, 1)]:
@@ -107,16 +106,16 @@ def test_the_generator_makes_them(generator, topic):
 
 
 def test_flags_are_measured_again(generator):
-    """Every flag of every vector is found again, of the same size, and no other: none hangs on rounding."""
+    """Every flag of every vector is measured again with the same error, and no other: none depends on rounding."""
     for vector in load():
         found = dict(generator.flags(vector))
         assert found.keys() == vector.flags.keys(), vector.id
         for flag, error in found.items():
-            assert vector_run.alike(vector.flags[flag], error), (vector.id, flag, error)
+            assert reply_comparison.alike(vector.flags[flag], error), (vector.id, flag, error)
 
 
 def test_a_flag_that_rounding_decides_is_refused(generator, monkeypatch):
-    """No mistake may be off by about as much as makes it a flag: float32's error is a flag or not, never in between."""
+    """A mistake with an error near the threshold for flags is refused."""
     vector = next(vector for vector in load() if vector.topic == "cg" and "float32" in vector.flags)
     error = vector.flags["float32"]
     for low, high, flagged in ((error / 9, error / 3, True), (3 * error, 9 * error, False)):
@@ -128,7 +127,7 @@ def test_a_flag_that_rounding_decides_is_refused(generator, monkeypatch):
 
 
 def test_flags_on_file_stay(generator, monkeypatch):
-    """A flag on file stays as it is where the error measured is alike: bytes do not hang on rounding."""
+    """A flag on file is kept if the error measured is alike, so bytes do not depend on rounding."""
     (vector, *_) = (v for v in load() if v.flags.get("factor-2") == 1.0)
     monkeypatch.setattr(generator, "on_file", lambda: {vector.id: {"factor-2": 1.0}})
     assert generator.bracketed(vector, "factor-2", 1.004) == 1.0
@@ -137,11 +136,8 @@ def test_flags_on_file_stay(generator, monkeypatch):
     assert generator.bracketed(vector, "sign", 0.12345) == 0.123
 
 
-def test_the_generator_refuses_what_two_routes_do_not_agree_on(monkeypatch):
-    """A reply that refhf gives to eight digits only is not stored: 1 - tanh(s)^2 where tanh saturates."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import make_vectors
-
+def test_the_generator_refuses_what_two_routes_do_not_agree_on():
+    """A reply that refhf computes to eight digits only is not stored: 1 - tanh(s)^2 where tanh saturates."""
     with pytest.raises(make_vectors.Disagreement, match="d: off by"):
         make_vectors.made("nonlinearity", "x", {"operation": "nonlinearity", "nonlinearity": "tanh", "s": [9.0]})
 
@@ -149,17 +145,20 @@ def test_the_generator_refuses_what_two_routes_do_not_agree_on(monkeypatch):
 # What the vectors catch.
 
 
-@pytest.mark.parametrize(("name", "ask"), mutants.RIGHT, ids=[name for name, _ in mutants.RIGHT])
+@pytest.mark.parametrize(("name", "ask"), faulty_adapters.RIGHT, ids=[name for name, _ in faulty_adapters.RIGHT])
 def test_no_false_alarm(name, ask):
-    """Code written a second time, without a fault, passes."""
-    found = mutants.results(ask)
+    """Independently written code without a fault passes."""
+    found = faulty_adapters.results(ask)
     assert found
     assert [result.reason for result in found if result.verdict is not Verdict.PASS] == []
 
 
 def test_every_fault_is_caught():
-    """Each of the faults of the checkers' gallery fails a vector (R5); `python tests/mutants.py` prints the table."""
-    caught = {name: any(r.verdict is Verdict.FAIL for r in mutants.results(ask)) for name, ask in mutants.WRONG}
+    """Each fault of `faults` fails a vector (R5); `python tests/faulty_adapters.py` prints the table."""
+    caught = {
+        name: any(r.verdict is Verdict.FAIL for r in faulty_adapters.results(ask))
+        for name, ask in faulty_adapters.WRONG
+    }
     assert len(caught) >= 30
     assert [name for name, failed in caught.items() if not failed] == []
 
@@ -194,9 +193,9 @@ def test_every_fault_is_caught():
     ],
 )
 def test_flags_name_the_fault(fault, flag):
-    """The failures point at the mistake that was made: their pattern and their size are those of its flag."""
-    found = mutants.results(dict(mutants.WRONG)[fault])
-    assert [suspect.flag for suspect in vector_run.suspects(found)] == [flag]
+    """The suspected mistake is the one that was made."""
+    found = faulty_adapters.results(dict(faulty_adapters.WRONG)[fault])
+    assert [suspect.flag for suspect in suspects(found)] == [flag]
 
 
 # The comparison.
@@ -204,7 +203,7 @@ def test_flags_name_the_fault(fault, flag):
 
 def judged(want, got):
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": want}, ("a", "b"))
-    return vector_run.judged(vector, {"x": got})
+    return reply_comparison.judged(vector, {"x": got})
 
 
 @pytest.mark.parametrize(
@@ -223,7 +222,7 @@ def judged(want, got):
     ],
 )
 def test_agreement(want, got):
-    """Lists agree in norm, words and booleans exactly, numbers that are not finite as words or as numbers."""
+    """Lists agree in norm, words and booleans exactly; NaN and Inf may be words or numbers."""
     assert judged(want, got).verdict is Verdict.PASS
 
 
@@ -249,17 +248,17 @@ def test_agreement(want, got):
     ],
 )
 def test_disagreement(want, got, reason):
-    """What is wrong with a field is said in words."""
+    """The reason says what is wrong with a field."""
     result = judged(want, got)
     assert result.verdict is Verdict.FAIL
     assert reason in result.reason
 
 
 def test_missing_and_further_fields():
-    """A field that is missing fails; one that nobody asked for does not."""
+    """A missing field fails; a further field is ignored."""
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": 1.0}, ("a", "b"))
-    assert vector_run.judged(vector, {"y": 1.0}).reason == "x: missing"
-    assert vector_run.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
+    assert reply_comparison.judged(vector, {"y": 1.0}).reason == "x: missing"
+    assert reply_comparison.judged(vector, {"x": 1.0, "y": 2.0}).verdict is Verdict.PASS
 
 
 # Adapters.
@@ -271,21 +270,21 @@ def run_adapter(words, chosen=None):
 
 
 def holds(results, least, unsupported=()):
-    """At least `least` vectors pass, none fails but the expected."""
+    """At least `least` vectors pass, and only expected ones fail."""
     failed = {r.vector.id: r.reason for r in results if r.verdict is Verdict.FAIL and r.vector.id not in unsupported}
     assert failed == {}
     assert sum(result.verdict is Verdict.PASS for result in results) >= least
 
 
 def test_numpy_adapter(capsys):
-    """The adapter in NumPy passes, by the command, all that it knows."""
+    """The NumPy adapter passes all operations that it supports, through the command."""
     assert main(["vectors", "--adapter", command(ADAPTERS / "numpy_adapter.py"), "--limit", str(LIMIT)]) == 0
     assert "24 pass" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_c_adapter(tmp_path):
-    """The adapter in C passes: no Python is needed."""
+    """The C adapter passes."""
     program = tmp_path / "adapter"
     subprocess.run(["cc", "-O1", "-Wall", "-Werror", "-o", program, ADAPTERS / "adapter.c", "-lm"], check=True)
     results = run_adapter(str(program))
@@ -296,7 +295,7 @@ def test_c_adapter(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
 def test_torch_adapter():
-    """PyTorch's automatic differentiation agrees, convolutions included, but for three losses of digits of its own."""
+    """PyTorch's automatic differentiation agrees, except where PyTorch itself loses digits (three vectors)."""
     lines = (ADAPTERS / "torch.xfails").read_text().splitlines()
     expected = {line.split("#")[0].strip() for line in lines} - {""}
     chosen = [v for v in load() if v.topic in ("nonlinearity", "loss", "gradient", "hessian_product", "convolution")]
@@ -306,7 +305,7 @@ def test_torch_adapter():
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX")
 def test_jax_adapter():
-    """JAX's agrees, on a few: it compiles every shape anew."""
+    """JAX agrees, on a few vectors, because it compiles each shape."""
     names = "gradient/tanh-softmax", "hessian_product/tanh-softmax", "gauss_newton_product/tanh-softmax"
     chosen = [v for v in load() if v.id in (*names, "convolution/plain/hessian-product")]
     holds(run_adapter(command(ADAPTERS / "jax_adapter.py"), chosen), 4)
@@ -349,7 +348,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def misbehaving(tmp_path):
-    """An adapter that does with a request what its kind says."""
+    """An adapter that misbehaves as the kind of the request says."""
     program = tmp_path / "adapter.py"
     program.write_text(MISBEHAVES)
     with Adapter(command("-S", "-E", program), LIMIT) as adapter:
@@ -373,11 +372,11 @@ def vector(kind, operation=None):
         ("garbage", "the reply is not JSON: 'x = 3"),
         ("nothing", "the reply is not JSON"),
         ("list", "the reply is not a JSON object"),
-        ("stranger", "the reply has not the request's id"),
+        ("stranger", "the reply does not have the id of the request"),
     ],
 )
 def test_bad_replies(misbehaving, kind, reason):
-    """A request without a good reply fails with the reason, and the next one is answered by a new process."""
+    """A request without a valid reply fails with a reason; the next request gets a new process."""
     good, bad, after = vector_run.run([vector("good"), vector(kind), vector("fine")], misbehaving.ask)
     assert bad.verdict is Verdict.FAIL
     assert reason in bad.reason
@@ -385,15 +384,15 @@ def test_bad_replies(misbehaving, kind, reason):
 
 
 @pytest.mark.parametrize("text", ["\x1b[31m red", "\ud800", "a\nb\r\x07", "\u202e", "\x00"])
-def test_foreign_text_is_shown_plainly(text):
-    """What an adapter replies or complains of is printable in the reason, whatever is in it."""
+def test_adapter_text_is_escaped(text):
+    """Replies and errors of an adapter are escaped in the reason."""
 
     def dies(*_):
         raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
 
     results = list(vector_run.run([vector("good")], dies))
-    results += [vector_run.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
-    results.append(vector_run.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
+    results += [reply_comparison.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
+    results.append(reply_comparison.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
     for result in results:
         assert result.verdict is Verdict.FAIL
         assert result.reason.isprintable()
@@ -401,7 +400,7 @@ def test_foreign_text_is_shown_plainly(text):
 
 
 def test_hanging_adapter(misbehaving):
-    """One that hangs is ended after the time limit, with all that it started, and started again."""
+    """An adapter that hangs is killed after the time limit and restarted."""
     misbehaving.limit = 0.2
     with pytest.raises(NoReply, match=r"no reply in 0\.2 s"):
         misbehaving.ask("t/x", {"kind": "hangs", "x": 1.0})
@@ -418,10 +417,10 @@ def test_a_loud_adapter_fills_nothing(misbehaving):
 
 
 def test_patience(misbehaving):
-    """After three silent failures of one operation the rest of it is not asked; other operations are."""
+    """After three silent failures of one operation its remaining vectors are not sent; other operations are."""
     asked = [vector("dies", "o")._replace(id=f"t/{k}") for k in range(5)]
     results = list(vector_run.run([*asked, vector("good")], misbehaving.ask))
-    assert [r.reason.startswith("not asked") for r in results] == [False, False, False, True, True, False]
+    assert [r.reason.startswith("not sent") for r in results] == [False, False, False, True, True, False]
     assert results[-1].verdict is Verdict.PASS
 
 
@@ -444,9 +443,13 @@ def names_file(tmp_path, text):
 
 @pytest.mark.parametrize("argument", ["--skips", "--xfails"])
 def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
-    """Ids, topics and flags may be skipped, or expected to fail; a failure not expected is exit status 1."""
-    wrong = lambda request: {**answer(request), "stop": "wrong"} if request["operation"] == "cg" else answer(request)  # noqa: E731
-    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", wrong)
+    """Ids, topics and flags may be skipped or expected to fail; an unexpected failure gives exit status 1."""
+
+    def wrong(request):
+        reply = reply_to(request)
+        return {**reply, "stop": "wrong"} if request["operation"] == "cg" else reply
+
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", wrong)
     assert main(["vectors", "--self"]) == 1
     assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out
     known = names_file(tmp_path, "cg  # not done yet\n\none-too-few\n")
@@ -472,7 +475,7 @@ def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
     ],
 )
 def test_usage(args, says, capsys):
-    """A mistake of the caller's is a line on stderr and exit status 2."""
+    """A usage error is one line on stderr and exit status 2."""
     assert main(["vectors", *args]) == 2
     complaint = capsys.readouterr().err
     assert says in complaint
@@ -480,7 +483,7 @@ def test_usage(args, says, capsys):
 
 
 def test_unknown_names(tmp_path, capsys):
-    """A name in a file that no vector has is refused, with the nearest."""
+    """An unknown name in a file is refused, with a suggestion."""
     assert main(["vectors", "--self", "--skips", names_file(tmp_path, "missing-f\n")]) == 2
     assert "did you mean \"missing-f''\"?" in capsys.readouterr().err
 
@@ -490,9 +493,9 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
 
     def gauss_newton_for_hessian(request):
         swapped = {"hessian_product": "gauss_newton_product"}
-        return answer({**request, "operation": swapped.get(request["operation"], request["operation"])})
+        return reply_to({**request, "operation": swapped.get(request["operation"], request["operation"])})
 
-    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", gauss_newton_for_hessian)
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", gauss_newton_for_hessian)
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
     assert "hessian_product: gauss-newton-for-hessian (explains 40 of 40)" in said
@@ -500,6 +503,6 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
 
 
 def test_runner_takes_any_callable():
-    """The runner needs no process: a function of (id, request) will do, and NumPy's numbers are no JSON."""
+    """The runner accepts any function of (id, request), which may return NumPy numbers."""
     (result,) = vector_run.run([vector("good")], lambda _, request: {"x": np.float64(1.0)})
     assert result.verdict is Verdict.PASS

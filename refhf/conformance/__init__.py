@@ -1,1 +1,11 @@
-"""Checkers of somebody else's gradients, curvature products and linear solvers."""
+"""Checks of user-supplied gradients, curvature products, linear solvers and whole implementations.
+
+Each module imports only from those above it in this list, which is also the reading order:
+
+- `oracles`: numerical derivatives, and laws of products; plain functions of vectors.
+- `check_report`: the result of a check, and the sentences of the diagnosis.
+- `float64_reference`: reference values of an objective, with tolerances.
+- `mistakes`: known mistakes made on purpose, and the diagnosis that recognises them.
+- `checkers`: `check_gradient`, `check_hessian_product`, `check_gauss_newton_product`, `check_network`, `check_solver`.
+- `vectors`: test vectors for implementations in any language; independent of `mistakes` and `checkers`.
+"""

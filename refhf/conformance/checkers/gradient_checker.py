@@ -1,30 +1,39 @@
-"""The checker of a gradient, and of the value that it belongs to."""
+"""Checker of a gradient and of the value that it belongs to."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Pattern, Report, compared
-from refhf.conformance.checkers.derivative_bench import Bench, derivative_floor, usable
-from refhf.conformance.mistakes.diagnosis import Base, Sample, by_digits, diagnose, gradient_bases
+from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.checkers.derivative_check import DerivativeCheck, Expected, derivative_floor, usable
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates
+from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
+from refhf.model.blocks import Array
 from refhf.objective.supervised import Objective
 
-SLOPES = 6  # random directions in which the value is differentiated: our choice
+SLOPES = 6  # random directions along which the value is differentiated: our choice
 
 
 def check_gradient(
-    value: Callable | None, gradient: Callable, theta, reference: Objective | None = None, *, layout="in-out", rng=0
-) -> Report:
-    """Whether gradient(theta) is the gradient of value(theta), and of the reference, and if not, what it is.
+    value: Callable[..., Any] | None,
+    gradient: Callable[..., Any],
+    theta: Any,
+    reference: Objective | None = None,
+    *,
+    layout: str = "in-out",
+    rng: Any = 0,
+) -> CheckReport:
+    """Check a gradient against your own value and a reference, and diagnose what is wrong.
 
-    Held against the derivative of your own value (a complex step if it is analytic, central differences), and if there
-    is a reference against its value and gradient.
+    The gradient is compared with the derivative of your own value (a complex step if the value is analytic, else
+    central differences). With a reference, value and gradient are compared with its value and gradient too.
 
     Parameters
     ----------
     value : callable or None
-        theta -> float. None if there is a reference, and only the gradient is to be checked.
+        theta -> float. None to check the gradient against the reference only.
     gradient : callable
         theta -> (P,).
     theta, reference, layout, rng
@@ -32,12 +41,12 @@ def check_gradient(
 
     Returns
     -------
-    Report
+    CheckReport
 
     Raises
     ------
     ValueError
-        For arguments that do not fit. What the functions do wrong is in the report.
+        For invalid arguments. Faults of the functions are in the report.
 
     Examples
     --------
@@ -46,88 +55,99 @@ def check_gradient(
     True
     """
     if value is None and reference is None:
-        raise ValueError("reference: expected an Objective, or your value to differentiate; got neither")
+        raise ValueError("reference: expected an Objective, or your value, to differentiate it; got neither")
     for argument, function in (("gradient", gradient), *((("value", value),) if value is not None else ())):
         if not callable(function):
             raise ValueError(f"{argument}: expected a function; got {function!r}")
-    return GradientBench(theta, reference, layout, rng).run(value, gradient)
+    return GradientCheck(theta, reference, layout, rng).run(value, gradient)
 
 
-class GradientBench(Bench):
-    """A gradient under test."""
+class GradientCheck(DerivativeCheck):
+    """The check of a value, a gradient, or both."""
 
-    def run(self, value, gradient):
-        """All laws of a value, a gradient or both, and what they say."""
-        self.gradient = None if gradient is None else self.subject("gradient", gradient, (self.size,))
+    def run(self, value: Any, gradient: Any) -> CheckReport:
+        """Test all laws and diagnose failures."""
+        self.gradient: Any = None
+        self.value: Any = None
         self.thetas = [("theta", self.theta), *((f"another theta, {i}", self.elsewhere()) for i in (1, 2, 3))]
-        self.vectors, self.numbers, self.slopes, self.value = [], [], [], None
-        laws = []
+        self.vectors: list[Sample] = []
+        self.numbers: list[Sample] = []
+        self.slopes: list[Sample] = []
+        laws: list[Callable[[], Any]] = []
         if gradient is not None:
+            self.gradient = self.function_under_test("gradient", gradient, (self.size,))
             laws.append(lambda: self.gradient.repeated(self.theta))
             laws += [self._vector] if self.reference else []
         if value is not None:
-            self.value = self.subject("value", value, ())
+            self.value = self.function_under_test("value", value, ())
             laws.append(lambda: self.value.repeated(self.theta)._replace(law="same call, same value"))
             laws += [self._slopes] if gradient is not None else []
             laws += [self._value] if self.reference else []
         findings = usable(*laws)
         return self.report("gradient", findings, [] if all(f.passed for f in findings) else self._causes(findings))
 
-    def _vector(self):
+    def _vector(self) -> Finding:
+        assert self.reference is not None
         for name, theta in self.thetas[:2]:
             want, tolerance = self.reference.gradient(theta)
             self.vectors.append(Sample(name, theta, theta, self.gradient(theta), want, tolerance))
         return self.against("the reference's gradient", self.vectors)
 
-    def _value(self):
+    def _value(self) -> Finding:
+        assert self.reference is not None
         for name, theta in self.thetas:
             (want, tolerance), got = self.reference.value(theta), self.value(theta)
-            one = np.array([theta @ theta / 2])  # of which weight decay is a multiple
+            one = np.array([theta @ theta / 2])  # weight decay is a multiple of it
             self.numbers.append(Sample(name, theta, one, np.array([got]), np.array([want]), tolerance))
         return self.against("the reference's value", self.numbers)
 
-    def _slopes(self):
-        """v'g against the derivative of the caller's value along v."""
+    def _slopes(self) -> Finding:
+        """Compare v'g with the derivative of the user's value along v."""
         directions = [self.direction() for _ in range(SLOPES)]
         central = self.central(self.value)
         exact = self.complex_step(self.value, self.theta, directions[0], central)
         if exact is None:
-            self.remarks.append("no complex step of your value: it takes no complex theta, or is not analytic")
-        samples, law = [], f"your value's {'complex step' if exact else 'central difference'}"
+            self.remarks.append("no complex step of your value: it does not accept a complex theta, or is not analytic")
+        samples: list[tuple[str, float, float, float]] = []
         for i, theta in enumerate((self.theta, self.thetas[1][1])):
-            g = self.gradient(theta)
-            pairs = [(exact or central)(theta, v) for v in directions]
-            slopes = np.array([g @ v for v in directions])
-            wants, tolerances = (np.array(x, float) for x in zip(*pairs, strict=True))
-            sizes = norm(g) * np.array([norm(v) for v in directions])
-            tolerances += [derivative_floor(self.dtype, *pair) for pair in zip(wants, sizes, strict=True)]
+            sample, size, tolerances = self._slopes_at(theta, directions, exact or central)
             samples += [
-                (f"random {k}{', another theta' if i else ''}", abs(a - b), t, norm(g))
-                for k, (a, b, t) in enumerate(zip(slopes, wants, tolerances, strict=True), 1)
+                (f"random {k}{', another theta' if i else ''}", abs(a - b), t, size)
+                for k, (a, b, t) in enumerate(zip(sample.got, sample.want, tolerances, strict=True), 1)
             ]
-            along = np.array([theta @ v for v in directions])
-            self.slopes.append(Sample("slopes", theta, along, slopes, wants, norm(tolerances)))
-        return compared(law, samples)
+            self.slopes.append(sample)
+        return compared(f"your value's {'complex step' if exact else 'central difference'}", samples)
 
-    def _causes(self, findings):
+    def _slopes_at(self, theta: Array, directions: list[Array], expected: Expected) -> tuple[Sample, float, Array]:
+        """The sample of all v'g at theta, ||g||, and a tolerance for each v."""
+        g = self.gradient(theta)
+        slopes = np.array([g @ v for v in directions])
+        wants, tolerances = (np.array(x, float) for x in zip(*(expected(theta, v) for v in directions), strict=True))
+        sizes = norm(g) * np.array([norm(v) for v in directions])
+        tolerances += [derivative_floor(self.dtype, *pair) for pair in zip(wants, sizes, strict=True)]
+        along = np.array([theta @ v for v in directions])
+        return Sample("slopes", theta, along, slopes, wants, norm(tolerances)), norm(g), tolerances
+
+    def _causes(self, findings: list[Finding]) -> list[Cause]:
         again = [f for f in findings if f.law.startswith("same call") and not f.passed]
         if again:
             return [Cause(Pattern.RANDOM, f"{f.law}: {f.digits:.1f} digits agree") for f in again]
         reference, net = self.reference, self.net
         l2, cases = (reference.l2, reference.cases) if reference else (0.0, 1)
-        outputs, causes = net.outputs if net else 1, []
-        if any(s.error > s.tolerance for s in self.vectors):
-            bases = list(gradient_bases(reference, self.theta))
-            causes += diagnose(self.vectors, bases, self.blocks, l2, cases, outputs, gradient=True)
-        if any(s.error > s.tolerance for s in self.numbers):
-            base = Base(None, lambda theta, u: np.array([reference.value(theta)[0]]) - l2 * u)
-            causes += diagnose(self.numbers, [base], [], l2, cases, outputs, gradient=True)
+        outputs = net.outputs if net else 1
+        causes: list[Cause] = []
+        if reference and any(s.error > s.tolerance for s in self.vectors):
+            candidates = list(gradient_candidates(reference, self.theta))
+            causes += diagnose(self.vectors, candidates, self.blocks, l2, cases, outputs, gradient=True)
+        if reference and any(s.error > s.tolerance for s in self.numbers):
+            right = CandidateResult(None, lambda theta, u: np.array([reference.value(theta)[0]]) - l2 * u)
+            causes += diagnose(self.numbers, [right], [], l2, cases, outputs, gradient=True)
         if not causes and not self.vectors and any(s.error > s.tolerance for s in self.slopes):
             wants = {s.theta.tobytes(): s.want for s in self.slopes}
-            bases = [Base(None, lambda theta, _: wants[theta.tobytes()])]
-            bases.append(Base(Cause(Pattern.STALE), lambda theta, _: wants[self.theta.tobytes()]))
-            causes += diagnose(self.slopes, bases, [], 0.0, 1, 1, gradient=True)
-        for samples, subject in ((self.vectors or self.slopes, self.gradient), (self.numbers, self.value)):
+            candidates = [CandidateResult(None, lambda theta, _: wants[theta.tobytes()])]
+            candidates.append(CandidateResult(Cause(Pattern.STALE), lambda theta, _: wants[self.theta.tobytes()]))
+            causes += diagnose(self.slopes, candidates, [], 0.0, 1, 1, gradient=True)
+        for samples, function in ((self.vectors or self.slopes, self.gradient), (self.numbers, self.value)):
             if not causes and samples:
-                causes = by_digits(samples, subject.single, linear=True)
+                causes = by_digits(samples, function.single, linear=True)
         return causes

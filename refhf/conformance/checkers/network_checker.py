@@ -1,43 +1,45 @@
-"""The checker of a network's functions, on cases that it draws."""
+"""Checker of all functions of a network, on cases that it draws."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from refhf import checks
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Finding, Report, compared
-from refhf.conformance.checkers.derivative_bench import Bench, usable
-from refhf.conformance.checkers.gradient_checker import GradientBench
-from refhf.conformance.checkers.product_checker import ProductBench
+from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.checkers.derivative_check import DerivativeCheck, usable
+from refhf.conformance.checkers.gradient_checker import GradientCheck
+from refhf.conformance.checkers.product_check import ProductCheck
 from refhf.conformance.checkers.user_function import CONDUCT
+from refhf.conformance.float64_reference import FLOOR, SAFETY
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
-from refhf.conformance.reference import FLOOR, SAFETY
 from refhf.model import network
+from refhf.model.blocks import Array
 from refhf.objective.supervised import supervised
 
 NAMES = "outputs", "value", "gradient", "hessian_product", "gauss_newton_product", "jvp", "vjp"
-CASES = 7  # a prime, so that a factor of B is told from others: our choice
-SURE = 60.0  # the size of z at which exp(z) has long overflowed float32, and log(1 - p) is -inf: our choice
+CASES = 7  # a prime, so that a factor of B is distinct from other factors: our choice
+SURE = 60.0  # a size of z at which naive formulas lose all digits, as log(1 - p) = -inf in float64: our choice
 
 
 def check_network(
-    functions: Mapping[str, Callable] | Callable,
+    functions: Mapping[str, Callable[..., Any]],
     net: network.Network,
     *,
-    l2=0.0,
-    dtype="float64",
-    layout="in-out",
-    rng=0,
-) -> Report:
-    """Whether your functions of a network are right: on ordinary cases, on one case alone, and at sure outputs.
+    l2: float = 0.0,
+    dtype: str = "float64",
+    layout: str = "in-out",
+    rng: Any = 0,
+) -> CheckReport:
+    """Check your functions of a network: on ordinary cases, on one case, and with saturated outputs.
 
     Parameters
     ----------
     functions : mapping
-        Any of these, X and y last as in SciPy's `args`; the others are not checked:
+        Any of these functions; X and y come last, as SciPy's `args`:
         'outputs' (theta, X) -> z (B, n_L); 'value' (theta, X, y) -> float; 'gradient' (theta, X, y) -> (P,);
         'hessian_product', 'gauss_newton_product' (theta, v, X, y) -> (P,);
         'jvp' (theta, v, X) -> J v (B, n_L); 'vjp' (theta, u, X) -> J'u (P,).
@@ -46,26 +48,29 @@ def check_network(
     net : Network
     l2 : float
     dtype : {'float64', 'float32'}
-        Of what the functions are given, and of the digits that are asked for.
+        The dtype of the arguments; it also sets the required digits.
     layout, rng
         As for `check_hessian_product`.
 
     Returns
     -------
-    Report
-        Each law once, as it fared where it fared worst.
+    CheckReport
+        Each law once, with its worst result.
 
     Raises
     ------
     ValueError
-        For a name that is not known, or no function.
+        For an unknown name, or no function at all.
     """
     checks.option_names(functions, NAMES, "functions")
     if not functions:
         raise ValueError(f"functions: expected some of {', '.join(NAMES)}; got none")
-    dtype = np.dtype(checks.choice("dtype", dtype, ("float64", "float32")))
-    rng, merged, causes, remarks = np.random.default_rng(rng), {}, {}, {}
-    for where, theta, X, y in _settings(net, dtype, rng):
+    precision = np.dtype(checks.choice("dtype", dtype, ("float64", "float32")))
+    rng = np.random.default_rng(rng)
+    merged: dict[str, Finding] = {}
+    causes: dict[tuple[str, Pattern], Cause] = {}
+    remarks: dict[str, None] = {}
+    for where, theta, X, y in _settings(net, precision, rng):
         reference = supervised(net, X, y, l2=l2)
         for name in sorted(functions, key=NAMES.index):
             report = _report(name, functions, theta, reference, layout, rng, where)
@@ -73,7 +78,7 @@ def check_network(
                 law = finding.law if len(functions) == 1 else f"{name}: {finding.law}"
                 _keep_worse(merged, finding._replace(law=law), where)
             named = [pattern for function, pattern in causes if function == name and pattern not in CONDUCT]
-            for cause in report.causes:  # one fault looks like several in special cases: the first diagnosis counts
+            for cause in report.causes:  # special cases can mimic other faults: the first diagnosis counts
                 if cause.pattern in CONDUCT or not named:
                     causes.setdefault((name, cause.pattern), cause)
             remarks |= dict.fromkeys(report.remarks)
@@ -81,20 +86,20 @@ def check_network(
             for finding in usable(partial(_adjoint, functions, theta, reference, layout, rng)):
                 _keep_worse(merged, finding, where)
     subject = f"network of {net.size:,} parameters, {net.loss.name}"
-    return Report(subject, tuple(merged.values()), tuple(dict.fromkeys(causes.values())), tuple(remarks))
+    return CheckReport(subject, tuple(merged.values()), tuple(dict.fromkeys(causes.values())), tuple(remarks))
 
 
-def _settings(net, dtype, rng):
-    """(name, theta, X, y): ordinary cases, one case, and weights so large that the outputs are sure."""
+def _settings(net: network.Network, dtype: Any, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, Array]]:
+    """Yield (name, theta, X, y): ordinary cases, one case, and weights that saturate the outputs."""
     theta = net.init(rng) + 0.1 * rng.standard_normal(net.size)
-    for where, cases in (("", CASES), ("one case", 1), ("sure outputs", CASES)):
+    for where, cases in (("", CASES), ("one case", 1), ("saturated outputs", CASES)):
         X, outputs = rng.standard_normal((cases, net.inputs)), net.outputs
         y = rng.standard_normal((cases, outputs))
         if net.loss.name == "softmax_cross_entropy":
             y = rng.integers(0, outputs, cases)
         elif net.loss.labels:
             y = (y > 0).astype(float)
-        if where == "sure outputs":
+        if where == "saturated outputs":
             W, b = net.unpack(theta := theta.copy())[-1]
             size = np.abs(network.forward(net, theta, X, order=0)[0]).max() or 1.0
             W *= SURE / size
@@ -102,71 +107,84 @@ def _settings(net, dtype, rng):
         yield where, theta.astype(dtype), X.astype(dtype), y if y.dtype.kind == "i" else y.astype(dtype)
 
 
-def _report(name, functions, theta, reference, layout, rng, where):
+def _report(
+    name: str,
+    functions: Mapping[str, Callable[..., Any]],
+    theta: Array,
+    reference: Any,
+    layout: str,
+    rng: np.random.Generator,
+    where: str,
+) -> CheckReport:
     data = (reference.X, reference.y)
     if name in ("hessian_product", "gauss_newton_product"):
         kind = "hessian" if name == "hessian_product" else "gauss-newton"
-        return ProductBench(kind, functions[name], theta, reference, layout, rng, data=data).run(name)
+        return ProductCheck(kind, functions[name], theta, reference, layout, rng, data=data).run(name)
     if name == "gradient":
-        bench = GradientBench(theta, reference, layout, rng, data=data)
-        return bench.run(functions.get("value") if not where else None, functions[name])
+        check = GradientCheck(theta, reference, layout, rng, data=data)
+        return check.run(functions.get("value") if not where else None, functions[name])
     if name == "value":
-        return GradientBench(theta, reference, layout, rng, data=data).run(functions[name], None)
-    return OutputBench(theta, reference, layout, rng, data=data[:1]).run(name, functions[name])
+        return GradientCheck(theta, reference, layout, rng, data=data).run(functions[name], None)
+    return OutputCheck(theta, reference, layout, rng, data=data[:1]).run(name, functions[name])
 
 
-class OutputBench(Bench):
-    """z, J v or J'u under test."""
+class OutputCheck(DerivativeCheck):
+    """The check of z, J v or J'u."""
 
-    def run(self, name: str, function: Callable) -> Report:
-        """Against the forward sweep, its complex step, and the backward sweep."""
-        shape = (self.size,) if name == "vjp" else (self.reference.cases, self.net.outputs)
-        subject = self.subject(name, function, shape)
-        v, u = self.direction(), self.rng.standard_normal((self.reference.cases, self.net.outputs))
-        given = {"outputs": (), "jvp": (v,), "vjp": (u,)}[name]
+    def run(self, name: str, function: Callable[..., Any]) -> CheckReport:
+        """Compare with the forward sweep, its complex step, or the backward sweep."""
+        assert self.reference is not None and self.net is not None
+        cases, net = self.reference.cases, self.net
+        shape = (self.size,) if name == "vjp" else (cases, net.outputs)
+        tested = self.function_under_test(name, function, shape)
+        v, u = self.direction(), self.rng.standard_normal((cases, net.outputs))
+        given: tuple[Array, ...] = {"outputs": (), "jvp": (v,), "vjp": (u,)}[name]
         X = self.reference.objective.X
 
-        def outputs(theta, X):
-            return network.forward(self.net, theta, X, order=0)[0]
+        def outputs(theta: Array, X: Array) -> Array:
+            return network.forward(net, theta, X, order=0)[0]
 
-        def truth(theta, X, *vectors):
+        def expected(theta: Array, X: Array, *vectors: Array) -> Array:
             if name == "outputs":
                 return outputs(theta, X)
             if name == "jvp":
                 return oracles.complex_step(lambda theta: outputs(theta, X), theta, *vectors)
-            _, tape = network.forward(self.net, theta, X, order=1)
-            return network.backward(self.net, tape, *vectors)[0]
+            _, tape = network.forward(net, theta, X, order=1)
+            return network.backward(net, tape, *vectors)[0]
 
-        def law():
-            want = truth(self.theta, X, *given)
-            far = oracles.rounding(truth, self.theta, X, *given, eps=self.eps, rng=self.rng)
+        def law() -> Finding:
+            want = expected(self.theta, X, *given)
+            far = oracles.rounding(expected, self.theta, X, *given, eps=self.eps, rng=self.rng)
             tolerance = max(FLOOR[self.dtype] * norm(want), SAFETY * far)
             return self.against(
-                "the reference", [Sample("", self.theta, self.theta, subject(self.theta, *given), want, tolerance)]
+                "the reference", [Sample("", self.theta, self.theta, tested(self.theta, *given), want, tolerance)]
             )
 
-        return self.report(name, usable(law, lambda: subject.repeated(self.theta, *given)), [])
+        return self.report(name, usable(law, lambda: tested.repeated(self.theta, *given)), [])
 
 
-def _adjoint(functions, theta, reference, layout, rng) -> Finding:
-    """u'(J v) = (J'u)'v of the caller's own two."""
-    bench = OutputBench(theta, reference, layout, rng, data=(reference.X,))
+def _adjoint(
+    functions: Mapping[str, Callable[..., Any]], theta: Array, reference: Any, layout: str, rng: np.random.Generator
+) -> Finding:
+    """The dot-product test u'(J v) = (J'u)'v of the user's jvp and vjp."""
+    check = OutputCheck(theta, reference, layout, rng, data=(reference.X,))
     shape = reference.cases, reference.net.outputs
-    jvp, vjp = bench.subject("jvp", functions["jvp"], shape), bench.subject("vjp", functions["vjp"], (bench.size,))
-    v, u = bench.direction(), rng.standard_normal(shape)
-    left, right = oracles.dot_test(lambda v: jvp(bench.theta, v), lambda u: vjp(bench.theta, u), v, u)
-    scale = norm(u) * norm(jvp(bench.theta, v))
-    tolerance = FLOOR[bench.dtype] * scale
+    jvp = check.function_under_test("jvp", functions["jvp"], shape)
+    vjp = check.function_under_test("vjp", functions["vjp"], (check.size,))
+    v, u = check.direction(), rng.standard_normal(shape)
+    left, right = oracles.dot_test(lambda v: jvp(check.theta, v), lambda u: vjp(check.theta, u), v, u)
+    scale = norm(u) * norm(jvp(check.theta, v))
+    tolerance = FLOOR[check.dtype] * scale
     return compared("jvp and vjp: u'(J v) = (J'u)'v", [("random", abs(left - right), tolerance, scale)])
 
 
-def _keep_worse(merged, finding, where):
+def _keep_worse(merged: dict[str, Finding], finding: Finding, where: str) -> None:
     finding = finding._replace(worst=", ".join(word for word in (finding.worst, where) if word and finding.worst))
     other = merged.get(finding.law)
     if other is None or _margin(finding) < _margin(other):
         merged[finding.law] = finding
 
 
-def _margin(finding):
+def _margin(finding: Finding) -> tuple[bool, float]:
     figures = (finding.digits or 0.0) - (finding.needed or 0.0)
     return finding.passed, figures

@@ -1,50 +1,61 @@
-"""Gradients and curvature products of a network with a term left out: what known mistakes give.
+"""Gradients and curvature products of a network with terms left out of the sweeps, as known mistakes compute them.
 
-The blocks of a network with some terms of their sweeps left out. They are for recognising a mistake, on its way to a
-sentence; whether a product is right is never held against them.
+These recognise mistakes. They are never used to decide whether a product is right.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from refhf.conformance.check_report import Pattern
+from refhf.conformance.float64_reference import Reference
 from refhf.model.bilinear import Bilinear
+from refhf.model.blocks import Array
 from refhf.model.chain import Chain
 from refhf.model.elementwise import Activation
-from refhf.model.losses import LOSSES, softmax_cross_entropy
+from refhf.model.losses import LOSSES, Loss, softmax_cross_entropy
 from refhf.model.network import Network, backward, forward, r_backward, r_forward
 
+LossHessian = Callable[[Array, Array], Callable[[Array], Array]]  # (z, y) -> the map Rz -> H_L Rz
+
+NONE: frozenset[Pattern] = frozenset()
 RESIDUAL = frozenset(
     {Pattern.NO_BEND, Pattern.NO_INPUT_TERM, Pattern.NO_WEIGHT_TERM}
-)  # the terms with Ds: without them H v is G v
+)  # the terms with Ds; without them H v is G v
 BACKWARD = RESIDUAL | {Pattern.NO_DELTA_TERM, Pattern.NO_BACK_TERM}
 FORWARD = frozenset(
     {Pattern.NO_DIRECTION, Pattern.NO_FORWARD_TERM, Pattern.NO_BIAS_DIRECTION, Pattern.NO_FORWARD_SLOPE}
 )
 
 
-class Problem(NamedTuple):
-    """A network and its cases X (B, n_0), y (B, n_L) as targets; l2 is the objective's and in none of these sums."""
+class NetworkCases(NamedTuple):
+    """A network with cases X (B, n_0) and targets y (B, n_L), without weight decay."""
 
     net: Network
-    X: np.ndarray
-    y: np.ndarray
-    l2: float
+    X: Array
+    y: Array
 
     @property
     def cases(self) -> int:
-        """B."""
+        """The number of cases B."""
         return len(self.X)
+
+
+def network_cases(reference: Reference) -> NetworkCases | None:
+    """The network and cases of a reference, with labels one-hot; None if it has no network."""
+    if (net := reference.net) is None:
+        return None
+    y = reference.objective.y
+    return NetworkCases(net, reference.objective.X, np.eye(net.outputs)[y] if y.ndim == 1 else y)
 
 
 @dataclass(frozen=True)
 class _MistakenActivation(Activation):
-    """An activation whose sweeps lack some terms."""
+    """An activation with some terms missing from its sweeps."""
 
-    without: frozenset = frozenset()
+    without: frozenset[Pattern] = frozenset()
 
     def forward(self, w, s, *, order=2):
         a, (slope, *rest) = super().forward(w, s, order=order)
@@ -66,12 +77,12 @@ class _MistakenActivation(Activation):
 
 @dataclass(frozen=True)
 class _MistakenLayer:
-    """A layer whose R-sweeps lack some terms; all else is the layer's."""
+    """A dense or convolutional layer with some terms missing from its R-sweeps."""
 
     layer: Bilinear
-    without: frozenset
+    without: frozenset[Pattern]
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "layer":
             raise AttributeError(name)
         return getattr(self.layer, name)
@@ -98,10 +109,11 @@ class _MistakenLayer:
         return RDx if Pattern.NO_WEIGHT_TERM in self.without else RDx + layer.adjoint_input(V, Ds)
 
 
-def _mistaken(net, without):
-    """The network made of blocks that lack some terms."""
+def _mistaken(net: Network, without: frozenset[Pattern] | set[Pattern]) -> Network:
+    """The network with some terms missing from the sweeps of its blocks."""
+    without = frozenset(without)
 
-    def block(right):
+    def block(right: Any) -> Any:
         if isinstance(right, Activation):
             return _MistakenActivation(right.nonlinearity, without)
         return _MistakenLayer(right, without) if isinstance(right, Bilinear) else right
@@ -109,17 +121,28 @@ def _mistaken(net, without):
     return net._replace(chain=Chain(tuple(map(block, net.chain.blocks))))
 
 
-def gradient(problem: Problem, theta, without=frozenset(), residual: Callable | None = None):
-    """The mean gradient (P,), of the loss whose Dz (B, n_L) is residual(z, y); the network's own if None."""
+def gradient(
+    problem: NetworkCases,
+    theta: Array,
+    without: frozenset[Pattern] | set[Pattern] = NONE,
+    residual: Callable[[Array, Array], Array] | None = None,
+) -> Array:
+    """The mean gradient (P,), without some terms; Dz is residual(z, y), that of the network's loss if None."""
     net = _mistaken(problem.net, without)
     z, tape = forward(net, theta, problem.X, order=1)
     return backward(net, tape, (residual or net.loss.gradient)(z, problem.y) / problem.cases)[0]
 
 
-def curvature(problem: Problem, theta, v, without=frozenset(), loss_hessian: Callable | None = None):
-    """H v (P,) of the mean loss, without some terms; with RESIDUAL left out it is G v.
+def curvature(
+    problem: NetworkCases,
+    theta: Array,
+    v: Array,
+    without: frozenset[Pattern] | set[Pattern] = NONE,
+    loss_hessian: LossHessian | None = None,
+) -> Array:
+    """H v (P,) of the mean loss, without some terms; without RESIDUAL it is G v.
 
-    loss_hessian(z, y) -> the map Rz -> H_L Rz; the network's own if None.
+    loss_hessian(z, y) returns the map Rz -> H_L Rz; that of the network's loss if None.
     """
     net = _mistaken(problem.net, without)
     z, tape = forward(net, theta, problem.X)
@@ -129,35 +152,34 @@ def curvature(problem: Problem, theta, v, without=frozenset(), loss_hessian: Cal
     return r_backward(net, tape, r_tape, RDz)
 
 
-def _of_probabilities(middle):
+def _at_probabilities(loss: Loss, middle: Callable[[Array, Array], Array]) -> LossHessian:
     """The loss Hessian S diag(middle(p, y)) S with S = dp/dz."""
 
-    def loss_hessian(net_loss):
-        def hessian(z, y):
-            p, jacobian = net_loss.predict(z), net_loss.hessian(z, y)
-            return lambda Rz: jacobian(middle(p, y) * jacobian(Rz))
+    def hessian(z: Array, y: Array) -> Callable[[Array], Array]:
+        p, jacobian = loss.predict(z), loss.hessian(z, y)
+        return lambda Rz: jacobian(middle(p, y) * jacobian(Rz))
 
-        return hessian
-
-    return loss_hessian
+    return hessian
 
 
-def loss_hessians(loss) -> dict:
-    """Other matrices that are taken for the loss's H_L, by the mistake."""
-    found = {Pattern.FISHER: lambda z, y: lambda Rz: (Dz := loss.gradient(z, y)) * (Dz * Rz).sum(axis=1, keepdims=True)}
+def loss_hessians(loss: Loss) -> dict[Pattern, LossHessian]:
+    """Wrong loss Hessians H_L, by mistake."""
+    found: dict[Pattern, LossHessian] = {
+        Pattern.FISHER: lambda z, y: lambda Rz: (Dz := loss.gradient(z, y)) * (Dz * Rz).sum(axis=1, keepdims=True)
+    }
     if loss.name != "squared_error":
         found[Pattern.NO_LOSS_HESSIAN] = lambda z, y: lambda Rz: Rz
     if loss is softmax_cross_entropy:
         found[Pattern.SOFTMAX_DIAGONAL] = lambda z, y: lambda Rz: (p := loss.predict(z)) * (1 - p) * Rz
         found[Pattern.SOFTMAX_NO_OUTER] = lambda z, y: lambda Rz: loss.predict(z) * Rz
-        found[Pattern.AT_PROBABILITIES] = _of_probabilities(lambda p, y: y / p**2)(loss)
+        found[Pattern.AT_PROBABILITIES] = _at_probabilities(loss, lambda p, y: y / p**2)
     if loss.name == "logistic_cross_entropy":
-        found[Pattern.AT_PROBABILITIES] = _of_probabilities(lambda p, y: y / p**2 + (1 - y) / (1 - p) ** 2)(loss)
+        found[Pattern.AT_PROBABILITIES] = _at_probabilities(loss, lambda p, y: y / p**2 + (1 - y) / (1 - p) ** 2)
     return found
 
 
-def residuals(loss) -> dict:
-    """Other residuals Dz (B, n_L) that are taken for the loss's, by the mistake and the loss that it belongs to."""
+def residuals(loss: Loss) -> dict[tuple[Pattern, str], Callable[[Array, Array], Array]]:
+    """Wrong residuals Dz (B, n_L), by mistake and by the name of the loss that they belong to."""
     found = {(Pattern.WRONG_LOSS, name): other.gradient for name, other in LOSSES.items() if other is not loss}
     if loss.name != "squared_error":
         found[Pattern.NO_SOFTMAX, ""] = found.pop((Pattern.WRONG_LOSS, "squared_error"))

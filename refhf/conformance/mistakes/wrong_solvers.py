@@ -1,30 +1,32 @@
-"""Conjugate gradients and Bi-CG-STAB with one line wrong: what known mistakes give.
+"""Conjugate gradients and Bi-CG-STAB with one line wrong, as known mistakes compute them.
 
-For recognising a mistake; whether a solver is right is held against `refhf.krylov`. Notation as there.
+These recognise mistakes. Whether a solver is right is decided by comparison with `refhf.krylov`. Notation as there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from refhf.conformance.check_report import Cause, Pattern
-from refhf.conformance.mistakes.linear_systems import System
+from refhf.conformance.mistakes.linear_systems import LinearSystem
+from refhf.model.blocks import Array
 
 
 def conjugate_gradients(
-    system: System,
+    system: LinearSystem,
     steps: int,
     *,
     x0: bool = True,
-    first_residual: Callable = lambda A, b, x: b - A @ x,
+    first_residual: Callable[..., Any] = lambda A, b, x: b - A @ x,
     use_m: bool = True,
-    first_rho: Callable = lambda r, z: r @ z,
-    alpha: Callable = lambda rho, r, p, Ap, A: rho / (p @ Ap),
-    residual: Callable = lambda r, alpha, Ap: r - alpha * Ap,
-    beta: Callable = lambda rho, rho_old, r, r_old, z: rho / rho_old,
-    direction: Callable = lambda z, z_old, beta, p: z + beta * p,
-) -> list[np.ndarray]:
-    """x_1 .. x_steps."""
+    first_rho: Callable[..., Any] = lambda r, z: r @ z,
+    alpha: Callable[..., Any] = lambda rho, r, p, Ap, A: rho / (p @ Ap),
+    residual: Callable[..., Any] = lambda r, alpha, Ap: r - alpha * Ap,
+    beta: Callable[..., Any] = lambda rho, rho_old, r, r_old, z: rho / rho_old,
+    direction: Callable[..., Any] = lambda z, z_old, beta, p: z + beta * p,
+) -> list[Array]:
+    """The iterates x_1 .. x_steps of preconditioned conjugate gradients."""
     A, b, M = system.A, system.b, system.M if use_m and system.M is not None else np.eye(len(system.b))
     x = np.zeros_like(b) if system.x0 is None or not x0 else system.x0
     r = first_residual(A, b, x)
@@ -43,21 +45,21 @@ def conjugate_gradients(
 
 
 def bicgstab(
-    system: System,
+    system: LinearSystem,
     steps: int,
     *,
     x0: bool = True,
-    first_residual: Callable = lambda A, b, x: b - A @ x,
+    first_residual: Callable[..., Any] = lambda A, b, x: b - A @ x,
     use_m: bool = True,
-    matrix: Callable = lambda A: A,
-    omega: Callable = lambda s, r, As: (s @ As) / (As @ As),
-    beta: Callable = lambda rho, rho_old, alpha, omega: rho / rho_old * alpha / omega,
-    direction: Callable = lambda r, beta, p, omega, Ap: r + beta * (p - omega * Ap),
-    shadow: Callable = lambda first, r: first,
-    product_s: Callable = lambda A, s, r: A @ s,
-    step: Callable = lambda omega, s: omega * s,
-) -> list[np.ndarray]:
-    """x_1 .. x_steps, preconditioned from the right."""
+    matrix: Callable[..., Any] = lambda A: A,
+    omega: Callable[..., Any] = lambda s, r, As: (s @ As) / (As @ As),
+    beta: Callable[..., Any] = lambda rho, rho_old, alpha, omega: rho / rho_old * alpha / omega,
+    direction: Callable[..., Any] = lambda r, beta, p, omega, Ap: r + beta * (p - omega * Ap),
+    shadow: Callable[..., Any] = lambda first, r: first,
+    product_s: Callable[..., Any] = lambda A, s, r: A @ s,
+    step: Callable[..., Any] = lambda omega, s: omega * s,
+) -> list[Array]:
+    """The iterates x_1 .. x_steps of Bi-CG-STAB, preconditioned from the right."""
     b, M = system.b, system.M if use_m and system.M is not None else np.eye(len(system.b))
     A = matrix(system.A)
     x = np.zeros_like(b) if system.x0 is None or not x0 else system.x0
@@ -77,31 +79,33 @@ def bicgstab(
     return xs
 
 
-STARTS = {
+Mistakes = dict[Cause, dict[str, Any]]  # keyword arguments of a recurrence, by cause
+
+STARTS: Mistakes = {
     Cause(Pattern.X0_IGNORED): {"x0": False},
     Cause(Pattern.X0_RESIDUAL): {"first_residual": lambda A, b, x: b},
     Cause(Pattern.PRECONDITIONER_IGNORED): {"use_m": False},
 }
-MISTAKES = {
+MISTAKES: dict[str, Mistakes] = {
     "cg": STARTS
     | {
         Cause(Pattern.PRECONDITIONED_FIRST): {"first_rho": lambda r, z: r @ r},
         Cause(Pattern.STEEPEST): {"beta": lambda rho, rho_old, r, r_old, z: 0.0},
         Cause(Pattern.BETA, "upside down"): {"beta": lambda rho, rho_old, r, r_old, z: rho_old / rho},
-        Cause(Pattern.BETA, "its sign"): {"beta": lambda rho, rho_old, r, r_old, z: -rho / rho_old},
-        Cause(Pattern.BETA, "its square root: norms instead of their squares"): {
+        Cause(Pattern.BETA, "wrong sign"): {"beta": lambda rho, rho_old, r, r_old, z: -rho / rho_old},
+        Cause(Pattern.BETA, "its square root: norms instead of squared norms"): {
             "beta": lambda rho, rho_old, r, r_old, z: np.sqrt(rho / rho_old)
         },
         Cause(Pattern.BETA, "always 1"): {"beta": lambda rho, rho_old, r, r_old, z: 1.0},
-        Cause(Pattern.BETA, "r'r in the place of r'z"): {
+        Cause(Pattern.BETA, "r'r instead of r'z"): {
             "beta": lambda rho, rho_old, r, r_old, z: (r @ r) / (r_old @ r_old)
         },
-        Cause(Pattern.ALPHA, "r'Ar in the place of p'Ap"): {"alpha": lambda rho, r, p, Ap, A: rho / (r @ A @ r)},
-        Cause(Pattern.ALPHA, "r'r in the place of r'z"): {"alpha": lambda rho, r, p, Ap, A: (r @ r) / (p @ Ap)},
-        Cause(Pattern.ALPHA, "p'p in the place of r'z"): {"alpha": lambda rho, r, p, Ap, A: (p @ p) / (p @ Ap)},
-        Cause(Pattern.ALPHA, "its sign"): {"alpha": lambda rho, r, p, Ap, A: -rho / (p @ Ap)},
+        Cause(Pattern.ALPHA, "r'Ar instead of p'Ap"): {"alpha": lambda rho, r, p, Ap, A: rho / (r @ A @ r)},
+        Cause(Pattern.ALPHA, "r'r instead of r'z"): {"alpha": lambda rho, r, p, Ap, A: (r @ r) / (p @ Ap)},
+        Cause(Pattern.ALPHA, "p'p instead of r'z"): {"alpha": lambda rho, r, p, Ap, A: (p @ p) / (p @ Ap)},
+        Cause(Pattern.ALPHA, "wrong sign"): {"alpha": lambda rho, r, p, Ap, A: -rho / (p @ Ap)},
         Cause(Pattern.RESIDUAL_NOT_UPDATED): {"residual": lambda r, alpha, Ap: r},
-        Cause(Pattern.RESIDUAL_NOT_UPDATED, "its sign"): {"residual": lambda r, alpha, Ap: r + alpha * Ap},
+        Cause(Pattern.RESIDUAL_NOT_UPDATED, "wrong sign"): {"residual": lambda r, alpha, Ap: r + alpha * Ap},
         Cause(Pattern.OLD_RESIDUAL): {"direction": lambda z, z_old, beta, p: z_old + beta * p},
     },
     "bicgstab": STARTS
@@ -110,8 +114,8 @@ MISTAKES = {
         Cause(Pattern.OMEGA, "(s, s) / (As, s)"): {"omega": lambda s, r, As: (s @ s) / (As @ s)},
         Cause(Pattern.OMEGA, "(As, s) / (s, s)"): {"omega": lambda s, r, As: (As @ s) / (s @ s)},
         Cause(Pattern.OMEGA, "(As, r) / (As, As)"): {"omega": lambda s, r, As: (As @ r) / (As @ As)},
-        Cause(Pattern.OMEGA, "its sign"): {"omega": lambda s, r, As: -(As @ s) / (As @ As)},
-        Cause(Pattern.OMEGA, "A r in the place of A s"): {"product_s": lambda A, s, r: A @ r},
+        Cause(Pattern.OMEGA, "wrong sign"): {"omega": lambda s, r, As: -(As @ s) / (As @ As)},
+        Cause(Pattern.OMEGA, "A r instead of A s"): {"product_s": lambda A, s, r: A @ r},
         Cause(Pattern.BETA, "without alpha / omega"): {"beta": lambda rho, rho_old, alpha, omega: rho / rho_old},
         Cause(Pattern.BETA, "omega / alpha for alpha / omega"): {
             "beta": lambda rho, rho_old, alpha, omega: rho / rho_old * omega / alpha
@@ -122,11 +126,11 @@ MISTAKES = {
         Cause(Pattern.SHADOW): {"shadow": lambda first, r: r},
     },
 }
-RECURRENCES = {"cg": conjugate_gradients, "bicgstab": bicgstab}
+RECURRENCES: dict[str, Callable[..., list[Array]]] = {"cg": conjugate_gradients, "bicgstab": bicgstab}
 
 
-def mistaken(kind: str):
-    """(cause, function of (system, steps) -> x_1 .. x_steps) for each known mistake of 'cg' or 'bicgstab'."""
+def mistaken(kind: str) -> Iterator[tuple[Cause, Callable[[LinearSystem, int], list[Array]]]]:
+    """Yield (cause, function (system, steps) -> x_1 .. x_steps) for each known mistake of 'cg' or 'bicgstab'."""
     for other in RECURRENCES.keys() - {kind}:
         yield Cause(Pattern.OTHER_SOLVER, other), RECURRENCES[other]
     for cause, change in MISTAKES[kind].items():

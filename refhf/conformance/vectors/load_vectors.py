@@ -1,10 +1,11 @@
-"""Test vectors: requests with their right replies, for implementations in any language. README.md is their manual."""
+"""Reads the test vectors: requests with their right replies. README.md documents them."""
 
 import hashlib
 import json
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
+from importlib.resources.abc import Traversable
+from typing import Any, NamedTuple
 
 VERSION = "v1"
 
@@ -15,44 +16,44 @@ class Vector(NamedTuple):
     Attributes
     ----------
     id : str
-        'file/name'; never given to another vector.
+        'topic/name'; never reused.
     topic : str
-        The file's name.
+        The name of the file.
     flags : dict
-        The known mistakes that it catches, each with the relative error of a reply that has it: a number, or 'inf'
-        where a word is wrong or a number is not finite.
+        The known mistakes that the vector catches, each with its relative error: a number, or 'inf' if a word is wrong
+        or a number is not finite.
     request, reply : dict
         Numbers, strings, booleans, and flat lists of them.
     routes : tuple of str
-        The two computations that agree on the reply, to half the runner's tolerance.
+        The two computations that agree on the reply to half the runner's tolerance.
     """
 
     id: str
     topic: str
-    flags: dict
-    request: dict
-    reply: dict
+    flags: dict[str, Any]
+    request: dict[str, Any]
+    reply: dict[str, Any]
     routes: tuple[str, ...]
 
     @property
     def digest(self) -> str:
-        """Of the request and the reply: what never changes."""
+        """A digest of request and reply, which never change."""
         return hashlib.sha256(compact([self.request, self.reply]).encode()).hexdigest()[:16]
 
 
-def compact(value) -> str:
-    """JSON in one line, without a space outside of strings."""
+def compact(value: Any) -> str:
+    """JSON in one line without spaces outside of strings."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def folder():
-    """Where the files of this version are."""
+def folder() -> Traversable:
+    """The folder of this version's files."""
     return resources.files("refhf.conformance.vectors") / VERSION
 
 
 @cache
 def load() -> tuple[Vector, ...]:
-    """All vectors, in the order of the manifest."""
+    """All vectors in the order of the manifest."""
     manifest = (folder() / "MANIFEST").read_text(encoding="utf-8")
     order = {line.split()[0]: k for k, line in enumerate(manifest.splitlines())}
     files = [file for file in folder().iterdir() if file.name.endswith(".json")]
@@ -60,7 +61,7 @@ def load() -> tuple[Vector, ...]:
     return tuple(sorted(vectors, key=lambda vector: order.get(vector.id, len(order))))
 
 
-def parse(document: dict) -> list[Vector]:
+def parse(document: dict[str, Any]) -> list[Vector]:
     """The vectors of a file."""
     topic = document["topic"]
     return [

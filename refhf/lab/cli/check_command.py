@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from refhf import checks
-from refhf.conformance.check_report import Report, plain
+from refhf.conformance.check_report import CheckReport, escaped
 from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.solver_checker import check_solver
 from refhf.conformance.checkers.user_function import in_a_line
@@ -66,7 +66,7 @@ def run(args) -> int:
     return 0 if report.passed else 1
 
 
-def _report(what, function, net, l2, args, seed) -> Report:
+def _report(what, function, net, l2, args, seed) -> CheckReport:
     if what in SOLVERS:
         return check_solver(function, what, rng=seed)
     functions = {FUNCTIONS[what][0]: function}
@@ -104,7 +104,7 @@ def _loaded(target):
             with contextlib.redirect_stdout(sys.stderr):
                 spec.loader.exec_module(module)
         except (Exception, SystemExit) as error:
-            raise ValueError(f"target: {file} cannot be loaded: {plain(in_a_line(error))}") from error
+            raise ValueError(f"target: {file} cannot be loaded: {escaped(in_a_line(error))}") from error
         found = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         yield getattr(module, checks.choice(f"name in {file}", name, found))
     finally:

@@ -1,17 +1,15 @@
 """`refhf vectors`: put the test vectors to somebody else's implementation, or to refhf itself."""
 
 import contextlib
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from refhf import checks
-from refhf.conformance.vectors import reference_answers, vector_run
-from refhf.conformance.vectors.adapter import Adapter
+from refhf.conformance.vectors import vector_operations, vector_run
+from refhf.conformance.vectors.adapter_process import Adapter
 from refhf.conformance.vectors.load_vectors import load
-from refhf.conformance.vectors.vector_run import Verdict
-from refhf.data.idx import FormatError, read_idx
+from refhf.conformance.vectors.reply_comparison import TOLERANCE, Verdict
+from refhf.conformance.vectors.suspected_mistakes import suspects as suspects_of
 from refhf.lab.runs import output_folder
 from refhf.text import columns
 
@@ -31,7 +29,7 @@ def add(commands) -> None:
     option("--adapter", metavar="COMMAND", help="program that answers a JSON request a line with a JSON reply a line")
     option("--self", action="store_true", help="ask refhf itself")
     option("--limit", default=str(LIMIT), metavar="S", help="seconds for a reply; default: %(default)s")
-    option("--tolerance", default=f"{vector_run.TOLERANCE:g}", metavar="E", help="relative; default: %(default)s")
+    option("--tolerance", default=f"{TOLERANCE:g}", metavar="E", help="relative; default: %(default)s")
     option("--skips", metavar="FILE", help="ids, topics or flags not to ask, one a line, # for a remark")
     option("--xfails", metavar="FILE", help="the same, of vectors expected to fail")
     option("--json", action="store_true", help="print JSON, a result for each vector")
@@ -48,7 +46,7 @@ def run(args) -> int:
     names = {name for vector in vectors for name in (vector.id, vector.topic, *vector.flags)}
     lists = {"skips": _names(args.skips, "skips", names), "xfails": _names(args.xfails, "xfails", names)}
     with adapter or contextlib.nullcontext():
-        ask = adapter.ask if adapter else lambda _, request: answer(request)
+        ask = adapter.ask if adapter else lambda _, request: vector_operations.reply_to(request)
         results = list(_watched(vector_run.run(vectors, ask, tolerance=tolerance, **lists), len(vectors)))
     print(output_folder.to_json(_as_dict(results)) if args.json else _text(results))
     return int(any(result.verdict is Verdict.FAIL for result in results))
@@ -60,24 +58,6 @@ def _watched(results, count):
         if sys.stderr.isatty():
             print(f"\rvector {k} of {count}", end="\n" if k == count else "", file=sys.stderr, flush=True)
         yield result
-
-
-def answer(request: dict) -> dict:
-    """refhf's reply to any request of the vectors."""
-    return reference_answers.answer(request, {**reference_answers.OPERATIONS, "idx": _idx})
-
-
-def _idx(request):
-    descriptor, path = tempfile.mkstemp()
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(bytes.fromhex(request["hex"]))
-        data = read_idx(path)
-    except FormatError:
-        return {"valid": False}
-    finally:
-        os.unlink(path)
-    return {"valid": True, "shape": list(data.shape), "data": data.ravel().tolist()}
 
 
 def _positive(argument, text):
@@ -118,7 +98,7 @@ def _text(results):
     topics, flags = _tables(results)
     asked = {name: tally for name, tally in sorted(flags.items()) if tally.passed + tally.failed}
     lines = [*_table("topic", topics), "", *_table("flag: the mistake that they catch", asked)]
-    suspects = vector_run.suspects(results)
+    suspects = suspects_of(results)
     if suspects:
         lines += ["", "the failures look most like"]
         lines += [f"  {suspect}" for suspect in suspects]
@@ -145,7 +125,7 @@ def _as_dict(results):
         "counts": {str(verdict): n for verdict, n in _counts(results).items()},
         "topics": {name: tally._asdict() for name, tally in topics.items()},
         "flags": {name: tally._asdict() for name, tally in flags.items()},
-        "suspects": [suspect._asdict() for suspect in vector_run.suspects(results)],
+        "suspects": [suspect._asdict() for suspect in suspects_of(results)],
         "results": [
             {"id": r.vector.id, "verdict": str(r.verdict), "digits": r.digits, "reason": r.reason} for r in results
         ],

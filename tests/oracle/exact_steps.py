@@ -1,15 +1,15 @@
-"""What optimisers decide and do, from the papers' text: damping, line search, one whole step, nonlinear CG."""
+"""Damping, line search, one Hessian-free step and nonlinear CG, written from the text of the papers."""
 
 import math
 from decimal import Decimal
 from fractions import Fraction
 
-from plain.network import Problem, numbers
-from plain.solvers import dot, fractions, plus, rows, times
+from oracle.exact_networks import Problem, numbers
+from oracle.exact_solvers import dot, fractions, plus, rows, times
 
 
 def exact(x):
-    """A double as a Fraction; the words for what is not finite as floats."""
+    """A double as a Fraction; NaN and infinities as floats."""
     x = float(x)
     return Fraction(x) if math.isfinite(x) else x
 
@@ -20,12 +20,12 @@ def next_damping(damping, rho):
 
 
 def ratio(change, predicted):
-    """The reduction ratio; -inf where f is no better or q promises nothing."""
+    """The reduction ratio; -inf if f or the model does not decrease."""
     return change / predicted if change < 0 and predicted < 0 else -math.inf
 
 
 def damping(request):
-    """What the model promised, the ratio, and the next lambda."""
+    """The predicted change, the reduction ratio, and the next lambda."""
     change, slope, curvature, square, lam = (
         exact(request[name]) for name in ("change", "slope", "curvature", "squared_norm", "damping")
     )
@@ -47,7 +47,7 @@ def search(along, f, slope, tries=60):
 
 
 def line_search(request):
-    """Along the polynomial c_0 + c_1 alpha + ..., which is no number from `undefined_from` on."""
+    """Along the polynomial c_0 + c_1 alpha + ..., which is NaN from `undefined_from` on."""
     coefficients, slope = fractions(request["coefficients"]), exact(request["slope"])
     end = exact(request.get("undefined_from", math.inf))
 
@@ -59,7 +59,7 @@ def line_search(request):
 
 
 def hf_step(request):
-    """He et al. 2016, Algorithm 2, with dense matrices made of differences."""
+    """He et al. 2016, Algorithm 2, with dense matrices of finite differences."""
     theta, lam = numbers(request["theta"]), Decimal(request["damping"])
     n, problem = len(theta), Problem(request)
     mini = Problem(request, request.get("curvature_cases"))
@@ -95,7 +95,7 @@ def hf_step(request):
 
 
 def _cg_run(B, b, x, iterations):
-    """Candidates at ceil(1.3^j) and the last; at negative curvature the current iterate, at the very first -g."""
+    """Candidates: the iterates ceil(1.3^j) and the last; -g at negative curvature in the first iteration."""
     r = plus(b, -1, times(B, x))
     p, trace, negative = r, [x], False
     for _ in range(iterations):

@@ -1,11 +1,11 @@
-"""IDX as its description has it: two zero bytes, the type, the dimensions, their big-endian sizes, the bytes."""
+"""IDX from its specification: two zero bytes, type, number of dimensions, big-endian sizes, data."""
 
 import gzip
 import struct
 
 
 def idx(request):
-    """The shape and the bytes, or that it is not what was asked for: unsigned bytes in 1 to 4 dimensions."""
+    """Shape and data if the file is valid: unsigned bytes in 1 to 4 dimensions."""
     content = bytes.fromhex(request["hex"])
     if content[:2] == b"\x1f\x8b":
         try:

@@ -5,14 +5,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from plain.draws import decimals, draws
+from oracle.named_draws import decimals, draws
 
 LOSSES = "squared_error", "softmax_cross_entropy", "logistic_cross_entropy"
 NONLINEARITIES = "tanh", "logistic", "softplus", "relu", "identity"
 
 
 def targets(rng, loss, cases, outputs, soft=False):
-    """y: classes one-hot, distributions if `soft`, independent binaries, or any numbers."""
+    """y: one-hot classes, distributions if `soft`, independent binary targets, or real numbers."""
     if loss == "squared_error":
         return decimals(rng, cases * outputs)
     if loss == "logistic_cross_entropy":
@@ -24,7 +24,7 @@ def targets(rng, loss, cases, outputs, soft=False):
 
 
 def nonlinearity():
-    """Ordinary arguments, both far sides, zero."""
+    """Ordinary arguments, both tails, zero."""
     asked = {
         "ordinary": [-2.0, -1.25, -0.5, -0.1, 0.3, 0.9, 1.6],
         "near zero": [-0.001, 1e-05, 0.0004],
@@ -44,7 +44,7 @@ def nonlinearity():
 
 
 def loss():
-    """Several cases; sure answers, right and wrong; equal outputs; soft targets; a shift that cancels."""
+    """Several cases; saturated outputs, right and wrong; equal outputs; soft targets; a shift that cancels."""
     for name in LOSSES:
         for kind, cases, outputs, size, soft in (
             ("ordinary", 4, 3, 2.0, False),
@@ -79,7 +79,7 @@ def _loss(name, cases, z, y, rng):
 
 
 def dense(operation, name, sizes, nonlinearity, loss, cases=4, l2=0.0, soft=False, size=1.0):
-    """A request about a fully connected network, its numbers drawn by name."""
+    """A request about a fully connected network, its numbers keyed by the name."""
     rng = draws(f"{operation}/{name}")
     count = sum((m + 1) * n for m, n in pairwise(sizes))
     request = {
@@ -135,12 +135,12 @@ def gradient():
 
 
 def hessian_product():
-    """The same."""
+    """Dense networks, with a direction v."""
     return _networks("hessian_product")
 
 
 def gauss_newton_product():
-    """The same."""
+    """Dense networks, with a direction v."""
     return _networks("gauss_newton_product")
 
 

@@ -1,4 +1,4 @@
-"""The faults of `faults` as implementations that answer test vectors: `python tests/mutants.py` prints the table."""
+"""Faulty implementations (`faults`) as answers to test vectors: `python tests/faulty_adapters.py` prints a table."""
 
 from functools import cache
 
@@ -6,19 +6,21 @@ import numpy as np
 from faults import GRADIENT_FAULTS, PRODUCT_FAULTS, SOLVER_FAULTS, Case, solver, stabilised
 
 from refhf.conformance.vectors import vector_run
+from refhf.conformance.vectors.adapter_process import NoReply
 from refhf.conformance.vectors.load_vectors import load
-from refhf.conformance.vectors.vector_run import Verdict
+from refhf.conformance.vectors.reply_comparison import Verdict
+from refhf.conformance.vectors.suspected_mistakes import suspects
 
 OPERATIONS = {"hessian": "hessian_product", "gauss-newton": "gauss_newton_product", "gradient": "gradient"}
 
 
 def right_product(kind):
-    """The code without a fault."""
+    """make(case) for the product without a fault."""
     return lambda case: getattr(case.mine(), OPERATIONS[kind])
 
 
 def product_asker(kind, make):
-    """What answers requests with make(case), a wrong function; one function for as long as the cases are the same."""
+    """An answering function built on make(case), a faulty product; requests on the same cases share one product."""
     made = {}
 
     def ask(_, request):
@@ -38,7 +40,7 @@ def product_asker(kind, make):
 
 
 def solver_asker(kind, solve):
-    """The same with somebody's solver."""
+    """An answering function built on a solver `x, info = solve(A, b, x0, ...)`."""
 
     def ask(_, request):
         if request["operation"] != "solve" or request["solver"] != kind:
@@ -65,31 +67,31 @@ WRONG = [
 
 
 def guarded(ask):
-    """An asker whose exceptions are failures, as those of an adapter that dies."""
+    """The answering function, with exceptions turned into `NoReply`."""
 
     def answer(name, request):
         try:
             return ask(name, request)
         except (ArithmeticError, IndexError, ValueError) as error:
-            raise vector_run.NoReply(f"{type(error).__name__}: {error}") from error
+            raise NoReply(f"{type(error).__name__}: {error}") from error
 
     return answer
 
 
 @cache
 def results(ask):
-    """The results on the vectors that concern it."""
+    """The results on all vectors that the function supports."""
     found = list(vector_run.run(load(), guarded(ask)))
     return [result for result in found if result.verdict is not Verdict.SKIP]
 
 
 def main():
-    """A row a fault: how many vectors it was asked, how many caught it, and what the runner takes it for."""
+    """Print one row a fault: vectors answered, vectors failed, suspected mistakes."""
     print(f"{'fault':<44}{'asked':>6}{'caught by':>10}  looks like")
     for name, ask in RIGHT + WRONG:
         found = results(ask)
         failed = sum(result.verdict is Verdict.FAIL for result in found)
-        flags = ", ".join(suspect.flag for suspect in vector_run.suspects(found))
+        flags = ", ".join(suspect.flag for suspect in suspects(found))
         print(f"{name:<44}{len(found):>6}{failed:>10}  {flags}")
 
 

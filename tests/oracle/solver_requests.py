@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plain.draws import draws, integers
+from oracle.named_draws import draws, integers
 
 
 def system(operation, A, b, iterations, **more):
@@ -15,7 +15,7 @@ def system(operation, A, b, iterations, **more):
 
 
 def definite(rng, n):
-    """A positive definite matrix of whole numbers."""
+    """A positive definite matrix of integers."""
     B = rng.integers(-2, 3, (n, n))
     return B.T @ B + n * np.eye(n, dtype=int)
 
@@ -65,7 +65,7 @@ def cg():
 
 
 def bicgstab():
-    """Any matrices; shadows, preconditioners, starts, scales; each breakdown."""
+    """General matrices; shadow residuals, preconditioners, starts, scales; each breakdown."""
     for n, iterations in ((2, 1), (3, 2), (4, 2), (5, 2)):
         rng = draws(f"bicgstab/general {n}")
         for kind, more in (
@@ -107,7 +107,7 @@ def bicgstab():
 
 
 def solve():
-    """Convergence on the residual, the limit, starts, preconditioners; what must not be called converged."""
+    """Convergence on the residual, the limit, starts, preconditioners; false convergence."""
     four, nonsymmetric = _laplacian(4) + np.eye(4), _laplacian(4) + np.diag([1, 2, 3, 4]) + np.eye(4, k=1)
     b, small, scaled = np.array([1.0, 4, 9, -16]), 2.0**-40 * np.eye(4), np.diag([0.5, 0.25, 0.125, 0.0625])
     for solver, A in (("cg", four), ("bicgstab", nonsymmetric)):

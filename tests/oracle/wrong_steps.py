@@ -1,15 +1,15 @@
-"""Damping, line search and a whole Hessian-free step with one mistake each; with the mistake None they are right."""
+"""Damping, line search and a Hessian-free step with one mistake; mistake None computes the right reply."""
 
 import math
 
 import numpy as np
 
-from plain.wrong_solvers import bicgstab, cg
-from refhf.conformance.vectors.reference_answers import answer
+from oracle.wrong_solvers import bicgstab, cg
+from refhf.conformance.vectors.vector_operations import reply_to
 
 
 def damping(request, mistake):
-    """The promise, the ratio, the next lambda."""
+    """The predicted change, the reduction ratio, and the next lambda."""
     change, slope, curvature, square, lam = (
         float(request[name]) for name in ("change", "slope", "curvature", "squared_norm", "damping")
     )
@@ -46,7 +46,7 @@ def line_search(request, mistake):
 
 
 def hf_step(request, mistake):
-    """A whole step, by dense matrices; without backtracking's grid where few iterations make it whole."""
+    """One step with dense matrices."""
     changed = {
         "warm-start-ignored": {"delta": [0.0] * len(request["theta"])},
         "warm-start-not-decayed": {"warm_start": 1.0},
@@ -68,13 +68,13 @@ def _step(request, mistake):
     mini = _some(request, rows)
 
     def f_of(one, theta):
-        return answer({**one, "operation": "gradient", "theta": theta.tolist()})["value"]
+        return reply_to({**one, "operation": "gradient", "theta": theta.tolist()})["value"]
 
     def matrix(operation):
-        columns = [answer({**mini, "operation": operation, "v": e.tolist()})["product"] for e in np.eye(n)]
+        columns = [reply_to({**mini, "operation": operation, "v": e.tolist()})["product"] for e in np.eye(n)]
         return np.array(columns)
 
-    reply = answer({**whole, "operation": "gradient"})
+    reply = reply_to({**whole, "operation": "gradient"})
     f, g = f_of(request, theta), np.array(reply["gradient"])
     hybrid = request["method"] == "hybrid-cg" and request.get("after_negative_curvature", False)
     A = matrix("gauss_newton_product" if request["method"] == "gn-cg" or hybrid else "hessian_product")

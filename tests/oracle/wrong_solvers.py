@@ -1,10 +1,10 @@
-"""Linear solvers with one mistake each; with the mistake None they are right."""
+"""Linear solvers with one mistake; mistake None computes the right reply."""
 
 import math
 
 import numpy as np
 
-from plain.whole import finished
+from oracle.reply_changes import finished
 
 
 def system(request):

@@ -1,4 +1,4 @@
-"""Losses of networks by their formulas, case by case, in 100 digits; every derivative is a difference of them.
+"""Network losses from their formulas, case by case, in 100 digits; every derivative is a central difference.
 
 A request's numbers become Decimals exactly. Central differences with a step of 1e-25 are right to about 1e-49 where
 the loss is smooth, and no rule of differentiation is used: not backpropagation, not the R-operator.
@@ -8,7 +8,7 @@ from decimal import Decimal, getcontext, localcontext
 
 getcontext().prec = 100
 STEP = Decimal(10) ** -25
-DEEP = 1000  # digits where exponentials of hundreds are subtracted from 1
+DEEP = 1000  # digits, where exp(-800) is subtracted from 1
 
 
 def _tanh(s):
@@ -31,7 +31,7 @@ def numbers(values):
 
 
 def case_loss(name, z, y):
-    """The loss of one case at its pre-activation output z, from the textbook's formula."""
+    """The loss of one case at its pre-activation output z, from the textbook formula."""
     if name == "squared_error":
         return sum((a - b) ** 2 for a, b in zip(z, y, strict=True)) / 2
     if name == "softmax_cross_entropy":
@@ -67,7 +67,7 @@ def conv2d(a, theta, shape, channels, kernel, stride, padding):
 
 
 def pool2d(a, shape, size):
-    """Means over size x size squares, side by side."""
+    """Means over adjacent size x size squares."""
     height, width, channels = shape
     out = height // size, width // size
     means = [
@@ -81,7 +81,7 @@ def pool2d(a, shape, size):
 
 
 def outputs(request, theta, x):
-    """z of one case x: its stages one after the other, the nonlinearity after all that have weights but the last."""
+    """z of one case x. The nonlinearity follows every stage with weights except the last."""
     f, a, shape = FORMULAS[request["nonlinearity"]], x, request.get("shape")
     stages = request["stages"] if "stages" in request else [f"dense {n}" for n in request["sizes"][1:]]
     for l, stage in enumerate(stages):
@@ -108,7 +108,7 @@ def cases(request):
 
 
 class Problem:
-    """A request's objective."""
+    """The objective of a request."""
 
     def __init__(self, request, rows=None):
         pairs = cases(request)
@@ -121,11 +121,11 @@ class Problem:
         return sum(losses) / len(self.pairs) + self.l2 / 2 * sum(t * t for t in theta)
 
     def gradient(self, theta):
-        """A component a central difference."""
+        """The gradient, one central difference a component."""
         return [along(self.value, theta, unit(i, len(theta))) for i in range(len(theta))]
 
     def hessian_product(self, theta, v):
-        """A component a mixed second difference of the value."""
+        """H v, one mixed second difference of the value a component."""
         return [mixed(self.value, theta, unit(i, len(theta)), v) for i in range(len(theta))]
 
     def gauss_newton_product(self, theta, v):
@@ -145,7 +145,7 @@ class Problem:
         return total
 
     def matrix(self, product, theta):
-        """The dense matrix of one of the two products, by its columns."""
+        """The dense matrix of a product, by columns."""
         return [product(theta, unit(i, len(theta))) for i in range(len(theta))]
 
 
@@ -176,10 +176,10 @@ def mixed(f, x, u, v):
 
 
 def nonlinearity(request):
-    """f, f' and f'' at each s: the last two by differences, of more digits where f is as good as constant."""
+    """f, f' and f'' at each s, the last two by central differences in 1,000 digits."""
     f = FORMULAS[request["nonlinearity"]]
     reply = {"f": [], "d": [], "dd": []}
-    if request["nonlinearity"] == "relu":  # which has no derivative at 0: f'(0) = f''(0) = 0 is a convention
+    if request["nonlinearity"] == "relu":  # not differentiable at 0: f'(0) = f''(0) = 0 is a convention
         s = numbers(request["s"])
         return {"f": [f(t) for t in s], "d": [int(t > 0) for t in s], "dd": [0 for _ in s]}
     for s in numbers(request["s"]):
@@ -192,7 +192,7 @@ def nonlinearity(request):
 
 
 def loss(request):
-    """The mean value over the cases, its gradient in z, and its Hessian's product with Rz."""
+    """The mean loss over the cases, its gradient with respect to z, and the product of its Hessian with Rz."""
     z, Rz, y = (numbers(request[name]) for name in ("z", "Rz", "y"))
     n, name = len(z) // request["cases"], request["loss"]
     reply = {"value": Decimal(0), "gradient": [], "hessian_product": []}

@@ -1,17 +1,14 @@
-"""Requests about decisions, steps, nonlinear CG, replicas, the saddle and IDX: (name, request)."""
-
-import gzip
-import struct
+"""Requests about decisions, steps, nonlinear CG and replicas: (name, request)."""
 
 import numpy as np
 
-from plain.cases_networks import dense
-from plain.cases_solvers import definite, system
-from plain.draws import decimals, draws, integers
+from oracle.named_draws import decimals, draws, integers
+from oracle.network_requests import dense
+from oracle.solver_requests import definite, system
 
 
 def damping():
-    """Good, poor and middling ratios; worse and undefined losses; both models; the bounds."""
+    """High, low and medium ratios; increased and undefined losses; both models; the bounds."""
     for name, change, slope, curvature, square, lam, damped in (
         ("good", -0.9, -2.0, 2.0, 1.0, 0.5, False),
         ("very-good", -3.0, -2.0, 2.0, 1.0, 0.5, False),
@@ -40,7 +37,7 @@ def damping():
 
 
 def line_search():
-    """Polynomials along the direction, decided by wide margins."""
+    """Polynomials along the direction; every decision has a wide margin."""
     for name, coefficients, slope, more in (
         ("full-step", [1.0, -2.0, 1.0], -2.0, {}),
         ("one-back", [1.0, -1.0, 1.1], -1.0, {}),
@@ -88,12 +85,12 @@ STEPS = (
 
 
 def hf_step():
-    """One step of each of the four methods; which seed shows what its name says was looked for."""
+    """One step of each of the four methods."""
     for name, method, lam, iterations, more in STEPS:
         yield name, step_request(name, method, lam, iterations, dict(more), SEEDS.get(name, 0))
 
 
-# Of the numbers drawn for a step, the first seed at which it shows what its name says; 0 where there is none.
+# The first seed at which a step shows the behaviour in its name; 0 for the others.
 SEEDS = {
     "gn-cg/plain": 368,  # 0 < rho < 1/4
     "gn-cg/little-damping": 2,  # shortened by the line search, rho = -inf
@@ -109,7 +106,7 @@ SEEDS = {
 
 
 def step_request(name, method, lam, iterations, more, seed):
-    """A step on a 2-3-2 network, its numbers drawn by name and seed."""
+    """A step on a 2-3-2 network, its numbers keyed by name and seed."""
     request = dense(
         "gradient",
         f"hf_step/{name}/{seed}",
@@ -126,7 +123,7 @@ def step_request(name, method, lam, iterations, more, seed):
 
 
 def nlcg():
-    """Quadratics of small whole numbers: both betas, clipped or not, preconditioned or not; all kinds of rates."""
+    """Quadratics of small integers: both betas, clipped or not, preconditioned or not; all step-length rules."""
     for beta in ("fr", "pr"):
         for name, n, steps, preconditioner, search, clip, rate in (
             ("constant", 3, 4, False, "off", True, 0.0625),
@@ -187,61 +184,3 @@ def inverse_hessian_product():
             "operation": "inverse_hessian_product", "replicas": m, "W": W.ravel().tolist(), "G": G.ravel().tolist(),
             "z": z.tolist(),
         }  # fmt: skip
-
-
-def saddle():
-    """The paper's surface at ordinary points, on its lines of symmetry, and at its three stationary points."""
-    for x, y in ((1.0, 0.0), (0.0, 0.5), (0.5, -0.25), (-1.25, 0.75), (0.1, 0.9), (2.0, 3.0), (0.3, -1.1)):
-        yield f"at-{x:g}-{y:g}", {"operation": "saddle", "theta": [x, y]}
-    for name, x, y in (("saddle", 0.0, 0.0), ("minimum-up", 0.0, 1.0), ("minimum-down", 0.0, -1.0)):
-        yield f"at-the-{name}", {"operation": "saddle", "theta": [x, y]}
-        yield f"kind-of-the-{name}", {"operation": "stationary_point", "theta": [x, y]}
-    yield "kind-elsewhere", {"operation": "stationary_point", "theta": [0.5, 0.0]}
-    yield "kind-on-the-line", {"operation": "stationary_point", "theta": [0.0, 0.5]}
-
-
-def idx():
-    """Files good and bad."""
-    one = _idx_file([3], [7, 0, 255])
-    two = _idx_file([2, 3], [1, 2, 3, 4, 5, 6])
-    three = _idx_file([2, 2, 2], [9, 8, 7, 6, 5, 4, 3, 2])
-    good = {
-        "labels": one,
-        "matrix": two,
-        "images": three,
-        "four-dimensions": _idx_file([1, 2, 1, 2], [1, 2, 3, 4]),
-        "one-byte": _idx_file([1], [42]),
-        "three-hundred": _idx_file([300], [k % 256 for k in range(300)]),
-        "gzip": gzip.compress(two, mtime=0),
-    }
-    bad = {
-        "empty": b"",
-        "one-byte-only": b"\0",
-        "magic-cut": two[:3],
-        "header-cut": two[:9],
-        "no-payload": two[:12],
-        "payload-cut": two[:-1],
-        "one-too-many": two + b"\0",
-        "first-byte": b"\1" + two[1:],
-        "second-byte": two[:1] + b"\1" + two[2:],
-        "type-signed": two[:2] + b"\x09" + two[3:],
-        "type-float": two[:2] + b"\x0d" + two[3:],
-        "type-unknown": two[:2] + b"\0" + two[3:],
-        "no-dimensions": b"\0\0\x08\0" + b"\5",
-        "five-dimensions": _idx_file([1, 1, 1, 1, 2], [1, 2]),
-        "all-dimensions": two[:3] + b"\xff" + two[4:],
-        "zero-size": _idx_file([0, 3], []),
-        "size-too-large": struct.pack(">HBBI", 0, 8, 1, 2**32 - 1) + bytes(8),
-        "product-too-large": struct.pack(">HBB2I", 0, 8, 2, 2**31, 2**31) + bytes(8),
-        "little-endian-size": struct.pack("<HBBI", 0, 8, 1, 3) + bytes(3),
-        "gzip-cut": gzip.compress(two, mtime=0)[:-6],
-        "gzip-of-nothing-valid": gzip.compress(b"not IDX", mtime=0),
-        "text": b"hello, world",
-    }
-    for group, files in (("valid", good), ("invalid", bad)):
-        for name, content in files.items():
-            yield f"{group}/{name}", {"operation": "idx", "hex": content.hex()}
-
-
-def _idx_file(shape, data):
-    return struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape) + bytes(data)

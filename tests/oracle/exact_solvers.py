@@ -1,6 +1,6 @@
-"""Linear solvers as their books print them, over any exact numbers: lists of Fractions, no rounding anywhere.
+"""Linear solvers as the textbooks print them, over lists of Fractions, without rounding.
 
-A trace is the list of all iterates x_0, x_1, ... and the word for why there is no next one.
+A trace is the list of iterates x_0, x_1, ... and the reason why it ends.
 """
 
 from fractions import Fraction
@@ -39,7 +39,7 @@ def system(request):
 
 
 def cg(A, b, x, M, iterations):
-    """Hestenes and Stiefel 1952, with a preconditioner; ends before an update along p'Ap <= 0."""
+    """Hestenes and Stiefel 1952, with a preconditioner; stops before the update if p'Ap <= 0."""
     r = plus(b, -1, times(A, x))
     z = times(M, r)
     p, trace = z, [x]
@@ -60,7 +60,7 @@ def cg(A, b, x, M, iterations):
 
 
 def bicgstab(A, b, x, M, shadow, iterations):
-    """van der Vorst 1992; a breakdown of the stabilising step ends it at the half step."""
+    """van der Vorst 1992; stops at the half step if the stabilising step breaks down."""
     r = plus(b, -1, times(A, x))
     shadow = r if shadow is None else shadow
     p, trace = r, [x]
@@ -93,7 +93,7 @@ def bicgstab(A, b, x, M, shadow, iterations):
 
 
 def solve(A, b):
-    """A^-1 b by Gauss and Jordan, with the pivot of largest size."""
+    """A^-1 b by Gauss-Jordan elimination with partial pivoting."""
     n, A = len(b), [[*row, t] for row, t in zip(A, b, strict=True)]
     for k in range(n):
         pivot = max(range(k, n), key=lambda i: abs(A[i][k]))
@@ -106,9 +106,9 @@ def solve(A, b):
 
 
 def inverse_hessian_product(request):
-    """Arnold and Wang's H^-1 z by differences from the first replica, not from the mean, and by normal equations.
+    """Arnold and Wang's H^-1 z from differences to the first replica (not to the mean) and the normal equations.
 
-    Replicas that lie in the span of those before them add nothing and are left out.
+    Replicas in the span of earlier ones are skipped.
     """
     replicas, z = request["replicas"], fractions(request["z"])
     W, G = (rows(fractions(request[name]), len(z)) for name in ("W", "G"))
@@ -126,7 +126,7 @@ def inverse_hessian_product(request):
 
 
 def independent(vectors):
-    """Whether they are, by elimination."""
+    """Whether the vectors are linearly independent, by elimination."""
     kept = []
     for v in vectors:
         for pivot, row in kept:
@@ -148,7 +148,7 @@ def saddle(request):
 
 
 def stationary_point(request):
-    """What kind of a stationary point of the same it is; the three are (0, 0), (0, 1) and (0, -1)."""
+    """The kind of a stationary point of the saddle surface: (0, 0), (0, 1), (0, -1), or none."""
     x, y = fractions(request["theta"])
     if (x, y**3 - y) != (0, 0):
         return {"kind": "not stationary"}
@@ -171,7 +171,7 @@ def bicgstab_trace(request):
 
 
 def solve_until(request):
-    """The first iterate with ||b - A x|| <= rtol ||b||, or the last; x only where it is defined."""
+    """The first iterate with ||b - A x|| <= rtol ||b||, or the last; no x after a breakdown."""
     if "nan" in request["b"]:
         return {"converged": False}
     A, b, x0, M = system(request)

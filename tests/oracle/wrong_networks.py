@@ -1,41 +1,41 @@
-"""Nonlinearities, losses and the four sweeps with one mistake each; with the mistake None they are right."""
+"""Nonlinearities, losses and the four sweeps with one mistake; mistake None computes the right reply."""
 
 import math
 
 import numpy as np
 
-from plain.whole import finished
-from refhf.conformance.vectors.reference_answers import network_of
+from oracle.reply_changes import finished
+from refhf.conformance.vectors.network_operations import network_of
 from refhf.model.convolution import Convolution
 from refhf.model.dense import Dense
 from refhf.model.elementwise import NONLINEARITIES, Activation
 from refhf.model.losses import LOSSES
 
-STEP = 2.0**-10  # of a finite difference: its error is that of the formula, 1e-7, and rounding's, 1e-13, does not count
-STALE: dict = {}  # the first theta for each problem, as an implementation keeps it that forgets to look again
+STEP = 2.0**-10  # of a finite difference: truncation error 1e-7, rounding error 1e-13
+STALE: dict = {}  # the first theta seen for each problem, as an implementation with a stale tape keeps it
 
 
 class Stage:
-    """A layer as a textbook has it: what images go through before its weights, and the weights."""
+    """A layer with weights, and the pooling and flattening before it."""
 
     def __init__(self, layer, before):
         self.layer, self.before = layer, before
 
     def enter(self, a):
-        """Pooled and flattened, as the layer takes it."""
+        """The activation, pooled and flattened."""
         for block in self.before:
             a = block.apply(a)
         return a
 
     def back(self, Da):
-        """The way back through `enter`."""
+        """The adjoint of `enter`."""
         for block in reversed(self.before):
             Da = block.adjoint(Da)
         return Da
 
 
 def stages(net):
-    """The network's layers, each with the pooling and flattening before it; what stands after the last is left out."""
+    """The layers of a network, each with the pooling and flattening before it."""
     found, before = [], []
     for block in net.chain.blocks:
         if isinstance(block, Dense | Convolution):
@@ -47,7 +47,7 @@ def stages(net):
 
 
 def relaid(net, theta, mistake):
-    """theta as somebody reads it who lays it out in another way."""
+    """theta read in another layout."""
     parts, start = [], 0
     for layer in net.layers:
         n_w, n_b = (math.prod(shape) for shape in layer.weight_shapes)
@@ -65,7 +65,7 @@ def relaid(net, theta, mistake):
 
 
 def network(request, mistake, wanted):
-    """Value and gradient, H v or G v by the four sweeps of the textbooks."""
+    """Value and gradient, H v or G v, by the four textbook sweeps."""
     net, cases, l2 = network_of(request), request["cases"], request.get("l2", 0.0)
     X, y = (np.array(request[name], float).reshape(cases, -1) for name in ("X", "y"))
     if mistake == "channels-first" and "shape" in request:

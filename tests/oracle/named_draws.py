@@ -1,4 +1,4 @@
-"""Numbers drawn by a vector's own name, as short decimals, so that a new vector changes no other."""
+"""Random numbers keyed by the name of a vector, so that a new vector changes no other."""
 
 import zlib
 
@@ -11,10 +11,10 @@ def draws(name):
 
 
 def decimals(rng, n, size=1.0):
-    """n numbers of three decimals in (-size, size)."""
+    """n numbers in (-size, size), rounded to three decimals."""
     return [round(int(k) * size / 1000, 3) for k in rng.integers(-999, 1000, n)]
 
 
 def integers(rng, n, most):
-    """n whole numbers, as floats."""
+    """n integers in [-most, most], as floats."""
     return [float(k) for k in rng.integers(-most, most + 1, n)]

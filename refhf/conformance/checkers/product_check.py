@@ -1,0 +1,179 @@
+"""The check of a curvature product: probes, comparison with expected products, and diagnosis.
+
+The laws that need no expected product are in `product_laws`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refhf.conformance import oracles
+from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.checkers import product_laws
+from refhf.conformance.checkers.derivative_check import (
+    DerivativeCheck,
+    Expectation,
+    Expected,
+    usable,
+)
+from refhf.conformance.checkers.user_function import ConductLog
+from refhf.conformance.float64_reference import FLOOR, SAFETY
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
+from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
+from refhf.conformance.oracles import norm
+from refhf.model.blocks import Array
+from refhf.model.losses import Loss
+
+COLUMNS = 50  # P up to which every column of the matrix is compared: our choice
+
+
+class ProductProbe(NamedTuple):
+    """A named point theta and direction v at which the product is evaluated."""
+
+    name: str
+    theta: Array
+    v: Array
+
+
+class ProductCheck(DerivativeCheck):
+    """The check of a Hessian or Gauss-Newton product.
+
+    Attributes
+    ----------
+    probes, few : list of ProductProbe
+        All probes, and three of them for expensive expectations.
+    truth : Expectation or None
+        The expectation that sets tolerances: the reference, else the complex step of the user's gradient.
+    samples : list of Sample
+        The results that the diagnosis explains.
+    natural : float
+        Scale of J'J / B, from the user's outputs; 0 without them.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        product: Any,
+        theta: Any,
+        reference: Any,
+        layout: str,
+        rng: Any,
+        own: Any = None,
+        data: tuple[Any, ...] = (),
+    ) -> None:
+        if reference is None and own is None:
+            raise ValueError("reference: expected an Objective, or your own function to differentiate; got neither")
+        super().__init__(theta, reference, layout, rng, kind, data)
+        self.kind, self.product = kind, self.function_under_test("product", product, (self.size,))
+        self.probes = [ProductProbe(f"random {i}", self.theta, self.direction()) for i in (1, 2)]
+        if self.size <= COLUMNS:
+            self.probes += [ProductProbe(self.entry(i), self.theta, v) for i, v in enumerate(np.eye(self.size))]
+        else:
+            self.probes += [ProductProbe(f"{b.name} alone", self.theta, self.direction(b.indices)) for b in self.blocks]
+        self.probes.append(ProductProbe("another theta", self.elsewhere(), self.direction()))
+        self.few = [*self.probes[:2], self.probes[-1]]
+        self.laws: list[Callable[[], Finding]] = []
+        self.results: dict[bytes, Array] = {}
+        self.truth: Expectation | None = None
+        self.expected: Expected | None = None  # the one that the samples were compared with
+        self.samples: list[Sample] = []
+        self.natural = 0.0
+        if self.reference:
+            truth = self.truth = Expectation("the reference", self.reference.product(kind))
+            self.laws.append(lambda: self._compare(truth, self.probes))
+            if self.net and kind == "hessian":
+                self.laws.append(lambda: self._check_reference(truth))
+
+    def add_gradient(self, gradient: Any) -> None:
+        """Add the laws that compare with derivatives of the user's gradient."""
+        function = self.function_under_test("gradient", gradient, (self.size,), ConductLog())
+        central, first = self.central(function), self.probes[0]
+        exact = self.complex_step(function, first.theta, first.v, central)
+        self.laws.append(lambda: self._compare(Expectation("your gradient's central difference", central), self.few))
+        if exact is None:
+            self.remarks.append(
+                "no complex step of your gradient: it does not accept a complex theta, or is not analytic"
+            )
+        else:
+            own = Expectation("your gradient's complex step", lambda theta, v: self._widened(exact, theta, v))
+            self.truth = self.truth or own
+            self.laws.append(lambda: self._compare(own, self.few))
+        self.laws.append(lambda: product_laws.taylor(self, function, central))
+
+    def add_outputs(self, outputs: Any, loss: Loss, l2: float) -> None:
+        """Add the law w'G v = (J w)' H_L (J v) / B + l2 w'v of the user's outputs."""
+        z = np.atleast_2d(self.function_under_test("outputs", outputs, (), ConductLog()).raw(self.theta))
+        function = self.function_under_test("outputs", outputs, z.shape, ConductLog())
+        central, first = self.central(function), self.probes[0]
+        jacobian_product = self.complex_step(function, first.theta, first.v, central) or central
+        loss_hessian = loss.hessian(z, np.zeros_like(z))
+        self.laws.append(lambda: product_laws.quadratic_form(self, jacobian_product, loss_hessian, len(z), l2))
+
+    def result(self, probe: ProductProbe) -> Array:
+        """The product at a probe, computed once."""
+        key = probe.theta.tobytes() + probe.v.tobytes()
+        if key not in self.results:
+            self.results[key] = self.product(probe.theta, probe.v)
+        return self.results[key]
+
+    def tolerance(self, theta: Array, v: Array) -> float:
+        """The tolerance of the product at theta and v."""
+        if self.truth:
+            return self.truth.at(theta, v)[1]
+        far = oracles.rounding(self.product, theta, v, eps=self.eps, rng=0)
+        room = SAFETY * self.eps * self.natural  # H_L cancels: p (1 - p)
+        return max(FLOOR[self.dtype] * norm(self.result(ProductProbe("", theta, v))), SAFETY * far, room * norm(v))
+
+    def run(self, subject: str) -> CheckReport:
+        """Test all laws and diagnose failures."""
+        findings = usable(*self.laws, *product_laws.laws(self))
+        causes = [] if all(finding.passed for finding in findings) else self._causes(findings)
+        return self.report(subject, findings, causes)
+
+    def _widened(self, exact: Expected, theta: Array, v: Array) -> tuple[Array, float]:
+        """The expected product, with a tolerance for the product's own rounding, such as in p (1 - p)."""
+        want, tolerance = exact(theta, v)
+        return want, max(tolerance, SAFETY * oracles.rounding(self.product, theta, v, eps=self.eps, rng=0))
+
+    def _compare(self, expectation: Expectation, probes: list[ProductProbe]) -> Finding:
+        samples: list[Sample] = []
+        for probe in probes:
+            want, tolerance = expectation.at(probe.theta, probe.v)
+            samples.append(Sample(probe.name, probe.theta, probe.v, self.result(probe), want, tolerance))
+        if self.truth in (expectation, None):
+            names = [probe.name for probe in self.few]
+            self.expected = expectation.at
+            self.samples = [s for s in samples if s.direction in names and s.tolerance < np.inf]
+        return self.against(expectation.law, samples)
+
+    def _check_reference(self, truth: Expectation) -> Finding:
+        """Compare the reference's product with its complex step."""
+        assert self.reference is not None
+        _, theta, v = self.probes[0]
+        want, tolerance = truth.at(theta, v)
+        error = norm(self.reference.complex_step(theta, v) - want)
+        return compared("(the reference and its complex step)", [("random 1", error, tolerance, norm(want))])
+
+    def _causes(self, findings: list[Finding]) -> list[Cause]:
+        same = next((f for f in findings if f.law.startswith("same call")), None)
+        if same and not same.passed:
+            return [Cause(Pattern.RANDOM, f"{same.digits:.1f} digits agree")]
+        causes = self._known_mistake() if any(s.error > s.tolerance for s in self.samples) else []
+        if not causes and self.samples:
+            linear = all(f.passed for f in findings if f.law.startswith("linear"))
+            causes = by_digits(self.samples, self.product.single, linear)
+        laws = {"symmetric": Pattern.NOT_SYMMETRIC, "positive semidefinite": Pattern.INDEFINITE}
+        broken = [pattern for f in findings for law, pattern in laws.items() if f.law.startswith(law) and not f.passed]
+        return causes or [Cause(pattern) for pattern in broken]
+
+    def _known_mistake(self) -> list[Cause]:
+        if reference := self.reference:
+            candidates = list(product_candidates(self.kind, reference, self.theta))
+            outputs = self.net.outputs if self.net else 1
+            return diagnose(self.samples, candidates, self.blocks, reference.l2, reference.cases, outputs, False)
+        at = self.expected
+        assert at is not None
+        right = CandidateResult(None, lambda theta, v: at(theta, v)[0])
+        stale = CandidateResult(Cause(Pattern.STALE), lambda theta, v: at(self.theta, v)[0])
+        return diagnose(self.samples, [right, stale], [], 0.0, 1, 1, False)

@@ -1,0 +1,120 @@
+"""Laws that every curvature product obeys by itself: repeatable, symmetric, linear, semidefinite; Taylor's remainder.
+
+Each function takes a `ProductCheck`, which evaluates the product and knows its tolerance, and returns a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from refhf.conformance import oracles
+from refhf.conformance.check_report import Finding, compared, digits
+from refhf.conformance.checkers.derivative_check import Expected, derivative_floor
+from refhf.conformance.checkers.user_function import FunctionUnderTest
+from refhf.conformance.float64_reference import FLOOR, SAFETY
+from refhf.conformance.oracles import norm
+from refhf.krylov.lanczos import lanczos_smallest
+from refhf.model.blocks import Array
+
+if TYPE_CHECKING:
+    from refhf.conformance.checkers.product_check import ProductCheck
+
+TINY = 2.0**-20  # v is scaled by this power of two to expose finite differences: our choice
+LANCZOS = 10  # iterations that search for a negative eigenvalue: our choice
+RATE = 1.9  # least order of the Taylor remainder (promise R3)
+WINDOWS = 1e-1, 1e-2, 1e-3, 1e-4, 1e-5  # first steps, relative to ||theta||; each is then halved: our choice
+
+
+def laws(check: ProductCheck) -> list[Callable[[], Finding]]:
+    """The laws for the kind of product that is checked."""
+    functions = [repeated, symmetric, linear, homogeneous]
+    if check.kind == "gauss-newton":
+        functions.append(semidefinite)
+    return [partial(law, check) for law in functions]
+
+
+def repeated(check: ProductCheck) -> Finding:
+    """Two equal calls agree."""
+    return check.product.repeated(check.theta, check.probes[0].v)
+
+
+def symmetric(check: ProductCheck) -> Finding:
+    """w'(A v) = v'(A w)."""
+    (_, theta, v), (_, _, w) = check.probes[:2]
+    Hv, product_w = check.result(check.probes[0]), check.result(check.probes[1])
+    tolerance = norm(w) * check.tolerance(theta, v) + norm(v) * check.tolerance(theta, w)
+    sample = "random 1, 2", oracles.asymmetry(v, w, Hv, product_w), tolerance, norm(w) * norm(Hv)
+    return compared("symmetric: w'(A v) = v'(A w)", [sample])
+
+
+def linear(check: ProductCheck) -> Finding:
+    """A (a v + b w) = a A v + b A w."""
+    (_, theta, v), (_, _, w) = check.probes[:2]
+    Hv, product_w = check.result(check.probes[0]), check.result(check.probes[1])
+    error = oracles.nonlinearity(lambda u: check.product(theta, u), v, w, Hv, product_w)
+    tolerance = 3 * (check.tolerance(theta, v) + check.tolerance(theta, w))  # a, b = 2.5, -0.75, and the sum's own
+    return compared("linear: A (a v + b w) = a A v + b A w", [("random 1, 2", error, tolerance, norm(Hv))])
+
+
+def homogeneous(check: ProductCheck) -> Finding:
+    """A (v / 2^20) = A v / 2^20."""
+    _, theta, v = check.probes[0]
+    Hv = check.result(check.probes[0])
+    error = norm(check.product(theta, TINY * v) / TINY - Hv)
+    return compared("linear: A (v / 2^20) = A v / 2^20", [("random 1", error, check.tolerance(theta, v), norm(Hv))])
+
+
+def semidefinite(check: ProductCheck) -> Finding:
+    """The smallest Ritz value of a few Lanczos iterations is not negative."""
+    v = check.probes[0].v
+    pair = lanczos_smallest(
+        lambda v: check.product(check.theta, v), check.size, start=v, maxiter=min(check.size, LANCZOS)
+    )
+    scale = max(norm(check.result(check.probes[0])) / norm(v), abs(pair.value))
+    tolerance = check.tolerance(check.theta, pair.vector) + FLOOR[check.dtype] * scale
+    shown = f"smallest Ritz value {pair.value:.3g}"
+    figures = digits(max(-pair.value, 0.0), scale), digits(tolerance, scale)
+    return Finding("positive semidefinite", *figures, shown, pair.value >= -tolerance)
+
+
+def taylor(check: ProductCheck, gradient: FunctionUnderTest, central: Expected) -> Finding:
+    """g(theta + t v) - g(theta) - t H v falls with t^2, for the user's gradient g."""
+    law = "Taylor remainder of your gradient"
+    _, theta, v = check.probes[0]
+    Hv, unit, scale = check.result(check.probes[0]), v / norm(v), norm(check.theta) or 1.0
+    if central(theta, v)[1] == np.inf:
+        return Finding(law, None, None, "undecided: your gradient is not smooth enough", True)
+    noise = 100 * oracles.rounding(gradient, theta, eps=check.eps, rng=0)  # smaller remainders are noise: our choice
+    rates = [oracles.taylor_rate(gradient, theta, unit, Hv / norm(v), t * scale) for t in WINDOWS]
+    rate = max(np.inf if last <= noise else rate for rate, last in rates)
+    shown = "within rounding" if rate == np.inf else f"falls with t^{rate:.2f}"
+    return Finding(law, None, None, shown, bool(rate >= RATE))
+
+
+def quadratic_form(
+    check: ProductCheck,
+    jacobian_product: Expected,
+    loss_hessian: Callable[[Array], Array],
+    cases: int,
+    l2: float,
+) -> Finding:
+    """w'G v = (J w)' H_L (J v) / B + l2 w'v, with J from the user's outputs."""
+    first, second = check.probes[:2]
+    (rz_v, off_v), (rz_w, off_w) = jacobian_product(*first[1:]), jacobian_product(*second[1:])
+    check.natural = norm(rz_v) ** 2 / norm(first.v) ** 2 / cases
+    samples: list[tuple[str, float, float, float]] = []
+    for probe, a, off_a in ((first, rz_v, off_v), (second, rz_w, off_w)):
+        for w, b, off_b in ((first.v, rz_v, off_v), (second.v, rz_w, off_w)):
+            HJv = loss_hessian(a)
+            want = float(np.vdot(b, HJv) / cases + l2 * w @ probe.v)
+            got = float(w @ check.result(probe))
+            tolerance = (off_a * norm(loss_hessian(b)) + off_b * norm(HJv)) / cases
+            tolerance += derivative_floor(check.dtype, want, norm(b) * norm(a) / cases)
+            tolerance += SAFETY * check.eps * norm(b) * norm(a) / cases  # H_L cancels: p (1 - p)
+            tolerance = np.inf if np.isnan(tolerance) else tolerance  # 0 times an infinite bound
+            samples.append((probe.name, abs(got - want), tolerance, abs(want)))
+    return compared("w'G v = (J w)'H_L(J v) of your outputs", samples)

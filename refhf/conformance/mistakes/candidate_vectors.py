@@ -1,0 +1,98 @@
+"""CandidateResult results: the right gradient or product, and those of known mistakes, most likely first."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refhf.conformance import float64_reference
+from refhf.conformance.check_report import Cause, Pattern
+from refhf.conformance.float64_reference import Reference
+from refhf.conformance.mistakes import wrong_derivatives
+from refhf.conformance.mistakes.wrong_derivatives import network_cases
+from refhf.model.blocks import Array
+from refhf.model.losses import LOSSES
+
+
+class CandidateResult(NamedTuple):
+    """A result that user code may compute, and the mistake that leads to it (None for the right one)."""
+
+    cause: Cause | None
+    at: Callable[[Array, Array], Array]  # (theta, u) -> (P,), without weight decay
+
+
+def product_candidates(kind: str, reference: Reference, first_theta: Array) -> Iterator[CandidateResult]:
+    """Yield the right product and those of known mistakes, of kind 'hessian' or 'gauss-newton'."""
+    problem = network_cases(reference)
+    none: frozenset[Pattern] = frozenset()
+    right = wrong_derivatives.RESIDUAL if kind == "gauss-newton" else none
+
+    def exact(theta: Array, v: Array, kind: str = kind) -> Array:
+        want, _ = reference.product(kind)(theta, v)
+        return want - reference.l2 * v
+
+    yield CandidateResult(None, exact)
+    yield CandidateResult(Cause(Pattern.STALE), lambda theta, v: exact(first_theta, v))
+    if problem is None:
+        return
+
+    def without(*patterns: Pattern, **options: Any) -> Callable[[Array, Array], Array]:
+        return lambda theta, v: wrong_derivatives.curvature(problem, theta, v, right | set(patterns), **options)
+
+    if kind == "hessian":
+        yield CandidateResult(Cause(Pattern.GAUSS_NEWTON), lambda theta, v: exact(theta, v, "gauss-newton"))
+    else:
+        yield CandidateResult(Cause(Pattern.HESSIAN), lambda theta, v: exact(theta, v, "hessian"))
+    for pattern in sorted((wrong_derivatives.FORWARD | wrong_derivatives.BACKWARD) - right, key=str):
+        yield CandidateResult(Cause(pattern), without(pattern))
+    for pattern in Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION:
+        yield CandidateResult(Cause(pattern), without(pattern))
+    for pattern, loss_hessian in wrong_derivatives.loss_hessians(problem.net.loss).items():
+        for missing in sorted({right, wrong_derivatives.RESIDUAL}, key=len):  # user code may also return G for H
+            yield CandidateResult(Cause(pattern), without(*missing, loss_hessian=loss_hessian))
+    yield from _reordered(reference, exact)
+    for name, other in LOSSES.items():
+        if other is not problem.net.loss:
+            swapped = problem._replace(net=problem.net._replace(loss=other))
+            yield CandidateResult(
+                Cause(Pattern.WRONG_LOSS, name),
+                lambda theta, v, swapped=swapped: wrong_derivatives.curvature(swapped, theta, v, right),
+            )
+
+
+def gradient_candidates(reference: Reference, first_theta: Array) -> Iterator[CandidateResult]:
+    """Yield the right gradient and those of known mistakes."""
+    problem = network_cases(reference)
+
+    def exact(theta: Array, _: Array) -> Array:
+        return reference.gradient(theta)[0] - reference.l2 * theta
+
+    yield CandidateResult(None, exact)
+    yield CandidateResult(Cause(Pattern.STALE), lambda theta, u: exact(first_theta, u))
+    if problem is None:
+        return
+    for pattern in Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION:
+        yield CandidateResult(
+            Cause(pattern), lambda theta, _, p=pattern: wrong_derivatives.gradient(problem, theta, {p})
+        )
+    for (pattern, name), residual in wrong_derivatives.residuals(problem.net.loss).items():
+        yield CandidateResult(
+            Cause(pattern, name), lambda theta, _, r=residual: wrong_derivatives.gradient(problem, theta, residual=r)
+        )
+    yield from _reordered(reference, exact)
+
+
+def _reordered(reference: Reference, exact: Callable[[Array, Array], Array]) -> Iterator[CandidateResult]:
+    """Yield the right vector with theta or the result, or both, in another layout."""
+    net, given = reference.net, reference.order
+    assert net is not None
+    out_in = float64_reference.out_in(net)
+    orders = [(out_in, Pattern.LAYOUT_OUT_IN), (float64_reference.bias_first(net), Pattern.BIAS_FIRST)]
+    if given is not None:
+        orders = [(np.argsort(given), Pattern.LAYOUT_IN_OUT)]
+    for order, pattern in orders:
+        back = np.argsort(order)
+        yield CandidateResult(Cause(pattern), lambda theta, u, o=order, k=back: exact(theta[o], u[o])[k])
+    if given is None:
+        turned = np.argsort(out_in)
+        yield CandidateResult(Cause(Pattern.RESULT_OUT_IN), lambda theta, u: exact(theta, u)[turned])
