@@ -56,10 +56,10 @@ def contents():
     yield "gzipped IDX bomb cut short", "b", idx(200)[:-10], read_idx
     yield "gzipped IDX that claims less", "c", idx(200, 10), read_idx
     yield "gzipped IDX that claims more", "d", idx(100, 200 * MB), read_idx
-    yield "checkpoint of dtype S0", "e", npz(record=npy((10**9,), "|S0")), checkpoint.load
-    yield "checkpoint of dtype U0", "f", npz(record=npy((10**8, 3), "<U0")), checkpoint.load
+    yield "checkpoint of dtype S0", "e", npz(record=npy((10**9,), "|S0")), checkpoint.load_checkpoint
+    yield "checkpoint of dtype U0", "f", npz(record=npy((10**8, 3), "<U0")), checkpoint.load_checkpoint
     ten = {f"x{i}": zeros(31) for i in range(10)}
-    yield "checkpoint of ten members under the limit", "g", npz(**ten), checkpoint.load
+    yield "checkpoint of ten members under the limit", "g", npz(**ten), checkpoint.load_checkpoint
     yield ".npz of two members under the limit", "h", npz(X=zeros(40), y=zeros(40)), load
     yield ".npy v2 header of blanks, zipped", "i", npz(X=npy((1,), version=2, blanks=31 * MB)), read_npz
     yield ".npy v2 header of blanks", "j", npy((1,), version=2, blanks=33_000), Rows
@@ -69,12 +69,17 @@ def contents():
     yield "a member with a wrong checksum", "n", _flipped(npz(X=zeros(31))), read_npz
     yield "a shape beyond the machine's", "o", npy((0, 2**62), "<f8"), lambda path: Rows(path)[:]
     yield "a member compressed by LZMA", "p", _lzma(2**30), read_npz
-    yield "a record of nested lists", "q", npz(record=_bytes(b"[" + b"[]," * (10 * MB) + b"0]")), checkpoint.load
+    yield (
+        "a record of nested lists",
+        "q",
+        npz(record=_bytes(b"[" + b"[]," * (10 * MB) + b"0]")),
+        checkpoint.load_checkpoint,
+    )
     yield "CIFAR records with a wrong label", "r", None, cifar.read_cifar
     X = zeros(45)
     yield "bytes of which not all rows have a label", "s", npz(X=X, y=npy((3,), payload=b"123")), load
     line = {"format": 1, "digest": "0" * 32, "a": "x" * (30 * MB)}
-    yield "a record with one long text", "t", npz(record=_bytes(json.dumps(line).encode())), checkpoint.load
+    yield "a record with one long text", "t", npz(record=_bytes(json.dumps(line).encode())), checkpoint.load_checkpoint
 
 
 def write(path, content):

@@ -32,7 +32,7 @@ from plain import cases, idx, mistakes, network, solvers, steps
 
 from refhf.conformance.vectors.load_vectors import Vector, compact, folder, load, parse
 from refhf.conformance.vectors.vector_run import TOLERANCE, alike, judged
-from refhf.lab.cli.vectors_command import answer
+from refhf.lab.cli.vectors_command import answer_request
 
 AGREEMENT = TOLERANCE / 2  # relative, of each field: a right reply then passes wherever it is computed
 # A mistake that changes a reply by more than the second is caught, by less than the first is not; no error may lie
@@ -86,7 +86,7 @@ def made(topic, name, request):
         theirs = CONVENTION
     reply = rounded_reply(route(request))
     vector = Vector(f"{topic}/{name}", topic, {}, request, reply, (ours, theirs))
-    result = judged(vector, answer(request), AGREEMENT)
+    result = judged(vector, answer_request(request), AGREEMENT)
     if result.reason:
         raise Disagreement(f"{vector.id}: {result.reason}")
     return vector._replace(flags=dict(flags(vector)))

@@ -20,7 +20,7 @@ from refhf.conformance.vectors.adapter import Adapter, NoReply
 from refhf.conformance.vectors.load_vectors import Vector, compact, load
 from refhf.conformance.vectors.vector_run import Verdict
 from refhf.lab.cli.entry_point import main
-from refhf.lab.cli.vectors_command import answer
+from refhf.lab.cli.vectors_command import answer_request
 
 ROOT = Path(__file__).parent.parent
 ADAPTERS = ROOT / "examples" / "adapters"
@@ -434,8 +434,10 @@ def names_file(tmp_path, text):
 @pytest.mark.parametrize("argument", ["--skips", "--xfails"])
 def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
     """Ids, topics and flags may be skipped, or expected to fail; a failure not expected is exit status 1."""
-    wrong = lambda request: {**answer(request), "stop": "wrong"} if request["operation"] == "cg" else answer(request)  # noqa: E731
-    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", wrong)
+    wrong = lambda request: (
+        {**answer_request(request), "stop": "wrong"} if request["operation"] == "cg" else answer_request(request)
+    )  # noqa: E731
+    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer_request", wrong)
     assert main(["vectors", "--self"]) == 1
     assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out
     known = names_file(tmp_path, "cg  # not done yet\n\none-too-few\n")
@@ -479,9 +481,9 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
 
     def gauss_newton_for_hessian(request):
         swapped = {"hessian_product": "gauss_newton_product"}
-        return answer({**request, "operation": swapped.get(request["operation"], request["operation"])})
+        return answer_request({**request, "operation": swapped.get(request["operation"], request["operation"])})
 
-    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer", gauss_newton_for_hessian)
+    monkeypatch.setattr("refhf.lab.cli.vectors_command.answer_request", gauss_newton_for_hessian)
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
     assert "hessian_product: gauss-newton-for-hessian (explains 40 of 40)" in said

@@ -74,7 +74,7 @@ def read_idx_set(name, *, data_dir=None, base_url=None, progress=False):
     ValueError, FormatError, OSError
         As `refhf.data.data_sets.load` does.
     """
-    place, where = locate(name, data_dir, base_url)
+    place, where = locate_idx_set(name, data_dir, base_url)
     folder = _download(name, where, progress) if place == "download" else where
     return [
         read_idx(_find(folder, file), ndim=3 if "images" in file else 1, sha256=digest)
@@ -82,7 +82,7 @@ def read_idx_set(name, *, data_dir=None, base_url=None, progress=False):
     ]
 
 
-def folder_of(name, data_dir, complete, within, files):
+def find_data_folder(name, data_dir, complete, within, files):
     """The folder of a data set: in `data_dir` or $REFHF_DATA_DIR, itself or a subfolder; None if neither is set.
 
     Raises
@@ -101,7 +101,7 @@ def folder_of(name, data_dir, complete, within, files):
     raise ValueError(f"{argument}: expected {wanted}; got {given}, which {contents(top)}")
 
 
-def locate(name, data_dir=None, base_url=None):
+def locate_idx_set(name, data_dir=None, base_url=None):
     """Where the files of `name` are now: ("folder", path), ("cache", path) or ("download", address).
 
     Raises
@@ -110,7 +110,7 @@ def locate(name, data_dir=None, base_url=None):
         If the folder given lacks a file, if the address is none, or if pooch is needed and not installed.
     """
     files = ", ".join(f"{file}[.gz]" for file in IDX_SETS[name].sha256)
-    folder = folder_of(name, data_dir, partial(_complete, name=name), (name, ""), files)
+    folder = find_data_folder(name, data_dir, partial(_complete, name=name), (name, ""), files)
     if folder:
         return "folder", folder
     argument, address = _setting("base_url", base_url, "REFHF_BASE_URL")

@@ -31,7 +31,7 @@ example: is hvp of mine.py the product with the Hessian, and if not, what is it?
   refhf check mine.py:hvp --against hessian --sizes 5,4,4,3"""
 
 
-def add(commands) -> None:
+def add_check_command(commands) -> None:
     """Add the command to argparse's subcommands."""
     command = commands.add_parser("check", help="your own function against the reference", epilog=_epilog())
     option = command.add_argument
@@ -55,7 +55,7 @@ def _epilog():
     )
 
 
-def run(args) -> int:
+def run_check_command(args) -> int:
     """Print the report; 0 where all laws hold, 1 where one fails."""
     what = checks.choice("against", args.against, [*FUNCTIONS, *SOLVERS])
     net = None if what in SOLVERS else _network(args)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 
 from refhf.data import data_sets
-from refhf.lab.cli import arguments, check_command, console, streams, train_command, vectors_command
+from refhf.lab.cli import check_command, command_parser, run_progress, standard_streams, train_command, vectors_command
 from refhf.lab.cli import saddle_command as saddle
 from refhf.lab.cli import sweep_command as sweep
 from refhf.lab.runs import output_folder
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    with streams.outlets():
+    with standard_streams.forgiving_streams():
         return _main(sys.argv[1:] if argv is None else argv)
 
 
@@ -44,7 +44,7 @@ def _main(argv):
         return _failed(serial(), f"error: {error}", 2) if launched_rank() == 0 else 2
     try:
         with open(os.devnull, "w") as nothing, redirect_stdout(nothing if comm.rank else sys.stdout):
-            status = _run(arguments.parse(argv), comm) or 0
+            status = _run(command_parser.parse_command(argv), comm) or 0
             sys.stdout.flush()
             return status
     except (ValueError, OSError, MemoryError) as error:
@@ -59,10 +59,10 @@ def _run(args, comm):
         return train_command.run(args, comm)
     if comm.rank == 0:
         commands = {
-            "sweep": sweep.run,
-            "saddle": saddle.run,
-            "check": check_command.run,
-            "vectors": vectors_command.run,
+            "sweep": sweep.run_sweep_command,
+            "saddle": saddle.run_saddle_command,
+            "check": check_command.run_check_command,
+            "vectors": vectors_command.run_vectors_command,
             "data": _data,
             "info": _info,
         }
@@ -79,7 +79,7 @@ def _failed(comm, said, code):
 
 
 def _data(args):
-    rows = data_sets.data_sets(data_dir=args.data_dir)
+    rows = data_sets.list_data_sets(data_dir=args.data_dir)
     if args.json:
         print(output_folder.to_json([row._asdict() for row in rows]))
         return
@@ -92,5 +92,5 @@ def _data(args):
 
 
 def _info(args):
-    facts = console.facts()
+    facts = run_progress.machine_facts()
     print(output_folder.to_json(facts) if args.json else "\n".join(columns(facts.items(), 2)))

@@ -12,14 +12,14 @@ MAY_CHANGE = ("steps", "checkpoint_every")
 PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails")
 
 
-def find_homes(args):
+def expand_home_folders(args):
     """Put the home folder in place of '~', as a shell does where it sees it."""
     for name in PATHS:
         if getattr(args, name, None):
             setattr(args, name, str(path_of(name, getattr(args, name))))
 
 
-def anchored(args) -> dict:
+def with_absolute_paths(args) -> dict:
     """The arguments, the paths of the data from the root: they hold in any folder."""
     named = vars(args).copy()
     for name in ("data", "data_dir"):
@@ -28,7 +28,7 @@ def anchored(args) -> dict:
     return named
 
 
-def resumed(parser, command, argv, args):
+def resume_arguments(parser, command, argv, args):
     """The arguments with which the run began, but for those that may change."""
     if args.out and Path(args.out).resolve() != Path(args.resume).resolve():
         raise ValueError(f"out: expected none, as a run goes on in its folder {args.resume}; got {args.out}")
@@ -42,8 +42,8 @@ def resumed(parser, command, argv, args):
     checks.choice("command", args.command, [began["command"]])
     command.set_defaults(**{name: value for name, value in began.items() if name not in output_folder.OF_THE_MOMENT})
     again = parser.parse_args(argv)
-    find_homes(again)
-    for name, value in anchored(again).items():
+    expand_home_folders(again)
+    for name, value in with_absolute_paths(again).items():
         if name not in (*output_folder.OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
             raise ValueError(f"{name}: expected {began[name]!r}, as the run in {args.resume} has; got {value!r}")
     again.out = args.resume

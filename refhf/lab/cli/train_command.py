@@ -10,11 +10,11 @@ from refhf import checks
 from refhf.data import data_sets
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
-from refhf.lab.cli import arguments, console, resumed_arguments
+from refhf.lab.cli import command_parser, resumed_arguments, run_progress
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import checkpoint, execution, output_folder, run_position, signals
-from refhf.lab.runs.problem import pose
-from refhf.lab.runs.run_folder import Keeper
+from refhf.lab.runs import checkpoint, output_folder, run_position, stop_signals, training_run
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.runs.training_problem import pose_problem
 from refhf.parallel import agree, share_cores
 from refhf.parallel.shards import REDUCTIONS
 
@@ -31,13 +31,13 @@ def run(args, comm) -> int:
     names = [args.method] if args.command == "train" else args.methods
     given = _checked(args, names)
     with contextlib.ExitStack() as stack:
-        asked = stack.enter_context(signals.finishing(comm)) if args.out else lambda: 0
+        asked = stack.enter_context(stop_signals.finish_step_on_signal(comm)) if args.out else lambda: 0
         if comm.rank > 0:
             args.out, args.quiet = None, True
         if args.out and args.resume:
             stack.enter_context(checkpoint.locked(args.out))
         elif args.out:
-            output_folder.check(args.out, args.overwrite)
+            output_folder.check_folder(args.out, args.overwrite)
         chosen = _planned(args, names, given, comm)
         if args.out and not args.resume:
             stack.enter_context(_new_folder(args))
@@ -53,7 +53,7 @@ def run(args, comm) -> int:
 def _checked(args, names):
     """The options that were given; ValueError for a name that is unknown, or a setting out of range."""
     given = _given_options(args, names)
-    arguments.check_problem(args)
+    command_parser.check_problem(args)
     checks.choice("reduction", args.reduction, REDUCTIONS)
     return given
 
@@ -65,7 +65,7 @@ def _given_options(args, names):
         if name in names[:i]:
             raise ValueError(f"methods: expected each once; got {name!r} twice")
     flags = [("curvature_batch", args.curvature_batch), ("damping", args.damping)]
-    given = arguments.once([*((key, value) for key, value in flags if value is not None), *args.option])
+    given = command_parser.unique_options([*((key, value) for key, value in flags if value is not None), *args.option])
     known = {option: METHODS[name].room.Options for name in names for option in METHODS[name].options}
     checks.option_names(given, known, ", ".join(names))
     for name, value in given.items():
@@ -78,19 +78,19 @@ def _given_options(args, names):
 def _new_folder(args):
     """The output folder, made and locked; that of a comparison is emptied of an earlier one."""
     folder = Path(args.out)
-    output_folder.make(folder)
+    output_folder.make_folder(folder)
     with checkpoint.locked(folder):
-        output_folder.check(folder, args.overwrite)
+        output_folder.check_folder(folder, args.overwrite)
         if args.command == "compare":
             for place in (folder, *(folder / name for name in METHODS)):  # of an earlier comparison, with other methods
-                output_folder.empty(place)
+                output_folder.empty_folder(place)
         yield
 
 
 class Planned(NamedTuple):
     """A run, the folder it has, if it has one, and what its checkpoint is held to besides the run's facts."""
 
-    run: execution.Run
+    run: training_run.TrainingRun
     folder: Path | None
     facts: dict
 
@@ -100,8 +100,8 @@ def _planned(args, names, given, comm) -> list[Planned]:
     if comm.size > 1 or args.reduction == "reproducible":
         share_cores(comm, 1 if args.reduction == "reproducible" else None)
     cases = _loaded(args, comm)
-    facts = {"data": data_sets.digest(cases)} if args.out or args.resume else {}
-    problem = pose(
+    facts = {"data": data_sets.data_digest(cases)} if args.out or args.resume else {}
+    problem = pose_problem(
         cases,
         args.hidden,
         nonlinearity=args.nonlinearity,
@@ -111,18 +111,18 @@ def _planned(args, names, given, comm) -> list[Planned]:
         comm=comm,
         reduction=args.reduction,
     )
-    console.say(problem.notes, args.quiet)
-    default = {"curvature_batch": min(arguments.CURVATURE_BATCH, problem.objective.cases)}
+    run_progress.print_notes(problem.notes, args.quiet)
+    default = {"curvature_batch": min(command_parser.CURVATURE_BATCH, problem.objective.cases)}
     planned = []
     for name in names:
         options = {key: value for key, value in {**default, **given}.items() if key in METHODS[name].options}
-        run = execution.plan(problem, name, args.steps, options)
+        run = training_run.plan_run(problem, name, args.steps, options)
         if args.resume:
-            path = _place(args, args.resume, name) / checkpoint.NAME
-            since = run_position.load(path, **execution.facts(run), **facts)
+            path = _place(args, args.resume, name) / checkpoint.CHECKPOINT_NAME
+            since = run_position.load_position(path, **training_run.run_facts(run), **facts)
             told = {f"step of {name}": since and since.step, f"theta of {name}": since and since.theta}
             agree(comm, **told)  # each rank has read a file, which on another's disk may be another
-            run = execution.plan(problem, name, args.steps, options, since)
+            run = training_run.plan_run(problem, name, args.steps, options, since)
         planned.append(Planned(run, _place(args, args.out, name), facts))
     return planned
 
@@ -143,17 +143,17 @@ def _loaded(args, comm):
     return cases
 
 
-def _execute(args, planned: Planned, asked) -> execution.Result:
+def _execute(args, planned: Planned, asked) -> training_run.RunResult:
     """The run's result, with progress on stderr and, if there is a folder, its files and its figure in it."""
     run, folder, facts = planned
     keeping = contextlib.nullcontext()
     if folder:
-        keeping = Keeper(folder, run, args.checkpoint_every, resumed_arguments.anchored(args), **facts)
-    with keeping as keeper, console.progress(run, args.quiet, args.command == "train") as show:
-        result = execution.execute(run, show, keeper, asked)
+        keeping = RunWriter(folder, run, args.checkpoint_every, resumed_arguments.with_absolute_paths(args), **facts)
+    with keeping as keeper, run_progress.show_progress(run, args.quiet, args.command == "train") as show:
+        result = training_run.execute_run(run, show, keeper, asked)
     if folder:
         title = f"{run.method} on {run.problem.title}"
-        run_figures.saved(lambda: run_figures.run_figure(result.history, title), folder / "run.png")
+        run_figures.try_save_figure(lambda: run_figures.run_figure(result.history, title), folder / "run.png")
     return result
 
 
@@ -164,7 +164,7 @@ def _report(args, results):
         rows = [_as_dict(result, _place(args, args.out, result.run.method)) for result in results]
         print(output_folder.to_json(rows[0] if args.command == "train" else {"runs": rows, "picture": picture}))
         return
-    print(console.table([(result.run.method, result.history[-1]) for result in results]))
+    print(run_progress.results_table([(result.run.method, result.history[-1]) for result in results]))
     for result in results:
         if result.status is not Status.STEPS_DONE:
             print(f"{result.run.method} ended at step {len(result.history) - 1}: {result.status.value[2]}")
@@ -183,7 +183,9 @@ def _picture(args, results):
         return str(path) if path.exists() else None
     histories = {result.run.method: result.history for result in results}
     title = results[0].run.problem.title
-    return run_figures.saved(lambda: run_figures.comparison_figure(histories, title), Path(args.out, "comparison.png"))
+    return run_figures.try_save_figure(
+        lambda: run_figures.comparison_figure(histories, title), Path(args.out, "comparison.png")
+    )
 
 
 def _as_dict(result, where):

@@ -24,7 +24,7 @@ what an adapter reads and writes: refhf/conformance/vectors/README.md
 exit: 0 nothing failed, 1 something did, 2 usage"""
 
 
-def add(commands) -> None:
+def add_vectors_command(commands) -> None:
     """Add the command to argparse's subcommands."""
     command = commands.add_parser("vectors", help="test vectors for an implementation in any language", epilog=EXAMPLE)
     option = command.add_argument
@@ -37,7 +37,7 @@ def add(commands) -> None:
     option("--json", action="store_true", help="print JSON, a result for each vector")
 
 
-def run(args) -> int:
+def run_vectors_command(args) -> int:
     """Print the report; 1 where a vector failed."""
     if (args.adapter is None) == (not args.self):
         given = "both" if args.self else "neither"
@@ -48,7 +48,7 @@ def run(args) -> int:
     names = {name for vector in vectors for name in (vector.id, vector.topic, *vector.flags)}
     lists = {"skips": _names(args.skips, "skips", names), "xfails": _names(args.xfails, "xfails", names)}
     with adapter or contextlib.nullcontext():
-        ask = adapter.ask if adapter else lambda _, request: answer(request)
+        ask = adapter.ask if adapter else lambda _, request: answer_request(request)
         results = list(_watched(vector_run.run(vectors, ask, tolerance=tolerance, **lists), len(vectors)))
     print(output_folder.to_json(_as_dict(results)) if args.json else _text(results))
     return int(any(result.verdict is Verdict.FAIL for result in results))
@@ -62,7 +62,7 @@ def _watched(results, count):
         yield result
 
 
-def answer(request: dict) -> dict:
+def answer_request(request: dict) -> dict:
     """refhf's reply to any request of the vectors."""
     return reference_answers.answer(request, {**reference_answers.OPERATIONS, "idx": _idx})
 

@@ -10,7 +10,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 TRAIN, TEST, ALARM, QUIET = "#0072B2", "#E69F00", "#D55E00", "#666666"
 
 
-def loss(ax, history):
+def plot_loss(ax, history):
     """Training loss, on a log axis."""
     floor = floor_of([record["loss"] for record in history])
     ax.plot(_x(history), [on_log(record["loss"], floor) for record in history], color=TRAIN, marker="o")
@@ -18,7 +18,7 @@ def loss(ax, history):
     ax.set_title("training loss")
 
 
-def errors(ax, history):
+def plot_errors(ax, history):
     """Training and test error, where there are any."""
     ax.set_title("error")
     series = {"training": ("training_error", TRAIN, "o"), "test": ("test_error", TEST, "s")}
@@ -36,7 +36,7 @@ def errors(ax, history):
     ax.legend()
 
 
-def iterations(ax, history):
+def plot_solver_iterations(ax, history):
     """The solver's iterations, and whether they met negative curvature."""
     for negative, colour, label in ((False, TRAIN, "positive curvature only"), (True, ALARM, "negative curvature met")):
         chosen = [r for r in history[1:] if r["negative_curvature"] is negative]
@@ -48,14 +48,14 @@ def iterations(ax, history):
     ax.set_ylim(0, 1.45 * max(r["solver_iterations"] for r in history) or 1)
 
 
-def damping(ax, history):
+def plot_damping(ax, history):
     """The lambda that each step was computed with."""
     ax.plot(_x(history[1:]), [r["damping"] for r in history[1:]], color=TRAIN, marker="o")
     log_axis(ax, None)
     ax.set_title("damping lambda")
 
 
-def rho(ax, history):
+def plot_reduction_ratio(ax, history):
     """The reduction ratio, over what it does to lambda."""
     low, high = -0.5, 2.0  # our choice: beyond them the ratio says "wrong", not how wrong
     ratios = [-math.inf if r["rho"] is None or math.isnan(r["rho"]) else r["rho"] for r in history[1:]]
@@ -75,7 +75,7 @@ def rho(ax, history):
     ax.set_title("reduction ratio rho")
 
 
-def length(ax, history):
+def plot_step_length(ax, history):
     """Step lengths, and the steps that were refused."""
     taken = [r for r in history[1:] if r["outcome"] == "accepted"]
     refused = [r for r in history[1:] if r["outcome"] != "accepted"]

@@ -1,6 +1,6 @@
 """Figures of runs: one run's inside, and several runs side by side.
 
-A history is a list of records as `refhf.lab.runs.execution` makes them. Figures are made without pyplot and from
+A history is a list of records as `refhf.lab.runs.training_run` makes them. Figures are made without pyplot and from
 matplotlib's own defaults, so that the same histories give the same bytes.
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from refhf.lab.plots import history_axes
-from refhf.lab.runs import safe_files
+from refhf.lab.runs import atomic_files
 
 STYLE = {
     "font.size": 15,  # our choice: legible at half size
@@ -42,20 +42,20 @@ LABELS = {"loss": "training loss", "training_error": "training error"}
 METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-def save(figure, path) -> None:
+def save_figure(figure, path) -> None:
     """Write a figure, in the format that the path ends in, without a date; a box for a letter that the font lacks."""
     ending = Path(path).suffix[1:].lower()
-    with style(), warnings.catch_warnings(), safe_files.replaced(path) as file:
+    with figure_style(), warnings.catch_warnings(), atomic_files.atomic_write(path) as file:
         warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(file, format=ending, metadata=METADATA.get(ending))
 
 
-def saved(draw: Callable, path) -> str | None:
+def try_save_figure(draw: Callable, path) -> str | None:
     """The path, with the figure that `draw` makes in it, or None if there can be none."""
-    return str(path) if attempt(lambda: save(draw(), path), path) else None
+    return str(path) if try_picture(lambda: save_figure(draw(), path), path) else None
 
 
-def attempt(make: Callable[[], object], path) -> bool:
+def try_picture(make: Callable[[], object], path) -> bool:
     """Make a picture at the path; False, and a line on stderr, if that fails.
 
     A run is for its numbers, and no failure of matplotlib, of its settings, its fonts or the disk may cost them.
@@ -70,7 +70,7 @@ def attempt(make: Callable[[], object], path) -> bool:
     return True
 
 
-def plain(text: str) -> str:
+def escape_dollars(text: str) -> str:
     """The text as matplotlib shows it letter by letter: no formula between two dollars."""
     return text.replace("$", r"\$")
 
@@ -85,17 +85,22 @@ def run_figure(history: Sequence[Mapping], title: str):
     matplotlib.figure.Figure
     """
     inside = any(record["solver_stop"] for record in history)
-    drawn = [history_axes.loss, history_axes.errors]
+    drawn = [history_axes.plot_loss, history_axes.plot_errors]
     if inside:
-        drawn += [history_axes.iterations, history_axes.damping, history_axes.rho, history_axes.length]
-    with style():
+        drawn += [
+            history_axes.plot_solver_iterations,
+            history_axes.plot_damping,
+            history_axes.plot_reduction_ratio,
+            history_axes.plot_step_length,
+        ]
+    with figure_style():
         figure = _figure((15, 8.5) if inside else (10, 4.5))
         last = history[-1]
         error = (
             "" if last["training_error"] is None else f", training error {history_axes.percent(last['training_error'])}"
         )
         figure.suptitle(
-            f"{plain(title)}\nafter {last['step']} steps: loss {history_axes.or_inf(last['loss']):.3g}{error}"
+            f"{escape_dollars(title)}\nafter {last['step']} steps: loss {history_axes.or_inf(last['loss']):.3g}{error}"
         )
         for ax, draw in zip(figure.subplots(len(drawn) // 3 or 1, 3 if inside else 2).flat, drawn, strict=True):
             draw(ax, history)
@@ -114,10 +119,10 @@ def comparison_figure(histories: Mapping[str, Sequence[Mapping]], title: str):
     keys = [*NUMBER]
     if all(history[-1]["training_error"] is None for history in histories.values()):
         keys.remove("training_error")
-    with style():
+    with figure_style():
         height = max(4.2, 0.34 * (len(histories) + 2))  # our choice; a line of the legend is 0.32 inches
         figure = _figure((19, 1.2 + height * len(keys)))
-        figure.suptitle(f"{_headline(histories)}\n{plain(title)}")
+        figure.suptitle(f"{_headline(histories)}\n{escape_dollars(title)}")
         for key, row in zip(keys, figure.subplots(len(keys), len(AXES), sharey="row", squeeze=False), strict=True):
             floor = history_axes.floor_of([record[key] for history in histories.values() for record in history])
             for ax, x in zip(row, AXES, strict=True):
@@ -148,11 +153,11 @@ def _curve(ax, history, x, y, floor, i):
         [record[x] for record in history],
         [history_axes.on_log(record[y], floor) for record in history],
         markevery=list(range((len(history) - 1) % every, len(history), every)),
-        **look(i),
+        **curve_style(i),
     )
 
 
-def look(i):
+def curve_style(i):
     """Colour, marker and line of the i-th curve."""
     n = len(history_axes.COLOURS)
     return {
@@ -182,7 +187,7 @@ def _ranking(ax, histories, key):
 def _handles(n):
     from matplotlib.lines import Line2D
 
-    return [Line2D([], [], **look(i)) for i in range(n)]
+    return [Line2D([], [], **curve_style(i)) for i in range(n)]
 
 
 def _figure(size):
@@ -192,7 +197,7 @@ def _figure(size):
 
 
 @contextmanager
-def style():
+def figure_style():
     """Matplotlib's own defaults and STYLE, whatever the user's settings."""
     matplotlib = _matplotlib()
     with matplotlib.rc_context():

@@ -16,24 +16,24 @@ from pathlib import Path
 import numpy as np
 
 from refhf.formats import FormatError, read_npz, write_npz
-from refhf.lab.runs import safe_files
+from refhf.lab.runs import atomic_files
 
 FORMAT = 1  # grows when a checkpoint of before could be misunderstood
-NAME = "checkpoint.npz"
+CHECKPOINT_NAME = "checkpoint.npz"
 WITHOUT_LOCKS = errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK
 
 
-def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
+def save_checkpoint(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
     """Write a checkpoint in place of the one at `path`, if there is one.
 
-    `refhf.lab.runs.safe_files.replaced` says how, and what it raises.
+    `refhf.lab.runs.atomic_files.atomic_write` says how, and what it raises.
     """
     record = {"format": FORMAT, "digest": _digest(arrays, record), **record}
-    with safe_files.replaced(path) as file:
+    with atomic_files.atomic_write(path) as file:
         write_npz(file, {"record": np.frombuffer(_text(record), np.uint8), **arrays})
 
 
-def load(path) -> tuple[dict[str, np.ndarray], dict]:
+def load_checkpoint(path) -> tuple[dict[str, np.ndarray], dict]:
     """The arrays and the record of a checkpoint.
 
     Raises

@@ -21,21 +21,21 @@ MAY_BE_NONE = ("training_error", "test_error", "solver_stop")  # of a record
 KINDS = {float: "f", int: "iu", bool: "b"}
 
 
-def number(name: str, value, kind: type = int):
+def read_number(name: str, value, kind: type = int):
     """An integer, or a finite number, that is not negative."""
     if type(value) not in ((int,) if kind is int else (int, float)) or not 0 <= value < math.inf:
         raise ValueError(f"{name}: expected {'an integer' if kind is int else 'a number'} >= 0; found {value!r}")
     return value
 
 
-def status(name: str | None) -> Status | None:
+def read_status(name: str | None) -> Status | None:
     """The status of that name."""
     if name is not None and name not in Status.__members__:
         raise ValueError(f"status: expected one of {', '.join(Status.__members__)}, or null; found {name!r}")
     return name and Status[name]
 
 
-def vector(name: str, x, facts: Mapping, finite: bool):
+def read_vector(name: str, x, facts: Mapping, finite: bool):
     """An array of the run's parameters and type; of `displacements` one a replica."""
     replicas = (facts["replicas"],) if name == "displacements" else ()
     shape, dtype = (*replicas, facts["parameters"]), facts["dtype"]
@@ -46,7 +46,7 @@ def vector(name: str, x, facts: Mapping, finite: bool):
     return x
 
 
-def progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
+def read_progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
     """A method's progress; theta is finite where the run can go on."""
     facts, kinds, told = record["facts"], record["state"], record["progress"]
     state = METHODS[facts["method"]].room.State
@@ -59,9 +59,9 @@ def progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
         elif kinds[name] == "NoneType" and kind is not np.ndarray:
             values[name] = None
         else:
-            values[name] = vector(name, arrays[name], facts, finite=going_on and name == "theta")
-    counts = {name: number(name, told["counts"][name], kind) for name, kind in Counts.__annotations__.items()}
-    return Progress(number("k", told["k"]), number("seed", told["seed"]), state(**values), Counts(**counts))
+            values[name] = read_vector(name, arrays[name], facts, finite=going_on and name == "theta")
+    counts = {name: read_number(name, told["counts"][name], kind) for name, kind in Counts.__annotations__.items()}
+    return Progress(read_number("k", told["k"]), read_number("seed", told["seed"]), state(**values), Counts(**counts))
 
 
 def _scalar(name, x, kind, default, python):
@@ -69,11 +69,11 @@ def _scalar(name, x, kind, default, python):
     if x.shape or x.dtype.kind not in KINDS[kind]:
         raise ValueError(f"{name}: expected {kind.__name__}; found {x.dtype} of shape {x.shape}")
     if kind is not bool and not math.isnan(default):
-        number(name, x.item(), kind)
+        read_number(name, x.item(), kind)
     return x.item() if python == kind.__name__ else x[()]
 
 
-def history(content: bytes, step: int) -> list[dict]:
+def read_history(content: bytes, step: int) -> list[dict]:
     """The records of steps 0 to `step`, from their lines."""
     records = [json.loads(line) for line in content.splitlines()]
     for k, record in enumerate(records):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from refhf.formats import FormatError
-from refhf.lab.runs import safe_files
+from refhf.lab.runs import atomic_files
 
 WRITTEN = ("run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
 FILES = (*WRITTEN, *(name + ".part" for name in WRITTEN))  # and what a kill in the middle of writing leaves
@@ -29,9 +29,9 @@ def to_json(value, **layout) -> str:
     return json.dumps(strict(value), allow_nan=False, **layout)
 
 
-def write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Put a file in place whole: a process that is killed leaves the old one or the new one."""
-    with safe_files.replaced(path) as file:
+    with atomic_files.atomic_write(path) as file:
         file.write(text.encode())
 
 
@@ -83,7 +83,7 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def check(folder, overwrite: bool) -> None:
+def check_folder(folder, overwrite: bool) -> None:
     """Refuse, without touching it, an output folder that is not empty (unless `overwrite`) or not writable."""
     folder = Path(folder)
     if folder.is_dir() and not overwrite and any(folder.iterdir()):
@@ -94,7 +94,7 @@ def check(folder, overwrite: bool) -> None:
         raise ValueError(f"out: expected a folder that can be written; got {folder}, but {nearest} {why}")
 
 
-def make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make the folder; ValueError if that is not possible."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def make(folder: Path) -> None:
         raise ValueError(f"out: expected a folder that can be written; got {folder} ({error})") from error
 
 
-def empty(folder: Path) -> None:
+def empty_folder(folder: Path) -> None:
     """Remove the files of an earlier run, and no others; ValueError if that is not possible."""
     try:
         for name in FILES:

@@ -7,7 +7,7 @@ import numpy as np
 from refhf.methods.report import Source
 
 ROUNDING = 1e-12  # our choice: a first component below this, of a step from g and H alone, is rounding
-BY = {
+SOURCE_WORDS = {
     Source.NONE: "nothing",
     Source.GRADIENT: "g",
     Source.KRYLOV: "g and H",
@@ -38,9 +38,9 @@ class Escape(NamedTuple):
     by: str
 
 
-def escape(path) -> Escape | None:
+def find_escape(path) -> Escape | None:
     """The path's Escape; None where the surface lists no saddle with a negative eigenvalue."""
-    directions = unstable(path.surface)
+    directions = negative_curvature_directions(path.surface)
     if directions is None:
         return None
     saddle = path.surface.saddle.theta
@@ -57,10 +57,10 @@ def _gave(path, k, size):
     if k == 0:
         return "the start"
     source = path.points[k - 1].source
-    return f"rounding, {size:.0e}" if size < ROUNDING and not source.random else BY[source]
+    return f"rounding, {size:.0e}" if size < ROUNDING and not source.random else SOURCE_WORDS[source]
 
 
-def unstable(surface) -> np.ndarray | None:
+def negative_curvature_directions(surface) -> np.ndarray | None:
     """The eigenvectors (m, P) of negative curvature at the surface's first saddle, or None.
 
     Where they are axes they are exact, and what is off the stable directions is told from what is on them exactly.

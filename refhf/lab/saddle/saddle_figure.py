@@ -8,9 +8,9 @@ import numpy as np
 
 from refhf.lab.plots import run_figures
 from refhf.lab.saddle import escape_reasons
-from refhf.lab.saddle.contestants import LINEUP
-from refhf.lab.saddle.saddle_table import place, stable
-from refhf.lab.saddle.trajectories import BESIDE, Ending, Path
+from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
+from refhf.lab.saddle.saddle_table import format_point, name_stable_directions
+from refhf.lab.saddle.trajectories import BESIDE, Ending, Trajectory
 from refhf.surfaces.stationary_points import Surface
 
 BARS = 24  # steps whose curvature is drawn; our choice
@@ -43,7 +43,7 @@ SAYS = {  # how a headline counts the paths' endings, of one and of several
 }
 
 
-def picture(paths: Sequence[Path], upto: int | None = None):
+def saddle_figure(paths: Sequence[Trajectory], upto: int | None = None):
     """Contours and paths on the left, or f by step if there are not two parameters; curvature by step on the right.
 
     Parameters
@@ -57,19 +57,19 @@ def picture(paths: Sequence[Path], upto: int | None = None):
     -------
     matplotlib.figure.Figure
     """
-    with run_figures.style():
+    with run_figures.figure_style():
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(16, 9))
-        draw(figure, paths, upto)
+        draw_saddle_figure(figure, paths, upto)
     return figure
 
 
-def draw(figure, paths: Sequence[Path], upto: int | None = None) -> None:
+def draw_saddle_figure(figure, paths: Sequence[Trajectory], upto: int | None = None) -> None:
     """Draw the picture on an empty figure, or a subfigure, of 16 by 9."""
     surface = paths[0].surface
-    figure.text(0.03, 0.945, headline(paths), size=25, weight="bold", color=INK)
-    figure.text(0.03, 0.902, f"{surface.name}:  {formula(surface.description)}", size=15, color=QUIET)
+    figure.text(0.03, 0.945, saddle_headline(paths), size=25, weight="bold", color=INK)
+    figure.text(0.03, 0.902, f"{surface.name}:  {raise_powers(surface.description)}", size=15, color=QUIET)
     right = figure.add_axes((0.505, 0.08, 0.48, 0.72))
     if surface.window:
         left = figure.add_axes((0.045, 0.08, 0.43, 0.43 * 16 / 9))
@@ -82,23 +82,23 @@ def draw(figure, paths: Sequence[Path], upto: int | None = None) -> None:
     draw_curvatures(right, paths, upto)
 
 
-def formula(text: str) -> str:
+def raise_powers(text: str) -> str:
     """Powers as they are written by hand: x^2 with a raised 2."""
     raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
     return re.sub(r"\^(\d+)", lambda found: found[1].translate(raised), text)
 
 
-def minus(text: str) -> str:
+def true_minus(text: str) -> str:
     """Hyphens before digits as the true minus sign."""
     return re.sub(r"-(?=\d)", "\u2212", text)
 
 
-def headline(paths: Sequence[Path]) -> str:
+def saddle_headline(paths: Sequence[Trajectory]) -> str:
     """What the picture says, in a sentence."""
     counted = Counter(GROUPS.get(path.ending, "other") for path in paths)
     said = ", ".join(f"{counted[group]} {words[counted[group] > 1]}" for group, words in SAYS.items() if counted[group])
     start = paths[0].points[0].theta
-    return f"From {minus(place(start))}: {said}" if start.size <= 3 else f"Of {len(paths)} methods: {said}"
+    return f"From {true_minus(format_point(start))}: {said}" if start.size <= 3 else f"Of {len(paths)} methods: {said}"
 
 
 def draw_surface(ax, surface: Surface) -> None:
@@ -128,9 +128,9 @@ def ticks(low: float, high: float) -> range:
     return range(int(np.floor(low)) + 1, int(np.ceil(high)))
 
 
-def draw_path(ax, path: Path, upto: int | None, width: float) -> None:
+def draw_path(ax, path: Trajectory, upto: int | None, width: float) -> None:
     """One path; wide ones go under thin ones, so that paths on one line are all seen."""
-    look, points = LINEUP[path.name], path.points[: None if upto is None else upto + 1]
+    look, points = SADDLE_METHODS[path.name], path.points[: None if upto is None else upto + 1]
     xy = np.concatenate([*map(_leg, points[:-1], points[1:]), [points[-1].theta]])
     ax.plot(*xy.T, color=look.colour, linewidth=width, solid_capstyle="round", solid_joinstyle="round", zorder=3)
     size = (9 + width) * (1.4 if look.marker == "*" else 1)
@@ -175,7 +175,7 @@ def _label(ax, theta, text, window):
 
 def _draw_values(ax, paths, upto):
     for path in paths:
-        look = LINEUP[path.name]
+        look = SADDLE_METHODS[path.name]
         values = [point.value for point in path.points[: None if upto is None else upto + 1]]
         ax.plot(values, color=look.colour, dashes=look.dash or (None, None), linewidth=3)
         ax.plot(
@@ -191,11 +191,11 @@ def _draw_values(ax, paths, upto):
     ax.set(xlim=(0, max(len(path.points) for path in paths)), xlabel="step", title="f")
 
 
-def draw_curvatures(ax, paths: Sequence[Path], upto: int | None) -> None:
+def draw_curvatures(ax, paths: Sequence[Trajectory], upto: int | None) -> None:
     """For each path a row of bars, one a step: up where the step's curvature is positive, down where negative."""
     largest = max((abs(c) for path in paths for c in curvatures(path)), default=1.0)
     for row, path in enumerate(paths):
-        look = LINEUP[path.name]
+        look = SADDLE_METHODS[path.name]
         shown = curvatures(path)[: min(BARS, BARS if upto is None else upto)]
         heights = [np.sign(c) * np.log1p(abs(c)) / np.log1p(largest) * 0.26 for c in shown]
         ax.plot((0.3, BARS + 0.7), (row, row), color="#BBBBBB", linewidth=1)
@@ -204,7 +204,7 @@ def draw_curvatures(ax, paths: Sequence[Path], upto: int | None) -> None:
             color=[NEGATIVE if c < 0 else POSITIVE for c in shown],
         )  # fmt: skip
         done = upto is None or upto >= len(path.points) - 1
-        says = outcome(path) if done else ""
+        says = describe_outcome(path) if done else ""
         size = 20 if look.marker == "*" else 14
         ax.plot(-1.1, row - 0.57, look.marker, color=look.colour, markersize=size, markeredgecolor="white")
         ax.text(-0.3, row - 0.57, path.name, color=INK, weight="bold", size=15, va="center")
@@ -217,14 +217,14 @@ def draw_curvatures(ax, paths: Sequence[Path], upto: int | None) -> None:
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
-def curvatures(path: Path) -> list[float]:
+def curvatures(path: Trajectory) -> list[float]:
     """The curvature of each of the path's steps; 0 for one that was refused."""
     return [0.0 if np.isnan(point.curvature) else point.curvature for point in path.points[:-1]]
 
 
-def outcome(path: Path) -> str:
+def describe_outcome(path: Trajectory) -> str:
     """Where the path went, in a few words."""
-    left = escape_reasons.escape(path)
+    left = escape_reasons.find_escape(path)
     if GROUPS.get(path.ending) == "minimum":
         how = f" by {left.by.replace('Lanczos ', '')}" if left and left.step else ""
         return f"{'hovers about' if path.ending is Ending.NEAR_MINIMUM else 'reaches'} {_minimum(path)}{how}"
@@ -233,7 +233,7 @@ def outcome(path: Path) -> str:
     if path.ending is Ending.SADDLE and left:
         if left.step is not None and not left.by.startswith("rounding"):
             return "is drawn into the saddle"
-        line = stable(path.surface)
+        line = name_stable_directions(path.surface)
         return f"stays on {line[9:] if '=' in line else 'its line'}: the saddle"
     return SHORT[path.ending]
 
@@ -242,4 +242,4 @@ def _minimum(path):
     """The minimum listed where the path ended, or else where that is."""
     last = path.points[-1].theta
     listed = [minimum for minimum in path.surface.minima if np.linalg.norm(last - minimum) < BESIDE]
-    return minus(place(listed[0] if listed else last)) if last.size <= 3 else "a minimum"
+    return true_minus(format_point(listed[0] if listed else last)) if last.size <= 3 else "a minimum"

@@ -7,8 +7,8 @@ from importlib import resources
 import numpy as np
 
 from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_table
-from refhf.lab.saddle.contestants import LINEUP
-from refhf.lab.saddle.trajectories import Path, path
+from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
+from refhf.lab.saddle.trajectories import Trajectory, trace_path
 from refhf.surfaces.stationary_points import Surface
 
 # Our choices.
@@ -24,7 +24,7 @@ SIGNS = {
 }  # fmt: skip
 
 
-def page(
+def saddle_page(
     surface: Surface,
     names: Sequence[str],
     *,
@@ -62,33 +62,33 @@ def page(
     special = special_starts(surface, surface.start if start is None else np.asarray(start, float))
     paths = []
     for theta in (every := [*grid, *special.values()]):
-        paths.append([path(surface, name, theta, steps=steps, seed=seed) for name in names])
+        paths.append([trace_path(surface, name, theta, steps=steps, seed=seed) for name in names])
         listen(len(paths), len(every))
-    data = facts(surface, names) | {
+    data = page_facts(surface, names) | {
         "starts": [[float(f"{x:.7g}") for x in theta] for theta in every],
         "special": list(special),
         "grid": len(grid),
         "spacing": spacing,
     }
-    return template.replace("{DATA}", to_json(data, paths))
+    return template.replace("{DATA}", page_json(data, paths))
 
 
-def to_json(data, paths: Sequence[Sequence[Path]]) -> str:
+def page_json(data, paths: Sequence[Sequence[Trajectory]]) -> str:
     """The page's data: its facts, and its runs, a list of methods for each start."""
     reasons_given = sorted({point.reason for group in paths for one in group for point in one.points})
-    runs = ",".join(f"[{','.join(run(one, reasons_given) for one in group)}]" for group in paths)
-    data = data | {"reasons": [saddle_figure.formula(reason) for reason in reasons_given]}
+    runs = ",".join(f"[{','.join(trajectory_json(one, reasons_given) for one in group)}]" for group in paths)
+    data = data | {"reasons": [saddle_figure.raise_powers(reason) for reason in reasons_given]}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return (text[:-1] + f',"runs":[{runs}]}}').replace("<", "\\u003c")
 
 
-def facts(surface: Surface, names: Sequence[str]) -> dict:
+def page_facts(surface: Surface, names: Sequence[str]) -> dict:
     """What the page draws beside the runs."""
     eigenvalues = [abs(p.eigenvalues).max() for p in surface.stationary if p.eigenvalues is not None]
     seen = [p for p in surface.stationary if saddle_figure.within(surface, p.theta)]
-    looks = [(name, LINEUP[name]) for name in names]
+    looks = [(name, SADDLE_METHODS[name]) for name in names]
     return {
-        "surface": f"{surface.name}:  {saddle_figure.formula(surface.description)}",
+        "surface": f"{surface.name}:  {saddle_figure.raise_powers(surface.description)}",
         "window": surface.window,
         "columns": COLUMNS,
         "methods": [{"name": n, "colour": it.colour, "dash": it.dash, "sign": SIGNS[it.marker]} for n, it in looks],
@@ -100,32 +100,32 @@ def facts(surface: Surface, names: Sequence[str]) -> dict:
     }
 
 
-def run(one: Path, reasons_given: Sequence[str]) -> str:
+def trajectory_json(one: Trajectory, reasons_given: Sequence[str]) -> str:
     """A path as JSON: four digits of the point, three of the rest, and 0 only for what is 0."""
-    points = shown(one)
+    points = visible_points(one)
     numbers = [
-        f"{text(point.theta, 4)},{text([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
+        f"{number_list(point.theta, 4)},{number_list([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
         f"{reasons_given.index(point.reason)}"
         for point in points
     ]
     controls = {k: p.theta + p.tangent / 2 for k, p in enumerate(points) if p.tangent is not None}
-    bends = ",".join(f'"{k}":[{text(control, 4)}]' for k, control in controls.items())  # quadratic Bezier curves
+    bends = ",".join(f'"{k}":[{number_list(control, 4)}]' for k, control in controls.items())  # quadratic Bezier curves
     says = {
         "ending": saddle_figure.GROUPS.get(one.ending, "other"),
-        "outcome": saddle_figure.outcome(one),
-        "why": saddle_figure.minus(saddle_table.why(one)),
+        "outcome": saddle_figure.describe_outcome(one),
+        "why": saddle_figure.true_minus(saddle_table.explain_ending(one)),
     }
     return f'{json.dumps(says, separators=(",", ":"))[:-1]},"numbers":[{",".join(numbers)}],"bends":{{{bends}}}}}'
 
 
-def shown(one: Path) -> list:
+def visible_points(one: Trajectory) -> list:
     """The path's points but for a tail in which nothing visible happens; the last has no step."""
     still = [bool(np.linalg.norm(point.theta - one.points[-1].theta) <= STILL) for point in one.points]
     keep = len(still) - (still[::-1].index(False) if False in still else len(still))
     return [*one.points[:keep], one.points[keep]._replace(curvature=np.nan, tangent=None, reason=one.points[-1].reason)]
 
 
-def text(numbers, digits: int) -> str:
+def number_list(numbers, digits: int) -> str:
     """Numbers as JSON; NaN is null."""
     return ",".join("null" if np.isnan(x) else f"{x + 0.0:.{digits}g}" for x in numbers)
 
@@ -143,7 +143,10 @@ def grid_of_starts(surface: Surface, most: int):
 
 def special_starts(surface: Surface, start) -> dict:
     """By what it is called: the start, one a little off it, and the saddle, as far as there are any."""
-    found, directions = {saddle_figure.minus(saddle_table.place(start)): start}, escape_reasons.unstable(surface)
+    found, directions = (
+        {saddle_figure.true_minus(saddle_table.format_point(start)): start},
+        escape_reasons.negative_curvature_directions(surface),
+    )
     if directions is not None:
         found["10\u207b\u2076 beside"] = start + OFF * directions[0]
     if surface.saddle is not None:

@@ -8,7 +8,7 @@ import numpy as np
 from refhf import checks
 from refhf.driver.minimize import iterate
 from refhf.krylov.lanczos import lanczos_smallest
-from refhf.lab.saddle.contestants import LINEUP, options
+from refhf.lab.saddle.saddle_methods import SADDLE_METHODS, method_options
 from refhf.methods.report import Outcome, Source
 from refhf.objective.functions import from_functions
 from refhf.surfaces.stationary_points import Surface
@@ -36,7 +36,7 @@ class Ending(Enum):
     NON_FINITE = "a number was not finite"
 
 
-class Point(NamedTuple):
+class TrajectoryPoint(NamedTuple):
     """A point of a path, and the step that left it.
 
     Attributes
@@ -65,7 +65,7 @@ class Point(NamedTuple):
     source: Source
 
 
-class Path(NamedTuple):
+class Trajectory(NamedTuple):
     """A contestant's path.
 
     Attributes
@@ -80,7 +80,7 @@ class Path(NamedTuple):
 
     name: str
     surface: Surface
-    points: tuple[Point, ...]
+    points: tuple[TrajectoryPoint, ...]
     ending: Ending
 
     @property
@@ -90,7 +90,7 @@ class Path(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is the ending NON_FINITE
-def path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0, **more) -> Path:
+def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0, **more) -> Trajectory:
     """Run a contestant, with `more` options of its method, from `start` (P,) for at most `steps` steps.
 
     It ends earlier where the method says that it is done, at a stationary point that is no saddle, or off the scene.
@@ -100,15 +100,15 @@ def path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0,
     ValueError
         For an unknown name, a start of the wrong dimension or not finite, or steps below 1.
     """
-    contestant = LINEUP[checks.choice("method", name, LINEUP)]
+    contestant = SADDLE_METHODS[checks.choice("method", name, SADDLE_METHODS)]
     theta = checks.array("start", start, (surface.size,), np.float64)
     checks.positive_integer("steps", steps)
-    f, given = from_functions(*surface.functions), {**options(contestant, surface), **more}
+    f, given = from_functions(*surface.functions), {**method_options(contestant, surface), **more}
     points, refused, ending = [], 0, None
     for report in iterate(f, theta, method=contestant.method, rng=seed, **given):
         points.append(_point(f, theta, report))
         refused = 0 if report.accepted else refused + 1
-        if at_rest(points[-1]) and kind(surface, points[-1]) is Ending.MINIMUM:
+        if at_rest(points[-1]) and stationary_kind(surface, points[-1]) is Ending.MINIMUM:
             points[-1] = _point(f, theta)
             break
         theta = report.theta
@@ -121,16 +121,16 @@ def path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0,
                 points.append(_point(f, theta))
             break
     if ending is None and at_rest(points[-1]):
-        ending = kind(surface, points[-1])
-    return Path(name, surface, tuple(points), ending or _unfinished(surface, points[-1], refused))
+        ending = stationary_kind(surface, points[-1])
+    return Trajectory(name, surface, tuple(points), ending or _unfinished(surface, points[-1], refused))
 
 
-def at_rest(point: Point) -> bool:
+def at_rest(point: TrajectoryPoint) -> bool:
     """Whether the gradient is as good as zero."""
     return bool(np.linalg.norm(point.gradient) <= STATIONARY)
 
 
-def kind(surface: Surface, point: Point) -> Ending:
+def stationary_kind(surface: Surface, point: TrajectoryPoint) -> Ending:
     """Which kind of stationary point this is: as the surface lists it, or else by its eigenvalues."""
     listed = {"minimum": Ending.MINIMUM, "saddle": Ending.SADDLE, "degenerate saddle": Ending.DEGENERATE}
     for known in surface.stationary:
@@ -155,7 +155,7 @@ def _point(f, theta, report=None):
     step = report.theta - theta if report and report.accepted else np.zeros_like(theta)
     curved = report is not None and report.accepted and report.source is Source.PROBE
     tangent = report.step_length * report.negative_direction if curved else None
-    return Point(
+    return TrajectoryPoint(
         theta,
         gradient,
         value,

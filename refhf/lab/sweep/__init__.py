@@ -3,8 +3,8 @@
 A figure's script builds the same three things that the command does::
 
     from refhf.data import data_sets as data
-    from refhf.lab.sweep.cells import Setting
-    from refhf.lab.sweep.cells import cells
+    from refhf.lab.sweep.sweep_grid import Setting
+    from refhf.lab.sweep.sweep_grid import cells
     from refhf.lab.sweep.sweep_runs import execute
     from refhf.lab.sweep.sweep_summary import best
     from refhf.lab.sweep.sweep_summary import rows

@@ -10,10 +10,10 @@ from typing import NamedTuple, TextIO
 
 from refhf.driver.minimize import Status
 from refhf.formats import FormatError
-from refhf.lab.runs import checkpoint, execution, output_folder, run_position, safe_files
-from refhf.lab.runs.run_folder import Keeper
-from refhf.lab.runs.run_position import Position
-from refhf.lab.sweep.cells import Cell
+from refhf.lab.runs import atomic_files, checkpoint, output_folder, run_position, training_run
+from refhf.lab.runs.run_position import RunPosition
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.sweep.sweep_grid import Configuration
 
 COUNTS = ("epochs", "value_evaluations", "gradient_evaluations", "curvature_products")
 ENDS = ("loss", "training_error", "test_error", "seconds")
@@ -26,7 +26,7 @@ KINDS = {
 BEGINNING = b'{"method": "'  # of a line
 
 
-def name(cell: Cell) -> str:
+def run_key(cell: Configuration) -> str:
     """What tells a run from the others of its setting."""
     try:
         return output_folder.to_json(cell, sort_keys=True)
@@ -36,24 +36,24 @@ def name(cell: Cell) -> str:
         ) from error
 
 
-def plain(value):
+def as_json(value):
     """What JSON makes of it."""
     return json.loads(output_folder.to_json(value))
 
 
 @contextlib.contextmanager
-def opened(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
+def open_sweep_file(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
     """The lines that the file has, by their runs' names, and a stream for more; none and nowhere without a file."""
     if path is None:
         with open(os.devnull, "w") as nowhere:
             yield {}, nowhere
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with safe_files.opened(path, "a", encoding="utf-8", newline="\n") as stream, checkpoint.locked(path):
+    with atomic_files.open_regular(path, "a", encoding="utf-8", newline="\n") as stream, checkpoint.locked(path):
         yield _read(Path(path), facts), stream
 
 
-def written(line: Mapping, stream: TextIO) -> dict:
+def append_line(line: Mapping, stream: TextIO) -> dict:
     """The line as it will be read, once it is written."""
     text = output_folder.to_json(line)
     stream.write(f'{text[:-1]}, "digest": "{_digest(text)}"}}\n')
@@ -73,7 +73,7 @@ def _read(path, facts):
     for i, text in enumerate(texts, 1):
         try:
             line = _checked(json.loads(text))
-            cell = name(Cell(*(line[key] for key in Cell._fields)))
+            cell = run_key(Configuration(*(line[key] for key in Configuration._fields)))
         except (ValueError, TypeError, RecursionError, AttributeError) as error:
             raise FormatError(path, f"line {i}: expected a run of a sweep as JSON ({error})") from error
         for key, value in facts.items():
@@ -98,7 +98,7 @@ def _checked(line):
     return line
 
 
-class Hand(NamedTuple):
+class InterruptedRun(NamedTuple):
     """The run in hand, which an interrupted sweep puts into a folder beside its file, to take it up again.
 
     Attributes
@@ -110,31 +110,33 @@ class Hand(NamedTuple):
     """
 
     folder: Path | None
-    cell: Cell
+    cell: Configuration
     facts: dict
 
     @classmethod
-    def of(cls, path, cell: Cell, facts: Mapping) -> "Hand":
+    def of(cls, path, cell: Configuration, facts: Mapping) -> "InterruptedRun":
         """That of a cell of the file `path`, in which its setting has these facts."""
-        folder = path and Path(f"{path}.{_digest(name(cell))}")
+        folder = path and Path(f"{path}.{_digest(run_key(cell))}")
         return cls(folder, cell, {f"setting {key}": value for key, value in facts.items()})
 
-    def taken_up(self, problem, steps: int) -> execution.Run:
+    def taken_up(self, problem, steps: int) -> training_run.TrainingRun:
         """The run, from where it was put down, if it was, or from its start."""
         run, since = self.cell.plan(problem, steps), None
         if self.folder:
-            since = run_position.load(self.folder / checkpoint.NAME, **execution.facts(run), **self.facts)
+            since = run_position.load_position(
+                self.folder / checkpoint.CHECKPOINT_NAME, **training_run.run_facts(run), **self.facts
+            )
         return self.cell.plan(problem, steps, since) if since else run
 
-    def put_down(self, run: execution.Run, position: Position) -> None:
+    def put_down(self, run: training_run.TrainingRun, position: RunPosition) -> None:
         """Keep where the run stands."""
         if self.folder:
-            with Keeper(self.folder, run, **self.facts) as keeper:
+            with RunWriter(self.folder, run, **self.facts) as keeper:
                 keeper.keep(position._replace(status=Status.INTERRUPTED))
 
     def emptied(self) -> None:
         """Remove what was put down."""
         if self.folder and self.folder.is_dir():
-            output_folder.empty(self.folder)
+            output_folder.empty_folder(self.folder)
             with contextlib.suppress(OSError):
                 self.folder.rmdir()

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from refhf.driver.minimize import Status
-from refhf.lab.runs import execution
+from refhf.lab.runs import training_run
 from refhf.lab.sweep import sweep_file
-from refhf.lab.sweep.cells import Cell, Setting, batch_option, once
 from refhf.lab.sweep.sweep_file import COUNTS, ENDS
+from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, batch_option, refuse_repeats
 from refhf.methods.report import Outcome
 
 CURVE = ("step", "epochs", "curvature_products", "seconds", "loss", "training_error", "test_error")
@@ -16,9 +16,9 @@ REACHED = CURVE[:4]
 DIGITS = 5  # our choice: of the numbers of a curve, to keep lines short
 
 
-def execute(
-    setting: Setting,
-    cells: Sequence[Cell],
+def run_sweep(
+    setting: SweepSetting,
+    cells: Sequence[Configuration],
     path=None,
     listen: Callable[[dict, bool], object] = lambda line, resumed: None,
     asked: Callable[[], object] = lambda: 0,
@@ -54,21 +54,21 @@ def execute(
         A ValueError: for a line that is not as it was written.
     """
     setting.check()
-    facts, pose = sweep_file.plain(setting.facts()), lru_cache(maxsize=1)(setting.problem)
+    facts, pose = sweep_file.as_json(setting.facts()), lru_cache(maxsize=1)(setting.problem)
     limit = setting.steps or math.ceil(setting.epochs)  # no step costs less than a pass
     for cell in cells:
         cell.plan(pose(cell.seed), limit)
-    once("cells", cells)
-    names = [sweep_file.name(cell) for cell in cells]
+    refuse_repeats("cells", cells)
+    names = [sweep_file.run_key(cell) for cell in cells]
     found = []
-    with sweep_file.opened(path, facts) as (done, stream):
+    with sweep_file.open_sweep_file(path, facts) as (done, stream):
         for cell, name in zip(cells, names, strict=True):
-            line, hand = done.get(name), sweep_file.Hand.of(path, cell, facts)
+            line, hand = done.get(name), sweep_file.InterruptedRun.of(path, cell, facts)
             if line is None:
                 line = _line(setting, cell, hand, hand.taken_up(pose(cell.seed), limit), asked)
                 if line is None:
                     break
-                line = sweep_file.written(line | {"setting": facts}, stream)
+                line = sweep_file.append_line(line | {"setting": facts}, stream)
             hand.emptied()
             found.append(line)
             listen(line, name in done)
@@ -87,7 +87,7 @@ def _line(setting, cell, hand, run, asked):
 
     for record in run.since.history if run.since else ():
         note(record)
-    for position in execution.positions(run):
+    for position in training_run.run_positions(run):
         record = position.history[-1]
         note(record)
         status = _ended(setting, record, reached, position.status)

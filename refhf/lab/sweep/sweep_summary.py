@@ -19,7 +19,7 @@ class Statistic(NamedTuple):
     of: int
 
 
-class Row(NamedTuple):
+class SeedGroup(NamedTuple):
     """The runs that differ in their seed alone.
 
     Attributes
@@ -65,14 +65,14 @@ def statistic(values: Sequence[float | None]) -> Statistic:
     return Statistic(statistics.fmean(known), spread, len(known), len(values))
 
 
-def rows(lines: Sequence[dict]) -> list[Row]:
+def seed_groups(lines: Sequence[dict]) -> list[SeedGroup]:
     """A row for each method, batch and options, in the order in which they come."""
     places, found = [], []
     for line in lines:
         place = line["method"], line["batch"], line["options"]
         if place not in places:
             places.append(place)
-            found.append(Row(*place, []))
+            found.append(SeedGroup(*place, []))
         found[places.index(place)].lines.append(line)
     return [row._replace(options=_differing(row, found)) for row in found]
 
@@ -82,7 +82,7 @@ def _differing(row, rows):
     return {name: value for name, value in row.options.items() if any(other[name] != value for other in others)}
 
 
-def best(rows: Sequence[Row]) -> list[Row]:
+def best_of_grid(rows: Sequence[SeedGroup]) -> list[SeedGroup]:
     """Of the rows of each method and batch the one of least final training loss, by its mean over the seeds."""
     chosen = {}
     for row in rows:
@@ -92,9 +92,9 @@ def best(rows: Sequence[Row]) -> list[Row]:
     return list(chosen.values())
 
 
-def as_dicts(rows: Sequence[Row]) -> list[dict]:
+def group_dicts(rows: Sequence[SeedGroup]) -> list[dict]:
     """The rows as numbers: what the table says, of all of them, and whether each is the best of its grid."""
-    winners = best(rows)
+    winners = best_of_grid(rows)
     return [
         {
             "method": row.method,
@@ -110,7 +110,7 @@ def as_dicts(rows: Sequence[Row]) -> list[dict]:
     ]
 
 
-def table(rows: Sequence[Row], targets: Sequence[float]) -> str:
+def sweep_table(rows: Sequence[SeedGroup], targets: Sequence[float]) -> str:
     """A line a row: its method, batch and options, and mean and spread over its seeds."""
     heads = ["method", "batch", "options", "runs", "training loss", "training error", "test error", "passes"]
     heads += ["products", *(f"steps to {100 * target:g} %" for target in targets), "diverged"]
@@ -120,12 +120,12 @@ def table(rows: Sequence[Row], targets: Sequence[float]) -> str:
             "-" if row.batch is None else str(row.batch),
             ", ".join(f"{name} {value}" for name, value in row.options.items()) or "-",
             str(len(row.lines)),
-            said(row.statistic("loss")),
-            said(row.statistic("training_error"), 100, " %"),
-            said(row.statistic("test_error"), 100, " %"),
-            said(row.statistic("epochs")),
-            said(row.statistic("curvature_products")),
-            *(said(row.reached(i), counts=True) for i, _ in enumerate(targets)),
+            format_statistic(row.statistic("loss")),
+            format_statistic(row.statistic("training_error"), 100, " %"),
+            format_statistic(row.statistic("test_error"), 100, " %"),
+            format_statistic(row.statistic("epochs")),
+            format_statistic(row.statistic("curvature_products")),
+            *(format_statistic(row.reached(i), counts=True) for i, _ in enumerate(targets)),
             str(row.diverged),
         ]
         for row in rows
@@ -134,7 +134,7 @@ def table(rows: Sequence[Row], targets: Sequence[float]) -> str:
     return "\n".join(columns([[line[i] for i in kept] for line in (heads, *body)]))
 
 
-def said(value: Statistic, scale: float = 1.0, unit: str = "", counts: bool = False) -> str:
+def format_statistic(value: Statistic, scale: float = 1.0, unit: str = "", counts: bool = False) -> str:
     """'mean +- spread', with how many are known where not all are (or, if `counts`, where it matters)."""
     if not value.known:
         return "never" if counts else "-"

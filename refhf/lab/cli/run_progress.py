@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from refhf.lab.runs.execution import Run
 from refhf.lab.runs.output_folder import versions
+from refhf.lab.runs.training_run import TrainingRun
 from refhf.text import columns
 
 NAMES = "step", "loss", "train%", "test%", "lambda", "rho", "alpha", "its+-", "prods", "passes"
@@ -18,7 +18,7 @@ WIDTHS = 4, 8, 6, 6, 7, 5, 6, 5, 5, 6  # of a line's cells; a wider one moves th
 HEADER = " ".join([*map(str.rjust, NAMES, WIDTHS), " stop"])
 
 
-def line(record: Mapping) -> str:
+def progress_line(record: Mapping) -> str:
     """A record in a line under HEADER; what the method has not is left out.
 
     The sign after the solver's iterations is that of the curvature it met.
@@ -57,19 +57,19 @@ def _percent(error):
     return "-" if error is None else f"{100 * error:.2f}"
 
 
-def say(notes: Sequence[str], quiet: bool) -> None:
+def print_notes(notes: Sequence[str], quiet: bool) -> None:
     """How the data were read, a line each on stderr, unless `quiet`."""
     for note in () if quiet else notes:
         print(f"data: {note}", file=sys.stderr)
 
 
 @contextmanager
-def progress(run: Run, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping], None]]:
+def show_progress(run: TrainingRun, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping], None]]:
     """A function that shows a record on stderr: nothing if `quiet`, a bar where stderr is a terminal.
 
     A line a step is written where there is no bar, and above the bar if `lines`.
     """
-    bar = None if quiet else make_bar(run.method, run.steps)
+    bar = None if quiet else progress_bar(run.method, run.steps)
     written = not quiet and (lines or bar is None)
 
     def write(text):
@@ -80,7 +80,7 @@ def progress(run: Run, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping],
 
     def show(record):
         if written:
-            write(line(record))
+            write(progress_line(record))
         if bar is not None:
             if not lines:
                 bar.set_postfix_str(
@@ -99,7 +99,7 @@ def progress(run: Run, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping],
             bar.close()
 
 
-def make_bar(title: str, steps: int):
+def progress_bar(title: str, steps: int):
     """A tqdm bar on stderr, or None where it is no terminal or tqdm is not installed."""
     if not sys.stderr.isatty():
         return None
@@ -111,7 +111,7 @@ def make_bar(title: str, steps: int):
     return tqdm(desc=f"{title:<16}", total=steps, file=sys.stderr, dynamic_ncols=True, bar_format=layout)
 
 
-def table(finals: Sequence[tuple[str, Mapping]]) -> str:
+def results_table(finals: Sequence[tuple[str, Mapping]]) -> str:
     """The last records of runs by name, a row each."""
     head = "method", "final loss", "training error", "test error", "steps", "passes", "products", "seconds"
     rows = [
@@ -130,7 +130,7 @@ def table(finals: Sequence[tuple[str, Mapping]]) -> str:
     return "\n".join(columns([head, *rows]))
 
 
-def facts() -> dict[str, str]:
+def machine_facts() -> dict[str, str]:
     """Versions, processor, BLAS and its threads, MPI: what a report of a problem needs."""
     found = {name: version or "not installed" for name, version in versions().items()}
     mpi = found.pop("mpi4py")

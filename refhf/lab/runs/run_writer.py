@@ -9,15 +9,15 @@ import os
 from pathlib import Path
 
 from refhf.formats import write_npz
-from refhf.lab.runs import execution, output_folder, run_position, safe_files
-from refhf.lab.runs.checkpoint import NAME
-from refhf.lab.runs.execution import Run
-from refhf.lab.runs.run_position import Position
+from refhf.lab.runs import atomic_files, output_folder, run_position, training_run
+from refhf.lab.runs.checkpoint import CHECKPOINT_NAME
+from refhf.lab.runs.run_position import RunPosition
+from refhf.lab.runs.training_run import TrainingRun
 
-OF_THETA = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # the facts that theta.npz repeats
+THETA_FACTS = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # the facts that theta.npz repeats
 
 
-class Keeper:
+class RunWriter:
     """Keeps what a run has come to, in a folder, while it is open.
 
     Parameters
@@ -32,7 +32,7 @@ class Keeper:
         Of the command line, for `run.json`.
     facts
         What the checkpoint is held to when it is loaded (`refhf.lab.runs.run_position`), besides
-        `refhf.lab.runs.execution.facts`.
+        `refhf.lab.runs.training_run.run_facts`.
 
     Raises
     ------
@@ -42,18 +42,23 @@ class Keeper:
         Now, in `keep` or at the end, if the disk is full.
     """
 
-    def __init__(self, folder, run: Run, every: int = 0, arguments=None, **facts):
-        self.folder, self.run, self.every, self.facts = Path(folder), run, every, {**execution.facts(run), **facts}
+    def __init__(self, folder, run: TrainingRun, every: int = 0, arguments=None, **facts):
+        self.folder, self.run, self.every, self.facts = (
+            Path(folder),
+            run,
+            every,
+            {**training_run.run_facts(run), **facts},
+        )
         self.theta, history = (run.since.theta, run.since.history) if run.since else (run.problem.theta0, [])
         if run.since is None:
-            output_folder.make(self.folder)
-            output_folder.empty(self.folder)
-        output_folder.write(
+            output_folder.make_folder(self.folder)
+            output_folder.empty_folder(self.folder)
+        output_folder.write_text(
             self.folder / "run.json", output_folder.to_json(_description(run, arguments), indent=2) + "\n"
         )
-        told = run_position.lines(history)
-        self.records, self.bytes, self.digest = len(history), len(told), run_position.fingerprint(told)
-        self.stream = safe_files.opened(self.folder / run_position.HISTORY, "r+b" if run.since else "xb")
+        told = run_position.history_lines(history)
+        self.records, self.bytes, self.digest = len(history), len(told), run_position.history_digest(told)
+        self.stream = atomic_files.open_regular(self.folder / run_position.HISTORY, "r+b" if run.since else "xb")
         self.stream.truncate(self.bytes)
         self.stream.seek(self.bytes)
 
@@ -62,13 +67,13 @@ class Keeper:
 
     def __exit__(self, *failure):
         self.stream.close()
-        with safe_files.replaced(self.folder / "theta.npz") as file:
-            write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in OF_THETA}})
+        with atomic_files.atomic_write(self.folder / "theta.npz") as file:
+            write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in THETA_FACTS}})
 
-    def keep(self, position: Position) -> None:
+    def keep(self, position: RunPosition) -> None:
         """After a step: a line, and if it is time a checkpoint. OSError where the disk is full."""
         self.theta = position.theta
-        told = run_position.lines(position.history[self.records :])
+        told = run_position.history_lines(position.history[self.records :])
         self.stream.write(told)
         self.stream.flush()
         self.records, self.bytes = len(position.history), self.bytes + len(told)
@@ -77,11 +82,11 @@ class Keeper:
         if position.status or due:
             self.save(position)
 
-    def save(self, position: Position) -> None:
+    def save(self, position: RunPosition) -> None:
         """A checkpoint of it, after the history that it goes with is on the disk."""
         os.fsync(self.stream.fileno())
         told = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
-        run_position.save(self.folder / NAME, position, told, **self.facts)
+        run_position.save_position(self.folder / CHECKPOINT_NAME, position, told, **self.facts)
 
 
 def _description(run, arguments):

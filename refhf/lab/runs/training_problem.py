@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.data.data_sets import DataSet, own
-from refhf.data.own_files import MAX_CLASSES
+from refhf.data.array_files import MAX_CLASSES
+from refhf.data.data_sets import DataSet, local_rows
 from refhf.model.architectures import mlp
 from refhf.model.cases import whole
 from refhf.model.network import Network
@@ -17,7 +17,7 @@ from refhf.text import printable
 READ = 4096  # rows of a file that are looked at together; our choice
 
 
-class Problem(NamedTuple):
+class TrainingProblem(NamedTuple):
     """What the runs of a comparison share.
 
     Attributes
@@ -55,9 +55,9 @@ class Problem(NamedTuple):
         return self.net.nonlinearities[0].name if self.net.nonlinearities else "identity"
 
 
-def pose(
+def pose_problem(
     data: DataSet, hidden: Sequence[int], *, nonlinearity="tanh", loss=None, l2=0.0, seed=0, comm=None, reduction="fast"
-) -> Problem:
+) -> TrainingProblem:
     """The problem of training a network with these hidden widths on `data`, in the data's dtype.
 
     `loss` is the softmax cross-entropy for labels, and for targets of which each row marks one class; else the squared
@@ -69,18 +69,18 @@ def pose(
         Naming the argument, what was expected and what came.
     """
     comm = as_communicator(comm)
-    data = own(data, comm, reduction)
-    loss, outputs, notes = reading(data, loss, comm)
+    data = local_rows(data, comm, reduction)
+    loss, outputs, notes = read_targets(data, loss, comm)
     net = mlp([data.X.shape[1], *hidden, outputs], nonlinearity=nonlinearity, loss=loss)
     ranks = {"comm": comm, "reduction": reduction}
     objective = supervised(net, data.X, data.y, l2=l2, **ranks)
     test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **ranks)
     shape = "-".join(str(n) for n in (data.X.shape[1], *hidden, outputs))
     title = f"{printable(data.name)}, {shape}" + (f", {nonlinearity}" if hidden else "")
-    return Problem(net, objective, test, net.init(seed, data.X.dtype), seed, title, data.notes + notes)
+    return TrainingProblem(net, objective, test, net.init(seed, data.X.dtype), seed, title, data.notes + notes)
 
 
-def reading(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple[str, ...]]:
+def read_targets(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple[str, ...]]:
     """The loss, the outputs it needs for these targets, and what is to be said of how they are read.
 
     Raises

@@ -21,24 +21,26 @@ from refhf.driver.minimize import Steps, iterate, resume
 from refhf.driver.registry import METHODS
 from refhf.driver.status import PATIENCE, Status
 from refhf.lab.runs.output_folder import to_json
-from refhf.lab.runs.problem import Problem
-from refhf.lab.runs.run_position import Position
+from refhf.lab.runs.run_position import RunPosition
+from refhf.lab.runs.training_problem import TrainingProblem
 from refhf.methods.report import Outcome, Report
 from refhf.methods.schedules import SCHEDULES
 
 
-class Run(NamedTuple):
+class TrainingRun(NamedTuple):
     """A run whose arguments have been checked; `rows` runs it once."""
 
-    problem: Problem
+    problem: TrainingProblem
     method: str
     options: dict
     steps: int
     reports: Steps
-    since: Position | None = None
+    since: RunPosition | None = None
 
 
-def plan(problem: Problem, method: str, steps: int, options: dict | None = None, since: Position | None = None) -> Run:
+def plan_run(
+    problem: TrainingProblem, method: str, steps: int, options: dict | None = None, since: RunPosition | None = None
+) -> TrainingRun:
     """A run of `method`, from its start or from where it stood before, checked before any work.
 
     The option `learning_rate` may also be a schedule's name: it is made for the method's batch and `steps` epochs.
@@ -60,10 +62,10 @@ def plan(problem: Problem, method: str, steps: int, options: dict | None = None,
     complete = chosen.room.check(chosen.room.Options(**given, **chosen.fixed), problem.objective)._asdict()
     if given is not named:
         complete["learning_rate"] = named["learning_rate"]
-    return Run(problem, method, complete, steps, reports, since)
+    return TrainingRun(problem, method, complete, steps, reports, since)
 
 
-def facts(run: Run) -> dict:
+def run_facts(run: TrainingRun) -> dict:
     """Everything but the data that decides what a run comes to, as JSON has it; of a schedule also its length."""
     problem, objective = run.problem, run.problem.objective
     scheduled = {"steps": run.steps} if run.options.get("learning_rate") in [*SCHEDULES] else {}
@@ -85,7 +87,7 @@ def _scheduled(given, method, objective, epochs):
     return given | {"learning_rate": SCHEDULES[name](options.batch, objective.cases, epochs)}
 
 
-class Row(NamedTuple):
+class RunStep(NamedTuple):
     """A record, the point it is of, why the run ended there, if it did, and how many steps in a row were rejected."""
 
     record: dict
@@ -94,7 +96,7 @@ class Row(NamedTuple):
     rejected: int = 0
 
 
-def rows(run: Run) -> Iterator[Row]:
+def run_steps(run: TrainingRun) -> Iterator[RunStep]:
     """Run it: a row a step, step 0 included, until the steps are done or nothing more can come."""
     stochastic = run.options.get("stochastic", False)
     updates = math.ceil(run.problem.objective.cases / run.options["batch"]) if stochastic else 1
@@ -102,7 +104,7 @@ def rows(run: Run) -> Iterator[Row]:
     if not run.since:
         start = Report(0, run.problem.theta0, math.nan, math.nan, Outcome.ACCEPTED, math.nan)
         start = _measured(run.problem.objective, start)
-        yield Row(_record(run, 0, start, seconds), start.theta, None)
+        yield RunStep(_record(run, 0, start, seconds), start.theta, None)
     for step in range(done + 1, run.steps + 1):
         begin = time.perf_counter()
         for report in islice(run.reports, updates):
@@ -112,7 +114,7 @@ def rows(run: Run) -> Iterator[Row]:
         rejected = 0 if report.accepted else rejected + 1
         report = _measured(run.problem.objective, report)
         status = _status(report, rejected, run.reports.draws, step == run.steps)
-        yield Row(_record(run, step, report, seconds), report.theta, status, rejected)
+        yield RunStep(_record(run, step, report, seconds), report.theta, status, rejected)
         if status:
             return
 
@@ -152,7 +154,7 @@ def _record(run, step, report, seconds):
     return {**record, **rest, "seconds": seconds}
 
 
-class Result(NamedTuple):
+class RunResult(NamedTuple):
     """What became of a run.
 
     Attributes
@@ -166,28 +168,32 @@ class Result(NamedTuple):
         Why it ended.
     """
 
-    run: Run
+    run: TrainingRun
     history: list[dict]
     theta: np.ndarray
     status: Status
 
 
-def execute(run: Run, listen: Callable[[dict], object] = lambda record: None, keeper=None, asked=lambda: 0) -> Result:
+def execute_run(
+    run: TrainingRun, listen: Callable[[dict], object] = lambda record: None, keeper=None, asked=lambda: 0
+) -> RunResult:
     """Run it, call `listen` with each record, and have `keeper` keep what it has come to.
 
     Parameters
     ----------
     run : Run
     listen : callable
-    keeper : refhf.lab.runs.run_folder.Keeper, optional
+    keeper : refhf.lab.runs.run_writer.RunWriter, optional
         Gets a `Position` after each step.
     asked : callable
         Called after each step; anything but 0 or False ends the run there.
     """
     since = run.since
-    if over(run):
-        return Result(run, since.history, since.theta, Status.STEPS_DONE if since.status in GOING_ON else since.status)
-    for position in positions(run):
+    if is_over(run):
+        return RunResult(
+            run, since.history, since.theta, Status.STEPS_DONE if since.status in RESUMABLE else since.status
+        )
+    for position in run_positions(run):
         if not position.status and asked():
             position = position._replace(status=Status.INTERRUPTED)
         if keeper:
@@ -195,24 +201,24 @@ def execute(run: Run, listen: Callable[[dict], object] = lambda record: None, ke
         listen(position.history[-1])
         if position.status:
             break
-    return Result(run, position.history, position.theta, position.status)
+    return RunResult(run, position.history, position.theta, position.status)
 
 
-def positions(run: Run) -> Iterator[Position]:
+def run_positions(run: TrainingRun) -> Iterator[RunPosition]:
     """Run it: where it stands after each step, step 0 included; one history, which grows."""
     history, best = (list(run.since.history), run.since.best) if run.since else ([], run.problem.theta0)
     lowest = min((record["loss"] for record in history if math.isfinite(record["loss"])), default=math.inf)
-    for row in rows(run):
+    for row in run_steps(run):
         history.append(row.record)
         step, loss, seconds = (row.record[key] for key in ("step", "loss", "seconds"))
         if loss < lowest:
             best, lowest = row.theta, loss
-        yield Position(step, row.rejected, seconds, run.reports.progress, history, best, row.status)
+        yield RunPosition(step, row.rejected, seconds, run.reports.progress, history, best, row.status)
 
 
-GOING_ON = None, Status.STEPS_DONE, Status.INTERRUPTED
+RESUMABLE = None, Status.STEPS_DONE, Status.INTERRUPTED
 
 
-def over(run: Run) -> bool:
+def is_over(run: TrainingRun) -> bool:
     """Whether nothing is left to do: it had ended before for a reason of its own, or has its steps."""
-    return run.since is not None and (run.since.status not in GOING_ON or run.since.step >= run.steps)
+    return run.since is not None and (run.since.status not in RESUMABLE or run.since.step >= run.steps)

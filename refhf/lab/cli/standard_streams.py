@@ -13,7 +13,7 @@ from collections.abc import Iterator
 SPELLING = str.maketrans({"±": "+-"})  # where the encoding has no such sign
 
 
-class Outlet:
+class ForgivingStream:
     """A text stream; what is written after a failure to be `forgiven` goes nowhere.
 
     Parameters
@@ -58,11 +58,11 @@ class Outlet:
 
 
 @contextlib.contextmanager
-def outlets() -> Iterator[None]:
+def forgiving_streams() -> Iterator[None]:
     """Within it `sys.stdout` and `sys.stderr` are outlets: the first without a reader, the second without anything."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        out = Outlet(nowhere if sys.stdout is None else sys.stdout, BrokenPipeError)
-        err = Outlet(nowhere if sys.stderr is None else sys.stderr, OSError)
+        out = ForgivingStream(nowhere if sys.stdout is None else sys.stdout, BrokenPipeError)
+        err = ForgivingStream(nowhere if sys.stderr is None else sys.stderr, OSError)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 yield

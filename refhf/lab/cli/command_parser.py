@@ -36,7 +36,7 @@ DATA_EXAMPLE = "example: where each data set would come from\n  refhf data --dat
 INFO_EXAMPLE = "example: what to put into a report of a problem\n  refhf info"
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """Complaints are ValueErrors; flags are not guessed from their beginnings."""
 
     def __init__(self, **settings):
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
         raise ValueError(message)
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
+def parse_command(argv: Sequence[str]) -> argparse.Namespace:
     """The command and its arguments.
 
     Raises
@@ -65,9 +65,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         _refuse(args.command, unknown[0].split("=")[0], re.findall(r"--[\w-]+", commands[args.command].format_usage()))
-    resumed_arguments.find_homes(args)
+    resumed_arguments.expand_home_folders(args)
     if getattr(args, "resume", None):
-        return resumed_arguments.resumed(parser, commands[args.command], argv, args)
+        return resumed_arguments.resume_arguments(parser, commands[args.command], argv, args)
     return args
 
 
@@ -79,7 +79,9 @@ def _refuse(command, given, flags):
 
 
 def _parser():
-    parser = Parser(prog="refhf", description="Hessian-free optimisation and its relatives.", epilog=TRAIN_EXAMPLE)
+    parser = CommandParser(
+        prog="refhf", description="Hessian-free optimisation and its relatives.", epilog=TRAIN_EXAMPLE
+    )
     parser.add_argument("--version", action="version", version=f"refhf {output_folder.versions()['refhf']}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     train = commands.add_parser("train", help="train a network by one method", epilog=_epilog(TRAIN_EXAMPLE))
@@ -94,9 +96,9 @@ def _parser():
     for command in train, compare:
         _add_run_arguments(command)
     _add_sweep_arguments(sweep)
-    saddle.add(commands)
-    check_command.add(commands)
-    vectors_command.add(commands)
+    saddle.add_saddle_command(commands)
+    check_command.add_check_command(commands)
+    vectors_command.add_vectors_command(commands)
     listing = commands.add_parser("data", help="the data sets and where they come from", epilog=DATA_EXAMPLE)
     listing.add_argument("--data-dir", metavar="DIR", help="folder of IDX or CIFAR-10 files; default: $REFHF_DATA_DIR")
     info = commands.add_parser("info", help="versions, BLAS, threads, MPI", epilog=INFO_EXAMPLE)
@@ -164,7 +166,7 @@ def check_problem(args) -> None:
     checks.real("l2", args.l2, low=0.0)
 
 
-def once(pairs) -> dict:
+def unique_options(pairs) -> dict:
     """As a dict; ValueError for a name given twice."""
     found = {}
     for name, value in pairs:

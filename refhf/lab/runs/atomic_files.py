@@ -18,7 +18,7 @@ WITHOUT_SYNC = errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL  # fsync(2): a file 
 
 
 @contextlib.contextmanager
-def replaced(path) -> Iterator[BinaryIO]:
+def atomic_write(path) -> Iterator[BinaryIO]:
     """A new file to write to, which takes the place of the one at `path` at the end.
 
     It is written beside it, synced to the disk, and renamed: a process killed, or a disk full, at any moment leaves a
@@ -33,7 +33,7 @@ def replaced(path) -> Iterator[BinaryIO]:
     beside = path.with_name(path.name + ".part")
     beside.unlink(missing_ok=True)  # what a kill has left, or a link
     try:
-        with opened(beside, "xb") as file:
+        with open_regular(beside, "xb") as file:
             yield file
             file.flush()
             _sync(file.fileno())
@@ -45,7 +45,7 @@ def replaced(path) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
-def opened(path, mode: str, **settings) -> IO:
+def open_regular(path, mode: str, **settings) -> IO:
     """As `open`, but for a link.
 
     Raises

@@ -16,7 +16,7 @@ SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 @contextlib.contextmanager
-def finishing(comm) -> Iterator[Callable[[], int]]:
+def finish_step_on_signal(comm) -> Iterator[Callable[[], int]]:
     """Within it the first SIGINT or SIGTERM is kept; after it SIGINT raises KeyboardInterrupt, SIGTERM does nothing.
 
     What it gives is a function to call between two steps, on all ranks: the largest signal that any has got, or 0.

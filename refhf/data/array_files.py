@@ -10,7 +10,7 @@ MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last 
 ROWS = 2**24  # bytes of a file's rows that are looked at in one piece; our choice
 
 
-def of_npz(path, dtype) -> dict:
+def read_npz_cases(path, dtype) -> dict:
     """The arrays of a `.npz` file, each checked, and `notes` of how they were read."""
     if not path.is_file():
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
@@ -71,13 +71,13 @@ def _check_shapes(path, arrays):
             raise FormatError(path, f"expected the same columns in {train} and {test}; found shapes {shapes}")
 
 
-def pieces(x: Rows):
+def row_pieces(x: Rows):
     """The rows of a file, some at a time."""
     n = max(1, ROWS // max(1, x[:1].nbytes))
     return (x[i : i + n] for i in range(0, len(x), n))
 
 
-def of_folder(path, dtype) -> dict:
+def read_npy_folder(path, dtype) -> dict:
     """The same of a folder of `.npy` files, which stay on disk; but for a number a case.
 
     What stays on disk is read once, to see that all is finite.
@@ -91,7 +91,7 @@ def of_folder(path, dtype) -> dict:
         elif x.ndim != 2 or 0 in x.shape:
             raise FormatError(files[key], f"{names[key]}: expected rows of numbers; found {x.shape}")
         else:
-            for rows in pieces(Rows(files[key], dtype=x.stored)):
+            for rows in row_pieces(Rows(files[key], dtype=x.stored)):
                 _matrix(files[key], names[key], rows, dtype)
             _note(notes, names[key], x.shape, key, "targets" if key.startswith("y") else "rows", x.shape)
     _check_shapes(path, arrays)
