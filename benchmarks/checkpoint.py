@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 
 from refhf.data import data_sets
-from refhf.lab.cli import command_parser, entry_point, train_command
+from refhf.lab.cli import command_parser, entry_point, training_session
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import checkpoint, run_position, training_run
 from refhf.lab.runs.run_writer import RunWriter
@@ -64,8 +64,8 @@ class Clock:
 
 def measured(method, steps, quick, folder):
     """A row of the table."""
-    execute, save = Clock(train_command.runs.execute), Clock(RunWriter.save)
-    train_command.runs.execute, RunWriter.save = execute, lambda *args: save(*args)
+    execute, save = Clock(training_session.training_run.execute_run), Clock(RunWriter.save)
+    training_session.training_run.execute_run, RunWriter.save = execute, lambda *args: save(*args)
     words = ["train", "--method", method, "--out", str(folder), "--quiet"]
     steps = steps or command_parser.parse_command(words).checkpoint_every
     words += ["--steps", str(steps)] + ["--hidden", "5"] * quick
@@ -74,7 +74,7 @@ def measured(method, steps, quick, folder):
             if status := entry_point.main(words):
                 raise SystemExit(status)
     finally:
-        train_command.runs.execute, RunWriter.save = execute.function, save.function
+        training_session.training_run.execute_run, RunWriter.save = execute.function, save.function
     return (
         method,
         str(steps),

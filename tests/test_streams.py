@@ -282,7 +282,7 @@ def test_what_is_said_can_be_typed(small, tmp_path, monkeypatch, capsys):
     )
     folder = tmp_path / "my run $HOME"
     assert entry_point.main([*small["train"], "--quiet", "--out", str(folder)]) == 130
-    assert f"refhf train --resume '{folder}' goes on with it" in capsys.readouterr().out
+    assert f"refhf train --resume '{folder}' resumes it" in capsys.readouterr().out
 
 
 # --- files

@@ -212,7 +212,7 @@ def test_ctrl_c_loses_no_step(number, code, refhf_cli, tmp_path, monkeypatch):
         return record(*args)
 
     monkeypatch.setattr(training_run, "_record", interrupting)
-    assert refhf_cli(*words) == (code, "", "refhf: interrupted; the same command goes on with what was written\n")
+    assert refhf_cli(*words) == (code, "", "refhf: interrupted; the same command resumes the sweep\n")
     assert refhf_cli(*words)[0] == 0
     assert len(calls) == 10
     assert timeless([json.loads(line) for line in lines.read_text().splitlines()]) == timeless(whole)
@@ -416,7 +416,7 @@ def test_command(refhf_cli, tmp_path):
     assert status == 0
     assert len(err.splitlines()) == 10
     assert out.count("learning_rate") == 2
-    assert "without a batch, run once a seed: newton" in out
+    assert "methods without a batch, run once for each seed: newton" in out
     written = (tmp_path / "out" / "runs.jsonl").read_bytes()
     assert len(written.splitlines()) == 10
     first = (tmp_path / "out" / "sweep.png").read_bytes()

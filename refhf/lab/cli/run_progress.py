@@ -1,7 +1,5 @@
 """What the command line shows: a line a step, a bar, a table, and facts about the machine."""
 
-import os
-import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,9 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from refhf.lab.runs.output_folder import versions
 from refhf.lab.runs.training_run import TrainingRun
-from refhf.text import columns
 
 NAMES = "step", "loss", "train%", "test%", "lambda", "rho", "alpha", "its+-", "prods", "passes"
 WIDTHS = 4, 8, 6, 6, 7, 5, 6, 5, 5, 6  # of a line's cells; a wider one moves the rest
@@ -27,8 +23,8 @@ def progress_line(record: Mapping) -> str:
     cells = [
         f"{record['step']}",
         f"{record['loss']:.3g}",
-        _percent(record["training_error"]),
-        _percent(record["test_error"]),
+        percent_text(record["training_error"]),
+        percent_text(record["test_error"]),
         _number(record["damping"]),
         _number(record["rho"]),
         _number(record["step_length"]),
@@ -53,7 +49,7 @@ def _number(value):
     return "" if value is None or np.isnan(value) else f"{value:.2g}"
 
 
-def _percent(error):
+def percent_text(error):
     return "-" if error is None else f"{100 * error:.2f}"
 
 
@@ -84,7 +80,7 @@ def show_progress(run: TrainingRun, quiet: bool, lines: bool) -> Iterator[Callab
         if bar is not None:
             if not lines:
                 bar.set_postfix_str(
-                    f"loss {record['loss']:.3g}, train {_percent(record['training_error'])} %", refresh=False
+                    f"loss {record['loss']:.3g}, train {percent_text(record['training_error'])} %", refresh=False
                 )
             bar.update(int(record["step"] > 0))
 
@@ -109,48 +105,3 @@ def progress_bar(title: str, steps: int):
         return None
     layout = "{desc} {n_fmt}/{total_fmt}|{bar}| {elapsed}<{remaining}{postfix}"
     return tqdm(desc=f"{title:<16}", total=steps, file=sys.stderr, dynamic_ncols=True, bar_format=layout)
-
-
-def results_table(finals: Sequence[tuple[str, Mapping]]) -> str:
-    """The last records of runs by name, a row each."""
-    head = "method", "final loss", "training error", "test error", "steps", "passes", "products", "seconds"
-    rows = [
-        (
-            name,
-            f"{record['loss']:.4g}",
-            f"{_percent(record['training_error'])} %",
-            f"{_percent(record['test_error'])} %",
-            f"{record['step']}",
-            f"{record['epochs']:.1f}",
-            f"{record['curvature_products']}",
-            f"{record['seconds']:.1f}",
-        )
-        for name, record in finals
-    ]
-    return "\n".join(columns([head, *rows]))
-
-
-def machine_facts() -> dict[str, str]:
-    """Versions, processor, BLAS and its threads, MPI: what a report of a problem needs."""
-    found = {name: version or "not installed" for name, version in versions().items()}
-    mpi = found.pop("mpi4py")
-    blas, threads = _blas()
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
-    return {**found, "machine": machine, "BLAS": blas, "BLAS threads": threads, "MPI": _mpi(mpi)}
-
-
-def _mpi(version):
-    return f"mpi4py {version}" if version != "not installed" else "mpi4py is not installed: one process"
-
-
-def _blas():
-    """The BLAS that NumPy uses and its threads: from threadpoolctl, else from how NumPy was built."""
-    try:
-        from threadpoolctl import threadpool_info
-    except ImportError:
-        built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-        return f"{built['name']} {built['version']}", os.environ.get("OMP_NUM_THREADS", "not known (no threadpoolctl)")
-    np.ones((2, 2)) @ np.ones((2, 2))
-    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    names = sorted({f"{pool['internal_api']} {pool['version']}" for pool in pools})
-    return ", ".join(names) or "not known", ", ".join(sorted({str(pool["num_threads"]) for pool in pools}))
