@@ -1,4 +1,4 @@
-"""Anybody's cases, from a `.npz` file or a folder of `.npy` files: names and shapes that say one thing are read."""
+"""User-supplied cases from an `.npz` file or a folder of `.npy` files, under their usual names and shapes."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ ROWS = 2**24  # bytes of a file's rows that are looked at in one piece; our choi
 
 
 def read_npz_cases(path, dtype) -> dict:
-    """The arrays of a `.npz` file, each checked, and `notes` of how they were read."""
+    """Read and check the arrays of an `.npz` file, with `notes` on how they were read."""
     if not path.is_file():
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
     names = _names(path, npz_names(path))
@@ -23,7 +23,7 @@ def read_npz_cases(path, dtype) -> dict:
 
 
 def _names(path, found) -> dict[str, str]:
-    """Which of the arrays found is X, y, X_test, y_test."""
+    """Map the array names of the file to X, y, X_test and y_test."""
     names = {}
     for name in found:
         stem, _, part = name.lower().partition("_")
@@ -39,7 +39,7 @@ def _names(path, found) -> dict[str, str]:
 
 
 def _array(path, key, x, name, dtype, notes):
-    """The array `name` of the file as X or y has it; what is done to it is noted."""
+    """The array `name` converted to the form of X or y; conversions are noted."""
     shape = x.shape
     if key.startswith("X"):
         x = x.reshape(len(x), -1) if x.ndim and x.size else x
@@ -72,15 +72,15 @@ def _check_shapes(path, arrays):
 
 
 def row_pieces(x: Rows):
-    """The rows of a file, some at a time."""
+    """The rows of a file in pieces."""
     n = max(1, ROWS // max(1, x[:1].nbytes))
     return (x[i : i + n] for i in range(0, len(x), n))
 
 
 def read_npy_folder(path, dtype) -> dict:
-    """The same of a folder of `.npy` files, which stay on disk; but for a number a case.
+    """Read a folder of `.npy` files like an `.npz` file, but leave the arrays on disk.
 
-    What stays on disk is read once, to see that all is finite.
+    Arrays on disk are read once to check that all numbers are finite. Arrays with one number a case are loaded.
     """
     names = _names(path, sorted(file.stem for file in path.glob("*.npy")))
     files, notes = {key: path / f"{name}.npy" for key, name in names.items()}, []

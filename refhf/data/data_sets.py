@@ -1,4 +1,4 @@
-"""Data sets: a bundled sample of MNIST, the files of MNIST, Fashion-MNIST and CIFAR-10, anybody's `.npz` or `.npy`."""
+"""Data sets: the bundled MNIST sample, files of MNIST, Fashion-MNIST and CIFAR-10, and your own `.npz` or `.npy`."""
 
 import hashlib
 from pathlib import Path
@@ -44,7 +44,7 @@ class DataSet(NamedTuple):
 
 
 class DataSetListing(NamedTuple):
-    """A line of the table of data sets: the name, what it is, and where `load` would take it from."""
+    """An entry in the list of data sets: name, description, and the source `load` would use."""
 
     name: str
     description: str
@@ -119,10 +119,10 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
 
 
 def list_data_sets(*, data_dir=None, base_url=None):
-    """The data sets that have a name, as a list of `Row`; arguments as in `load`.
+    """List the named data sets as `DataSetListing`; arguments as in `load`.
 
-    A row's source is "bundled", "folder PATH", "cache PATH" or "download ADDRESS"; where `load` would raise
-    ValueError, it is that error's message. Nothing is read or downloaded.
+    A source is "bundled", "folder PATH", "cache PATH" or "download ADDRESS"; where `load` would raise ValueError, it is
+    that error's message. Nothing is read or downloaded.
     """
     rows = [DataSetListing("mnist-mini", "a sample of mnist, per class 1,000 to train on, 200 to test on", "bundled")]
     for name in (*IDX_SETS, cifar.NAME):
@@ -141,12 +141,12 @@ def list_data_sets(*, data_dir=None, base_url=None):
 
 
 def local_rows(data: DataSet, comm, reduction: str) -> DataSet:
-    """The rows of this rank, of data that all ranks were given; those that are in memory are copied, to free the rest.
+    """The rows of this rank, from data given to all ranks. Arrays in memory are copied to free the rest.
 
     Raises
     ------
     ValueError
-        On all ranks, if they were given different data (of `.npy` files, different shapes).
+        On all ranks, if they were given different data (for `.npy` files, different shapes).
     """
     if comm.size == 1:
         return data
@@ -161,7 +161,7 @@ def local_rows(data: DataSet, comm, reduction: str) -> DataSet:
 
 
 def data_digest(data: DataSet) -> str:
-    """What tells data from others: their content, that of files on disk read once through."""
+    """A digest of the data's content; files on disk are read through once."""
     told = hashlib.blake2b(digest_size=8)
     for x in (getattr(data, key) for key in ARRAYS):
         told.update(b"" if x is None else f"{x.dtype.str} {x.shape}".encode())

@@ -1,4 +1,4 @@
-"""Find, or download once, the published IDX files of MNIST and Fashion-MNIST.
+"""Finds the published IDX files of MNIST and Fashion-MNIST, or downloads them once.
 
 References
 ----------
@@ -20,9 +20,9 @@ DOWNLOAD_BYTES = 2**26  # 64 MiB, our choice: twice the largest published file
 
 
 class IdxSet(NamedTuple):
-    """Four IDX files: what they hold, the address they come from, {file: SHA-256 when decompressed}.
+    """A set of four IDX files: description, base address, and {file: SHA-256 when decompressed}.
 
-    The files are in the order training images, training labels, test images, test labels.
+    The order is training images, training labels, test images, test labels.
     """
 
     description: str
@@ -122,7 +122,7 @@ def locate_idx_set(name, data_dir=None, base_url=None):
 
 
 def _download(name, address, progress):
-    """Fill the cache of `name`; a file that fails its check is not kept. Returns the folder."""
+    """Download the files of `name` into the cache and return the folder; a file that fails its check is removed."""
     pooch = _pooch(name)
     pooch.get_logger().setLevel("INFO" if progress else "WARNING")
     http = pooch.HTTPDownloader(progressbar=progress)
@@ -138,7 +138,7 @@ def _download(name, address, progress):
 
 
 class _Capped:
-    """A file that takes no more than DOWNLOAD_BYTES, whatever a server sends."""
+    """A file that accepts at most DOWNLOAD_BYTES."""
 
     def __init__(self, file, url):
         self.file, self.url, self.left = file, url, DOWNLOAD_BYTES
@@ -161,9 +161,9 @@ def _checked_download(http, digest, url, output, cache):
 
 
 def _within(seconds, work):
-    """Do the work; OSError if it takes longer: a server that sends a byte a second keeps within a socket's time limit.
+    """Do the work in a thread; OSError if it exceeds the time limit.
 
-    It is done in a thread, which is left to itself then, and does not outlive the process.
+    A socket's timeout does not stop a server that sends one byte a second. The daemon thread ends with the process.
     """
     failures, done = [], threading.Event()
 
@@ -193,12 +193,12 @@ def _pooch(name):
 
 
 def _setting(argument, given, variable):
-    """The name and the value of what sets an argument: itself, or else its environment variable."""
+    """The name and the value of a setting: the argument, or its environment variable."""
     return (argument, given) if given else (variable, os.environ.get(variable))
 
 
 def _find(folder, file):
-    """The path of `file` in `folder`, gzipped or not, also as `train-images.idx3-ubyte`; None if it is not there."""
+    """The path of `file` in `folder`, gzipped or not, also named as `train-images.idx3-ubyte`; None if absent."""
     names = [name + end for name in (file, file.replace("-idx", ".idx")) for end in (".gz", "")]
     return next((path for path in map(folder.joinpath, names) if path.is_file()), None)
 

@@ -1,4 +1,4 @@
-"""The arguments of a run that is resumed: those with which it began, in any folder."""
+"""Arguments of a resumed run: those of its start, from any working folder."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails")
 
 
 def expand_home_folders(args):
-    """Put the home folder in place of '~', as a shell does where it sees it."""
+    """Replace '~' by the home folder, as a shell does."""
     for name in PATHS:
         if getattr(args, name, None):
             setattr(args, name, str(path_of(name, getattr(args, name))))
 
 
 def with_absolute_paths(args) -> dict:
-    """The arguments, the paths of the data from the root: they hold in any folder."""
+    """The arguments with absolute data paths, valid in any working folder."""
     named = vars(args).copy()
     for name in ("data", "data_dir"):
         if named[name] and named[name] not in NAMES and (path := Path(named[name]).expanduser()).exists():
@@ -29,7 +29,7 @@ def with_absolute_paths(args) -> dict:
 
 
 def resume_arguments(parser, command, argv, args):
-    """The arguments with which the run began, but for those that may change."""
+    """The arguments with which the run started, except those that may change."""
     if args.out and Path(args.out).resolve() != Path(args.resume).resolve():
         raise ValueError(f"out: expected none, as a run goes on in its folder {args.resume}; got {args.out}")
     if args.overwrite:

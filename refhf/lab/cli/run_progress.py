@@ -1,4 +1,4 @@
-"""What the command line shows: a line a step, a bar, a table, and facts about the machine."""
+"""Progress of a run on stderr: a line a step, or a progress bar."""
 
 import shutil
 import sys
@@ -15,9 +15,9 @@ HEADER = " ".join([*map(str.rjust, NAMES, WIDTHS), " stop"])
 
 
 def progress_line(record: Mapping) -> str:
-    """A record in a line under HEADER; what the method has not is left out.
+    """A record as a line under HEADER; fields that the method lacks are blank.
 
-    The sign after the solver's iterations is that of the curvature it met.
+    The sign after the solver's iterations is the sign of the curvature it met.
     """
     solver = record["solver_stop"] is not None
     cells = [
@@ -41,7 +41,7 @@ def _stop(record):
 
 
 def _cut(text, columns):
-    """The text, or as many of its words as fit."""
+    """The text, cut after the last word that fits."""
     return text if len(text) <= columns else text[: columns + 1].rpartition(" ")[0].rstrip(" ,:")
 
 
@@ -50,20 +50,21 @@ def _number(value):
 
 
 def percent_text(error):
+    """An error rate in per cent; '-' for None."""
     return "-" if error is None else f"{100 * error:.2f}"
 
 
 def print_notes(notes: Sequence[str], quiet: bool) -> None:
-    """How the data were read, a line each on stderr, unless `quiet`."""
+    """Print the notes on how the data were read to stderr, unless `quiet`."""
     for note in () if quiet else notes:
         print(f"data: {note}", file=sys.stderr)
 
 
 @contextmanager
 def show_progress(run: TrainingRun, quiet: bool, lines: bool) -> Iterator[Callable[[Mapping], None]]:
-    """A function that shows a record on stderr: nothing if `quiet`, a bar where stderr is a terminal.
+    """A function that shows a record on stderr: nothing if `quiet`, a bar if stderr is a terminal.
 
-    A line a step is written where there is no bar, and above the bar if `lines`.
+    Without a bar, each step prints a line; with a bar, lines are printed above it if `lines`.
     """
     bar = None if quiet else progress_bar(run.method, run.steps)
     written = not quiet and (lines or bar is None)
@@ -96,7 +97,7 @@ def show_progress(run: TrainingRun, quiet: bool, lines: bool) -> Iterator[Callab
 
 
 def progress_bar(title: str, steps: int):
-    """A tqdm bar on stderr, or None where it is no terminal or tqdm is not installed."""
+    """A tqdm bar on stderr; None if stderr is not a terminal or tqdm is not installed."""
     if not sys.stderr.isatty():
         return None
     try:

@@ -1,4 +1,4 @@
-"""`refhf saddle`: its arguments, and what it prints and writes."""
+"""`refhf saddle`: traces methods over a surface and shows which leave the saddle."""
 
 import re
 import sys
@@ -44,7 +44,7 @@ def _epilog():
 
 
 def describe_method(name: str) -> str:
-    """What a contestant does, in a line."""
+    """A one-line description of a method of the lab."""
     more = {"delta_0_norm": ", from a random start delta_0", "noise": ", and noise"}
     return METHODS[SADDLE_METHODS[name].method].description + "".join(
         more[option] for option in SADDLE_METHODS[name].options
@@ -53,7 +53,7 @@ def describe_method(name: str) -> str:
 
 @np.errstate(over="ignore", invalid="ignore")  # of paths that left the scene the norms may overflow
 def run_saddle_command(args) -> int:
-    """Print the table or its JSON, and write the file if one is asked for; 2 where it cannot be."""
+    """Print the table or its JSON, and write the file if asked; 2 if it cannot be written."""
     surface = SURFACES[checks.choice("surface", args.surface, SURFACES)]
     names = _names(args.methods)
     start = surface.start if args.start is None else _start(args.start, surface)
@@ -120,7 +120,7 @@ def _integer(argument, text, low):
 
 
 def _check_out(out, surface):
-    """Refuse, before any work, a file that could not be written."""
+    """Refuse a file that cannot be written, before any work."""
     if out is None:
         return
     checks.choice("out: the file's ending", Path(out).suffix.lower(), ENDINGS)

@@ -1,4 +1,4 @@
-"""`refhf vectors`: put the test vectors to somebody else's implementation, or to refhf itself."""
+"""`refhf vectors`: runs the test vectors against an implementation in any language, or refhf itself."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ def add_vectors_command(commands) -> None:
 
 
 def run_vectors_command(args) -> int:
-    """Print the report; 1 where a vector failed."""
+    """Print the report; 1 if a vector failed."""
     if (args.adapter is None) == (not args.self):
         given = "both" if args.self else "neither"
         raise ValueError(f"adapter: expected either --adapter COMMAND or --self; got {given}")
@@ -55,7 +55,7 @@ def run_vectors_command(args) -> int:
 
 
 def _watched(results, count):
-    """The same, with a count on stderr where that is a terminal."""
+    """The results, with a counter on stderr if it is a terminal."""
     for k, result in enumerate(results, 1):
         if sys.stderr.isatty():
             print(f"\rvector {k} of {count}", end="\n" if k == count else "", file=sys.stderr, flush=True)
@@ -63,7 +63,7 @@ def _watched(results, count):
 
 
 def answer_request(request: dict) -> dict:
-    """refhf's reply to any request of the vectors."""
+    """refhf's own reply to a request of the vectors."""
     return reference_answers.answer(request, {**reference_answers.OPERATIONS, "idx": _idx})
 
 

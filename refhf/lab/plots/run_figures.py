@@ -1,7 +1,7 @@
-"""Figures of runs: one run's inside, and several runs side by side.
+"""Figures of runs: the details of one run, or several runs side by side.
 
-A history is a list of records as `refhf.lab.runs.training_run` makes them. Figures are made without pyplot and from
-matplotlib's own defaults, so that the same histories give the same bytes.
+A history is a list of records of `refhf.lab.runs.training_run`. Figures use neither pyplot nor the user's settings, so the
+same histories give the same bytes.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationD
 
 
 def save_figure(figure, path) -> None:
-    """Write a figure, in the format that the path ends in, without a date; a box for a letter that the font lacks."""
+    """Write a figure in the format of the path's ending, without a date. Missing glyphs become boxes."""
     ending = Path(path).suffix[1:].lower()
     with figure_style(), warnings.catch_warnings(), atomic_files.atomic_write(path) as file:
         warnings.filterwarnings("ignore", "Glyph .* missing")
@@ -51,14 +51,14 @@ def save_figure(figure, path) -> None:
 
 
 def try_save_figure(draw: Callable, path) -> str | None:
-    """The path, with the figure that `draw` makes in it, or None if there can be none."""
+    """Save the figure that `draw` makes; return the path, or None if that failed."""
     return str(path) if try_picture(lambda: save_figure(draw(), path), path) else None
 
 
 def try_picture(make: Callable[[], object], path) -> bool:
-    """Make a picture at the path; False, and a line on stderr, if that fails.
+    """Make a picture at the path; on failure print a line on stderr and return False.
 
-    A run is for its numbers, and no failure of matplotlib, of its settings, its fonts or the disk may cost them.
+    A failure of matplotlib, its settings, fonts or the disk must not lose the numbers of a run.
     """
     try:
         make()
@@ -71,14 +71,14 @@ def try_picture(make: Callable[[], object], path) -> bool:
 
 
 def escape_dollars(text: str) -> str:
-    """The text as matplotlib shows it letter by letter: no formula between two dollars."""
+    """Escape dollar signs so that matplotlib does not typeset formulas."""
     return text.replace("$", r"\$")
 
 
 def run_figure(history: Sequence[Mapping], title: str):
-    """The inside of one run.
+    """Draw the details of one run.
 
-    Loss and errors; for a Hessian-free method also lambda, rho, the step length and the solver's iterations.
+    Loss and errors; for Hessian-free methods also lambda, rho, step length and solver iterations.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def comparison_figure(histories: Mapping[str, Sequence[Mapping]], title: str):
 
 
 def _headline(histories):
-    """What the picture says, in a sentence."""
+    """The figure's message in one sentence."""
     (loss, first), *others = sorted((history_axes.or_inf(h[-1]["loss"]), name) for name, h in histories.items())
     if not others:
         return f"{first} ends at a training loss of {loss:.3g}"
@@ -158,7 +158,7 @@ def _curve(ax, history, x, y, floor, i):
 
 
 def curve_style(i):
-    """Colour, marker and line of the i-th curve."""
+    """Colour, marker and line style of the i-th curve."""
     n = len(history_axes.COLOURS)
     return {
         "color": history_axes.COLOURS[i % n],
@@ -175,7 +175,7 @@ def _note_absent(ax, histories):
 
 
 def _ranking(ax, histories, key):
-    """The legend of a row, right of its last panel: in the order in which the curves end, with where they end."""
+    """A legend to the right of the row, ordered by final value."""
     handles = dict(zip(histories, _handles(len(histories)), strict=True))
     order = sorted(histories, key=lambda name: -history_axes.or_inf(histories[name][-1][key]))
     labels = [f"{name}  {NUMBER[key](history_axes.or_inf(histories[name][-1][key]))}" for name in order]
@@ -198,7 +198,7 @@ def _figure(size):
 
 @contextmanager
 def figure_style():
-    """Matplotlib's own defaults and STYLE, whatever the user's settings."""
+    """Use matplotlib's defaults and STYLE, regardless of the user's settings."""
     matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -207,7 +207,7 @@ def figure_style():
 
 
 def _matplotlib():
-    """Matplotlib, which refuses to be imported where MPLBACKEND names no backend; none is needed here."""
+    """Import matplotlib even if MPLBACKEND names an unknown backend; none is needed here."""
     backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
     import matplotlib
 

@@ -1,7 +1,7 @@
-"""Files that a run writes: the old one or the new one, whatever happens, and never another than the one named.
+"""File writing that survives crashes and never follows a link.
 
-In a folder to which somebody else can write, a link may stand at a name that a run will write to. None is followed: a
-new file is made where none is (O_EXCL), and one that is added to is opened without following (O_NOFOLLOW).
+Other users may be able to write to the folder and could place a link at a file's name. New files are therefore created
+with O_EXCL, and existing files are opened with O_NOFOLLOW.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ WITHOUT_SYNC = errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL  # fsync(2): a file 
 
 @contextlib.contextmanager
 def atomic_write(path) -> Iterator[BinaryIO]:
-    """A new file to write to, which takes the place of the one at `path` at the end.
+    """Open a new file that replaces the one at `path` on success.
 
-    It is written beside it, synced to the disk, and renamed: a process killed, or a disk full, at any moment leaves a
-    whole file, the old or the new.
+    The file is written beside `path`, synced to disk and renamed. After a kill or on a full disk, `path` holds either the
+    complete old file or the complete new file.
 
     Raises
     ------
     OSError
-        If it cannot be written; nothing is left of it then.
+        If the file cannot be written; the partial file is removed.
     """
     path = Path(path)
     beside = path.with_name(path.name + ".part")
@@ -46,12 +46,12 @@ def atomic_write(path) -> Iterator[BinaryIO]:
 
 
 def open_regular(path, mode: str, **settings) -> IO:
-    """As `open`, but for a link.
+    """Open a regular file; like `open`, but refuse links.
 
     Raises
     ------
     FormatError
-        If the path is a link, or no regular file.
+        If the path is a link or not a regular file.
     OSError
         As `open`.
     """
@@ -73,7 +73,7 @@ def _regular(path, flags):
 
 
 def _sync_folder(folder):
-    """Make the renaming last, where a folder can be opened and synced: what was renamed is in place in any case."""
+    """Sync the folder so that the rename is durable, where the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -83,7 +83,7 @@ def _sync_folder(folder):
 
 
 def _sync(descriptor):
-    """Bring a file to the disk, on file systems that know how to."""
+    """Sync a file to disk, on file systems that support it."""
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -1,6 +1,7 @@
-"""Whether a checkpoint's content is one that a run can have come to: its digest says only that it is whole.
+"""Checks that the content of a checkpoint is one that a run can produce.
 
-Each function returns what it has checked, or raises ValueError with what was expected and what was found.
+The digest of a checkpoint only shows that the file is undamaged. Each function here returns the checked value, or raises
+ValueError with what was expected and what was found.
 """
 
 import json
@@ -22,21 +23,21 @@ KINDS = {float: "f", int: "iu", bool: "b"}
 
 
 def read_number(name: str, value, kind: type = int):
-    """An integer, or a finite number, that is not negative."""
+    """Check an integer or a finite number; neither may be negative."""
     if type(value) not in ((int,) if kind is int else (int, float)) or not 0 <= value < math.inf:
         raise ValueError(f"{name}: expected {'an integer' if kind is int else 'a number'} >= 0; found {value!r}")
     return value
 
 
 def read_status(name: str | None) -> Status | None:
-    """The status of that name."""
+    """Look up the status of that name; None for null."""
     if name is not None and name not in Status.__members__:
         raise ValueError(f"status: expected one of {', '.join(Status.__members__)}, or null; found {name!r}")
     return name and Status[name]
 
 
 def read_vector(name: str, x, facts: Mapping, finite: bool):
-    """An array of the run's parameters and type; of `displacements` one a replica."""
+    """Check an array of the run's number of parameters and dtype; `displacements` has one row for each replica."""
     replicas = (facts["replicas"],) if name == "displacements" else ()
     shape, dtype = (*replicas, facts["parameters"]), facts["dtype"]
     if (x.shape, str(x.dtype)) != (shape, dtype):
@@ -47,7 +48,7 @@ def read_vector(name: str, x, facts: Mapping, finite: bool):
 
 
 def read_progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
-    """A method's progress; theta is finite where the run can go on."""
+    """Check and rebuild a method's progress; theta must be finite if the run can be resumed."""
     facts, kinds, told = record["facts"], record["state"], record["progress"]
     state = METHODS[facts["method"]].room.State
     if set(kinds) != set(state._fields) or set(arrays) != {k for k in kinds if kinds[k] != "NoneType"} | {"best theta"}:
@@ -65,7 +66,7 @@ def read_progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
 
 
 def _scalar(name, x, kind, default, python):
-    """As it was: a number of Python's, or one of NumPy's. Only what starts as NaN may be NaN, or negative."""
+    """A Python or NumPy scalar, as it was saved. Only a field whose default is NaN may be NaN or negative."""
     if x.shape or x.dtype.kind not in KINDS[kind]:
         raise ValueError(f"{name}: expected {kind.__name__}; found {x.dtype} of shape {x.shape}")
     if kind is not bool and not math.isnan(default):
@@ -74,7 +75,7 @@ def _scalar(name, x, kind, default, python):
 
 
 def read_history(content: bytes, step: int) -> list[dict]:
-    """The records of steps 0 to `step`, from their lines."""
+    """Check and read the records of steps 0 to `step` from their JSON lines."""
     records = [json.loads(line) for line in content.splitlines()]
     for k, record in enumerate(records):
         if list(record) != list(TOLD) or record["step"] != k:
@@ -88,5 +89,5 @@ def read_history(content: bytes, step: int) -> list[dict]:
 
 
 def _number(name, value):
-    """What is not finite is null in JSON, and comes back as NaN."""
+    """Turn null back into NaN, for fields that cannot be None."""
     return math.nan if value is None and name not in MAY_BE_NONE else value

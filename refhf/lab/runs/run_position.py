@@ -1,4 +1,4 @@
-"""What of a run goes into its checkpoint, and how it comes out."""
+"""The position of a run between two steps: saved to a checkpoint and loaded from it."""
 
 import contextlib
 import hashlib
@@ -18,20 +18,20 @@ HISTORY = "history.jsonl"
 
 
 class RunPosition(NamedTuple):
-    """Where a run stands between two steps: all that the rest of it depends on, and what it has told.
+    """The position of a run between two steps: all that the remaining steps depend on, and the history.
 
     Attributes
     ----------
     step, rejected, seconds : int, int, float
-        Rows so far, how many rejected in a row, and the method's time.
+        Steps so far, rejected steps in a row, and the method's own time.
     progress : Progress
-        Of the method.
+        The method's progress.
     history : list of dict
-        The records, step 0 included.
+        The records from step 0.
     best : ndarray (P,)
-        The point of the smallest loss among them.
+        The point with the smallest loss so far.
     status : Status or None
-        Why the run ended there, if it did.
+        Why the run ended here, or None.
     """
 
     step: int
@@ -44,20 +44,20 @@ class RunPosition(NamedTuple):
 
     @property
     def theta(self) -> np.ndarray:
-        """The point that the run has come to; of one that ended at something not finite the best."""
+        """The current point; the best point if the run ended with non-finite numbers."""
         return self.best if self.status is Status.NON_FINITE else self.progress.state.theta
 
 
 def history_lines(history: Sequence[Mapping]) -> bytes:
-    """The records as `history.jsonl` has them."""
+    """Encode the records as the lines of `history.jsonl`."""
     return "".join(to_json(record) + "\n" for record in history).encode()
 
 
 def save_position(path, position: RunPosition, told: Mapping, **facts) -> None:
-    """Write it, with the facts that `load` holds it to, among them the method's name.
+    """Write a position with the facts that `load_position` compares, including the method's name.
 
-    Its history is in `history.jsonl` beside it, of which the checkpoint has the length and the digest (`told`), so that
-    its cost does not grow with the steps. `refhf.lab.runs.checkpoint.save_checkpoint` says how it is written, and what it raises.
+    The history stays in `history.jsonl` beside the checkpoint. The checkpoint stores its length and digest (`told`), so
+    its cost does not grow with the steps. Errors as `refhf.lab.runs.checkpoint.save_checkpoint`.
     """
     k, seed, state, counts = position.progress
     arrays = {name: np.asarray(value) for name, value in state._asdict().items() if value is not None}
@@ -73,15 +73,15 @@ def save_position(path, position: RunPosition, told: Mapping, **facts) -> None:
 
 
 def load_position(path, **facts) -> RunPosition | None:
-    """The position in a checkpoint of a run with these facts; None if there is no such file.
+    """Load the position of a run with these facts; None if the file does not exist.
 
     Raises
     ------
     FormatError
-        As `refhf.lab.runs.checkpoint.load_checkpoint`; if its content is none that a run can have come to; or if the
-        `history.jsonl` beside it is another than it goes with.
+        As `refhf.lab.runs.checkpoint.load_checkpoint`; if no run can have produced the content; or if the
+        `history.jsonl` beside the checkpoint does not belong to it.
     ValueError
-        If a fact is another.
+        If a fact differs.
     """
     path = Path(path)
     if not path.exists():
@@ -117,7 +117,7 @@ def load_position(path, **facts) -> RunPosition | None:
 
 
 def _read(path, bytes, digest):
-    """So many bytes of the file, from its beginning."""
+    """Read the first `bytes` bytes of the file and verify their digest."""
     with atomic_files.open_regular(path, "rb") as file:
         content = file.read(min(bytes, os.fstat(file.fileno()).st_size))
     if history_digest(content).hexdigest() != digest or len(content) != bytes:
@@ -126,13 +126,13 @@ def _read(path, bytes, digest):
 
 
 def history_digest(content: bytes):
-    """What a history is known by, to be updated as it grows."""
+    """The running digest of a history; update it with each new line."""
     return hashlib.blake2b(content, digest_size=16)
 
 
 @contextlib.contextmanager
 def _wrong(path):
-    """Within it, what goes wrong is a FormatError of the file."""
+    """Turn errors in the block into a FormatError of the file."""
     try:
         yield path
     except FormatError:

@@ -1,8 +1,8 @@
-"""The folder of a run.
+"""Writer of a run's output folder.
 
-`run.json` (arguments, options, versions) comes first; `history.jsonl` grows a line a step; `checkpoint.npz` is what the
-run can be resumed from, as of every so many steps and of its end; `theta.npz` is the last point, also of an interrupted
-run; of one that ended at something not finite it is the best.
+`run.json` (arguments, options, versions) is written first. `history.jsonl` grows by one line a step. `checkpoint.npz` is
+written at regular steps and at the end; a run resumes from it. `theta.npz` holds the last point, also of an interrupted
+run, and the best point of a run that ended with non-finite numbers.
 """
 
 import os
@@ -18,28 +18,28 @@ THETA_FACTS = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # the f
 
 
 class RunWriter:
-    """Keeps what a run has come to, in a folder, while it is open.
+    """Writes history, checkpoint and final parameters of a run; a context manager.
 
     Parameters
     ----------
     folder : path
-    run : Run
-        From its start, for which the folder is emptied of an earlier run, or resumed: then its history is cut to what
-        it was at the checkpoint.
+    run : TrainingRun
+        For a new run the files of an earlier run in the folder are removed. For a resumed run the history is cut to its
+        length at the checkpoint.
     every : int
-        Steps from one checkpoint to the next; 0 is the last one only.
+        Steps between checkpoints; 0 writes only the last one.
     arguments : dict, optional
-        Of the command line, for `run.json`.
+        The command-line arguments, for `run.json`.
     facts
-        What the checkpoint is held to when it is loaded (`refhf.lab.runs.run_position`), besides
+        Facts that the checkpoint must match when it is loaded (`refhf.lab.runs.run_position`), in addition to
         `refhf.lab.runs.training_run.run_facts`.
 
     Raises
     ------
     ValueError
-        If the folder cannot be made, or emptied.
+        If the folder cannot be made or emptied.
     OSError
-        Now, in `keep` or at the end, if the disk is full.
+        Here, in `keep` or at the end, if the disk is full.
     """
 
     def __init__(self, folder, run: TrainingRun, every: int = 0, arguments=None, **facts):
@@ -71,7 +71,7 @@ class RunWriter:
             write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in THETA_FACTS}})
 
     def keep(self, position: RunPosition) -> None:
-        """After a step: a line, and if it is time a checkpoint. OSError where the disk is full."""
+        """Append the step's record to the history; write a checkpoint if one is due. OSError if the disk is full."""
         self.theta = position.theta
         told = run_position.history_lines(position.history[self.records :])
         self.stream.write(told)
@@ -83,7 +83,7 @@ class RunWriter:
             self.save(position)
 
     def save(self, position: RunPosition) -> None:
-        """A checkpoint of it, after the history that it goes with is on the disk."""
+        """Write a checkpoint, after syncing the history that belongs to it."""
         os.fsync(self.stream.fileno())
         told = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
         run_position.save_position(self.folder / CHECKPOINT_NAME, position, told, **self.facts)

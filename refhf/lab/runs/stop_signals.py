@@ -1,8 +1,8 @@
-"""Ctrl-C and a polite kill: the step in hand is finished first, on all ranks the same.
+"""SIGINT and SIGTERM: finish the current step on all ranks, then stop.
 
-MPICH's `mpiexec` passes both signals on to every rank; a batch system may signal one rank alone, or the launcher and
-the ranks at once, which the ranks then get twice. Not promised: what a second Ctrl-C (upon which `mpiexec` kills the
-ranks) or a SIGKILL leaves is the last checkpoint, which may be some steps old.
+MPICH's `mpiexec` passes both signals to every rank. A batch system may signal one rank, or the launcher and the ranks,
+so that ranks receive a signal twice. A second Ctrl-C (after which `mpiexec` kills the ranks) or SIGKILL leaves the last
+checkpoint, which may be some steps old.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ SIGNALS = signal.SIGINT, signal.SIGTERM
 
 @contextlib.contextmanager
 def finish_step_on_signal(comm) -> Iterator[Callable[[], int]]:
-    """Within it the first SIGINT or SIGTERM is kept; after it SIGINT raises KeyboardInterrupt, SIGTERM does nothing.
+    """Record the first SIGINT or SIGTERM instead of stopping; a second SIGINT raises KeyboardInterrupt.
 
-    What it gives is a function to call between two steps, on all ranks: the largest signal that any has got, or 0.
-    Outside the main thread, which alone gets signals, nothing is changed.
+    Yields a function that all ranks call between two steps. It returns the largest signal number that any rank received,
+    or 0. Outside the main thread, which alone receives signals, nothing is changed.
     """
     got = []
 

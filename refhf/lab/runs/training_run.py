@@ -1,9 +1,9 @@
-"""A run: method, options, data, network and seed in; a sequence of records out.
+"""Training runs: method, options, data, network and seed in; a sequence of records out.
 
-A record is a dict, one a step, the first of step 0. Its `loss`, `training_error` and `test_error` are of all the
-cases, at the point after the step; `seconds` is the method's own time. Evaluating errors, and the loss where
-the method does not know it, is in no count and not in `seconds`. A step of a stochastic first-order method is an
-epoch of its updates (He et al. 2016, section 5). The other keys are fields of `refhf.methods.report.Report`.
+A record is a dict for one step; the first is for step 0. Its `loss`, `training_error` and `test_error` are computed on
+all cases at the point after the step; `seconds` is the method's own time. Evaluating errors, and the loss where the
+method does not know it, is not counted and not included in `seconds`. A step of a stochastic first-order method is one
+epoch of updates (He et al. 2016, section 5). The other keys are fields of `refhf.methods.report.Report`.
 """
 
 import json
@@ -28,7 +28,7 @@ from refhf.methods.schedules import SCHEDULES
 
 
 class TrainingRun(NamedTuple):
-    """A run whose arguments have been checked; `rows` runs it once."""
+    """A run whose arguments are checked; `run_steps` executes it once."""
 
     problem: TrainingProblem
     method: str
@@ -41,14 +41,15 @@ class TrainingRun(NamedTuple):
 def plan_run(
     problem: TrainingProblem, method: str, steps: int, options: dict | None = None, since: RunPosition | None = None
 ) -> TrainingRun:
-    """A run of `method`, from its start or from where it stood before, checked before any work.
+    """Check the arguments and return a run of `method`, from its start or resumed from `since`.
 
-    The option `learning_rate` may also be a schedule's name: it is made for the method's batch and `steps` epochs.
+    The option `learning_rate` may be the name of a schedule; the schedule is made for the method's batch and `steps`
+    epochs.
 
     Raises
     ------
     ValueError
-        As `refhf.iterate` does, or for steps below 1.
+        As `refhf.iterate`, or for steps below 1.
     """
     named = dict(options or {})
     checks.positive_integer("steps", steps)
@@ -66,7 +67,7 @@ def plan_run(
 
 
 def run_facts(run: TrainingRun) -> dict:
-    """Everything but the data that decides what a run comes to, as JSON has it; of a schedule also its length."""
+    """Everything except the data that determines the run's result, as plain JSON values."""
     problem, objective = run.problem, run.problem.objective
     scheduled = {"steps": run.steps} if run.options.get("learning_rate") in [*SCHEDULES] else {}
     known = {
@@ -78,7 +79,7 @@ def run_facts(run: TrainingRun) -> dict:
 
 
 def _scheduled(given, method, objective, epochs):
-    """The options, a learning rate that is a schedule's name made that schedule."""
+    """The options, with the name of a schedule replaced by the schedule."""
     name = given.get("learning_rate")
     if not isinstance(name, str) or name == "estimated":  # the latter is replica-newton's
         return given
@@ -88,7 +89,7 @@ def _scheduled(given, method, objective, epochs):
 
 
 class RunStep(NamedTuple):
-    """A record, the point it is of, why the run ended there, if it did, and how many steps in a row were rejected."""
+    """One step of a run: its record, its point, the status if the run ended, and the rejected steps in a row."""
 
     record: dict
     theta: np.ndarray
@@ -97,7 +98,7 @@ class RunStep(NamedTuple):
 
 
 def run_steps(run: TrainingRun) -> Iterator[RunStep]:
-    """Run it: a row a step, step 0 included, until the steps are done or nothing more can come."""
+    """Execute the run; yield each step, from step 0, until the steps are done or the run ends early."""
     stochastic = run.options.get("stochastic", False)
     updates = math.ceil(run.problem.objective.cases / run.options["batch"]) if stochastic else 1
     done, rejected, seconds = run.since[:3] if run.since else (0, 0, 0.0)
@@ -120,7 +121,7 @@ def run_steps(run: TrainingRun) -> Iterator[RunStep]:
 
 
 def _measured(objective, report):
-    """The report with the whole objective's loss, without which its step has led nowhere."""
+    """The report with the loss on all cases; a non-finite loss makes the outcome NON_FINITE."""
     with np.errstate(over="ignore", invalid="ignore"):
         loss = report.loss if report.curvature else objective.value(report.theta)
     return report._replace(loss=loss, outcome=report.outcome if math.isfinite(loss) else Outcome.NON_FINITE)
@@ -155,17 +156,17 @@ def _record(run, step, report, seconds):
 
 
 class RunResult(NamedTuple):
-    """What became of a run.
+    """The result of a run.
 
     Attributes
     ----------
-    run : Run
+    run : TrainingRun
     history : list of dict
-        Its records.
+        The records.
     theta : ndarray (P,)
         The last point, finite.
     status : Status
-        Why it ended.
+        Why the run ended.
     """
 
     run: TrainingRun
@@ -177,16 +178,16 @@ class RunResult(NamedTuple):
 def execute_run(
     run: TrainingRun, listen: Callable[[dict], object] = lambda record: None, keeper=None, asked=lambda: 0
 ) -> RunResult:
-    """Run it, call `listen` with each record, and have `keeper` keep what it has come to.
+    """Execute a run; call `listen` with each record and write each position with `keeper`.
 
     Parameters
     ----------
-    run : Run
+    run : TrainingRun
     listen : callable
     keeper : refhf.lab.runs.run_writer.RunWriter, optional
-        Gets a `Position` after each step.
+        Receives a `RunPosition` after each step.
     asked : callable
-        Called after each step; anything but 0 or False ends the run there.
+        Called after each step; a true value ends the run there.
     """
     since = run.since
     if is_over(run):
@@ -205,7 +206,7 @@ def execute_run(
 
 
 def run_positions(run: TrainingRun) -> Iterator[RunPosition]:
-    """Run it: where it stands after each step, step 0 included; one history, which grows."""
+    """Execute the run; yield its position after each step, from step 0. All positions share one growing history."""
     history, best = (list(run.since.history), run.since.best) if run.since else ([], run.problem.theta0)
     lowest = min((record["loss"] for record in history if math.isfinite(record["loss"])), default=math.inf)
     for row in run_steps(run):
@@ -220,5 +221,5 @@ RESUMABLE = None, Status.STEPS_DONE, Status.INTERRUPTED
 
 
 def is_over(run: TrainingRun) -> bool:
-    """Whether nothing is left to do: it had ended before for a reason of its own, or has its steps."""
+    """Whether a resumed run has nothing left to do: it ended for a reason of its own, or has made all its steps."""
     return run.since is not None and (run.since.status not in RESUMABLE or run.since.step >= run.steps)

@@ -1,4 +1,4 @@
-"""What took a path off a saddle's stable directions, and when it was away."""
+"""Detects when a trajectory leaves a saddle's stable directions, and what made it leave."""
 
 from typing import NamedTuple
 
@@ -21,16 +21,16 @@ SOURCE_WORDS = {
 
 
 class Escape(NamedTuple):
-    """How a path came to have a component along the saddle's directions of negative curvature.
+    """The step at which a trajectory gained a component along negative curvature.
 
     Attributes
     ----------
     step : int or None
-        The step that brought it; 0 if the start has it, None if no point of the path does.
+        The first such step; 0 if the start has the component, None if no point has.
     size : float
-        How large the largest was then.
+        The largest component at that step.
     by : str
-        What gave it.
+        The source of the component.
     """
 
     step: int | None
@@ -39,7 +39,7 @@ class Escape(NamedTuple):
 
 
 def find_escape(path) -> Escape | None:
-    """The path's Escape; None where the surface lists no saddle with a negative eigenvalue."""
+    """The Escape of a trajectory; None if the surface lists no saddle with a negative eigenvalue."""
     directions = negative_curvature_directions(path.surface)
     if directions is None:
         return None
@@ -63,7 +63,7 @@ def _gave(path, k, size):
 def negative_curvature_directions(surface) -> np.ndarray | None:
     """The eigenvectors (m, P) of negative curvature at the surface's first saddle, or None.
 
-    Where they are axes they are exact, and what is off the stable directions is told from what is on them exactly.
+    If they are coordinate axes they are exact, and components along them are tested exactly.
     """
     at = surface.saddle
     if at is None or at.eigenvalues is None or not at.eigenvalues[0] < 0:
@@ -75,9 +75,9 @@ def negative_curvature_directions(surface) -> np.ndarray | None:
 
 
 def steps_to_leave(path, radius: float) -> int | None:
-    """How many steps until the path is further than `radius` from the surface's first saddle for good.
+    """Steps until the trajectory stays more than `radius` away from the surface's first saddle.
 
-    None if it ends within, or if there is no saddle.
+    None if it ends within the radius, or if there is no saddle.
     """
     if path.surface.saddle is None:
         return None

@@ -1,4 +1,4 @@
-"""The lab's picture, step by step: a .gif."""
+"""The figure of the saddle lab as an animated .gif, step by step."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ DPI = 50  # 800 by 450 points
 
 
 def save_animation(paths: Sequence[Trajectory], file) -> None:
-    """Write the paths, from one start over one surface, as an animation."""
+    """Write trajectories from one start over one surface as an animation."""
     last = min(FRAMES, max(len(path.points) - 1 for path in paths))
     frames = [*range(last + 1), *[None] * HOLD]
     figure = saddle_figure.saddle_figure(paths, 0)

@@ -1,4 +1,4 @@
-"""The lab's picture: the surface from above with the paths on it, and the curvature that each path saw."""
+"""The figure of the saddle lab: trajectories over contours, and the curvature along each step."""
 
 import re
 from collections import Counter
@@ -83,18 +83,18 @@ def draw_saddle_figure(figure, paths: Sequence[Trajectory], upto: int | None = N
 
 
 def raise_powers(text: str) -> str:
-    """Powers as they are written by hand: x^2 with a raised 2."""
+    """Write powers with superscripts: x^2 with a raised 2."""
     raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
     return re.sub(r"\^(\d+)", lambda found: found[1].translate(raised), text)
 
 
 def true_minus(text: str) -> str:
-    """Hyphens before digits as the true minus sign."""
+    """Replace hyphens before digits by the minus sign."""
     return re.sub(r"-(?=\d)", "\u2212", text)
 
 
 def saddle_headline(paths: Sequence[Trajectory]) -> str:
-    """What the picture says, in a sentence."""
+    """The figure's message in one sentence."""
     counted = Counter(GROUPS.get(path.ending, "other") for path in paths)
     said = ", ".join(f"{counted[group]} {words[counted[group] > 1]}" for group, words in SAYS.items() if counted[group])
     start = paths[0].points[0].theta
@@ -102,7 +102,7 @@ def saddle_headline(paths: Sequence[Trajectory]) -> str:
 
 
 def draw_surface(ax, surface: Surface) -> None:
-    """Contours at levels that part the window evenly."""
+    """Draw contours at levels that split the window into equal areas."""
     from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 
     x, y, f, levels = height_map(surface, 241)
@@ -124,12 +124,12 @@ def height_map(surface: Surface, n: int):
 
 
 def ticks(low: float, high: float) -> range:
-    """The whole numbers between."""
+    """The whole numbers between `low` and `high`."""
     return range(int(np.floor(low)) + 1, int(np.ceil(high)))
 
 
 def draw_path(ax, path: Trajectory, upto: int | None, width: float) -> None:
-    """One path; wide ones go under thin ones, so that paths on one line are all seen."""
+    """Draw one trajectory; wide lines are drawn below thin ones so that overlapping ones stay visible."""
     look, points = SADDLE_METHODS[path.name], path.points[: None if upto is None else upto + 1]
     xy = np.concatenate([*map(_leg, points[:-1], points[1:]), [points[-1].theta]])
     ax.plot(*xy.T, color=look.colour, linewidth=width, solid_capstyle="round", solid_joinstyle="round", zorder=3)
@@ -138,7 +138,7 @@ def draw_path(ax, path: Trajectory, upto: int | None, width: float) -> None:
 
 
 def _leg(point, following):
-    """The step between two points, without the second: one point, or some on a curve."""
+    """Points of the step to `following`, without its end: one point, or several on a curve."""
     if point.tangent is None:
         return point.theta[None]
     t = np.linspace(0, 1, 16, endpoint=False)[:, None]
@@ -146,7 +146,7 @@ def _leg(point, following):
 
 
 def draw_points(ax, surface: Surface, start) -> None:
-    """The start and the stationary points, each with its name beside it."""
+    """Draw the start and the stationary points with labels."""
     signs = {"minimum": "o", "saddle": "X", "degenerate saddle": "X"}
     inside = [p for p in surface.stationary if within(surface, p.theta)]
     for p in inside:
@@ -192,7 +192,7 @@ def _draw_values(ax, paths, upto):
 
 
 def draw_curvatures(ax, paths: Sequence[Trajectory], upto: int | None) -> None:
-    """For each path a row of bars, one a step: up where the step's curvature is positive, down where negative."""
+    """Draw a row of bars for each trajectory: up for positive curvature of a step, down for negative."""
     largest = max((abs(c) for path in paths for c in curvatures(path)), default=1.0)
     for row, path in enumerate(paths):
         look = SADDLE_METHODS[path.name]
@@ -218,12 +218,12 @@ def draw_curvatures(ax, paths: Sequence[Trajectory], upto: int | None) -> None:
 
 
 def curvatures(path: Trajectory) -> list[float]:
-    """The curvature of each of the path's steps; 0 for one that was refused."""
+    """The curvature along each step of the trajectory; 0 for a rejected step."""
     return [0.0 if np.isnan(point.curvature) else point.curvature for point in path.points[:-1]]
 
 
 def describe_outcome(path: Trajectory) -> str:
-    """Where the path went, in a few words."""
+    """Where the trajectory ended, in a few words."""
     left = escape_reasons.find_escape(path)
     if GROUPS.get(path.ending) == "minimum":
         how = f" by {left.by.replace('Lanczos ', '')}" if left and left.step else ""
@@ -239,7 +239,7 @@ def describe_outcome(path: Trajectory) -> str:
 
 
 def _minimum(path):
-    """The minimum listed where the path ended, or else where that is."""
+    """The listed minimum at the end of the trajectory, else the end point."""
     last = path.points[-1].theta
     listed = [minimum for minimum in path.surface.minima if np.linalg.norm(last - minimum) < BESIDE]
     return true_minus(format_point(listed[0] if listed else last)) if last.size <= 3 else "a minimum"

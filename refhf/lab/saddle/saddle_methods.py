@@ -1,4 +1,4 @@
-"""Who takes part: the methods, two of them also with something random, and how each is drawn."""
+"""The methods of the saddle lab, their options and how they are drawn."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,16 @@ DELTA_0 = 0.1  # our choice: the norm of the random start vector; with 1 the ste
 
 
 class SaddleMethod(NamedTuple):
-    """A method of the lab.
+    """A method of the saddle lab.
 
     Attributes
     ----------
     method : str
         One of `refhf.available_methods()`.
     colour, dash, marker : str, tuple, str
-        Okabe and Ito's colours, and a grey; lengths of dashes and gaps; matplotlib's sign.
+        Okabe and Ito's colours, and a grey; lengths of dashes and gaps; matplotlib's marker.
     options : dict
-        What it is run with, besides the defaults and a rate that suits the surface.
+        Options in addition to the defaults and a learning rate that suits the surface.
     """
 
     method: str
@@ -46,16 +46,16 @@ DEFAULT_METHODS = tuple(SADDLE_METHODS)[:8]
 
 
 def method_options(contestant: SaddleMethod, surface: Surface) -> dict:
-    """The contestant's options on this surface.
+    """The options of a method on this surface.
 
-    A gradient method's rate is 1/L, L the largest eigenvalue at a listed stationary point (our choice; 0.1 where
-    there is none above 0).
+    The learning rate of gradient methods is 1/L, L the largest eigenvalue at a listed stationary point (our choice; 0.1
+    if no eigenvalue is positive).
     """
     rated = {"learning_rate": gradient_rate(surface)} if contestant.method == "gradient-descent" else {}
     return {**rated, **contestant.options}
 
 
 def gradient_rate(surface: Surface) -> float:
-    """The gradient methods' learning rate on a surface."""
+    """The learning rate of gradient methods on a surface."""
     largest = max((p.eigenvalues[-1] for p in surface.stationary if p.eigenvalues is not None), default=0.0)
     return float(1 / largest) if largest > 0 else 0.1

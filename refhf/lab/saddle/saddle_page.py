@@ -1,4 +1,4 @@
-"""The lab as one page: every path from a grid of starts, computed here and drawn there."""
+"""The saddle lab as one HTML page: trajectories from a grid of starts, computed here and drawn in the browser."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -74,7 +74,7 @@ def saddle_page(
 
 
 def page_json(data, paths: Sequence[Sequence[Trajectory]]) -> str:
-    """The page's data: its facts, and its runs, a list of methods for each start."""
+    """The page's data as JSON: facts, and the trajectories for each start."""
     reasons_given = sorted({point.reason for group in paths for one in group for point in one.points})
     runs = ",".join(f"[{','.join(trajectory_json(one, reasons_given) for one in group)}]" for group in paths)
     data = data | {"reasons": [saddle_figure.raise_powers(reason) for reason in reasons_given]}
@@ -83,7 +83,7 @@ def page_json(data, paths: Sequence[Sequence[Trajectory]]) -> str:
 
 
 def page_facts(surface: Surface, names: Sequence[str]) -> dict:
-    """What the page draws beside the runs."""
+    """The facts that the page draws in addition to the trajectories."""
     eigenvalues = [abs(p.eigenvalues).max() for p in surface.stationary if p.eigenvalues is not None]
     seen = [p for p in surface.stationary if saddle_figure.within(surface, p.theta)]
     looks = [(name, SADDLE_METHODS[name]) for name in names]
@@ -101,7 +101,7 @@ def page_facts(surface: Surface, names: Sequence[str]) -> dict:
 
 
 def trajectory_json(one: Trajectory, reasons_given: Sequence[str]) -> str:
-    """A path as JSON: four digits of the point, three of the rest, and 0 only for what is 0."""
+    """A trajectory as JSON: points to four digits, other numbers to three, 0 only for an exact zero."""
     points = visible_points(one)
     numbers = [
         f"{number_list(point.theta, 4)},{number_list([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
@@ -119,19 +119,19 @@ def trajectory_json(one: Trajectory, reasons_given: Sequence[str]) -> str:
 
 
 def visible_points(one: Trajectory) -> list:
-    """The path's points but for a tail in which nothing visible happens; the last has no step."""
+    """The points without a tail in which nothing visible happens; the last point has no step."""
     still = [bool(np.linalg.norm(point.theta - one.points[-1].theta) <= STILL) for point in one.points]
     keep = len(still) - (still[::-1].index(False) if False in still else len(still))
     return [*one.points[:keep], one.points[keep]._replace(curvature=np.nan, tangent=None, reason=one.points[-1].reason)]
 
 
 def number_list(numbers, digits: int) -> str:
-    """Numbers as JSON; NaN is null."""
+    """Numbers as JSON, separated by commas; NaN is null."""
     return ",".join("null" if np.isnan(x) else f"{x + 0.0:.{digits}g}" for x in numbers)
 
 
 def grid_of_starts(surface: Surface, most: int):
-    """Multiples of a round number inside the window, row by row, and that number for x and for y."""
+    """Starts at multiples of a round number inside the window, row by row, and the spacing in x and y."""
     axes, spacing = [], []
     for low, high in (surface.window[:2], surface.window[2:]):
         by = next(s for s in SPACINGS if np.ceil((high - low) / s) - 1 <= most or s == SPACINGS[-1])
@@ -142,7 +142,7 @@ def grid_of_starts(surface: Surface, most: int):
 
 
 def special_starts(surface: Surface, start) -> dict:
-    """By what it is called: the start, one a little off it, and the saddle, as far as there are any."""
+    """Named starts: the given one, one slightly off it, and the saddle, if they exist."""
     found, directions = (
         {saddle_figure.true_minus(saddle_table.format_point(start)): start},
         escape_reasons.negative_curvature_directions(surface),
@@ -155,7 +155,7 @@ def special_starts(surface: Surface, start) -> dict:
 
 
 def contours(surface: Surface) -> list[dict]:
-    """The regions between contours, from low to high, as SVG paths in a square of side 1000, each with its colour."""
+    """The regions between contours, from low to high, as coloured SVG paths in a square of side 1000."""
     from matplotlib.figure import Figure
 
     x, y, f, levels = saddle_figure.height_map(surface, 161)

@@ -1,4 +1,4 @@
-"""The lab's result in words and numbers: for each method where it ended, what it sees there, and why."""
+"""The table of the saddle lab: the end of each trajectory, the eigenvalues there, and the reason."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ NAMES = "xy"
 
 
 def escape_radius(surface: Surface) -> float:
-    """Half way from the first saddle to the nearest minimum listed; 0.5 where there is none (our choice)."""
+    """Half the distance from the first saddle to the nearest listed minimum; 0.5 without one (our choice)."""
     if surface.saddle is None or not surface.minima:
         return 0.5
     return min(float(np.linalg.norm(minimum - surface.saddle.theta)) for minimum in surface.minima) / 2
 
 
 def trajectory_rows(paths: Sequence[Trajectory]) -> list[dict]:
-    """A row for each path: what the table says, as numbers."""
+    """The numbers of the table, a dict for each trajectory."""
     found = []
     for path in paths:
         last, left = path.points[-1], escape_reasons.find_escape(path)
@@ -43,7 +43,7 @@ def trajectory_rows(paths: Sequence[Trajectory]) -> list[dict]:
 
 
 def trajectory_table(paths: Sequence[Trajectory]) -> str:
-    """Two lines a path: where it ended, the eigenvalues there, its steps; and why."""
+    """The table, two lines for each trajectory: end point, eigenvalues and steps; then the reason."""
     distance = f"out of {escape_radius(paths[0].surface):.3g}"
     head = "", "ended at", "eigenvalues", "steps", distance
     cells = [
@@ -63,7 +63,7 @@ def trajectory_table(paths: Sequence[Trajectory]) -> str:
 
 
 def explain_ending(path: Trajectory) -> str:
-    """The ending, and what gave the path a component along negative curvature, or that nothing did."""
+    """The ending, and the source of the component along negative curvature."""
     left = escape_reasons.find_escape(path)
     if left is None:
         return path.verdict
@@ -76,7 +76,7 @@ def explain_ending(path: Trajectory) -> str:
 
 
 def name_stable_directions(surface: Surface) -> str:
-    """What the stable directions of the first saddle are called."""
+    """The name of the stable directions of the first saddle."""
     directions = escape_reasons.negative_curvature_directions(surface)
     if len(directions) == 1 and surface.size == 2 and np.isin(abs(directions), (0, 1)).all():
         axis = int(abs(directions[0]).argmax())
@@ -85,18 +85,18 @@ def name_stable_directions(surface: Surface) -> str:
 
 
 def format_point(theta, reference=None) -> str:
-    """A point of up to three parameters; of more, how far it is from the reference, or from 0."""
+    """A point of up to three parameters, else its distance from the reference or from 0."""
     if theta.size <= 3:
         return f"({', '.join(format_number(x) for x in theta)})"
     return f"{format_number(np.linalg.norm(theta if reference is None else theta - reference))} from the saddle"
 
 
 def format_eigenvalues(eigenvalues) -> str:
-    """Up to three eigenvalues, or the first and the last."""
+    """Up to three eigenvalues, else the first and the last."""
     shown = [format_number(x) for x in eigenvalues]
     return ", ".join(shown) if len(shown) <= 3 else f"{shown[0]} .. {shown[-1]}"
 
 
 def format_number(x: float) -> str:
-    """Four digits; zero only if it is zero."""
+    """A number to four digits; '0' only for an exact zero."""
     return f"{x + 0.0:.4g}"

@@ -1,4 +1,4 @@
-"""A method's path over a surface, point by point: where it is, what it sees there, and why it goes where it goes."""
+"""Trajectories of methods over a surface: points, derivatives there, and the reason for each step."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -23,7 +23,7 @@ NEAR = 1e-3  # of a listed stationary point, or of an eigenvalue of zero
 
 
 class Ending(Enum):
-    """What a path ended at; the value is a sentence."""
+    """How a trajectory ended; the value is a sentence."""
 
     MINIMUM = "a minimum"
     SADDLE = "stationary, not a minimum: smallest eigenvalue {:.3g}"
@@ -66,15 +66,15 @@ class TrajectoryPoint(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """A contestant's path.
+    """A method's trajectory over a surface.
 
     Attributes
     ----------
     name : str
-        One of LINEUP.
+        A key of SADDLE_METHODS.
     surface : Surface
-    points : tuple of Point
-        The start first; a rejected step leaves a second copy of its point.
+    points : tuple of TrajectoryPoint
+        The start first; a rejected step repeats its point.
     ending : Ending
     """
 
@@ -85,15 +85,15 @@ class Trajectory(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The ending in words."""
+        """The ending as a sentence."""
         return self.ending.value.format(self.points[-1].eigenvalues[0])
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is the ending NON_FINITE
 def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0, **more) -> Trajectory:
-    """Run a contestant, with `more` options of its method, from `start` (P,) for at most `steps` steps.
+    """Run a method of the lab from `start` (P,) for at most `steps` steps; `more` are options of the method.
 
-    It ends earlier where the method says that it is done, at a stationary point that is no saddle, or off the scene.
+    The trajectory ends early if the method is done, at a stationary point that is not a saddle, or outside the scene.
 
     Raises
     ------
@@ -126,12 +126,12 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
 
 
 def at_rest(point: TrajectoryPoint) -> bool:
-    """Whether the gradient is as good as zero."""
+    """Whether the gradient is zero to its tolerance."""
     return bool(np.linalg.norm(point.gradient) <= STATIONARY)
 
 
 def stationary_kind(surface: Surface, point: TrajectoryPoint) -> Ending:
-    """Which kind of stationary point this is: as the surface lists it, or else by its eigenvalues."""
+    """The kind of a stationary point: as the surface lists it, else from its eigenvalues."""
     listed = {"minimum": Ending.MINIMUM, "saddle": Ending.SADDLE, "degenerate saddle": Ending.DEGENERATE}
     for known in surface.stationary:
         if np.allclose(known.theta, point.theta, rtol=0, atol=NEAR):
@@ -149,7 +149,7 @@ def _unfinished(surface, last, refused):
 
 
 def _point(f, theta, report=None):
-    """The point theta, and the step that the report says was taken from it."""
+    """The point theta, and the step from it that the report describes."""
     value, gradient = f.value_and_gradient(theta)
     H = f.hessian(theta)
     step = report.theta - theta if report and report.accepted else np.zeros_like(theta)
@@ -168,7 +168,7 @@ def _point(f, theta, report=None):
 
 
 def _reason(report):
-    """The report's sentences: what became of the step, or else where it came from and how its solver ended."""
+    """The report's sentences: why the step was rejected, or its source and how its solver ended."""
     if not report.accepted:
         return report.sentence
     return " ".join([report.source.value, *([report.solver_stop.value] if report.solver_stop else [])])
@@ -182,7 +182,7 @@ def _eigenvalues(H, n):
 
 
 def _curvature(H, d):
-    """d'Hd / d'd, for however small a d."""
+    """d'Hd / d'd, scaled to avoid underflow for a small d."""
     if not d.any():
         return np.nan
     d = d / abs(d).max()

@@ -1,4 +1,4 @@
-"""A sweep's picture: what its runs came to, against the batch size, with the spread over seeds."""
+"""Figures of a sweep: results against the batch size, with the spread over seeds."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -50,7 +50,7 @@ def _place(label, names):
 
 
 def sweep_headline(rows: Sequence[SeedGroup]) -> str:
-    """Which method and batch end lowest."""
+    """The method and batch with the lowest final loss, as a sentence."""
     first = min(rows, key=lambda row: history_axes.or_inf(row.statistic("loss").mean))
     batch = "" if first.batch is None else f" with batch {first.batch}"
     seeds = max(len(row.lines) for row in rows)
@@ -60,10 +60,10 @@ def sweep_headline(rows: Sequence[SeedGroup]) -> str:
 def plot_against_batch(
     ax, rows: Sequence[SeedGroup], of: Callable[[SeedGroup], Statistic], number: Callable[[float], str] | None = None
 ) -> None:
-    """A line a method over the batch sizes, with bars of one standard deviation; across, if it has no batch.
+    """Plot a line for each method over the batch sizes, with error bars of one standard deviation.
 
-    A point is open where not all runs count (`Statistic.known`), and missing where none does. The axis is
-    logarithmic, with numbers written by `number`, or without it linear from 0.
+    A method without a batch is a horizontal line. A point is open if `Statistic.known` is below the number of runs, and
+    missing if no value is known. The y axis is logarithmic with labels from `number`, or linear from 0 without it.
     """
     batches = sorted({row.batch for row in rows if row.batch is not None})
     methods = list(dict.fromkeys(row.method for row in rows))
@@ -93,7 +93,7 @@ def plot_against_batch(
 
 
 def _bar(value):
-    """How far the bar reaches down and up; not down to zero, which a log axis does not show."""
+    """Lengths of the error bar down and up; it does not reach zero, which a log axis cannot show."""
     if not math.isfinite(value.spread):
         return 0.0, 0.0
     return min(value.spread, 0.9 * value.mean), value.spread

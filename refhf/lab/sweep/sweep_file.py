@@ -1,4 +1,4 @@
-"""What a sweep keeps: its file of lines, each with a digest, and the run in hand where it was interrupted."""
+"""The file of a sweep: one JSON line with a digest for each run, and the folder of an interrupted run."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ BEGINNING = b'{"method": "'  # of a line
 
 
 def run_key(cell: Configuration) -> str:
-    """What tells a run from the others of its setting."""
+    """The key that identifies a run within its setting."""
     try:
         return output_folder.to_json(cell, sort_keys=True)
     except TypeError as error:
@@ -37,13 +37,13 @@ def run_key(cell: Configuration) -> str:
 
 
 def as_json(value):
-    """What JSON makes of it."""
+    """The value after a round trip through JSON."""
     return json.loads(output_folder.to_json(value))
 
 
 @contextlib.contextmanager
 def open_sweep_file(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
-    """The lines that the file has, by their runs' names, and a stream for more; none and nowhere without a file."""
+    """Open and lock a sweep's file: its lines by run key, and a stream to append to. Without a path nothing is kept."""
     if path is None:
         with open(os.devnull, "w") as nowhere:
             yield {}, nowhere
@@ -54,7 +54,7 @@ def open_sweep_file(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
 
 
 def append_line(line: Mapping, stream: TextIO) -> dict:
-    """The line as it will be read, once it is written."""
+    """Write a line with its digest; return it as it will be read."""
     text = output_folder.to_json(line)
     stream.write(f'{text[:-1]}, "digest": "{_digest(text)}"}}\n')
     stream.flush()
@@ -66,7 +66,7 @@ def _digest(text):
 
 
 def _read(path, facts):
-    """The lines, without the last one if it was torn off, which is cut from the file, too."""
+    """Read the lines; an incomplete last line is cut from the file."""
     content = path.read_bytes()
     whole, newline, torn = content.rpartition(b"\n")
     texts, lines = whole.split(b"\n") if newline else [], {}
@@ -99,14 +99,14 @@ def _checked(line):
 
 
 class InterruptedRun(NamedTuple):
-    """The run in hand, which an interrupted sweep puts into a folder beside its file, to take it up again.
+    """The folder beside a sweep's file in which an interrupted run is saved.
 
     Attributes
     ----------
     folder : Path or None
-    cell : Cell
+    cell : Configuration
     facts : dict
-        Of the setting.
+        The facts of the setting.
     """
 
     folder: Path | None
@@ -115,12 +115,12 @@ class InterruptedRun(NamedTuple):
 
     @classmethod
     def of(cls, path, cell: Configuration, facts: Mapping) -> "InterruptedRun":
-        """That of a cell of the file `path`, in which its setting has these facts."""
+        """The interrupted run of a configuration of the file `path`, with these facts of its setting."""
         folder = path and Path(f"{path}.{_digest(run_key(cell))}")
         return cls(folder, cell, {f"setting {key}": value for key, value in facts.items()})
 
     def taken_up(self, problem, steps: int) -> training_run.TrainingRun:
-        """The run, from where it was put down, if it was, or from its start."""
+        """The run, resumed from its saved position, or from its start."""
         run, since = self.cell.plan(problem, steps), None
         if self.folder:
             since = run_position.load_position(
@@ -129,13 +129,13 @@ class InterruptedRun(NamedTuple):
         return self.cell.plan(problem, steps, since) if since else run
 
     def put_down(self, run: training_run.TrainingRun, position: RunPosition) -> None:
-        """Keep where the run stands."""
+        """Save the position of the run."""
         if self.folder:
             with RunWriter(self.folder, run, **self.facts) as keeper:
                 keeper.keep(position._replace(status=Status.INTERRUPTED))
 
     def emptied(self) -> None:
-        """Remove what was put down."""
+        """Remove the saved position."""
         if self.folder and self.folder.is_dir():
             output_folder.empty_folder(self.folder)
             with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a sweep runs: the setting that its runs share, and the cells, one a run."""
+"""The grid of a sweep: the setting that all runs share, and one configuration for each run."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,20 +47,20 @@ class SweepSetting(NamedTuple):
     stop_at_target: bool = False
 
     def problem(self, seed: int) -> TrainingProblem:
-        """The problem that a run with this seed solves."""
+        """The training problem of a run with this seed."""
         return pose_problem(
             self.data, self.hidden, nonlinearity=self.nonlinearity, loss=self.loss, l2=self.l2, seed=seed
         )
 
     def facts(self) -> dict:
-        """The setting as each line repeats it; the data by its name, its cases, its type and its digest."""
+        """The setting as each line stores it; the data as name, number of cases, dtype and digest."""
         known = {"data": self.data.name, "cases": len(self.data.X), "dtype": str(self.data.X.dtype)}
         known["data_digest"] = data_digest(self.data)
         rest = {key: value for key, value in self._asdict().items() if key != "data"}
         return known | {key: list(value) if isinstance(value, tuple | list) else value for key, value in rest.items()}
 
     def check(self) -> None:
-        """ValueError if no limit ends a run, or one is out of range, or a target is no error."""
+        """ValueError if no limit ends a run, a limit is out of range, or a target is not an error rate."""
         if self.steps is None and self.epochs is None:
             raise ValueError("steps, epochs: expected one of them at least; got none")
         if self.steps is not None:
@@ -76,15 +76,15 @@ class SweepSetting(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """A run of a sweep.
+    """One run of a sweep: method, batch, seed and options.
 
     Attributes
     ----------
     method : str
     batch : int or None
-        The value of the method's option `batch_option(method)`; None for a method without one.
+        The value of the method's option `batch_option(method)`; None if the method has no batch.
     seed : int
-        Of the start, and of the method's draws.
+        Seed of the start and of the method's random draws.
     options : dict
         Further options of the method.
     """
@@ -95,13 +95,13 @@ class Configuration(NamedTuple):
     options: dict
 
     def plan(self, problem: TrainingProblem, steps: int, since: RunPosition | None = None) -> training_run.TrainingRun:
-        """The run, checked, from its start or from where it stood: ValueError as `execution.plan` raises it."""
+        """The checked run, from its start or resumed; ValueError as `plan_run`."""
         batch = {} if self.batch is None else {batch_option(self.method): self.batch}
         return training_run.plan_run(problem, self.method, steps, batch | self.options, since)
 
 
 def batch_option(method: str) -> str | None:
-    """What the method calls its batch: `batch`, `curvature_batch`, or None if it has neither."""
+    """The method's option for its batch: `batch`, `curvature_batch`, or None."""
     return next((name for name in BATCH_OPTIONS if name in METHODS[method].options), None)
 
 
@@ -153,14 +153,14 @@ def configurations(
 
 
 def refuse_repeats(name: str, values: Sequence) -> None:
-    """ValueError for a value that is there twice: its runs would be counted as those of two seeds."""
+    """ValueError for a repeated value: its runs would be counted twice."""
     for i, value in enumerate(values):
         if value in values[:i]:
             raise ValueError(f"{name}: expected each once; got {value!r} twice")
 
 
 def _combinations(method, options, grid):
-    """The options of the method, once for each combination of the grid's values."""
+    """The method's options, once for each combination of grid values."""
     own = {name: [value] for name, value in options.items()} | grid
     own = {name: values for name, values in own.items() if name in METHODS[method].options}
     return [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]

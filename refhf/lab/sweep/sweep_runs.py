@@ -1,4 +1,4 @@
-"""The runs of a sweep: one after the other, a line of JSON each, in a file that is resumed."""
+"""Execution of a sweep: runs one configuration after the other and appends a JSON line for each."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -76,7 +76,7 @@ def run_sweep(
 
 
 def _line(setting, cell, hand, run, asked):
-    """The line of a run; None of one that was interrupted, which is put down."""
+    """The line of a run; None if the run was interrupted and saved."""
     reached = [None] * len(setting.targets)
 
     def note(record):
@@ -114,7 +114,7 @@ def _some(mapping, keys):
 
 
 def _ended(setting, record, reached, status):
-    """Why a run ends here, or None."""
+    """Why the run ends at this step, or None."""
     if status not in (None, Status.STEPS_DONE):
         return status.name.lower().replace("_", " ")
     if setting.stop_at_target and None not in reached:
@@ -125,5 +125,5 @@ def _ended(setting, record, reached, status):
 
 
 def _short(value):
-    """A number of a curve, to DIGITS digits."""
+    """Round a number of a curve to DIGITS digits."""
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and math.isfinite(value) else value
