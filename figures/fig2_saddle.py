@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from refhf.lab.plots import run_figures
-from refhf.lab.saddle import escape_reasons, saddle_figure
+from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_wording
 from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
 from refhf.lab.saddle.trajectories import Ending, trace_path
 from refhf.surfaces.saddles import SURFACES
@@ -60,7 +60,7 @@ def label(name, more):
 
 def cell(paths) -> str:
     """How many of the paths reach a minimum, and how many steps they take to be 1/2 off the line (median, most)."""
-    reached = [one for one in paths if saddle_figure.GROUPS.get(one.ending) == "minimum"]
+    reached = [one for one in paths if saddle_wording.GROUPS.get(one.ending) == "minimum"]
     if not reached:
         return f"0/{len(paths)}"
     steps = [away(one) for one in reached]

@@ -19,7 +19,7 @@ from processes import OWN_WARNINGS
 
 import refhf
 from refhf.lab.cli import entry_point, saddle_command
-from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_methods, saddle_page, saddle_table
+from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_methods, saddle_page, saddle_table, saddle_wording
 from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
 from refhf.lab.saddle.trajectories import Ending, TrajectoryPoint, trace_path
 from refhf.lab.saddle.trajectories import Trajectory as Trajectory
@@ -325,10 +325,10 @@ def test_page_has_the_paths(opened):
                 if not last:
                     curvature = np.nan if row[6] is None else row[6]
                     assert curvature == pytest.approx(point.curvature, rel=5e-3, nan_ok=True)
-                    assert data["reasons"][row[7]] == saddle_figure.raise_powers(point.reason)
+                    assert data["reasons"][row[7]] == saddle_wording.raise_powers(point.reason)
             assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= saddle_page.STILL
-            assert data["reasons"][got[-1][7]] == saddle_figure.raise_powers(one.points[-1].reason)
-            assert run["why"] == saddle_figure.true_minus(saddle_table.explain_ending(one))
+            assert data["reasons"][got[-1][7]] == saddle_wording.raise_powers(one.points[-1].reason)
+            assert run["why"] == saddle_wording.true_minus(saddle_table.explain_ending(one))
 
 
 def test_page_has_the_line_and_the_saddle(opened):

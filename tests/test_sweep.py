@@ -81,7 +81,7 @@ def test_every_method_can_be_swept():
 
 
 def test_lines_are_those_of_single_runs(lines):
-    """A line says what `lab.runs.execution` says of the same run: ends, counts, curve, and the first step at a target."""
+    """A line says what `training_run` says of the same run: ends, counts, curve, and the first step at a target."""
     for cell, line in zip(CELLS, lines[1], strict=True):
         batch = {} if cell.batch is None else {batch_option(cell.method): cell.batch}
         problem = pose_problem(DATA, (4,), seed=cell.seed)
@@ -279,7 +279,7 @@ def test_a_file_of_something_else_is_refused(text, tmp_path):
         (SETTING, [*CELLS, Configuration("sgd", 41, 0, {})], "batch"),
         (SETTING, [*CELLS, Configuration("gn-cg", 0, 0, {})], "curvature_batch"),
         (SETTING, [*CELLS, CELLS[3]], "cells: expected each once"),
-        (SETTING, [Configuration("sgd", 8, 0, {"learning_rate": rate}) for rate in (1, 1.0)], "cells: expected each once"),
+        (SETTING, [Configuration("sgd", 8, 0, {"learning_rate": rate}) for rate in (1, 1.0)], "expected each once"),
         (SETTING, [*CELLS, Configuration("sgd", 4, 0, {"learning_rate": -1.0})], "learning_rate"),
         (SETTING, [*CELLS, Configuration("sgd", 4, 0, {"learning_rate": lambda k: 0.1})], "options of sgd"),
     ],

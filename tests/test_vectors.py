@@ -434,9 +434,11 @@ def names_file(tmp_path, text):
 @pytest.mark.parametrize("argument", ["--skips", "--xfails"])
 def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
     """Ids, topics and flags may be skipped, or expected to fail; a failure not expected is exit status 1."""
-    wrong = lambda request: (
-        {**answer_request(request), "stop": "wrong"} if request["operation"] == "cg" else answer_request(request)
-    )  # noqa: E731
+
+    def wrong(request):
+        reply = answer_request(request)
+        return {**reply, "stop": "wrong"} if request["operation"] == "cg" else reply
+
     monkeypatch.setattr("refhf.lab.cli.vectors_command.answer_request", wrong)
     assert main(["vectors", "--self"]) == 1
     assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out

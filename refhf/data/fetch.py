@@ -9,7 +9,7 @@ LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to docume
 import os
 import threading
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from refhf.data.idx import read_idx
 from refhf.formats import FormatError
@@ -131,7 +131,8 @@ def _download(name, address, progress):
     for file, digest in IDX_SETS[name].sha256.items():
         cache = pooch.create(path=folder, base_url=address, registry={f"{file}.gz": None})
         try:
-            cache.fetch(f"{file}.gz", downloader=partial(_checked_download, http, digest))
+            download: Any = partial(_checked_download, http, digest)  # pooch's Downloader names its parameters
+            cache.fetch(f"{file}.gz", downloader=download)
         except OSError as error:
             raise OSError(f"{address}{file}.gz: could not be downloaded to {folder} ({error})") from error
     return folder

@@ -1,7 +1,7 @@
 """Standard streams that keep printing failures from ending a command.
 
-A closed pipe (`| head`), a closed stream (`2>&-`), a closed terminal or an encoding without some letter concerns only the
-output, not the computation. One failure counts: results that cannot be written to stdout (a full disk).
+A closed pipe (`| head`), a closed stream (`2>&-`), a closed terminal or an encoding without some letter concerns only
+the output, not the computation. One failure counts: results that cannot be written to stdout (a full disk).
 """
 
 import contextlib

@@ -108,7 +108,7 @@ def _progress(total: int, quiet: bool) -> Iterator[Callable[[dict, bool], None]]
 
 
 def _run_summary(line: dict[str, Any]) -> str:
-    words = [line["method"], *(f"{name} {value}" for name, value in line["options"].items())]
+    words: list[str] = [line["method"], *(f"{name} {value}" for name, value in line["options"].items())]
     if line["batch"]:
         words.insert(1, f"batch {line['batch']}")
     loss = "not finite" if line["loss"] is None else f"{line['loss']:.3g}"
@@ -116,8 +116,8 @@ def _run_summary(line: dict[str, Any]) -> str:
 
 
 def _limits(setting: SweepSetting) -> str:
-    steps = setting.steps and f"{setting.steps} steps"
-    passes = setting.epochs and f"{setting.epochs:g} passes"
+    steps = f"{setting.steps} steps" if setting.steps else ""
+    passes = f"{setting.epochs:g} passes" if setting.epochs else ""
     return " or ".join(["at most", *filter(None, (steps, passes))]).replace("at most or", "at most")
 
 

@@ -123,8 +123,11 @@ def _planned(
         options = {key: value for key, value in {**default, **given}.items() if key in METHODS[name].options}
         run = training_run.plan_run(problem, name, args.steps, options)
         if args.resume:
-            path = run_place(args, args.resume, name) / checkpoint.CHECKPOINT_NAME
-            since = run_position.load_position(path, **training_run.run_facts(run), **facts)
+            place = run_place(args, args.resume, name)
+            assert place is not None
+            since = run_position.load_position(
+                place / checkpoint.CHECKPOINT_NAME, **training_run.run_facts(run), **facts
+            )
             resumed_from = {f"step of {name}": since and since.step, f"theta of {name}": since and since.theta}
             agree(comm, **resumed_from)  # each rank reads its own file; the disks may differ
             run = training_run.plan_run(problem, name, args.steps, options, since)

@@ -1,7 +1,7 @@
 """Figures of runs: the details of one run, or several runs side by side.
 
-A history is a list of records of `refhf.lab.runs.training_run`. Figures use neither pyplot nor the user's settings, so the
-same histories give the same bytes.
+A history is a list of records of `refhf.lab.runs.training_run`. Figures use neither pyplot nor the user's settings,
+so the same histories give the same bytes.
 """
 
 import contextlib
@@ -9,13 +9,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from refhf.lab.plots import history_axes
 from refhf.lab.runs import atomic_files
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 15,  # our choice: legible at half size
     "axes.titlesize": 15,
     "axes.spines.top": False,
@@ -157,7 +157,7 @@ def _curve(ax, history, x, y, floor, i):
     )
 
 
-def curve_style(i):
+def curve_style(i: int) -> dict[str, Any]:
     """Colour, marker and line style of the i-th curve."""
     n = len(history_axes.COLOURS)
     return {
@@ -196,7 +196,7 @@ def _figure(size):
     return Figure(figsize=size, layout="constrained")
 
 
-@contextmanager
+@contextlib.contextmanager
 def figure_style():
     """Use matplotlib's defaults and STYLE, regardless of the user's settings."""
     matplotlib = _matplotlib()

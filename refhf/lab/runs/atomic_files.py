@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 from refhf.formats import FormatError
 
@@ -18,11 +18,11 @@ WITHOUT_SYNC = errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL  # fsync(2): a file 
 
 
 @contextlib.contextmanager
-def atomic_write(path) -> Iterator[BinaryIO]:
+def atomic_write(path) -> Iterator[IO[bytes]]:
     """Open a new file that replaces the one at `path` on success.
 
-    The file is written beside `path`, synced to disk and renamed. After a kill or on a full disk, `path` holds either the
-    complete old file or the complete new file.
+    The file is written beside `path`, synced to disk and renamed. After a kill or on a full disk, `path` holds either
+    the complete old file or the complete new file.
 
     Raises
     ------

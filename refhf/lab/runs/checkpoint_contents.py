@@ -1,7 +1,7 @@
 """Checks that the content of a checkpoint is one that a run can produce.
 
-The digest of a checkpoint only shows that the file is undamaged. Each function here returns the checked value, or raises
-ValueError with what was expected and what was found.
+The digest of a checkpoint only shows that the file is undamaged. Each function here returns the checked value, or
+raises ValueError with what was expected and what was found.
 """
 
 import json
@@ -33,7 +33,7 @@ def read_status(name: str | None) -> Status | None:
     """Look up the status of that name; None for null."""
     if name is not None and name not in Status.__members__:
         raise ValueError(f"status: expected one of {', '.join(Status.__members__)}, or null; found {name!r}")
-    return name and Status[name]
+    return None if name is None else Status[name]
 
 
 def read_vector(name: str, x, facts: Mapping, finite: bool):

@@ -74,7 +74,7 @@ def command(arguments: Mapping) -> list[str]:
 
 def versions() -> dict[str, str | None]:
     """Versions of Python, refhf and its dependencies; None for a package that is not installed."""
-    found = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("refhf", "numpy", "scipy", "matplotlib", "tqdm", "pooch", "threadpoolctl", "mpi4py"):
         try:
             found[name] = importlib.metadata.version(name)

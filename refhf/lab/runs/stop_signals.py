@@ -19,8 +19,8 @@ SIGNALS = signal.SIGINT, signal.SIGTERM
 def finish_step_on_signal(comm) -> Iterator[Callable[[], int]]:
     """Record the first SIGINT or SIGTERM instead of stopping; a second SIGINT raises KeyboardInterrupt.
 
-    Yields a function that all ranks call between two steps. It returns the largest signal number that any rank received,
-    or 0. Outside the main thread, which alone receives signals, nothing is changed.
+    Yields a function that all ranks call between two steps. It returns the largest signal number that any rank
+    received, or 0. Outside the main thread, which alone receives signals, nothing is changed.
     """
     got = []
 

@@ -60,8 +60,8 @@ def pose_problem(
 ) -> TrainingProblem:
     """Build the problem of training a network with these hidden widths on `data`, in the data's dtype.
 
-    The default loss is softmax cross-entropy for labels and one-hot targets, else squared error. All ranks of `comm` are
-    given the same data; each keeps its own rows.
+    The default loss is softmax cross-entropy for labels and one-hot targets, else squared error. All ranks of `comm`
+    are given the same data; each keeps its own rows.
 
     Raises
     ------

@@ -105,16 +105,18 @@ def run_steps(run: TrainingRun) -> Iterator[RunStep]:
     if not run.since:
         start = Report(0, run.problem.theta0, math.nan, math.nan, Outcome.ACCEPTED, math.nan)
         start = _measured(run.problem.objective, start)
-        yield RunStep(_record(run, 0, start, seconds), start.theta, None)
+        yield RunStep(_record(run, 0, start, seconds), run.problem.theta0, None)
     for step in range(done + 1, run.steps + 1):
         begin = time.perf_counter()
-        for report in islice(run.reports, updates):
-            if report.outcome is Outcome.NON_FINITE:
-                break
+        batch = islice(run.reports, updates)
+        report = next(batch)
+        while report.outcome is not Outcome.NON_FINITE and (following := next(batch, None)) is not None:
+            report = following
         seconds += time.perf_counter() - begin
         rejected = 0 if report.accepted else rejected + 1
         report = _measured(run.problem.objective, report)
         status = _status(report, rejected, run.reports.draws, step == run.steps)
+        assert report.theta is not None
         yield RunStep(_record(run, step, report, seconds), report.theta, status, rejected)
         if status:
             return
@@ -190,7 +192,7 @@ def execute_run(
         Called after each step; a true value ends the run there.
     """
     since = run.since
-    if is_over(run):
+    if since is not None and is_over(run):
         return RunResult(
             run, since.history, since.theta, Status.STEPS_DONE if since.status in RESUMABLE else since.status
         )
@@ -201,8 +203,8 @@ def execute_run(
             keeper.keep(position)
         listen(position.history[-1])
         if position.status:
-            break
-    return RunResult(run, position.history, position.theta, position.status)
+            return RunResult(run, position.history, position.theta, position.status)
+    raise AssertionError("the last position of a run has a status")
 
 
 def run_positions(run: TrainingRun) -> Iterator[RunPosition]:

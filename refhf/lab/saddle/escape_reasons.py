@@ -81,7 +81,7 @@ def steps_to_leave(path, radius: float) -> int | None:
     """
     if path.surface.saddle is None:
         return None
-    inside = [np.linalg.norm(point.theta - path.surface.saddle.theta) <= radius for point in path.points]
+    inside = [bool(np.linalg.norm(point.theta - path.surface.saddle.theta) <= radius) for point in path.points]
     if inside[-1]:
         return None
     return len(inside) - inside[::-1].index(True) if True in inside else 0

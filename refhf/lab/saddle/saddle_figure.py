@@ -1,46 +1,19 @@
 """The figure of the saddle lab: trajectories over contours, and the curvature along each step."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from refhf.lab.plots import run_figures
-from refhf.lab.saddle import escape_reasons
 from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
-from refhf.lab.saddle.saddle_table import format_point, name_stable_directions
-from refhf.lab.saddle.trajectories import BESIDE, Ending, Trajectory
+from refhf.lab.saddle.saddle_wording import describe_outcome, raise_powers, saddle_headline
+from refhf.lab.saddle.trajectories import Trajectory
 from refhf.surfaces.stationary_points import Surface
 
 BARS = 24  # steps whose curvature is drawn; our choice
 LEVELS = 22  # contours; our choice
 GROUND = "#CCDAE6", "#F7F9FA"  # from the lowest contour to the highest
 INK, QUIET, POSITIVE, NEGATIVE = "#1A1A1A", "#595959", "#9DB4C8", "#D55E00"
-SHORT = {
-    Ending.SADDLE: "stops at a saddle",
-    Ending.DEGENERATE: "stops at the saddle",
-    Ending.PLATEAU: "stops on a plateau",
-    Ending.UNBOUNDED: "leaves the scene",
-    Ending.REFUSED: "has its steps refused",
-    Ending.MOVING: "is still on its way",
-    Ending.NON_FINITE: "meets a number that is not finite",
-}
-GROUPS = {
-    Ending.SADDLE: "saddle",
-    Ending.DEGENERATE: "saddle",
-    Ending.MINIMUM: "minimum",
-    Ending.NEAR_MINIMUM: "minimum",
-    Ending.PLATEAU: "plateau",
-    Ending.UNBOUNDED: "unbounded",
-}
-SAYS = {  # how a headline counts the paths' endings, of one and of several
-    "saddle": ("stops at the saddle", "stop at the saddle"),
-    "minimum": ("reaches a minimum", "reach a minimum"),
-    "plateau": ("stops on a plateau", "stop on a plateau"),
-    "unbounded": ("leaves the scene", "leave the scene"),
-    "other": ("still moving", "still moving"),
-}
 
 
 def saddle_figure(paths: Sequence[Trajectory], upto: int | None = None):
@@ -82,29 +55,11 @@ def draw_saddle_figure(figure, paths: Sequence[Trajectory], upto: int | None = N
     draw_curvatures(right, paths, upto)
 
 
-def raise_powers(text: str) -> str:
-    """Write powers with superscripts: x^2 with a raised 2."""
-    raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-    return re.sub(r"\^(\d+)", lambda found: found[1].translate(raised), text)
-
-
-def true_minus(text: str) -> str:
-    """Replace hyphens before digits by the minus sign."""
-    return re.sub(r"-(?=\d)", "\u2212", text)
-
-
-def saddle_headline(paths: Sequence[Trajectory]) -> str:
-    """The figure's message in one sentence."""
-    counted = Counter(GROUPS.get(path.ending, "other") for path in paths)
-    said = ", ".join(f"{counted[group]} {words[counted[group] > 1]}" for group, words in SAYS.items() if counted[group])
-    start = paths[0].points[0].theta
-    return f"From {true_minus(format_point(start))}: {said}" if start.size <= 3 else f"Of {len(paths)} methods: {said}"
-
-
 def draw_surface(ax, surface: Surface) -> None:
     """Draw contours at levels that split the window into equal areas."""
     from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 
+    assert surface.window is not None
     x, y, f, levels = height_map(surface, 241)
     ground = LinearSegmentedColormap.from_list("ground", GROUND)
     ax.contourf(x, y, f, levels, cmap=ground, norm=BoundaryNorm(levels, ground.N))
@@ -118,7 +73,9 @@ def draw_surface(ax, surface: Surface) -> None:
 
 def height_map(surface: Surface, n: int):
     """x (n,), y (n,), f (n, n) over the window, and contour levels that part it into equal areas."""
-    x, y = np.linspace(*surface.window[:2], n), np.linspace(*surface.window[2:], n)
+    assert surface.window is not None
+    x0, x1, y0, y1 = surface.window
+    x, y = np.linspace(x0, x1, n), np.linspace(y0, y1, n)
     f = surface.value(np.array(np.meshgrid(x, y)).reshape(2, -1)).reshape(n, n)
     return x, y, f, np.unique(np.quantile(f, np.linspace(0, 1, LEVELS)))
 
@@ -159,6 +116,7 @@ def draw_points(ax, surface: Surface, start) -> None:
 
 def within(surface: Surface, theta) -> bool:
     """Whether a point is in the surface's window."""
+    assert surface.window is not None
     x0, x1, y0, y1 = surface.window
     return bool(x0 <= theta[0] <= x1 and y0 <= theta[1] <= y1)
 
@@ -220,26 +178,3 @@ def draw_curvatures(ax, paths: Sequence[Trajectory], upto: int | None) -> None:
 def curvatures(path: Trajectory) -> list[float]:
     """The curvature along each step of the trajectory; 0 for a rejected step."""
     return [0.0 if np.isnan(point.curvature) else point.curvature for point in path.points[:-1]]
-
-
-def describe_outcome(path: Trajectory) -> str:
-    """Where the trajectory ended, in a few words."""
-    left = escape_reasons.find_escape(path)
-    if GROUPS.get(path.ending) == "minimum":
-        how = f" by {left.by.replace('Lanczos ', '')}" if left and left.step else ""
-        return f"{'hovers about' if path.ending is Ending.NEAR_MINIMUM else 'reaches'} {_minimum(path)}{how}"
-    if path.ending is Ending.SADDLE and len(path.points) == 1:
-        return "does not move: the saddle"
-    if path.ending is Ending.SADDLE and left:
-        if left.step is not None and not left.by.startswith("rounding"):
-            return "is drawn into the saddle"
-        line = name_stable_directions(path.surface)
-        return f"stays on {line[9:] if '=' in line else 'its line'}: the saddle"
-    return SHORT[path.ending]
-
-
-def _minimum(path):
-    """The listed minimum at the end of the trajectory, else the end point."""
-    last = path.points[-1].theta
-    listed = [minimum for minimum in path.surface.minima if np.linalg.norm(last - minimum) < BESIDE]
-    return true_minus(format_point(listed[0] if listed else last)) if last.size <= 3 else "a minimum"

@@ -6,7 +6,7 @@ from importlib import resources
 
 import numpy as np
 
-from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_table
+from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_table, saddle_wording
 from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
 from refhf.lab.saddle.trajectories import Trajectory, trace_path
 from refhf.surfaces.stationary_points import Surface
@@ -77,22 +77,23 @@ def page_json(data, paths: Sequence[Sequence[Trajectory]]) -> str:
     """The page's data as JSON: facts, and the trajectories for each start."""
     reasons_given = sorted({point.reason for group in paths for one in group for point in one.points})
     runs = ",".join(f"[{','.join(trajectory_json(one, reasons_given) for one in group)}]" for group in paths)
-    data = data | {"reasons": [saddle_figure.raise_powers(reason) for reason in reasons_given]}
+    data = data | {"reasons": [saddle_wording.raise_powers(reason) for reason in reasons_given]}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return (text[:-1] + f',"runs":[{runs}]}}').replace("<", "\\u003c")
 
 
 def page_facts(surface: Surface, names: Sequence[str]) -> dict:
     """The facts that the page draws in addition to the trajectories."""
+    assert surface.window is not None
     eigenvalues = [abs(p.eigenvalues).max() for p in surface.stationary if p.eigenvalues is not None]
     seen = [p for p in surface.stationary if saddle_figure.within(surface, p.theta)]
     looks = [(name, SADDLE_METHODS[name]) for name in names]
     return {
-        "surface": f"{surface.name}:  {saddle_figure.raise_powers(surface.description)}",
+        "surface": f"{surface.name}:  {saddle_wording.raise_powers(surface.description)}",
         "window": surface.window,
         "columns": COLUMNS,
         "methods": [{"name": n, "colour": it.colour, "dash": it.dash, "sign": SIGNS[it.marker]} for n, it in looks],
-        "says": saddle_figure.SAYS,
+        "says": saddle_wording.GROUP_WORDS,
         "stationary": [{"kind": p.kind, "point": p.theta.tolist()} for p in seen],
         "largest": float(max([1.0, *eigenvalues])),
         "contours": contours(surface),
@@ -104,16 +105,17 @@ def trajectory_json(one: Trajectory, reasons_given: Sequence[str]) -> str:
     """A trajectory as JSON: points to four digits, other numbers to three, 0 only for an exact zero."""
     points = visible_points(one)
     numbers = [
-        f"{number_list(point.theta, 4)},{number_list([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
+        f"{number_list(point.theta, 4)},"
+        f"{number_list([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
         f"{reasons_given.index(point.reason)}"
         for point in points
     ]
     controls = {k: p.theta + p.tangent / 2 for k, p in enumerate(points) if p.tangent is not None}
     bends = ",".join(f'"{k}":[{number_list(control, 4)}]' for k, control in controls.items())  # quadratic Bezier curves
     says = {
-        "ending": saddle_figure.GROUPS.get(one.ending, "other"),
-        "outcome": saddle_figure.describe_outcome(one),
-        "why": saddle_figure.true_minus(saddle_table.explain_ending(one)),
+        "ending": saddle_wording.GROUPS.get(one.ending, "other"),
+        "outcome": saddle_wording.describe_outcome(one),
+        "why": saddle_wording.true_minus(saddle_table.explain_ending(one)),
     }
     return f'{json.dumps(says, separators=(",", ":"))[:-1]},"numbers":[{",".join(numbers)}],"bends":{{{bends}}}}}'
 
@@ -132,6 +134,7 @@ def number_list(numbers, digits: int) -> str:
 
 def grid_of_starts(surface: Surface, most: int):
     """Starts at multiples of a round number inside the window, row by row, and the spacing in x and y."""
+    assert surface.window is not None
     axes, spacing = [], []
     for low, high in (surface.window[:2], surface.window[2:]):
         by = next(s for s in SPACINGS if np.ceil((high - low) / s) - 1 <= most or s == SPACINGS[-1])
@@ -144,7 +147,7 @@ def grid_of_starts(surface: Surface, most: int):
 def special_starts(surface: Surface, start) -> dict:
     """Named starts: the given one, one slightly off it, and the saddle, if they exist."""
     found, directions = (
-        {saddle_figure.true_minus(saddle_table.format_point(start)): start},
+        {saddle_wording.true_minus(saddle_table.format_point(start)): start},
         escape_reasons.negative_curvature_directions(surface),
     )
     if directions is not None:

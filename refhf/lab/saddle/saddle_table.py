@@ -1,6 +1,7 @@
 """The table of the saddle lab: the end of each trajectory, the eigenvalues there, and the reason."""
 
 from collections.abc import Sequence
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -78,6 +79,7 @@ def explain_ending(path: Trajectory) -> str:
 def name_stable_directions(surface: Surface) -> str:
     """The name of the stable directions of the first saddle."""
     directions = escape_reasons.negative_curvature_directions(surface)
+    assert directions is not None and surface.saddle is not None
     if len(directions) == 1 and surface.size == 2 and np.isin(abs(directions), (0, 1)).all():
         axis = int(abs(directions[0]).argmax())
         return f"the line {NAMES[axis]} = {surface.saddle.theta[axis]:g}"
@@ -97,6 +99,6 @@ def format_eigenvalues(eigenvalues) -> str:
     return ", ".join(shown) if len(shown) <= 3 else f"{shown[0]} .. {shown[-1]}"
 
 
-def format_number(x: float) -> str:
+def format_number(x: SupportsFloat) -> str:
     """A number to four digits; '0' only for an exact zero."""
-    return f"{x + 0.0:.4g}"
+    return f"{float(x) + 0.0:.4g}"

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import IO, NamedTuple
 
 from refhf.driver.minimize import Status
 from refhf.formats import FormatError
@@ -42,7 +42,7 @@ def as_json(value):
 
 
 @contextlib.contextmanager
-def open_sweep_file(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
+def open_sweep_file(path, facts: Mapping) -> Iterator[tuple[dict, IO[str]]]:
     """Open and lock a sweep's file: its lines by run key, and a stream to append to. Without a path nothing is kept."""
     if path is None:
         with open(os.devnull, "w") as nowhere:
@@ -53,7 +53,7 @@ def open_sweep_file(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
         yield _read(Path(path), facts), stream
 
 
-def append_line(line: Mapping, stream: TextIO) -> dict:
+def append_line(line: Mapping, stream: IO[str]) -> dict:
     """Write a line with its digest; return it as it will be read."""
     text = output_folder.to_json(line)
     stream.write(f'{text[:-1]}, "digest": "{_digest(text)}"}}\n')

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from refhf.driver.minimize import Status
 from refhf.lab.runs import training_run
+from refhf.lab.runs.training_run import TrainingRun
 from refhf.lab.sweep import sweep_file
 from refhf.lab.sweep.sweep_file import COUNTS, ENDS
 from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, batch_option, refuse_repeats
@@ -55,7 +56,7 @@ def run_sweep(
     """
     setting.check()
     facts, pose = sweep_file.as_json(setting.facts()), lru_cache(maxsize=1)(setting.problem)
-    limit = setting.steps or math.ceil(setting.epochs)  # no step costs less than a pass
+    limit = setting.steps or math.ceil(setting.epochs or 0)  # no step costs less than a pass
     for cell in cells:
         cell.plan(pose(cell.seed), limit)
     refuse_repeats("cells", cells)
@@ -77,7 +78,7 @@ def run_sweep(
 
 def _line(setting, cell, hand, run, asked):
     """The line of a run; None if the run was interrupted and saved."""
-    reached = [None] * len(setting.targets)
+    reached: list[dict | None] = [None] * len(setting.targets)
 
     def note(record):
         diverged = record["outcome"] == str(Outcome.NON_FINITE)
@@ -92,12 +93,18 @@ def _line(setting, cell, hand, run, asked):
         note(record)
         status = _ended(setting, record, reached, position.status)
         if status:
-            break
+            return _finished_line(cell, run, position.history, reached, status)
         if asked():
             hand.put_down(run, position)
             return None
+    raise AssertionError("the last position of a run has a status")
+
+
+def _finished_line(cell: Configuration, run: TrainingRun, history: list[dict], reached: list, status: str) -> dict:
+    """The line of a run that has ended."""
+    record = history[-1]
     given = {batch_option(cell.method), *cell.options}
-    curve = ([_short(record[key]) for key in CURVE] for record in position.history)
+    curve = ([_short(record[key]) for key in CURVE] for record in history)
     return {
         **cell._asdict(),
         "defaults": {name: value for name, value in run.options.items() if name not in given},
