@@ -36,11 +36,11 @@ from pathlib import Path
 import numpy as np
 
 from refhf.data import data_sets
-from refhf.lab.cli import arguments, entry_point, train_command
+from refhf.lab.cli import command_parser, entry_point, training_session
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import checkpoint, execution, run_position
-from refhf.lab.runs.problem import pose
-from refhf.lab.runs.run_folder import Keeper
+from refhf.lab.runs import checkpoint, run_position, training_run
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.runs.training_problem import pose_problem
 
 METHODS = "gn-cg,hessian-bicgstab,sgd,rmsprop,gradient-descent,nlcg-fr,replica-newton"
 LONG_HEAD = "steps", "kB", "history/MB", "save cpu", "save wall", "all cpu", "all wall"
@@ -64,22 +64,22 @@ class Clock:
 
 def measured(method, steps, quick, folder):
     """A row of the table."""
-    execute, save = Clock(train_command.runs.execute), Clock(Keeper.save)
-    train_command.runs.execute, Keeper.save = execute, lambda *args: save(*args)
+    execute, save = Clock(training_session.training_run.execute_run), Clock(RunWriter.save)
+    training_session.training_run.execute_run, RunWriter.save = execute, lambda *args: save(*args)
     words = ["train", "--method", method, "--out", str(folder), "--quiet"]
-    steps = steps or arguments.parse(words).checkpoint_every
+    steps = steps or command_parser.parse_command(words).checkpoint_every
     words += ["--steps", str(steps)] + ["--hidden", "5"] * quick
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             if status := entry_point.main(words):
                 raise SystemExit(status)
     finally:
-        train_command.runs.execute, Keeper.save = execute.function, save.function
+        training_session.training_run.execute_run, RunWriter.save = execute.function, save.function
     return (
         method,
         str(steps),
         str(len(save.wall)),
-        f"{(folder / checkpoint.NAME).stat().st_size / 1e6:.1f}",
+        f"{(folder / checkpoint.CHECKPOINT_NAME).stat().st_size / 1e6:.1f}",
         *(f"{1e3 * sum(times) / len(times):.1f}" for times in (save.cpu, save.wall)),
         f"{sum(execute.wall):.1f}",
         *(f"{100 * sum(x) / sum(y):.2f} %" for x, y in ((save.cpu, execute.cpu), (save.wall, execute.wall))),
@@ -88,16 +88,18 @@ def measured(method, steps, quick, folder):
 
 def long(steps, folder):
     """The rows of one long run, as they come."""
-    rng, every = np.random.default_rng(0), arguments.parse(["train"]).checkpoint_every
-    problem = pose(data_sets.DataSet("small", rng.normal(size=(40, 5)), rng.integers(3, size=40)), [4])
-    run, part, save = execution.plan(problem, "gradient-descent", steps), -(-steps // 10), Clock(Keeper.save)
+    rng, every = np.random.default_rng(0), command_parser.parse_command(["train"]).checkpoint_every
+    problem = pose_problem(data_sets.DataSet("small", rng.normal(size=(40, 5)), rng.integers(3, size=40)), [4])
+    run, part, save = training_run.plan_run(problem, "gradient-descent", steps), -(-steps // 10), Clock(RunWriter.save)
     since = [time.process_time(), time.perf_counter()]
 
     def look(record):
         if record["step"] % part == 0 and record["step"]:
             now = [time.process_time(), time.perf_counter()]
             spent = sum(save.cpu), sum(save.wall), *(b - a for a, b in zip(since, now, strict=True))
-            saved, told = ((folder / name).stat().st_size for name in (checkpoint.NAME, run_position.HISTORY))
+            saved, told = (
+                (folder / name).stat().st_size for name in (checkpoint.CHECKPOINT_NAME, run_position.HISTORY)
+            )
             cells = (
                 f"{record['step']}",
                 f"{saved / 1e3:.1f}",
@@ -109,12 +111,12 @@ def long(steps, folder):
             save.wall.clear()
             since[:] = now
 
-    Keeper.save = lambda *args: save(*args)
+    RunWriter.save = lambda *args: save(*args)
     try:
-        with Keeper(folder, run, every) as keeper:
-            execution.execute(run, look, keeper)
+        with RunWriter(folder, run, every) as keeper:
+            training_run.execute_run(run, look, keeper)
     finally:
-        Keeper.save = save.function
+        RunWriter.save = save.function
 
 
 def main():
@@ -130,7 +132,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             long(args.steps or (20 if args.quick else 100_000), Path(folder))
         return
-    run_figures.run_figure = run_figures.save = lambda *_: None
+    run_figures.run_figure = run_figures.save_figure = lambda *_: None
     form = "{:18}" + "{:>10}" * (len(HEAD) - 1)
     print(form.format(*HEAD))
     for method in args.methods.split(","):

@@ -55,11 +55,11 @@ FILES = {  # what is wrong: what makes the bytes, for bombs of so many megabytes
     "gzipped IDX bomb cut short": (lambda mb: idx(mb)[:-10], read_idx),
     "gzipped IDX that claims less": (lambda mb: idx(mb, 10), read_idx),
     "gzipped IDX that claims more": (lambda mb: idx(mb - 1, mb * MB), read_idx),
-    "checkpoint of dtype S0": (lambda mb: npz(record=npy((10**8,), "|S0")), checkpoint.load),
-    "checkpoint of dtype U0": (lambda mb: npz(record=npy((10**7, 3), "<U0")), checkpoint.load),
+    "checkpoint of dtype S0": (lambda mb: npz(record=npy((10**8,), "|S0")), checkpoint.load_checkpoint),
+    "checkpoint of dtype U0": (lambda mb: npz(record=npy((10**7, 3), "<U0")), checkpoint.load_checkpoint),
     "checkpoint of ten members under the limit": (
         lambda mb: npz(**dict.fromkeys(map(str, range(10)), zeros(31))),
-        checkpoint.load,
+        checkpoint.load_checkpoint,
     ),
     ".npz of two members under the limit": (lambda mb: npz(X=zeros(40), y=zeros(40)), load),
     ".npy v2 header of blanks, zipped": (lambda mb: npz(X=npy((1,), version=2, blanks=31 * MB)), read_npz),
@@ -72,13 +72,13 @@ FILES = {  # what is wrong: what makes the bytes, for bombs of so many megabytes
     "a member compressed by LZMA": (lambda mb: _lzma(2**30), read_npz),
     "a record of nested lists": (
         lambda mb: npz(record=_bytes(b"[" + b"[]," * (3 * MB) + b"0]")),
-        checkpoint.load,
+        checkpoint.load_checkpoint,
     ),
     "CIFAR records with a wrong label": (None, cifar.read_cifar),
     "bytes of which not all rows have a label": (lambda mb: npz(X=zeros(45), y=npy((3,), payload=b"123")), load),
     "a record with one long text": (
         lambda mb: npz(record=_bytes(json.dumps({"format": 1, "digest": "0", "a": "x" * (30 * MB)}).encode())),
-        checkpoint.load,
+        checkpoint.load_checkpoint,
     ),
 }
 

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from refhf.lab.plots import run_figures
-from refhf.lab.saddle import escape_reasons, saddle_figure
-from refhf.lab.saddle.contestants import DEFAULT, LINEUP
-from refhf.lab.saddle.trajectories import Ending, path
+from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_wording
+from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
+from refhf.lab.saddle.trajectories import Ending, trace_path
 from refhf.surfaces.saddles import SURFACES
 
 SADDLE = SURFACES["saddle"]
@@ -29,7 +29,7 @@ RADII = 1e-6, 1e-4, 1e-2, 1e-1
 DISTANCES = 10.0 ** -np.arange(1, 13)
 STEPS = 200
 QUIET = 1e-7  # a noise that lets gradient descent come within 1e-6 of a minimum
-ROWS = (*((name, {}) for name in LINEUP), ("noisy-gradient-descent", {"noise": QUIET}))
+ROWS = (*((name, {}) for name in SADDLE_METHODS), ("noisy-gradient-descent", {"noise": QUIET}))
 
 
 def starts(fast: bool) -> dict[str, list]:
@@ -47,7 +47,7 @@ def measured(fast: bool) -> dict[str, dict[str, list]]:
     """The paths of each row of the table, by the name of their starts; start number i has the seed i."""
     return {
         label(name, more): {
-            where: [path(SADDLE, name, start, steps=STEPS, seed=i, **more) for i, start in enumerate(points)]
+            where: [trace_path(SADDLE, name, start, steps=STEPS, seed=i, **more) for i, start in enumerate(points)]
             for where, points in starts(fast).items()
         }
         for name, more in ROWS
@@ -60,7 +60,7 @@ def label(name, more):
 
 def cell(paths) -> str:
     """How many of the paths reach a minimum, and how many steps they take to be 1/2 off the line (median, most)."""
-    reached = [one for one in paths if saddle_figure.GROUPS.get(one.ending) == "minimum"]
+    reached = [one for one in paths if saddle_wording.GROUPS.get(one.ending) == "minimum"]
     if not reached:
         return f"0/{len(paths)}"
     steps = [away(one) for one in reached]
@@ -100,7 +100,7 @@ def on_the_line(paths) -> list[str]:
     kinds = sorted({one.ending.name.lower().replace("_", " ") for one in paths})
     within = max(min(np.linalg.norm(one.points[-1].theta - p.theta) for p in SADDLE.stationary) for one in paths)
     largest = max(abs(point.theta[1]) for one in paths for point in one.points)
-    given = sorted({escape_reasons.escape(one).by for one in paths})
+    given = sorted({escape_reasons.find_escape(one).by for one in paths})
     return [", ".join(kinds), f"{within:.0e}" if within else "0", f"{largest:.3g}", ", ".join(given)]
 
 
@@ -108,9 +108,9 @@ def escape_times(ax, fast: bool) -> None:
     """Steps until |y| > 1/2 for good, from (1, eps), a line for each method of the picture."""
     distances = DISTANCES[::4] if fast else DISTANCES
     ends = {}
-    for name in DEFAULT:
-        look = LINEUP[name]
-        paths = [path(SADDLE, name, (1.0, eps), steps=STEPS) for eps in distances]
+    for name in DEFAULT_METHODS:
+        look = SADDLE_METHODS[name]
+        paths = [trace_path(SADDLE, name, (1.0, eps), steps=STEPS) for eps in distances]
         shown = [np.nan if one.ending is Ending.SADDLE else away(one) for one in paths]
         size = 14 if look.marker == "*" else 9
         ax.plot(distances, shown, look.marker, color=look.colour, linestyle=(0, look.dash) if look.dash else "-",
@@ -124,7 +124,7 @@ def escape_times(ax, fast: bool) -> None:
     floor = -np.inf
     for name in sorted((name for name in ends if name not in never), key=ends.get):
         floor = max(ends[name], floor + 6)
-        colour, across = LINEUP[name].colour, ax.get_yaxis_transform()
+        colour, across = SADDLE_METHODS[name].colour, ax.get_yaxis_transform()
         ax.text(1.015, floor, name, transform=across, va="center", color=colour, weight="bold")
     ax.text(1.2e-1, 66, f"never, drawn into the saddle: {', '.join(never)}", va="center", color=saddle_figure.INK)
 
@@ -132,11 +132,11 @@ def escape_times(ax, fast: bool) -> None:
 def figure(fast: bool):
     from matplotlib.figure import Figure
 
-    paths = [path(SADDLE, name, (1.0, 0.0), steps=STEPS) for name in DEFAULT]
-    with run_figures.style():
+    paths = [trace_path(SADDLE, name, (1.0, 0.0), steps=STEPS) for name in DEFAULT_METHODS]
+    with run_figures.figure_style():
         drawn = Figure(figsize=(16, 14.5))
         above, below = drawn.subfigures(2, 1, height_ratios=(9, 5.5))
-        saddle_figure.draw(above, paths)
+        saddle_figure.draw_saddle_figure(above, paths)
         escape_times(below.add_axes((0.045, 0.14, 0.72, 0.72)), fast)
     return drawn
 
@@ -147,7 +147,7 @@ def main(arguments):
     text = written(measured(fast))
     (folder / "fig2_saddle.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    run_figures.save(figure(fast), folder / "fig2_saddle.png")
+    run_figures.save_figure(figure(fast), folder / "fig2_saddle.png")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy as np
 
 import refhf
 from refhf.data.data_sets import load
-from refhf.data.fetch import locate
+from refhf.data.fetch import locate_idx_set
 from refhf.lab.plots import history_axes, run_figures
 from refhf.methods.report import Outcome
 from refhf.parallel import run as run_ranks
@@ -139,7 +139,7 @@ class Runs:
 
     def _whole_mnist(self):
         try:
-            return locate("mnist", self.data_dir)[0] != "download"
+            return locate_idx_set("mnist", self.data_dir)[0] != "download"
         except ValueError:
             return False
 
@@ -461,7 +461,7 @@ def main():
     text = written(all_of, scale)
     (asked.folder / "fig3_communications.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    run_figures.save(picture(all_of.figure), asked.folder / "fig3_communications.png")
+    run_figures.save_figure(picture(all_of.figure), asked.folder / "fig3_communications.png")
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ import numpy as np
 import refhf
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
-from refhf.lab.sweep.cells import Cell, Setting, cells
-from refhf.lab.sweep.sweep_runs import execute
-from refhf.lab.sweep.sweep_summary import best, columns, rows, said, statistic
+from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, configurations
+from refhf.lab.sweep.sweep_runs import run_sweep
+from refhf.lab.sweep.sweep_summary import best_of_grid, columns, format_statistic, seed_groups, statistic
 
 METHODS = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 COLOURS = {"gn-cg": 0, "hessian-cg": 4, "hybrid-cg": 2, "hessian-bicgstab": 1, "sgd": 6}  # as in fig3
@@ -98,17 +98,23 @@ def made(scale: Scale, seeds: int, folder: Path | None) -> Runs:
     data = DataSet(whole.name, *(array[: scale.cases] for array in whole[1:]))
 
     def run(name, chosen, hidden, **ends):
-        return execute(Setting(data, hidden, targets=TARGETS, **ends), chosen, folder and folder / f"{name}.jsonl", say)
+        return run_sweep(
+            SweepSetting(data, hidden, targets=TARGETS, **ends), chosen, folder and folder / f"{name}.jsonl", say
+        )
 
-    tried = cells(["sgd"], scale.sgd_batches, [0], grid={"learning_rate": RATES})
+    tried = configurations(["sgd"], scale.sgd_batches, [0], grid={"learning_rate": RATES})
     sgd = run("sgd", tried, scale.hidden, steps=scale.epochs)
-    more = [Cell("sgd", row.batch, seed, row.options) for seed in range(1, seeds) for row in best(rows(sgd))]
+    more = [
+        Configuration("sgd", row.batch, seed, row.options)
+        for seed in range(1, seeds)
+        for row in best_of_grid(seed_groups(sgd))
+    ]
     sgd += run("sgd", more, scale.hidden, steps=scale.epochs)
-    alike = cells(METHODS, [scale.deep_batch], range(seeds))
+    alike = configurations(METHODS, [scale.deep_batch], range(seeds))
     deep = {
         depth: run(f"hidden_{depth}", alike, depth * (scale.width,), steps=scale.deep_steps) for depth in scale.depths
     }
-    chosen = [cell for batch in scale.batches for cell in cells(METHODS, [batch], range(seeds))]
+    chosen = [cell for batch in scale.batches for cell in configurations(METHODS, [batch], range(seeds))]
     return Runs(run("hessian_free", chosen, scale.hidden, steps=scale.steps, stop_at_target=True), sgd, deep)
 
 
@@ -187,11 +193,11 @@ def main_table(runs):
 
 
 def sgd_table(runs):
-    every = rows(runs.sgd)
+    every = seed_groups(runs.sgd)
     table = [["", "rate", "seeds", "epochs to 4 %", "epochs to 2 %", "training loss", "training error", "test error"]]
     for row in sorted(every, key=lambda row: (row.batch, row.options["learning_rate"])):
-        ends = [said(row.statistic("loss"))]
-        ends += [said(row.statistic(key), 100, " %") for key in ("training_error", "test_error")]
+        ends = [format_statistic(row.statistic("loss"))]
+        ends += [format_statistic(row.statistic(key), 100, " %") for key in ("training_error", "test_error")]
         reached = [str(reach(row.lines, i, "step")) for i in (0, 1)]
         rate = f"{row.options['learning_rate']:g}"
         table.append([f"sgd, batch {row.batch}", rate, str(len(row.lines)), *reached, *ends])
@@ -205,7 +211,7 @@ def deep(runs):
         for method in METHODS:
             seeds = str(len(of(lines, method)))
             ranks = [1 + sorted(by.values()).index(by[method]) for by in found.values()]
-            losses = [said(by[method]) for by in found.values()]
+            losses = [format_statistic(by[method]) for by in found.values()]
             table.append([str(depth), method, seeds, *losses, " ".join(map(str, ranks))])
     return table
 
@@ -216,7 +222,7 @@ def deep(runs):
 def figure(scale: Scale, runs: Runs):
     from matplotlib.figure import Figure
 
-    with run_figures.style():
+    with run_figures.figure_style():
         drawn = Figure(figsize=(16, 10.5), layout="constrained")
         shape = "-".join(map(str, (784, *scale.hidden, 10)))
         drawn.suptitle(
@@ -244,7 +250,7 @@ def spent_to(ax, runs, key, target):
         method: {batch: reach(of(runs.hessian_free, method, batch), target, key) for batch in batches_of(runs)}
         for method in METHODS
     }
-    chosen = [row for row in rows(runs.sgd) if len(row.lines) == most_seeds(runs.sgd)]
+    chosen = [row for row in seed_groups(runs.sgd) if len(row.lines) == most_seeds(runs.sgd)]
     curves["sgd"] = {row.batch: reach(row.lines, target, key) for row in chosen}
     if key == "curvature_products":
         del curves["sgd"]
@@ -336,7 +342,7 @@ def main():
     text = written(scale, runs)
     (args.folder / "fig4_batch_sizes.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    run_figures.save(figure(scale, runs), args.folder / "fig4_batch_sizes.png")
+    run_figures.save_figure(figure(scale, runs), args.folder / "fig4_batch_sizes.png")
 
 
 if __name__ == "__main__":

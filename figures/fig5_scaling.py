@@ -225,7 +225,7 @@ def figure(lines, machines, fast):
     from matplotlib.figure import Figure
 
     times, ranks, near = scaling.measured(lines), grid(fast), machines["near"]
-    with run_figures.style():
+    with run_figures.figure_style():
         drawn = Figure(figsize=(18, 13), layout="constrained")
         (parts, efficiency), (cg, last) = drawn.subplots(2, 2)
         draw_parts(parts, machines, times, ranks)
@@ -253,7 +253,7 @@ def main(arguments):
     text = written(lines, machines)
     (folder / "fig5_scaling.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    run_figures.save(figure(lines, machines, fast), folder / "fig5_scaling.png")
+    run_figures.save_figure(figure(lines, machines, fast), folder / "fig5_scaling.png")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ IMAGENET = 1_281_167  # training images, Russakovsky et al. 2015, table 1
 def main(folder: Path) -> None:
     from matplotlib.figure import Figure
 
-    with run_figures.style():
+    with run_figures.figure_style():
         figure = Figure(figsize=(12, 4.8), layout="constrained")
         axes = figure.subplots(1, 2)
         for ax, cases, epochs, batches in (
@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
             ax.set_title(f"{cases:,} cases, {epochs} epochs")
             ax.legend(loc="lower center")
         figure.suptitle("a line up to 0.1 B / 256, then a factor every two epochs")
-    run_figures.save(figure, folder / "fig_adya_1_schedule.png")
+    run_figures.save_figure(figure, folder / "fig_adya_1_schedule.png")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ from typing import NamedTuple
 
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
-from refhf.lab.sweep.cells import Cell, Setting, cells
-from refhf.lab.sweep.sweep_figure import against_batch
-from refhf.lab.sweep.sweep_runs import execute
-from refhf.lab.sweep.sweep_summary import Row, best, columns, rows, said
+from refhf.lab.sweep.sweep_figure import plot_against_batch
+from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, configurations
+from refhf.lab.sweep.sweep_runs import run_sweep
+from refhf.lab.sweep.sweep_summary import SeedGroup, best_of_grid, columns, format_statistic, seed_groups
 
 METHODS = ("momentum", "rmsprop", "nlcg-fr", "nlcg-pr")
 NLCG = METHODS[2:]
@@ -81,19 +81,19 @@ def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None
 
     def run(part, chosen, epochs=scale.epochs):
         path = folder and folder / f"{name}_{part}_{epochs}.jsonl"
-        return execute(Setting(data, scale.hidden, steps=epochs), chosen, path, say)
+        return run_sweep(SweepSetting(data, scale.hidden, steps=epochs), chosen, path, say)
 
     largest = scale.batches[-1]
-    schedule = run("schedule", cells(METHODS, scale.batches, range(seeds), options=SCHEDULE))
+    schedule = run("schedule", configurations(METHODS, scale.batches, range(seeds), options=SCHEDULE))
     tried = []
     for method in METHODS:
-        tried += cells([method], scale.batches, [0], grid={"learning_rate": RATES[method][-scale.rates :]})
+        tried += configurations([method], scale.batches, [0], grid={"learning_rate": RATES[method][-scale.rates :]})
     constant = run("constant", tried)
-    rates = {(row.method, row.batch): row.lines[0]["options"] for row in best(rows(constant))}
-    more = [Cell(*place, seed, options) for seed in range(1, seeds) for place, options in rates.items()]
+    rates = {(row.method, row.batch): row.lines[0]["options"] for row in best_of_grid(seed_groups(constant))}
+    more = [Configuration(*place, seed, options) for seed in range(1, seeds) for place, options in rates.items()]
     constant += run("constant", more)
     ends = [
-        Cell(method, largest, seed, options)
+        Configuration(method, largest, seed, options)
         for seed in range(seeds)
         for method in METHODS
         for options in (SCHEDULE, rates[method, largest])
@@ -101,7 +101,7 @@ def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None
     longer = {epochs: run("longer", ends, epochs) for epochs in scale.longer}
     ways = [SCHEDULE | {"line_search": way} for way in ("online", "off")]
     searched = itertools.product(NLCG, scale.searched, range(seeds), ways)
-    return Runs(schedule, constant, longer, run("search", [Cell(*cell) for cell in searched]))
+    return Runs(schedule, constant, longer, run("search", [Configuration(*cell) for cell in searched]))
 
 
 def there(scale: Scale, name: str, folder: Path) -> Runs:
@@ -124,20 +124,20 @@ def say(line, resumed):
 # ----- numbers
 
 
-def chosen(runs: Runs) -> list[Row]:
+def chosen(runs: Runs) -> list[SeedGroup]:
     """Of each method and batch the rate that has all its seeds."""
-    found = rows(runs.constant)
+    found = seed_groups(runs.constant)
     most = max(len(row.lines) for row in found)
-    return [row for row in found if len(row.lines) == most] if most > 1 else best(found)
+    return [row for row in found if len(row.lines) == most] if most > 1 else best_of_grid(found)
 
 
 def written(scale: Scale, name: str, runs: Runs) -> str:
     """The tables of a data set."""
     tables = {
-        f"the paper's schedule, {scale.epochs} epochs": rows(runs.schedule),
+        f"the paper's schedule, {scale.epochs} epochs": seed_groups(runs.schedule),
         f"each its own constant rate, {scale.epochs} epochs": chosen(runs),
-        **{f"batch {scale.batches[-1]}, {epochs} epochs": rows(lines) for epochs, lines in runs.longer.items()},
-        "the online line search on and off, the paper's schedule": rows(runs.search),
+        **{f"batch {scale.batches[-1]}, {epochs} epochs": seed_groups(lines) for epochs, lines in runs.longer.items()},
+        "the online line search on and off, the paper's schedule": seed_groups(runs.search),
     }
     parts = (f"{head}\n" + "\n".join(columns(table(found))) for head, found in tables.items())
     return f"{DATA[name]}, {scale.cases} cases, 784-{scale.hidden[0]}-10\n\n" + "\n\n".join(parts) + "\n"
@@ -153,9 +153,9 @@ def table(found):
             str(row.lines[0]["options"].get("line_search") or row.lines[0]["defaults"].get("line_search", "-")),
             str(len(row.lines)),
             str(row.diverged),
-            said(row.statistic("loss")),
-            said(row.statistic("training_error"), 100, " %"),
-            said(row.statistic("test_error"), 100, " %"),
+            format_statistic(row.statistic("loss")),
+            format_statistic(row.statistic("training_error"), 100, " %"),
+            format_statistic(row.statistic("test_error"), 100, " %"),
         ]
         for row in found
     ]
@@ -168,7 +168,7 @@ def figure(scale: Scale, name: str, runs: Runs):
     from matplotlib.figure import Figure
 
     largest = scale.batches[-1]
-    with run_figures.style():
+    with run_figures.figure_style():
         drawn = Figure(figsize=(14, 9.5), layout="constrained")
         axes = drawn.subplots(2, 3)
         seeds = len({line["seed"] for line in runs.schedule})
@@ -176,10 +176,10 @@ def figure(scale: Scale, name: str, runs: Runs):
             f"{DATA[name]}, {scale.cases} cases, 784-{scale.hidden[0]}-10, mean and deviation of {seeds} seeds\n"
             "above: the learning rate is the paper's schedule for all; below: for each its own best constant rate"
         )
-        for line, found, own in zip(axes, (rows(runs.schedule), chosen(runs)), (False, True), strict=True):
+        for line, found, own in zip(axes, (seed_groups(runs.schedule), chosen(runs)), (False, True), strict=True):
             curves(line[0], [row for row in found if row.batch == largest])
             line[0].set_title(f"training loss, batch {largest}")
-            against_batch(line[1], found, lambda row: row.statistic("test_error"), history_axes.percent)
+            plot_against_batch(line[1], found, lambda row: row.statistic("test_error"), history_axes.percent)
             line[1].set_title(f"test error after {scale.epochs} epochs")
             by_length(line[2], runs.longer, own)
             line[2].set_title(f"test error, batch {largest}, longer")
@@ -192,7 +192,7 @@ def curves(ax, ends):
     for i, row in enumerate(ends):
         for line in row.lines:
             loss = [float("nan") if value is None else value for value in line["curve"]["loss"]]
-            ax.plot(line["curve"]["step"], loss, color=run_figures.look(i)["color"], lw=1.2)
+            ax.plot(line["curve"]["step"], loss, color=run_figures.curve_style(i)["color"], lw=1.2)
     history_axes.log_axis(ax, None)
     ax.set_xlabel("steps")
 
@@ -204,10 +204,10 @@ def by_length(ax, longer, own):
         for epochs, lines in longer.items():
             kept = [x for x in lines if x["method"] == method and (x["options"] != SCHEDULE) == own]
             if kept:
-                (row,) = rows(kept)
+                (row,) = seed_groups(kept)
                 found[epochs] = row.statistic("test_error")
         spread = [value.spread if value.spread == value.spread else 0.0 for value in found.values()]
-        ax.errorbar([*found], [value.mean for value in found.values()], spread, capsize=4, **run_figures.look(i))
+        ax.errorbar([*found], [value.mean for value in found.values()], spread, capsize=4, **run_figures.curve_style(i))
     ax.set_xlabel("epochs")
     ax.set_xticks([*longer])
     history_axes.log_axis(ax, None, history_axes.percent)
@@ -229,7 +229,7 @@ def main():
         else:
             runs = made(scale, name, args.seeds or scale.seeds, None if args.fast else folder, args.data_dir)
         texts.append(written(scale, name, runs))
-        run_figures.save(figure(scale, name, runs), args.folder / f"fig_adya_{name}.png")
+        run_figures.save_figure(figure(scale, name, runs), args.folder / f"fig_adya_{name}.png")
     text = "\n".join(texts)
     (args.folder / "fig_adya_large_batches.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)

@@ -189,7 +189,7 @@ def figure_1():
     from matplotlib.figure import Figure
 
     value = SURFACES["saddle"].functions[0]
-    with run_figures.style():
+    with run_figures.figure_style():
         drawn = Figure(figsize=(15, 6), layout="constrained")
         left, right = drawn.subplots(1, 2)
         x, y = np.meshgrid(np.linspace(-0.6, 1.3, 80), np.linspace(-1.4, 1.4, 80))
@@ -212,7 +212,7 @@ def figure_2(lines, sets):
     from matplotlib.figure import Figure
 
     columns, rates = list(itertools.product(sets, NONLINEARITIES)), (0.01, 0.0003, BEST)
-    with run_figures.style():
+    with run_figures.figure_style():
         drawn = Figure(figsize=(19, 20), layout="constrained")
         drawn.suptitle(f"Five-layer convolutional network, about 16,000 parameters, batch {BATCH}: mean of the seeds")
         axes = drawn.subplots(4, len(columns))
@@ -274,8 +274,8 @@ def main():
     text = written(lines, sets)
     (args.folder / "fig_replicas.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    run_figures.save(figure_1(), args.folder / "fig_replicas_1.png")
-    run_figures.save(figure_2(lines, sets), args.folder / "fig_replicas_2.png")
+    run_figures.save_figure(figure_1(), args.folder / "fig_replicas_1.png")
+    run_figures.save_figure(figure_2(lines, sets), args.folder / "fig_replicas_2.png")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import numpy as np
 
 from refhf.lab.cli import entry_point
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import execution, output_folder
+from refhf.lab.runs import output_folder, training_run
 
 STEPS, STOP = 8, 5
 SHARED = ["--hidden", "4", "--dtype", "float64", "--quiet", "--l2", "0.001"]
@@ -42,7 +42,7 @@ def quickly():
     versions = output_folder.versions()
     output_folder.versions = lambda: versions
     run_figures.run_figure = run_figures.comparison_figure = lambda *_: None
-    run_figures.save = lambda figure, path: Path(path).write_bytes(b"picture")
+    run_figures.save_figure = lambda figure, path: Path(path).write_bytes(b"picture")
 
 
 def data(folder):
@@ -74,7 +74,7 @@ def forked(words, stop=None):
         os.dup2(said.fileno(), 2)
     sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), "utf-8", write_through=True)
     if stop is not None:
-        record, calls = execution._record, []
+        record, calls = training_run._record, []
 
         def counted(*args):
             calls.append(args)
@@ -82,7 +82,7 @@ def forked(words, stop=None):
                 os.kill(os.getpid(), signal.SIGINT)
             return record(*args)
 
-        execution._record = counted
+        training_run._record = counted
     code = 70
     with contextlib.suppress(BaseException):
         code = entry_point.main(words)

@@ -1,4 +1,4 @@
-"""refhf.lab.runs.execution, folders, plots, console, cli: what a run leaves behind, and what it refuses."""
+"""refhf.lab.runs.training_run, folders, plots, console, cli: what a run leaves behind, and what it refuses."""
 
 import json
 import math
@@ -17,15 +17,16 @@ from matplotlib.transforms import Bbox
 
 import refhf
 from refhf import checks
+from refhf.data import data_sets
 from refhf.data.data_sets import load
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
-from refhf.lab.cli import arguments, check_command, console, entry_point
+from refhf.lab.cli import check_command, command_parser, entry_point, run_progress
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import execution, output_folder
-from refhf.lab.runs.problem import pose
-from refhf.lab.runs.run_folder import Keeper
-from refhf.lab.saddle.contestants import LINEUP
+from refhf.lab.runs import output_folder, training_run
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.runs.training_problem import pose_problem
+from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
 from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
 from refhf.objective.supervised import Supervised
@@ -63,7 +64,7 @@ def refhf_cli(tiny, capsys, monkeypatch, request):
     if "drawn" not in request.fixturenames:
         monkeypatch.setattr(run_figures, "run_figure", lambda *_: None)
         monkeypatch.setattr(run_figures, "comparison_figure", lambda *_: None)
-        monkeypatch.setattr(run_figures, "save", lambda figure, path: Path(path).touch())
+        monkeypatch.setattr(run_figures, "save_figure", lambda figure, path: Path(path).touch())
 
     def call(command, *rest):
         small = ["--data", tiny, "--hidden", "6", "--steps", "4"] if command in ("train", "compare") else []
@@ -160,12 +161,14 @@ def test_history_grows_and_seconds_are_the_methods(tiny, tmp_path, monkeypatch):
     """A line is in the file before the next step begins; evaluating errors takes none of the seconds."""
     now = [0.0]
     error = Supervised.error
-    monkeypatch.setattr(execution.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(training_run.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(Supervised, "error", lambda *args: now.append(now.pop() + 100) or error(*args))
-    run = execution.plan(pose(load(tiny), [6]), "gn-cg", 3)
+    run = training_run.plan_run(pose_problem(load(tiny), [6]), "gn-cg", 3)
     lines = []
-    with Keeper(tmp_path, run) as keeper:
-        history = execution.execute(run, lambda record: lines.append(len(read_history(tmp_path))), keeper).history
+    with RunWriter(tmp_path, run) as keeper:
+        history = training_run.execute_run(
+            run, lambda record: lines.append(len(read_history(tmp_path))), keeper
+        ).history
     assert lines == [1, 2, 3, 4]
     assert now[0] > 0
     assert [record["seconds"] for record in history] == [0, 0, 0, 0]
@@ -216,7 +219,7 @@ def test_quiet_is_silent_and_progress_is_on_stderr(refhf_cli):
     assert refhf_cli("compare", "--methods", "gn-cg,sgd", "--quiet")[2] == ""
     title, header, *lines = refhf_cli("train")[2].splitlines()
     assert title == "gn-cg on tiny, 5-6-3, tanh"
-    assert header == console.HEADER
+    assert header == run_progress.HEADER
     assert [line.split()[0] for line in lines] == ["0", "1", "2", "3", "4"]
     stop = header.index("stop")
     assert all(line[stop - 1] == " " != line[stop] for line in lines[1:])
@@ -228,7 +231,7 @@ def test_bar_on_a_terminal(refhf_cli, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]
     assert "4/4" in err
-    assert console.HEADER not in err
+    assert run_progress.HEADER not in err
 
 
 def test_lines_on_a_terminal_without_tqdm(refhf_cli, monkeypatch):
@@ -237,7 +240,7 @@ def test_lines_on_a_terminal_without_tqdm(refhf_cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]
     assert "4/4" not in err
-    assert console.HEADER in err
+    assert run_progress.HEADER in err
 
 
 BAD = [  # arguments, what the line must say
@@ -312,9 +315,7 @@ def test_bad_data_files(tmp_path, capsys):
 
 def test_failing_machine_is_a_line(refhf_cli, monkeypatch):
     """An OSError, whatever it says, is one line and status 2."""
-    monkeypatch.setattr(
-        entry_point.data_sets, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache"))
-    )
+    monkeypatch.setattr(data_sets, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache")))
     assert refhf_cli("train") == (2, "", "refhf: error: no network no cache\n")
 
 
@@ -366,7 +367,7 @@ def test_interrupt_keeps_what_was_written(refhf_cli, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return ""
 
-    monkeypatch.setattr(console, "line", interrupt)
+    monkeypatch.setattr(run_progress, "progress_line", interrupt)
     status, out, err = refhf_cli("train", "--out", tmp_path / "out")
     assert (status, out) == (130, "")
     assert err.splitlines()[-1] == "refhf: interrupted; what was written is kept"
@@ -419,8 +420,8 @@ def test_regression_has_no_errors(tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def histories(tiny):
-    problem = pose(load(tiny), [6])
-    return {name: execution.execute(execution.plan(problem, name, 3)).history for name in METHODS}
+    problem = pose_problem(load(tiny), [6])
+    return {name: training_run.execute_run(training_run.plan_run(problem, name, 3)).history for name in METHODS}
 
 
 def figures(histories):
@@ -434,9 +435,9 @@ def test_figures_are_deterministic(histories, tmp_path):
     for copy, settings in ("a", {}), ("b", {"font.size": 30, "svg.hashsalt": "b", "axes.linewidth": 5}):
         with matplotlib.rc_context(settings):
             for i, figure in enumerate(figures(histories)):
-                run_figures.save(figure, tmp_path / f"{copy}{i}.svg")
+                run_figures.save_figure(figure, tmp_path / f"{copy}{i}.svg")
                 if i == 1:
-                    run_figures.save(figure, tmp_path / f"{copy}{i}.png")
+                    run_figures.save_figure(figure, tmp_path / f"{copy}{i}.png")
     first = sorted(tmp_path.glob("a*"))
     assert len(first) == 4
     for path in first:
@@ -456,7 +457,7 @@ def undrawn_labels(figure):
 def test_nothing_overlaps(histories):
     """No two texts of a figure overlap, and none is cut off."""
     for figure in figures(histories):
-        with run_figures.style():
+        with run_figures.figure_style():
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
             undrawn = set(undrawn_labels(figure))
@@ -500,13 +501,13 @@ def test_help_has_an_example_that_parses(command, capsys):
     shown = capsys.readouterr().out
     examples = [line.split()[1:] for line in shown.splitlines() if line.startswith("  refhf ")]
     assert len(examples) == 1
-    assert arguments.parse(examples[0]).command == (command or "train")
+    assert command_parser.parse_command(examples[0]).command == (command or "train")
 
 
 def test_defaults_are_good_arguments():
     """The defaults of `train` and of `compare` name methods that there are."""
-    assert arguments.parse(["train"]).method in METHODS
-    assert set(arguments.parse(["compare"]).methods) <= set(METHODS)
+    assert command_parser.parse_command(["train"]).method in METHODS
+    assert set(command_parser.parse_command(["compare"]).methods) <= set(METHODS)
 
 
 @pytest.mark.parametrize("command", ["train --help", "compare --help", "sweep --help", "saddle --help", "check --help"])
@@ -515,7 +516,7 @@ def test_a_name_is_apart_from_what_is_said_of_it(command, capsys):
     with pytest.raises(SystemExit):
         entry_point.main(command.split())
     shown = capsys.readouterr().out.splitlines()
-    names = {*METHODS, *LINEUP, *SURFACES, *check_command.FUNCTIONS, *check_command.SOLVERS}
+    names = {*METHODS, *SADDLE_METHODS, *SURFACES, *check_command.FUNCTIONS, *check_command.SOLVERS}
     lists, last = [], None
     for number, text in enumerate(shown):
         found = re.match(r"  ([a-z]\S*)(  +)\S", text)
@@ -543,9 +544,9 @@ def test_cells_of_a_line_are_apart(more):
         "negative_curvature": False, "curvature_products": 7,
         "epochs": 1.0, "outcome": "accepted",
     }  # fmt: skip
-    assert len(console.line(usual).split()) == 11
+    assert len(run_progress.progress_line(usual).split()) == 11
     blank = sum(isinstance(value, float) and math.isnan(value) for key, value in more.items() if key != "loss")
-    assert len(console.line(usual | more).split()) == 11 - blank
+    assert len(run_progress.progress_line(usual | more).split()) == 11 - blank
 
 
 MEANT = [  # arguments, what they meant, or None
@@ -580,7 +581,9 @@ def test_what_was_meant(given, meant, capsys):
     assert found == ([meant] if meant else [])
 
 
-@pytest.mark.parametrize("names", [list(METHODS), list(LINEUP), list(SURFACES), list(LOSSES), list(NONLINEARITIES)])
+@pytest.mark.parametrize(
+    "names", [list(METHODS), list(SADDLE_METHODS), list(SURFACES), list(LOSSES), list(NONLINEARITIES)]
+)
 def test_a_slip_of_the_finger(names):
     """A name with a letter left out, doubled or changed places with its neighbour hints at a name as near, or at it."""
     for name in (name for name in names if len(name) > 3):
@@ -601,7 +604,7 @@ def test_blanks_in_lists(refhf_cli):
     assert (status, gn_cg["method"], sgd["method"], sgd["options"]["learning_rate"]) == (0, "gn-cg", "sgd", 0.5)
     assert refhf_cli("train", "--method", "gn-cg ", "--hidden", "4, 5", "--option", "backtracking= true")[0] == 0
     given = ["--batches", "8, 16", "--grid", " line_search = true, none", "--targets", "0.1, 0.2", "--out", "o"]
-    sweep = arguments.parse(["sweep", "--methods", "nlcg-fr , sgd", *given])
+    sweep = command_parser.parse_command(["sweep", "--methods", "nlcg-fr , sgd", *given])
     assert (sweep.methods, sweep.grid) == (["nlcg-fr", "sgd"], [("line_search", [True, None])])
     assert refhf_cli("saddle", "--methods", "newton, gn-cg", "--start", "1, 0", "--steps", " 3 ")[0] == 0
 

@@ -29,8 +29,8 @@ def same(arrays, expected):
 def test_what_is_saved_is_loaded(tmp_path):
     """Arrays come back to the bit, the record as JSON does; nothing else is left in the folder."""
     for record in RECORD, {}:
-        checkpoint.save(tmp_path / "c.npz", ARRAYS, record)
-        arrays, got = checkpoint.load(tmp_path / "c.npz")
+        checkpoint.save_checkpoint(tmp_path / "c.npz", ARRAYS, record)
+        arrays, got = checkpoint.load_checkpoint(tmp_path / "c.npz")
         same(arrays, ARRAYS)
         assert got == record
     assert os.listdir(tmp_path) == ["c.npz"]
@@ -40,8 +40,8 @@ def test_what_is_saved_is_loaded(tmp_path):
 def test_any_array_is_saved(tmp_path_factory, x):
     """NaNs, infinities, signs of zero and empty arrays keep every bit."""
     path = tmp_path_factory.getbasetemp() / "any.npz"
-    checkpoint.save(path, {"x": x}, {})
-    assert checkpoint.load(path)[0]["x"].tobytes() == x.tobytes()
+    checkpoint.save_checkpoint(path, {"x": x}, {})
+    assert checkpoint.load_checkpoint(path)[0]["x"].tobytes() == x.tobytes()
 
 
 def lies(path):
@@ -51,7 +51,7 @@ def lies(path):
     yield from ((f"cut at {n}", content[:n]) for n in range(0, len(content), 29))
     at = content.index(np.arange(5.0).tobytes())
     for name, change in [("format", {"format": 2}), ("digest", {"digest": "0"}), ("step", {"step": 4})]:
-        arrays, record = checkpoint.load(path)
+        arrays, record = checkpoint.load_checkpoint(path)
         text = json.dumps({"format": 1, "digest": checkpoint._digest(arrays, record), **record, **change})
         np.savez(path.with_name("lie.npz"), record=np.frombuffer(text.encode(), np.uint8), **arrays)
         yield f"another {name}", path.with_name("lie.npz").read_bytes()
@@ -64,11 +64,11 @@ def lies(path):
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     """R17: cut, changed, of another format or never one: a FormatError that names the file."""
     path = tmp_path / "c.npz"
-    checkpoint.save(path, ARRAYS, RECORD)
+    checkpoint.save_checkpoint(path, ARRAYS, RECORD)
     for name, content in list(lies(path)):
         path.write_bytes(content)
         with pytest.raises(FormatError, match="c.npz"):
-            checkpoint.load(path), name
+            checkpoint.load_checkpoint(path), name
 
 
 KILLS = """
@@ -77,17 +77,17 @@ import numpy as np
 from refhf.lab.runs import checkpoint
 
 path, theta = sys.argv[1], np.ones(100_000)
-checkpoint.save(path, {"theta": 0 * theta}, {"step": 0})
+checkpoint.save_checkpoint(path, {"theta": 0 * theta}, {"step": 0})
 for delay in np.random.default_rng(0).uniform(0.005, 0.03, 50):
     child = os.fork()
-    k = checkpoint.load(path)[1]["step"]
+    k = checkpoint.load_checkpoint(path)[1]["step"]
     while child == 0:
         k += 1
-        checkpoint.save(path, {"theta": k * theta}, {"step": k})
+        checkpoint.save_checkpoint(path, {"theta": k * theta}, {"step": k})
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    arrays, record = checkpoint.load(path)
+    arrays, record = checkpoint.load_checkpoint(path)
     print(record["step"], (arrays["theta"] == record["step"]).all(), os.path.exists(path + ".part"))
 """
 
@@ -113,12 +113,12 @@ import numpy as np
 from refhf.lab.runs import checkpoint
 
 path = sys.argv[1] + "/c.npz"
-checkpoint.save(path, {"theta": np.zeros(40_000)}, {"step": 1})
+checkpoint.save_checkpoint(path, {"theta": np.zeros(40_000)}, {"step": 1})
 try:
-    checkpoint.save(path, {"theta": np.random.default_rng(0).normal(size=100_000)}, {"step": 2})
+    checkpoint.save_checkpoint(path, {"theta": np.random.default_rng(0).normal(size=100_000)}, {"step": 2})
 except OSError as error:
     print(error.strerror)
-print(checkpoint.load(path)[1]["step"], os.listdir(sys.argv[1]))
+print(checkpoint.load_checkpoint(path)[1]["step"], os.listdir(sys.argv[1]))
 """
 
 
@@ -132,11 +132,11 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
 
 def test_a_save_without_room_leaves_the_old_checkpoint(tmp_path):
     """The same where no disk can be mounted, for a file that may not grow: wherever the write stops."""
-    checkpoint.save(tmp_path / "c.npz", ARRAYS, RECORD)
+    checkpoint.save_checkpoint(tmp_path / "c.npz", ARRAYS, RECORD)
     for size in 0, 1, 100, 1000, 2000:
         with room_for(size), pytest.raises(OSError, match="File too large"):
-            checkpoint.save(tmp_path / "c.npz", {"theta": np.arange(1000.0)}, {})
-        same(checkpoint.load(tmp_path / "c.npz")[0], ARRAYS)
+            checkpoint.save_checkpoint(tmp_path / "c.npz", {"theta": np.arange(1000.0)}, {})
+        same(checkpoint.load_checkpoint(tmp_path / "c.npz")[0], ARRAYS)
         assert os.listdir(tmp_path) == ["c.npz"]
 
 
@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "c.npz").mkdir()
     for path in tmp_path / "nowhere" / "c.npz", tmp_path / "c.npz":
         with pytest.raises(OSError, match="c.npz"):
-            checkpoint.save(path, ARRAYS, RECORD)
+            checkpoint.save_checkpoint(path, ARRAYS, RECORD)
     assert os.listdir(tmp_path) == ["c.npz"]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import refhf
 from refhf.data import cifar
-from refhf.data.data_sets import data_sets, load
+from refhf.data.data_sets import list_data_sets, load
 from refhf.formats import FormatError
 
 
@@ -83,7 +83,7 @@ def test_a_large_file_is_refused_before_it_is_read(written):
 def test_a_folder_that_lacks_a_file_is_named(written, monkeypatch):
     """The data set is listed, with where it is or why it is nowhere; there is no download."""
     folder, _, _ = written
-    assert {row.name: row for row in data_sets(data_dir=folder)}["cifar-10"].source == f"folder {folder}"
+    assert {row.name: row for row in list_data_sets(data_dir=folder)}["cifar-10"].source == f"folder {folder}"
     (folder / cifar.TRAIN[0]).unlink()
     with pytest.raises(ValueError, match=f"^data_dir: expected a folder that has data_batch_1.bin .* got {folder}"):
         load("cifar-10", data_dir=folder)

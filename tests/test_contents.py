@@ -12,10 +12,10 @@ from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import checkpoint, run_position
-from refhf.lab.runs.execution import execute, plan
 from refhf.lab.runs.output_folder import to_json
-from refhf.lab.runs.problem import pose
-from refhf.lab.runs.run_folder import Keeper
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.runs.training_problem import pose_problem
+from refhf.lab.runs.training_run import execute_run, plan_run
 
 METHODS_TRIED = {"gn-cg": {"curvature_batch": 20}, "nlcg-pr": {"batch": 15}, "replica-newton": {"replicas": 3}}
 DEEP = json.loads("[" * 900 + "]" * 900)
@@ -25,11 +25,11 @@ DEEP = json.loads("[" * 900 + "]" * 900)
 def good(tmp_path_factory):
     """The folders of short runs, by method."""
     folder = tmp_path_factory.mktemp("good")
-    problem = pose(load(tiny(folder)), [4])
+    problem = pose_problem(load(tiny(folder)), [4])
     for method, options in METHODS_TRIED.items():
-        run = plan(problem, method, 3, options)
-        with Keeper(folder / method, run, 1) as keeper:
-            execute(run, keeper=keeper)
+        run = plan_run(problem, method, 3, options)
+        with RunWriter(folder / method, run, 1) as keeper:
+            execute_run(run, keeper=keeper)
     return folder
 
 
@@ -162,8 +162,10 @@ ALL += [(method, name, change) for method, forged in OF_OTHERS.items() for name,
 def written(folder, arrays, record, content):
     """Write a checkpoint, and the history that it says it goes with."""
     (folder / run_position.HISTORY).write_bytes(content)
-    digest = run_position.fingerprint(content).hexdigest()
-    checkpoint.save(folder / checkpoint.NAME, arrays, record | {"history": {"bytes": len(content), "digest": digest}})
+    digest = run_position.history_digest(content).hexdigest()
+    checkpoint.save_checkpoint(
+        folder / checkpoint.CHECKPOINT_NAME, arrays, record | {"history": {"bytes": len(content), "digest": digest}}
+    )
 
 
 def lines(history):
@@ -173,15 +175,15 @@ def lines(history):
 @pytest.mark.parametrize(("method", "name", "change"), ALL, ids=[name for _, name, _ in ALL])
 def test_what_no_run_comes_to_is_refused(method, name, change, good, tmp_path):
     """R17: a right digest and a wrong content: one FormatError that names the checkpoint, or its history."""
-    arrays, record = checkpoint.load(good / method / checkpoint.NAME)
+    arrays, record = checkpoint.load_checkpoint(good / method / checkpoint.CHECKPOINT_NAME)
     history = [json.loads(line) for line in (good / method / run_position.HISTORY).read_text().splitlines()]
     written(tmp_path, arrays, record, lines(history))
-    assert run_position.load(tmp_path / checkpoint.NAME).step == 3
+    assert run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME).step == 3
     change(arrays, record, history)
     written(tmp_path, arrays, record, lines(history))
     with pytest.raises(FormatError) as failure:
-        run_position.load(tmp_path / checkpoint.NAME)
-    assert failure.value.path in (tmp_path / checkpoint.NAME, tmp_path / run_position.HISTORY)
+        run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME)
+    assert failure.value.path in (tmp_path / checkpoint.CHECKPOINT_NAME, tmp_path / run_position.HISTORY)
 
 
 CONTENTS = [b"", b"\n", b"{", b"[" * 10**5 + b"\n", b"\xff\n", b"1" * 5000 + b"\n", b"NaN\n", b"\x00\n", b"null\n"]
@@ -190,9 +192,9 @@ CONTENTS = [b"", b"\n", b"{", b"[" * 10**5 + b"\n", b"\xff\n", b"1" * 5000 + b"\
 @pytest.mark.parametrize("content", CONTENTS, ids=[str(content[:9]) for content in CONTENTS])
 def test_a_history_of_something_else(content, good, tmp_path):
     """R17: the same for a history that is no JSON, too deep, or of other things."""
-    written(tmp_path, *checkpoint.load(good / "gn-cg" / checkpoint.NAME), content)
+    written(tmp_path, *checkpoint.load_checkpoint(good / "gn-cg" / checkpoint.CHECKPOINT_NAME), content)
     with pytest.raises(FormatError, match=r"history\.jsonl: "):
-        run_position.load(tmp_path / checkpoint.NAME)
+        run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME)
 
 
 @pytest.mark.parametrize(
@@ -200,25 +202,25 @@ def test_a_history_of_something_else(content, good, tmp_path):
 )
 def test_a_record_that_is_no_record(text, good, tmp_path):
     """R17: NaN, 1e999, deep nesting and long numbers in a record: a FormatError of the file, from any reader of it."""
-    arrays, _ = checkpoint.load(good / "gn-cg" / checkpoint.NAME)
+    arrays, _ = checkpoint.load_checkpoint(good / "gn-cg" / checkpoint.CHECKPOINT_NAME)
     for whole in text, '{"format": 1, "digest": "0", "x": ' + text + "}":
-        np.savez(tmp_path / checkpoint.NAME, record=np.frombuffer(whole.encode(), np.uint8), **arrays)
-        for read in checkpoint.load, run_position.load:
+        np.savez(tmp_path / checkpoint.CHECKPOINT_NAME, record=np.frombuffer(whole.encode(), np.uint8), **arrays)
+        for read in checkpoint.load_checkpoint, run_position.load_position:
             with pytest.raises(FormatError, match=r"checkpoint\.npz: "):
-                read(tmp_path / checkpoint.NAME)
+                read(tmp_path / checkpoint.CHECKPOINT_NAME)
 
 
 def test_a_history_that_is_not_there(good, tmp_path):
     """A checkpoint without its history, or with one that is shorter or another, is refused by the history's name."""
-    shutil.copy(good / "gn-cg" / checkpoint.NAME, tmp_path)
+    shutil.copy(good / "gn-cg" / checkpoint.CHECKPOINT_NAME, tmp_path)
     content = (good / "gn-cg" / run_position.HISTORY).read_bytes()
     for wrong in None, b"", content[:-1], content[:50] + b" " + content[51:]:
         if wrong is not None:
             (tmp_path / run_position.HISTORY).write_bytes(wrong)
         with pytest.raises(FormatError, match=r"history\.jsonl: "):
-            run_position.load(tmp_path / checkpoint.NAME)
+            run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME)
     (tmp_path / run_position.HISTORY).write_bytes(content + b"torn")
-    assert run_position.load(tmp_path / checkpoint.NAME).step == 3
+    assert run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME).step == 3
 
 
 def test_no_option_has_the_name_of_another_fact(good):
@@ -241,15 +243,15 @@ def test_no_option_has_the_name_of_another_fact(good):
 
 def test_a_checkpoint_costs_the_same_at_any_step(tmp_path, monkeypatch):
     """What is written for a checkpoint does not grow with the steps before it, and the history is written once."""
-    monkeypatch.setattr(run_figures, "save", lambda *_: None)
-    problem = pose(load(tiny(tmp_path)), [4])
-    run, sizes = plan(problem, "gradient-descent", 300), {}
+    monkeypatch.setattr(run_figures, "save_figure", lambda *_: None)
+    problem = pose_problem(load(tiny(tmp_path)), [4])
+    run, sizes = plan_run(problem, "gradient-descent", 300), {}
 
     def look(record):
         if record["step"] in (10, 300):
-            sizes[record["step"]] = (tmp_path / "run" / checkpoint.NAME).stat().st_size
+            sizes[record["step"]] = (tmp_path / "run" / checkpoint.CHECKPOINT_NAME).stat().st_size
 
-    with Keeper(tmp_path / "run", run, 10) as keeper:
-        history = execute(run, look, keeper).history
+    with RunWriter(tmp_path / "run", run, 10) as keeper:
+        history = execute_run(run, look, keeper).history
     assert abs(sizes[300] - sizes[10]) < 50
-    assert (tmp_path / "run" / run_position.HISTORY).read_bytes() == run_position.lines(history)
+    assert (tmp_path / "run" / run_position.HISTORY).read_bytes() == run_position.history_lines(history)

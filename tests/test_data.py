@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 from processes import LIMIT
 
 from refhf.data import fetch
-from refhf.data.data_sets import MNIST_MINI, data_sets, digest, load
+from refhf.data.data_sets import MNIST_MINI, data_digest, list_data_sets, load
 from refhf.data.idx import MAX_BYTES, read_idx
 from refhf.formats import FormatError
 
@@ -502,11 +502,11 @@ def test_a_folder_is_finite_in_its_type(tmp_path):
     np.save(tmp_path / "X.npy", np.full(X.shape, 1e39))
     with pytest.raises(FormatError, match=r"X.npy: X: expected numbers finite in float32"):
         load(tmp_path, dtype="float32")
-    before = digest(load(tmp_path))
+    before = data_digest(load(tmp_path))
     changed = np.full(X.shape, 1e39)
     changed[-1, -1] = 2e39
     np.save(tmp_path / "X.npy", changed)
-    assert digest(load(tmp_path)) != before
+    assert data_digest(load(tmp_path)) != before
 
 
 def test_damaged_npz_is_refused(tmp_path):
@@ -560,7 +560,7 @@ def test_data_sets_says_where_load_would_look(tmp_path, server):
     address, _, _ = server
 
     def source(**where):
-        rows = {row.name: row for row in data_sets(**where)}
+        rows = {row.name: row for row in list_data_sets(**where)}
         assert {"mnist-mini", "mnist", "fashion-mnist"} <= set(rows) and rows["mnist-mini"].source == "bundled"
         return rows["tiny"].source
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import refhf
 from refhf.data.data_sets import DataSet
-from refhf.lab.runs import execution
-from refhf.lab.runs.problem import pose
+from refhf.lab.runs import training_run
+from refhf.lab.runs.training_problem import pose_problem
 from refhf.methods.mini_batch import mini_batch
 from refhf.methods.report import Source
 from refhf.methods.schedules import adya_2018, warm_up_then_decay
@@ -238,10 +238,10 @@ def test_a_schedule_by_its_name(method):
     """Of a run that counts in epochs, `adya-2018` is the schedule of its batch, its cases and its epochs."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 5))
-    problem = pose(DataSet("forty", X, (X @ rng.normal(size=(5, 3))).argmax(axis=1), None, None), [4])
+    problem = pose_problem(DataSet("forty", X, (X @ rng.normal(size=(5, 3))).argmax(axis=1), None, None), [4])
     batch = {} if method == "gradient-descent" else {"batch": 15}
-    run = execution.plan(problem, method, 8, {"learning_rate": "adya-2018", **batch})
+    run = training_run.plan_run(problem, method, 8, {"learning_rate": "adya-2018", **batch})
     rate = adya_2018(batch=15 if batch else 40, cases=40, epochs=8)
     assert run.options["learning_rate"] == "adya-2018"
-    rows = [row.record["step_length"] for row in execution.rows(run)][1:]
+    rows = [row.record["step_length"] for row in training_run.run_steps(run)][1:]
     assert rows == [rate(k) for k in range(1, rate.steps + 1)][rate.steps // 8 - 1 :: rate.steps // 8]

@@ -20,10 +20,10 @@ from refhf.data import cifar
 from refhf.data.data_sets import DataSet, load
 from refhf.data.idx import read_idx
 from refhf.formats import FormatError, read_npz, write_npz
-from refhf.lab.cli import arguments
+from refhf.lab.cli import command_parser
 from refhf.lab.runs import checkpoint, output_folder
-from refhf.lab.sweep.cells import Setting, cells
-from refhf.lab.sweep.sweep_runs import execute
+from refhf.lab.sweep.sweep_grid import SweepSetting, configurations
+from refhf.lab.sweep.sweep_runs import run_sweep
 from refhf.parallel.shards import Rows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -194,13 +194,13 @@ def test_a_compressed_checkpoint_is_refused(whole, tmp_path):
     (tmp_path / "checkpoint.npz").write_bytes(whole["checkpoint.npz"])
     arrays = read_npz(tmp_path / "checkpoint.npz")
     np.savez_compressed(tmp_path / "small.npz", **arrays)
-    assert "compression" in refused(checkpoint.load, tmp_path / "small.npz")
+    assert "compression" in refused(checkpoint.load_checkpoint, tmp_path / "small.npz")
 
 
 # Every format: a file of it, and what reads it.
 
 
-SETTING = Setting(DataSet("tiny", np.eye(4), np.arange(4) % 2), (), steps=1)
+SETTING = SweepSetting(DataSet("tiny", np.eye(4), np.arange(4) % 2), (), steps=1)
 
 
 READERS = {
@@ -209,9 +209,9 @@ READERS = {
     "train-images-idx3-ubyte": read_idx,
     "train-images-idx3-ubyte.gz": read_idx,
     "data_batch_1.bin": cifar.read_cifar,
-    "checkpoint.npz": checkpoint.load,
+    "checkpoint.npz": checkpoint.load_checkpoint,
     "run.json": lambda path: output_folder.command_line(path.parent),
-    "runs.jsonl": lambda path: execute(SETTING, [], path),
+    "runs.jsonl": lambda path: run_sweep(SETTING, [], path),
 }
 
 
@@ -231,15 +231,17 @@ def whole(tmp_path_factory):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(4, 3))
     images = b"\0\0\x08\3" + np.array([2, 3, 4], ">u4").tobytes() + rng.bytes(24)
-    checkpoint.save(folder / "checkpoint.npz", {"theta": X, "best theta": X}, {"step": 3, "history": [{"loss": 0.5}]})
-    execute(SETTING, cells(["gradient-descent"], [1], [0]), folder / "runs.jsonl")
+    checkpoint.save_checkpoint(
+        folder / "checkpoint.npz", {"theta": X, "best theta": X}, {"step": 3, "history": [{"loss": 0.5}]}
+    )
+    run_sweep(SETTING, configurations(["gradient-descent"], [1], [0]), folder / "runs.jsonl")
     return {
         "X.npy": npy(X),
         "data.npz": npz({"X": npy(X), "y": npy(np.arange(4))}, zipfile.ZIP_DEFLATED),
         "train-images-idx3-ubyte": images,
         "train-images-idx3-ubyte.gz": gzip.compress(images),
         "data_batch_1.bin": b"\7" + rng.bytes(cifar.RECORD - 1),
-        "run.json": described(vars(arguments.parse(["train", "--option", "a=1"]))).encode(),
+        "run.json": described(vars(command_parser.parse_command(["train", "--option", "a=1"]))).encode(),
         **{name: (folder / name).read_bytes() for name in ("checkpoint.npz", "runs.jsonl")},
     }
 
@@ -323,12 +325,14 @@ def test_arguments_of_another_kind_are_refused(whole, tmp_path):
     rng, path = np.random.default_rng(0), tmp_path / "run.json"
     path.write_bytes(whole["run.json"])
     good, command, refused = json.loads(whole["run.json"])["arguments"], ["train", "--resume", str(tmp_path)], 0
-    kinds = {name: type(value) for name, value in vars(arguments.parse(command)).items() if value is not None}
+    kinds = {
+        name: type(value) for name, value in vars(command_parser.parse_command(command)).items() if value is not None
+    }
     for name in sorted(good):
         strange = [True, 5, -1.5, "x", "", "-1", [], ["a"], [[1]], {}, {"a": None}, "\ud800", 10**400]
         path.write_text(described({**good, name: strange[rng.integers(len(strange))]}))
         try:
-            got = vars(arguments.parse(command))
+            got = vars(command_parser.parse_command(command))
         except FormatError as error:
             assert str(error).startswith(str(path))
             refused += 1

@@ -1,4 +1,4 @@
-"""refhf.data.own_files and what `pose` makes of them: the names and shapes that people's own data have."""
+"""refhf.data.array_files and what `pose` makes of them: the names and shapes that people's own data have."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from refhf.data.data_sets import load
 from refhf.formats import FormatError
 from refhf.lab.cli import entry_point
-from refhf.lab.runs.problem import pose
+from refhf.lab.runs.training_problem import pose_problem
 
 X, LABELS = np.arange(12.0).reshape(4, 3), np.array([0, 1, 2, 1])
 IMAGES = np.arange(24, dtype=np.uint8).reshape(4, 2, 3)
@@ -96,7 +96,7 @@ def test_what_the_targets_make_of_the_network(tmp_path, what, as_folder):
     if as_folder:
         np.save(tmp_path / "X.npy", X)
         np.save(tmp_path / "y.npy", y)
-    problem = pose(load(tmp_path if as_folder else tmp_path / "mine.npz"), [2], loss=loss)
+    problem = pose_problem(load(tmp_path if as_folder else tmp_path / "mine.npz"), [2], loss=loss)
     assert (problem.net.loss.name, problem.sizes) == (want, [3, 2, outputs])
     assert said in " ".join(problem.notes) and bool(problem.notes) == bool(said)
     assert np.isfinite(problem.objective.value(problem.theta0))
@@ -107,7 +107,7 @@ def test_a_softmax_of_other_numbers_is_refused(tmp_path, y):
     """A column of numbers that are no labels gives a softmax nothing to do."""
     np.savez(tmp_path / "mine.npz", X=X, y=y)
     with pytest.raises(ValueError, match="y: expected labels 0, 1, ... for softmax_cross_entropy; got other numbers"):
-        pose(load(tmp_path / "mine.npz"), [2], loss="softmax_cross_entropy")
+        pose_problem(load(tmp_path / "mine.npz"), [2], loss="softmax_cross_entropy")
 
 
 @pytest.mark.parametrize("quiet", [False, True])

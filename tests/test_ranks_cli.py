@@ -122,12 +122,12 @@ def test_a_checkpoint_that_one_rank_lacks(tmp_path):
 FULL = """
 import resource, sys
 from refhf.lab.cli import entry_point as cli
-from refhf.lab.runs.run_folder import Keeper
-keep = Keeper.keep
+from refhf.lab.runs.run_writer import RunWriter
+keep = RunWriter.keep
 def full(keeper, position):
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     keep(keeper, position)
-Keeper.keep = full
+RunWriter.keep = full
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -20,12 +20,12 @@ from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
 from refhf.lab.cli import entry_point
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import checkpoint, execution, output_folder, run_position
+from refhf.lab.runs import checkpoint, output_folder, run_position, training_run
 from refhf.lab.runs.output_folder import to_json
-from refhf.lab.runs.problem import pose
-from refhf.lab.runs.run_folder import Keeper
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.runs.training_problem import pose_problem
 
-SAVE = run_figures.save
+SAVE = run_figures.save_figure
 STEPS = 10
 SMALL = ["--hidden", "4", "--steps", "10", "--dtype", "float64", "--quiet"]
 
@@ -33,12 +33,12 @@ SMALL = ["--hidden", "4", "--steps", "10", "--dtype", "float64", "--quiet"]
 SLOWLY = """
 import os, signal, sys, time
 from refhf.lab.cli import entry_point as cli
-from refhf.lab.cli import console
+from refhf.lab.cli import run_progress
 from refhf.lab.plots import run_figures as plots
-from refhf.lab.runs import execution as runs
+from refhf.lab.runs import training_run as runs
 from refhf.parallel import launched_rank
-plots.run_figure = plots.save = lambda *_: None
-console.line = lambda record: time.sleep(0.03) or ""
+plots.run_figure = plots.save_figure = lambda *_: None
+run_progress.progress_line = lambda record: time.sleep(0.03) or ""
 """  # `refhf`, a step every 0.03 s at most, and nothing drawn
 MAIN = "sys.exit(cli.main(sys.argv[1:]))"
 
@@ -46,7 +46,7 @@ MAIN = "sys.exit(cli.main(sys.argv[1:]))"
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Figures are drawn elsewhere."""
-    for name in "run_figure", "comparison_figure", "save":
+    for name in "run_figure", "comparison_figure", "save_figure":
         monkeypatch.setattr(run_figures, name, lambda *_: None)
 
 
@@ -61,9 +61,9 @@ def options(method):
 
 
 def run_of(problem, method, folder, since=None, every=1, asked=lambda: 0, listen=lambda record: None):
-    run = execution.plan(problem, method, STEPS, options(method), since)
-    with Keeper(folder, run, every, {}) as keeper:
-        return execution.execute(run, listen, keeper, asked)
+    run = training_run.plan_run(problem, method, STEPS, options(method), since)
+    with RunWriter(folder, run, every, {}) as keeper:
+        return training_run.execute_run(run, listen, keeper, asked)
 
 
 def at_step(folder, step, act):
@@ -94,19 +94,19 @@ def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
 
     The history on disk is put back to the checkpoint, whatever had been written after it.
     """
-    problem, kept = pose(load(data), [4]), []
+    problem, kept = pose_problem(load(data), [4]), []
 
     def copy(record):
         if record["step"]:
             place = tmp_path / f"{record['step']}"
             place.mkdir()
-            for name in checkpoint.NAME, run_position.HISTORY:
+            for name in checkpoint.CHECKPOINT_NAME, run_position.HISTORY:
                 shutil.copy(tmp_path / "whole" / name, place / name)
-            kept.append(place / checkpoint.NAME)
+            kept.append(place / checkpoint.CHECKPOINT_NAME)
 
     whole = run_of(problem, method, tmp_path / "whole", listen=copy)
     for path in kept:
-        since = run_position.load(path)
+        since = run_position.load_position(path)
         folder = shutil.copytree(tmp_path / "whole", tmp_path / "again", dirs_exist_ok=True)
         again = run_of(problem, method, folder, since)
         assert again.theta.tobytes() == whole.theta.tobytes() == theta(folder).tobytes()
@@ -135,7 +135,7 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
     """Ctrl-C and a polite kill: the step in hand is done, saved and said; resumed, the run ends as if uninterrupted."""
     command = ["train", "--method", "hybrid-cg", "--data", str(data), *SMALL, "--checkpoint-every", "0"]
     assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    step, calls = execution._record, []
+    step, calls = training_run._record, []
 
     def interrupting(*args):
         calls.append(args)
@@ -143,7 +143,7 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
             os.kill(os.getpid(), number)
         return step(*args)
 
-    monkeypatch.setattr(execution, "_record", interrupting)
+    monkeypatch.setattr(training_run, "_record", interrupting)
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     assert entry_point.main([*command, "--out", str(tmp_path / "cut")]) == code
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
@@ -157,7 +157,7 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
 def test_further_signals(data, tmp_path, monkeypatch):
     """A SIGTERM that comes twice is one; a second Ctrl-C ends the run in the middle of its step, as it says."""
     command = ["train", "--method", "sgd", "--data", str(data), *SMALL, "--out"]
-    step = execution._record
+    step = training_run._record
     for numbers, code in ((signal.SIGTERM, signal.SIGTERM), 143), ((signal.SIGINT, signal.SIGINT), 130):
 
         def interrupting(run, k, *rest, numbers=numbers):
@@ -165,9 +165,9 @@ def test_further_signals(data, tmp_path, monkeypatch):
                 os.kill(os.getpid(), number)
             return step(run, k, *rest)
 
-        monkeypatch.setattr(execution, "_record", interrupting)
+        monkeypatch.setattr(training_run, "_record", interrupting)
         assert entry_point.main([*command, str(tmp_path / str(code))]) == code
-    assert run_position.load(tmp_path / "143" / checkpoint.NAME).step == 3
+    assert run_position.load_position(tmp_path / "143" / checkpoint.CHECKPOINT_NAME).step == 3
     assert len(history(tmp_path / "130")) == 3
     assert theta(tmp_path / "130").size
 
@@ -197,12 +197,12 @@ def test_a_signal_finishes_the_step_of_all_ranks(data, tmp_path):
         got, out, err, _ = mpiexec(2, "-c", SLOWLY + MAIN, *command, 1000, *rest, meanwhile=stop)
         assert got == code, err
         assert "The run was interrupted, and can be resumed" in out
-        done, before = run_position.load(folder / checkpoint.NAME).step, done
+        done, before = run_position.load_position(folder / checkpoint.CHECKPOINT_NAME).step, done
         assert len(history(folder)) == done + 1 > before + 1
     again = "-c", SLOWLY + ONE_RANK + MAIN, *command, 1000, "--resume", folder
     got, _, err, _ = mpiexec(2, *again, CUT=str(done + 2))
     assert got == 143, err
-    assert run_position.load(folder / checkpoint.NAME).step == done + 2
+    assert run_position.load_position(folder / checkpoint.CHECKPOINT_NAME).step == done + 2
     command = ["train", "--quiet", "--steps", str(done + 4)]
     assert entry_point.main([*command, "--resume", str(folder)]) == 0
     whole = ["--method", "gn-cg", "--data", str(data), *SMALL, "--reduction", "reproducible"]
@@ -229,7 +229,7 @@ def test_a_comparison_skips_what_is_done(data, tmp_path, monkeypatch):
     """`compare --resume`: methods that are done are not run again, the one in hand goes on, the others follow."""
     command = ["compare", "--methods", "gn-cg,sgd,hessian-cg", "--data", str(data), *SMALL]
     assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    step, calls = execution._record, []
+    step, calls = training_run._record, []
 
     def interrupting(run, *args):
         calls.append(run.method)
@@ -237,10 +237,10 @@ def test_a_comparison_skips_what_is_done(data, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return step(run, *args)
 
-    monkeypatch.setattr(execution, "_record", interrupting)
+    monkeypatch.setattr(training_run, "_record", interrupting)
     assert entry_point.main([*command, "--out", str(tmp_path / "cut")]) == 130
     assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 4, 0]
-    monkeypatch.setattr(execution, "_record", lambda run, *args: calls.append(run.method) or step(run, *args))
+    monkeypatch.setattr(training_run, "_record", lambda run, *args: calls.append(run.method) or step(run, *args))
     assert entry_point.main(["compare", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
     assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 11, 11]
     for name in "gn-cg", "sgd", "hessian-cg":
@@ -271,13 +271,15 @@ def test_what_cannot_be_resumed(given, said, tmp_path, capsys):
     places = {name: shutil.copytree(tmp_path / "run", tmp_path / name) for name in copies}
     (places["broken"] / "run.json").write_text("[]")
     (places["strange"] / "run.json").write_text('{"arguments": {"option": []}}')
-    (places["torn"] / checkpoint.NAME).write_bytes((places["torn"] / checkpoint.NAME).read_bytes()[:-30])
-    arrays, record = checkpoint.load(places["other"] / checkpoint.NAME)
-    checkpoint.save(
-        places["lost"] / checkpoint.NAME, {**arrays, run_position.HISTORY: np.frombuffer(b"{", "u1")}, record
+    (places["torn"] / checkpoint.CHECKPOINT_NAME).write_bytes(
+        (places["torn"] / checkpoint.CHECKPOINT_NAME).read_bytes()[:-30]
+    )
+    arrays, record = checkpoint.load_checkpoint(places["other"] / checkpoint.CHECKPOINT_NAME)
+    checkpoint.save_checkpoint(
+        places["lost"] / checkpoint.CHECKPOINT_NAME, {**arrays, run_position.HISTORY: np.frombuffer(b"{", "u1")}, record
     )
     record["facts"]["method"] = "gradient-descent"
-    checkpoint.save(places["other"] / checkpoint.NAME, arrays, record)
+    checkpoint.save_checkpoint(places["other"] / checkpoint.CHECKPOINT_NAME, arrays, record)
     if "{changed}" in given:
         tiny(tmp_path / "data", seed=1)
     places = {name: str(place) for name, place in (places | {"run": tmp_path / "run"}).items()}
@@ -315,7 +317,7 @@ def done(data, tmp_path_factory):
     folder, gn = tmp_path_factory.mktemp("done"), ["--curvature-batch", "20", "--damping", "0.25", "--l2", "0.001"]
     gn += ["--option", "warm_start=0.9"]
     with pytest.MonkeyPatch.context() as patch:
-        for name in "run_figure", "comparison_figure", "save":
+        for name in "run_figure", "comparison_figure", "save_figure":
             patch.setattr(run_figures, name, lambda *_: None)
         for words in (["train", "--method", "gn-cg", *gn], ["compare", "--methods", "sgd"]):
             assert entry_point.main([*words, "--data", str(data), *SMALL, "--out", str(folder / words[0])]) == 0
@@ -370,7 +372,7 @@ def test_another_place_is_refused(done, tmp_path, capsys):
 @pytest.mark.parametrize("name", output_folder.FILES)
 def test_a_planted_link_is_not_followed(name, done, tmp_path, monkeypatch):
     """Whatever name in its folder a link is planted at, a resumed run writes nothing to what it points to."""
-    monkeypatch.setattr(run_figures, "save", lambda *rest: SAVE(Figure(), rest[1]))
+    monkeypatch.setattr(run_figures, "save_figure", lambda *rest: SAVE(Figure(), rest[1]))
     command = "compare" if name.startswith("comparison") else "train"
     for kind in "file", "nothing":
         folder, target = tmp_path / kind / "run", tmp_path / kind / "precious"
@@ -411,7 +413,7 @@ def test_a_longer_run_and_one_that_is_done(data, tmp_path, capsys):
     assert capsys.readouterr().out.count("sgd ended at step") == 2
     losses = [record["loss"] for record in history(tmp_path / "b")]
     cases = load(data)
-    objective = pose(cases, [4], l2=1.0).objective
+    objective = pose_problem(cases, [4], l2=1.0).objective
     assert objective.value(theta(tmp_path / "b")) == min(loss for loss in losses if loss is not None)
 
 
@@ -457,7 +459,7 @@ cp -r "$1/run" "$1/../kept"
     _, out, err, _ = in_namespace(script, tmp_path, data)
     assert out.endswith("run.png\n2\n"), err
     assert "No space left on device" in err
-    assert run_position.load(tmp_path.parent / "kept" / checkpoint.NAME).step == 2
+    assert run_position.load_position(tmp_path.parent / "kept" / checkpoint.CHECKPOINT_NAME).step == 2
 
 
 READ_ONLY = """
@@ -498,5 +500,5 @@ def test_a_checkpoint_holds_nothing_but_numbers(data, tmp_path):
     for name in "checkpoint.npz", "theta.npz":
         with np.load(tmp_path / "a" / name, allow_pickle=False) as file:
             assert all(file[key].dtype != object for key in file)
-    record = json.loads(np.load(tmp_path / "a" / checkpoint.NAME)["record"].tobytes())
+    record = json.loads(np.load(tmp_path / "a" / checkpoint.CHECKPOINT_NAME)["record"].tobytes())
     assert record["status"] == Status.STEPS_DONE.name

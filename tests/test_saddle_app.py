@@ -19,10 +19,10 @@ from processes import OWN_WARNINGS
 
 import refhf
 from refhf.lab.cli import entry_point, saddle_command
-from refhf.lab.saddle import contestants, escape_reasons, saddle_figure, saddle_page, saddle_table
-from refhf.lab.saddle.contestants import DEFAULT, LINEUP
-from refhf.lab.saddle.trajectories import Ending, Point, path
-from refhf.lab.saddle.trajectories import Path as Trajectory
+from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_methods, saddle_page, saddle_table, saddle_wording
+from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
+from refhf.lab.saddle.trajectories import Ending, TrajectoryPoint, trace_path
+from refhf.lab.saddle.trajectories import Trajectory as Trajectory
 from refhf.methods.report import Source
 from refhf.surfaces.saddles import SURFACES
 
@@ -34,19 +34,19 @@ FLAT = [name for name, surface in SURFACES.items() if surface.window]
 
 def can_run(name, surface):
     """Not every surface has a Gauss-Newton matrix."""
-    return surface.gauss_newton is not None or LINEUP[name].method not in ("gn-cg", "hybrid-cg")
+    return surface.gauss_newton is not None or SADDLE_METHODS[name].method not in ("gn-cg", "hybrid-cg")
 
 
 # What a path is.
 
 
-@pytest.mark.parametrize("name", LINEUP)
+@pytest.mark.parametrize("name", SADDLE_METHODS)
 @pytest.mark.parametrize("start", [(1, 0), (0.6, -0.8), (0, 0)], ids=str)
 def test_path_is_what_the_library_does(name, start):
     """A path's points are those of refhf.iterate on the same objective, and what is said of each is exact."""
-    one = path(SADDLE, name, start, steps=12, seed=3)
-    f, contestant = refhf.from_functions(*SADDLE.functions), LINEUP[name]
-    options = contestants.options(contestant, SADDLE)
+    one = trace_path(SADDLE, name, start, steps=12, seed=3)
+    f, contestant = refhf.from_functions(*SADDLE.functions), SADDLE_METHODS[name]
+    options = saddle_methods.method_options(contestant, SADDLE)
     reports = list(islice(refhf.iterate(f, start, method=contestant.method, rng=3, **options), len(one.points) - 1))
     thetas = [np.array(start, float), *(report.theta for report in reports)]
     assert np.array_equal([p.theta for p in one.points], thetas)
@@ -66,7 +66,7 @@ def test_path_is_what_the_library_does(name, start):
 
 def test_last_point_says_why_there_is_no_step():
     """Where a method reports that there is no step to take, its last point has the report's sentence."""
-    one = path(SADDLE, "gradient-descent", (0, 0))
+    one = trace_path(SADDLE, "gradient-descent", (0, 0))
     assert [(p.reason, p.source) for p in one.points] == [
         ("Stationary, not a minimum: smallest eigenvalue -1.", Source.NONE)
     ]
@@ -74,7 +74,7 @@ def test_last_point_says_why_there_is_no_step():
 
 def test_curved_step_sets_out_along_its_tangent():
     """More and Sorensen's step from (1, 0) is the parabola (1 - t^2, +-t): it sets out at right angles to the line."""
-    one = path(SADDLE, "negative-curvature-newton", (1, 0))
+    one = trace_path(SADDLE, "negative-curvature-newton", (1, 0))
     assert np.allclose(abs(one.points[0].tangent), [0, 1], atol=1e-12)
     assert one.points[0].curvature == pytest.approx(-1)
     assert np.allclose(abs(one.points[1].theta), [0, 1], atol=1e-12)
@@ -83,18 +83,18 @@ def test_curved_step_sets_out_along_its_tangent():
 
 
 @pytest.mark.parametrize("surface", SURFACES.values(), ids=lambda surface: surface.name)
-@pytest.mark.parametrize("name", LINEUP)
+@pytest.mark.parametrize("name", SADDLE_METHODS)
 def test_every_contestant_runs_on_every_surface(surface, name):
     """From a surface's own start a path has finite points, an ending, and a table row; or the matrix is missing."""
     if not can_run(name, surface):
         with pytest.raises(ValueError, match="gauss-newton"):
-            path(surface, name, surface.start)
+            trace_path(surface, name, surface.start)
         return
-    one = path(surface, name, surface.start, steps=15)
+    one = trace_path(surface, name, surface.start, steps=15)
     assert all(np.isfinite(p.theta).all() and np.isfinite(p.value) for p in one.points)
     assert isinstance(one.ending, Ending)
     assert len(one.points) <= 16
-    assert name in saddle_table.table([one])
+    assert name in saddle_table.trajectory_table([one])
 
 
 # What the lab concludes.
@@ -102,26 +102,28 @@ def test_every_contestant_runs_on_every_surface(surface, name):
 
 def trajectory(*points, surface=SADDLE, source=Source.GRADIENT):
     """A path through these points, its steps all of one source."""
-    made = tuple(Point(np.array(p, float), np.ones(2), 0.0, np.ones(2), 1.0, None, "", source) for p in points)
+    made = tuple(
+        TrajectoryPoint(np.array(p, float), np.ones(2), 0.0, np.ones(2), 1.0, None, "", source) for p in points
+    )
     return Trajectory("newton", surface, made, Ending.MOVING)
 
 
 def test_escape_tells_exact_zero_from_small():
     """A y of 1e-300 is off the line y = 0 and a y of 0 is on it; what brought it is the step's source, or rounding."""
-    assert escape_reasons.escape(trajectory((1, 0), (0, 0))) == (None, 0.0, "nothing")
-    assert escape_reasons.escape(trajectory((1, 1e-300), (0, 0))) == (0, 1e-300, "the start")
-    assert escape_reasons.escape(trajectory((1, 0), (1, 0), (0, 0.5), source=Source.NOISE)) == (2, 0.5, "noise")
-    assert escape_reasons.escape(trajectory((1, 0), (0, 1e-17))).by == "rounding, 1e-17"
-    assert escape_reasons.escape(trajectory((1, 0), (0, 1e-17), source=Source.NOISE)).by == "noise"
-    assert escape_reasons.escape(trajectory((1, 0), surface=SURFACES["rosenbrock"])) is None
+    assert escape_reasons.find_escape(trajectory((1, 0), (0, 0))) == (None, 0.0, "nothing")
+    assert escape_reasons.find_escape(trajectory((1, 1e-300), (0, 0))) == (0, 1e-300, "the start")
+    assert escape_reasons.find_escape(trajectory((1, 0), (1, 0), (0, 0.5), source=Source.NOISE)) == (2, 0.5, "noise")
+    assert escape_reasons.find_escape(trajectory((1, 0), (0, 1e-17))).by == "rounding, 1e-17"
+    assert escape_reasons.find_escape(trajectory((1, 0), (0, 1e-17), source=Source.NOISE)).by == "noise"
+    assert escape_reasons.find_escape(trajectory((1, 0), surface=SURFACES["rosenbrock"])) is None
 
 
 def test_escape_allows_for_the_rounding_of_turned_axes():
     """On the rotated saddle the stable line is y = -3x/4, and a start on it counts as on it in spite of rounding."""
     turned = SURFACES["rotated-saddle"]
     for t in 1.0, 0.7, -0.3:
-        assert escape_reasons.escape(trajectory((0.8 * t, -0.6 * t), surface=turned)).step is None
-    assert escape_reasons.escape(trajectory((0.8, -0.6 + 1e-9), surface=turned)).step == 0
+        assert escape_reasons.find_escape(trajectory((0.8 * t, -0.6 * t), surface=turned)).step is None
+    assert escape_reasons.find_escape(trajectory((0.8, -0.6 + 1e-9), surface=turned)).step == 0
 
 
 @given(inside=st.lists(st.booleans(), min_size=1, max_size=12))
@@ -138,14 +140,14 @@ def test_steps_to_leave_counts_to_the_last_return(inside):
 
 def test_endings_are_what_is_there():
     """Each ending, on a surface and from a start where it is known."""
-    assert path(SADDLE, "gradient-descent", (1, 0)).ending is Ending.SADDLE
-    assert path(SADDLE, "gradient-descent", (1, 0)).verdict == "stationary, not a minimum: smallest eigenvalue -1"
-    assert path(SADDLE, "gradient-descent", (1, 0.1)).ending is Ending.MINIMUM
-    assert path(SADDLE, "gradient-descent", (1, 0.1), steps=3).ending is Ending.MOVING
-    assert path(SADDLE, "noisy-gradient-descent", (1, 0)).ending is Ending.NEAR_MINIMUM
-    assert path(SURFACES["quadratic-saddle"], "gradient-descent", (1, 0.5)).ending is Ending.UNBOUNDED
-    assert path(SURFACES["monkey-saddle"], "hessian-cg", (1, 0)).ending is Ending.DEGENERATE
-    assert path(SURFACES["xor"], "hessian-cg", SURFACES["xor"].start).ending is Ending.PLATEAU
+    assert trace_path(SADDLE, "gradient-descent", (1, 0)).ending is Ending.SADDLE
+    assert trace_path(SADDLE, "gradient-descent", (1, 0)).verdict == "stationary, not a minimum: smallest eigenvalue -1"
+    assert trace_path(SADDLE, "gradient-descent", (1, 0.1)).ending is Ending.MINIMUM
+    assert trace_path(SADDLE, "gradient-descent", (1, 0.1), steps=3).ending is Ending.MOVING
+    assert trace_path(SADDLE, "noisy-gradient-descent", (1, 0)).ending is Ending.NEAR_MINIMUM
+    assert trace_path(SURFACES["quadratic-saddle"], "gradient-descent", (1, 0.5)).ending is Ending.UNBOUNDED
+    assert trace_path(SURFACES["monkey-saddle"], "hessian-cg", (1, 0)).ending is Ending.DEGENERATE
+    assert trace_path(SURFACES["xor"], "hessian-cg", SURFACES["xor"].start).ending is Ending.PLATEAU
 
 
 @pytest.mark.parametrize("name", ["gradient-descent", "newton", "truncated-newton", "saddle-free-newton",
@@ -153,8 +155,8 @@ def test_endings_are_what_is_there():
 def test_what_uses_g_and_h_alone_stays_on_the_line(name):
     """Claim H8: from (x, 0) every point of the path has y = 0, exactly, and the path ends at the saddle and says so."""
     for x in np.linspace(-2, 2, 50):
-        one = path(SADDLE, name, (x, 0))
-        (row,) = saddle_table.rows([one])
+        one = trace_path(SADDLE, name, (x, 0))
+        (row,) = saddle_table.trajectory_rows([one])
         assert all(p.theta[1] == 0 for p in one.points)
         assert np.linalg.norm(row["point"]) < 1e-8
         assert (row["ending"], row["steps_to_leave"], row["left_stable_directions_at"]) == ("saddle", None, None)
@@ -170,8 +172,8 @@ def test_what_uses_g_and_h_alone_stays_on_the_line(name):
 def test_what_has_another_source_leaves_the_line(name, by, more, starts):
     """From (x, 0) the first step brings a y, the table names its source, and the path comes within 1e-6 of (0, +-1)."""
     for seed, x in enumerate(np.linspace(-2, 2, starts)):
-        one = path(SADDLE, name, (x, 0), seed=seed, **more)
-        (row,) = saddle_table.rows([one])
+        one = trace_path(SADDLE, name, (x, 0), seed=seed, **more)
+        (row,) = saddle_table.trajectory_rows([one])
         assert (row["left_stable_directions_at"], row["by"]) == (1, by)
         assert by in row["why"]
         assert np.allclose(abs(one.points[-1].theta), [0, 1], rtol=0, atol=1e-6)
@@ -179,15 +181,15 @@ def test_what_has_another_source_leaves_the_line(name, by, more, starts):
 
 def test_from_the_saddle_only_the_probe_and_noise_leave():
     """At (0, 0) the gradient is zero: no solver is started; the probe and noise do not ask for it."""
-    endings = {name: path(SADDLE, name, (0, 0), steps=60).ending for name in LINEUP}
+    endings = {name: trace_path(SADDLE, name, (0, 0), steps=60).ending for name in SADDLE_METHODS}
     left = {name for name, ending in endings.items() if ending is not Ending.SADDLE}
     assert left == {"noisy-gradient-descent", "negative-curvature-newton"}
-    assert len(path(SADDLE, "negative-curvature-newton", (0, 0)).points) <= 26
+    assert len(trace_path(SADDLE, "negative-curvature-newton", (0, 0)).points) <= 26
 
 
 def test_numbers_are_zero_only_if_they_are():
     """The table writes 0 for zeros alone, however small a number is."""
-    assert [saddle_table.number(x) for x in (0.0, -0.0, 1e-300, -5e-324, 1.0, 0.9999999)] == [
+    assert [saddle_table.format_number(x) for x in (0.0, -0.0, 1e-300, -5e-324, 1.0, 0.9999999)] == [
         "0", "0", "1e-300", "-4.941e-324", "1", "1",
     ]  # fmt: skip
 
@@ -207,7 +209,7 @@ def saddle_cli(capsys):
     ("arguments", "expected"),
     [
         (["--surface", "sadle"], [*SURFACES, "did you mean 'saddle'"]),
-        (["--methods", "newt"], [*LINEUP]),
+        (["--methods", "newt"], [*SADDLE_METHODS]),
         (["--methods", "newton,newton"], ["each once", "newton"]),
         (["--start", "1"], ["start", "(2,)", "(1,)"]),
         (["--start", "1,0,0"], ["start", "(2,)", "(3,)"]),
@@ -240,7 +242,9 @@ def test_table_is_printed(saddle_cli):
     """The command prints the table of the paths, negative numbers in the start or not."""
     status, out, err = saddle_cli("--start", "-1,0", "--steps", 30)
     assert (status, err) == (0, "")
-    assert saddle_table.table([path(SADDLE, name, (-1, 0), steps=30) for name in DEFAULT]) in out
+    assert (
+        saddle_table.trajectory_table([trace_path(SADDLE, name, (-1, 0), steps=30) for name in DEFAULT_METHODS]) in out
+    )
     assert all(max(map(len, line.split("  "))) < 120 for line in out.splitlines())
 
 
@@ -251,7 +255,9 @@ def test_json_is_the_table(saddle_cli):
     assert status == 0
     assert [row["method"] for row in found["paths"]] == ["gradient-descent", "noisy-gradient-descent"]
     assert found["start"] == [1, 0]
-    rows = saddle_table.rows([path(SADDLE, name, (1, 0)) for name in ("gradient-descent", "noisy-gradient-descent")])
+    rows = saddle_table.trajectory_rows(
+        [trace_path(SADDLE, name, (1, 0)) for name in ("gradient-descent", "noisy-gradient-descent")]
+    )
     assert found["paths"] == json.loads(json.dumps(rows))
 
 
@@ -270,7 +276,9 @@ def test_file_is_what_its_ending_says(ending, saddle_cli, tmp_path, monkeypatch)
 @pytest.mark.parametrize("surface", SURFACES.values(), ids=lambda surface: surface.name)
 def test_picture_is_legible(surface):
     """No two texts overlap, none leaves the picture, and none is smaller than 14 points on 16 inches."""
-    figure = saddle_figure.picture([path(surface, name, surface.start, steps=40) for name in DEFAULT])
+    figure = saddle_figure.saddle_figure(
+        [trace_path(surface, name, surface.start, steps=40) for name in DEFAULT_METHODS]
+    )
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
@@ -290,7 +298,7 @@ def test_picture_is_legible(surface):
 @pytest.fixture(scope="module")
 def opened():
     """The page with a coarse grid of starts, and its data."""
-    text = saddle_page.page(SADDLE, DEFAULT, starts=5)
+    text = saddle_page.saddle_page(SADDLE, DEFAULT_METHODS, starts=5)
     return text, contents(text)
 
 
@@ -307,7 +315,7 @@ def test_page_has_the_paths(opened):
     for theta, start, runs in zip(every, data["starts"], data["runs"], strict=True):
         assert start == pytest.approx(theta.tolist(), rel=1e-3, abs=0)
         for method, run in zip(data["methods"], runs, strict=True):
-            one = path(SADDLE, method["name"], theta, steps=saddle_page.STEPS)
+            one = trace_path(SADDLE, method["name"], theta, steps=saddle_page.STEPS)
             got = [run["numbers"][i : i + width] for i in range(0, len(run["numbers"]), width)]
             for point, row in zip(one.points, got, strict=False):
                 last = row is got[-1]
@@ -317,10 +325,10 @@ def test_page_has_the_paths(opened):
                 if not last:
                     curvature = np.nan if row[6] is None else row[6]
                     assert curvature == pytest.approx(point.curvature, rel=5e-3, nan_ok=True)
-                    assert data["reasons"][row[7]] == saddle_figure.formula(point.reason)
+                    assert data["reasons"][row[7]] == saddle_wording.raise_powers(point.reason)
             assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= saddle_page.STILL
-            assert data["reasons"][got[-1][7]] == saddle_figure.formula(one.points[-1].reason)
-            assert run["why"] == saddle_figure.minus(saddle_table.why(one))
+            assert data["reasons"][got[-1][7]] == saddle_wording.raise_powers(one.points[-1].reason)
+            assert run["why"] == saddle_wording.true_minus(saddle_table.explain_ending(one))
 
 
 def test_page_has_the_line_and_the_saddle(opened):
@@ -344,7 +352,7 @@ def test_page_is_one_small_file(opened):
 def test_page_of_every_flat_surface(name):
     """Every surface of two parameters has a page; grid and window fit together."""
     surface = SURFACES[name]
-    data = contents(saddle_page.page(surface, ["gradient-descent", "newton"], steps=3, starts=5))
+    data = contents(saddle_page.saddle_page(surface, ["gradient-descent", "newton"], steps=3, starts=5))
     assert 4 <= data["grid"] <= saddle_page.STARTS**2
     assert all(saddle_figure.within(surface, start) for start in data["starts"][: data["grid"]])
     assert len(data["contours"]) > 10
@@ -353,7 +361,7 @@ def test_page_of_every_flat_surface(name):
 def test_page_needs_two_parameters():
     """A surface of nine parameters has no page."""
     with pytest.raises(ValueError, match="two parameters"):
-        saddle_page.page(SURFACES["xor"], DEFAULT)
+        saddle_page.saddle_page(SURFACES["xor"], DEFAULT_METHODS)
 
 
 # The figure.
@@ -370,7 +378,7 @@ def test_figure_is_reproducible(tmp_path):
     assert written[0] == written[1]
     assert sorted(written[0]) == ["fig2_saddle.png", "fig2_saddle.txt"]
     lines = written[0]["fig2_saddle.txt"].decode().splitlines()
-    assert all(any(line.startswith(name) for line in lines) for name in DEFAULT)
+    assert all(any(line.startswith(name) for line in lines) for name in DEFAULT_METHODS)
 
 
 def test_verdict_of_h8_is_that_of_the_table():
@@ -388,7 +396,9 @@ def test_verdict_of_h8_is_that_of_the_table():
     loud, quiet = (found[f"noisy-gradient-descent{more}"][0] for more in ("", ", noise 1e-07"))
     assert f"{loud[0]} of 50 leave, in {loud[1]} steps; in {quiet[1]} (median)" in noise
     stay = {name for name, (line, *_) in found.items() if line[0] == "0"}
-    assert stay == set(LINEUP) - {name for name, one in LINEUP.items() if one.options} - {"negative-curvature-newton"}
+    assert stay == set(SADDLE_METHODS) - {name for name, one in SADDLE_METHODS.items() if one.options} - {
+        "negative-curvature-newton"
+    }
     everywhere = {name for name, (_, _, *discs) in found.items() if all(count == "100" for count, _ in discs)}
     assert set(found) - everywhere == {"newton", "hessian-bicgstab", "random-start-bicgstab"}
 

@@ -6,7 +6,7 @@ import pytest
 from browser import BROWSER, Browser
 
 from refhf.lab.saddle import saddle_page
-from refhf.lab.saddle.contestants import DEFAULT
+from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS
 from refhf.surfaces.saddles import SURFACES
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
@@ -16,7 +16,7 @@ SURFACE = SURFACES["saddle"]
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The page, with a coarse grid of starts, as a file, and its data."""
-    text = saddle_page.page(SURFACE, DEFAULT, starts=5)
+    text = saddle_page.saddle_page(SURFACE, DEFAULT_METHODS, starts=5)
     path = tmp_path_factory.mktemp("page") / "saddle.html"
     path.write_text(text, encoding="utf-8")
     return path, json.loads(text.split('id="data">')[1].split("</script>")[0])
@@ -127,9 +127,9 @@ def test_keyboard_steps_chooses_and_moves(shown, written):
     agree(shown, data, at, step=2)
     shown.key("ArrowLeft")
     agree(shown, data, at, step=1)
-    assert shown.run("state.chosen") == len(DEFAULT) - 1
+    assert shown.run("state.chosen") == len(DEFAULT_METHODS) - 1
     shown.key("ArrowUp")
-    assert shown.run("document.querySelector('.row[aria-checked=true]').id") == f"method-{DEFAULT[-2]}"
+    assert shown.run("document.querySelector('.row[aria-checked=true]').id") == f"method-{DEFAULT_METHODS[-2]}"
     shown.run("plan.focus()")
     shown.key("ArrowUp")
     shown.key("ArrowLeft")
@@ -149,7 +149,7 @@ def test_tab_reaches_every_control(shown):
         shown.key("Tab")
         name = "e.ariaLabel || e.labels?.[0]?.textContent || e.textContent"
         visited.append(shown.run(f"(e => [e.id || e.type, {name}])(document.activeElement)"))
-    assert [name for name, _ in visited[:5]] == ["plan", f"method-{DEFAULT[-1]}", "play", "step", "only"]
+    assert [name for name, _ in visited[:5]] == ["plan", f"method-{DEFAULT_METHODS[-1]}", "play", "step", "only"]
     assert all(label.strip() for _, label in visited)
 
 
@@ -184,7 +184,9 @@ def test_fits_on_the_screen(browser, written, tmp_path, surface, size):
     file = written[0]
     if surface != "saddle":
         file = tmp_path / "page.html"
-        file.write_text(saddle_page.page(SURFACES[surface], DEFAULT, starts=3, steps=20), encoding="utf-8")
+        file.write_text(
+            saddle_page.saddle_page(SURFACES[surface], DEFAULT_METHODS, starts=3, steps=20), encoding="utf-8"
+        )
     browser("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False)
     browser.open(file)
     cut = "[...document.querySelectorAll('h1, .row small, dt, dd')].filter(e => e.scrollWidth > e.clientWidth + 1)"

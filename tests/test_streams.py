@@ -1,4 +1,4 @@
-"""refhf.lab.cli.streams, text, plots: what is printed, written and named cannot cost a run its numbers."""
+"""refhf.lab.cli.standard_streams, text, plots: what is printed, written and named cannot cost a run its numbers."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ from test_app import read_history, tiny  # noqa: F401, a fixture
 from refhf.data import data_sets
 from refhf.data.fetch import IDX_SETS
 from refhf.formats import FormatError, read_npz
-from refhf.lab.cli import entry_point, streams
+from refhf.lab.cli import entry_point, standard_streams
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import checkpoint
 from refhf.text import contents, printable
@@ -107,7 +107,7 @@ def test_a_stream_is_left_as_it_was(capsys):
     with pytest.raises(SystemExit):
         entry_point.main(["--help"])
     assert (sys.stdout, sys.stderr) == before
-    with streams.outlets():
+    with standard_streams.forgiving_streams():
         assert sys.stderr.isatty() is False
         assert sys.stdout.encoding == before[0].encoding
 
@@ -142,11 +142,11 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_any_name_can_be_a_title(name, tmp_path):
     """Whatever a data file is called, its name is a line of a picture, as it stands."""
-    figure, title = Figure((1, 1)), run_figures.plain(printable(name))
+    figure, title = Figure((1, 1)), run_figures.escape_dollars(printable(name))
     figure.text(0, 0, title)
     assert "\n" not in title and title.isprintable()
-    run_figures.save(figure, tmp_path / "a.svg")
-    run_figures.save(figure, tmp_path / "a.png")
+    run_figures.save_figure(figure, tmp_path / "a.svg")
+    run_figures.save_figure(figure, tmp_path / "a.png")
     if "$" in name:
         shown = figure.texts[0]._preprocess_math(title)
         assert shown == (printable(name), False)
@@ -180,7 +180,7 @@ def test_a_picture_that_fails_costs_no_number(command, error, small, tmp_path, m
         open(path, "wb").close()
         raise error
 
-    monkeypatch.setattr(run_figures, "save", fail)
+    monkeypatch.setattr(run_figures, "save_figure", fail)
     out = str(tmp_path / ("saddle.png" if command == "saddle" else "out"))
     assert entry_point.main([*small[command], *(["--quiet"] if command != "saddle" else []), "--out", out]) == (
         2 if command == "saddle" else 0
@@ -204,9 +204,9 @@ def test_a_backend_that_is_none(tmp_path):
     code = f"""
     import os, sys
     from refhf.lab.plots import run_figures as plots
-    with plots.style():
+    with plots.figure_style():
         from matplotlib.figure import Figure
-    plots.save(Figure(), {str(tmp_path / "a.png")!r})
+    plots.save_figure(Figure(), {str(tmp_path / "a.png")!r})
     import matplotlib
     print(os.environ["MPLBACKEND"], matplotlib.rcParams["backend"] == os.environ["MPLBACKEND"])
     """
@@ -277,10 +277,12 @@ def test_a_run_is_resumed_from_any_folder(small, tiny, tmp_path, monkeypatch, ca
 
 def test_what_is_said_can_be_typed(small, tmp_path, monkeypatch, capsys):
     """The command that goes on with a run is quoted as a shell needs it."""
-    monkeypatch.setattr("refhf.lab.runs.signals.finishing", lambda comm: contextlib.nullcontext(lambda: 2))
+    monkeypatch.setattr(
+        "refhf.lab.runs.stop_signals.finish_step_on_signal", lambda comm: contextlib.nullcontext(lambda: 2)
+    )
     folder = tmp_path / "my run $HOME"
     assert entry_point.main([*small["train"], "--quiet", "--out", str(folder)]) == 130
-    assert f"refhf train --resume '{folder}' goes on with it" in capsys.readouterr().out
+    assert f"refhf train --resume '{folder}' resumes it" in capsys.readouterr().out
 
 
 # --- files
@@ -297,8 +299,8 @@ def test_a_folder_that_cannot_be_synced(number, tmp_path, monkeypatch):
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", refuse)
-    checkpoint.save(tmp_path / "c.npz", {"x": np.arange(3)}, {"step": 1})
-    assert checkpoint.load(tmp_path / "c.npz")[1] == {"step": 1}
+    checkpoint.save_checkpoint(tmp_path / "c.npz", {"x": np.arange(3)}, {"step": 1})
+    assert checkpoint.load_checkpoint(tmp_path / "c.npz")[1] == {"step": 1}
 
 
 @pytest.mark.parametrize(
@@ -309,11 +311,11 @@ def test_a_file_that_cannot_be_synced(number, fatal, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(number, "no")))
     if fatal:
         with pytest.raises(OSError, match="no"):
-            checkpoint.save(tmp_path / "c.npz", {"x": np.arange(3)}, {})
+            checkpoint.save_checkpoint(tmp_path / "c.npz", {"x": np.arange(3)}, {})
         assert not list(tmp_path.iterdir())
     else:
-        checkpoint.save(tmp_path / "c.npz", {"x": np.arange(3)}, {})
-        assert checkpoint.load(tmp_path / "c.npz")[1] == {}
+        checkpoint.save_checkpoint(tmp_path / "c.npz", {"x": np.arange(3)}, {})
+        assert checkpoint.load_checkpoint(tmp_path / "c.npz")[1] == {}
 
 
 @pytest.mark.parametrize("spell", [str, lambda file: file.replace("-idx", ".idx")], ids=["published", "dotted"])
@@ -325,7 +327,7 @@ def test_files_of_mnist_by_either_name(spell, end, within, tmp_path):
     folder.mkdir(exist_ok=True)
     for file in IDX_SETS["mnist"].sha256:
         (folder / (spell(file) + end)).touch()
-    assert data_sets.data_sets(data_dir=tmp_path)[1].source == f"folder {folder}"
+    assert data_sets.list_data_sets(data_dir=tmp_path)[1].source == f"folder {folder}"
 
 
 def test_what_is_there_instead_is_named(tmp_path):

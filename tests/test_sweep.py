@@ -18,12 +18,12 @@ from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
 from refhf.lab.cli import entry_point
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import execution
-from refhf.lab.runs.problem import pose
+from refhf.lab.runs import training_run
+from refhf.lab.runs.training_problem import pose_problem
 from refhf.lab.sweep import sweep_figure, sweep_summary
 from refhf.lab.sweep import sweep_runs as sweep_lines
-from refhf.lab.sweep.cells import Cell, Setting, batch_option, cells
-from refhf.lab.sweep.sweep_runs import execute
+from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, batch_option, configurations
+from refhf.lab.sweep.sweep_runs import run_sweep
 from refhf.methods.schedules import warm_up_then_decay
 
 ROOT = Path(__file__).parent.parent
@@ -38,8 +38,8 @@ def tiny():
 
 
 DATA = tiny()
-SETTING = Setting(DATA, (4,), steps=3, targets=(0.5, 0.0))
-CELLS = cells(["sgd", "gn-cg", "newton"], [8, 16], range(2), {"damping": 1.0}, {"learning_rate": [0.1, 1.0]})
+SETTING = SweepSetting(DATA, (4,), steps=3, targets=(0.5, 0.0))
+CELLS = configurations(["sgd", "gn-cg", "newton"], [8, 16], range(2), {"damping": 1.0}, {"learning_rate": [0.1, 1.0]})
 
 
 def timeless(found):
@@ -52,7 +52,7 @@ def timeless(found):
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
     path = tmp_path_factory.mktemp("sweep") / "runs.jsonl"
-    return path, execute(SETTING, CELLS, path)
+    return path, run_sweep(SETTING, CELLS, path)
 
 
 def test_cells_are_the_cross_product():
@@ -73,9 +73,9 @@ def test_every_method_can_be_swept():
     """Each method has one option that is its batch, or none, and a run of two steps has a line."""
     for method in METHODS:
         assert len({"batch", "curvature_batch"} & {*METHODS[method].options}) == (batch_option(method) is not None)
-    setting = Setting(DATA, (), steps=2)
+    setting = SweepSetting(DATA, (), steps=2)
     names = [name for name in METHODS if name != "replica-newton"]
-    found = execute(setting, cells(names, [8], range(1)))
+    found = run_sweep(setting, configurations(names, [8], range(1)))
     assert [line["method"] for line in found] == names
     assert {line["steps"] for line in found} == {2}
 
@@ -84,8 +84,8 @@ def test_lines_are_those_of_single_runs(lines):
     """A line says what `lab.runs` says of the same run: ends, counts, curve, and the first step at a target."""
     for cell, line in zip(CELLS, lines[1], strict=True):
         batch = {} if cell.batch is None else {batch_option(cell.method): cell.batch}
-        problem = pose(DATA, (4,), seed=cell.seed)
-        result = execution.execute(execution.plan(problem, cell.method, 3, batch | cell.options))
+        problem = pose_problem(DATA, (4,), seed=cell.seed)
+        result = training_run.execute_run(training_run.plan_run(problem, cell.method, 3, batch | cell.options))
         last = result.history[-1]
         assert line["status"] == "steps done"
         assert line["steps"] == last["step"] == 3
@@ -116,7 +116,7 @@ def test_resume_runs_only_what_is_missing(lines, tmp_path, monkeypatch):
         torn.write_bytes(content[:cut])
         made.clear()
         heard = []
-        assert execute(SETTING, CELLS, torn, lambda line, resumed, heard=heard: heard.append(resumed)) == whole
+        assert run_sweep(SETTING, CELLS, torn, lambda line, resumed, heard=heard: heard.append(resumed)) == whole
         kept = sum(end <= cut for end in ends)
         assert made == CELLS[kept:]
         assert heard == [True] * kept + [False] * (len(CELLS) - kept)
@@ -136,7 +136,7 @@ def test_a_changed_line_is_refused(lines, tmp_path):
     for other in changed:
         path.write_bytes(other)
         with pytest.raises(ValueError, match=r"runs\.jsonl: line 1: "):
-            execute(SETTING, CELLS[:1], path)
+            run_sweep(SETTING, CELLS[:1], path)
         refused += path.read_bytes() == other
     assert refused == 42
 
@@ -161,17 +161,17 @@ def test_a_planted_link_is_not_followed(name, text, refhf_cli, tmp_path):
 @pytest.mark.parametrize("stop", [1, 3, 5, 9])
 def test_an_interrupted_run_is_taken_up(stop, tmp_path):
     """The run in hand is put down after its step, and goes on from there: the same lines, and no step is done twice."""
-    setting, chosen = SETTING._replace(stop_at_target=True), cells(["sgd", "gn-cg"], [8], range(2))
-    whole = execute(setting, chosen)
+    setting, chosen = SETTING._replace(stop_at_target=True), configurations(["sgd", "gn-cg"], [8], range(2))
+    whole = run_sweep(setting, chosen)
     path, calls = tmp_path / "runs.jsonl", []
     steps = sum(line["steps"] + 1 for line in whole)
     assert steps > 10
     rows, asked = [], (lambda: calls.append(1) or len(calls) == stop)
-    found = execute(setting, chosen, path, lambda line, resumed: rows.append(resumed), asked)
+    found = run_sweep(setting, chosen, path, lambda line, resumed: rows.append(resumed), asked)
     assert found == json.loads(json.dumps(found))
     assert len(found) < len(chosen)
     assert len(list(tmp_path.iterdir())) == 2
-    again = execute(setting, chosen, path, asked=lambda: calls.append(1))
+    again = run_sweep(setting, chosen, path, asked=lambda: calls.append(1))
     assert timeless(again) == timeless(whole)
     assert len(calls) <= steps
     assert [file.name for file in tmp_path.iterdir()] == ["runs.jsonl"]
@@ -179,31 +179,31 @@ def test_an_interrupted_run_is_taken_up(stop, tmp_path):
 
 def test_a_run_put_down_is_held_to_its_setting(tmp_path):
     """What was put down is taken up in its own setting alone; another is refused by name, and other cells are free."""
-    path, one = tmp_path / "runs.jsonl", [Cell("gn-cg", 8, 0, {})]
+    path, one = tmp_path / "runs.jsonl", [Configuration("gn-cg", 8, 0, {})]
     calls = []
-    assert execute(SETTING, one, path, asked=lambda: calls.append(1) or len(calls) == 2) == []
+    assert run_sweep(SETTING, one, path, asked=lambda: calls.append(1) or len(calls) == 2) == []
     (folder,) = (file for file in tmp_path.iterdir() if file.is_dir())
     for change, named in ({"steps": 9}, "setting steps"), ({"l2": 0.1}, "l2"), ({"targets": ()}, "setting targets"):
         with pytest.raises(ValueError, match=f"^{named}: expected .*, as in {folder}"):
-            execute(SETTING._replace(**change), one, path)
-    assert len(execute(SETTING, [Cell("newton", None, 0, {})], path)) == 1
+            run_sweep(SETTING._replace(**change), one, path)
+    assert len(run_sweep(SETTING, [Configuration("newton", None, 0, {})], path)) == 1
     torn = folder / "checkpoint.npz"
     torn.write_bytes(torn.read_bytes()[:-40])
     with pytest.raises(FormatError, match=r"checkpoint\.npz: "):
-        execute(SETTING, one, path)
+        run_sweep(SETTING, one, path)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_loses_no_step(number, code, refhf_cli, tmp_path, monkeypatch):
     """A signal ends a sweep after the step in hand, in one line; the same command goes on, with the same numbers."""
-    monkeypatch.setattr(run_figures, "save", lambda *_: None)
-    monkeypatch.setattr(sweep_figure, "picture", lambda *_: None)
+    monkeypatch.setattr(run_figures, "save_figure", lambda *_: None)
+    monkeypatch.setattr(sweep_figure, "draw_sweep", lambda *_: None)
     words = ["--methods", "gn-cg", "--batches", "8", "--seeds", "2", "--steps", "4", "--quiet"]
     assert refhf_cli(*words)[0] == 0
     lines = tmp_path / "out" / "runs.jsonl"
     whole = [json.loads(line) for line in lines.read_text().splitlines()]
     lines.write_bytes(b"")
-    record, calls = execution._record, []
+    record, calls = training_run._record, []
 
     def interrupting(*args):
         calls.append(args)
@@ -211,8 +211,8 @@ def test_ctrl_c_loses_no_step(number, code, refhf_cli, tmp_path, monkeypatch):
             os.kill(os.getpid(), number)
         return record(*args)
 
-    monkeypatch.setattr(execution, "_record", interrupting)
-    assert refhf_cli(*words) == (code, "", "refhf: interrupted; the same command goes on with what was written\n")
+    monkeypatch.setattr(training_run, "_record", interrupting)
+    assert refhf_cli(*words) == (code, "", "refhf: interrupted; the same command resumes the sweep\n")
     assert refhf_cli(*words)[0] == 0
     assert len(calls) == 10
     assert timeless([json.loads(line) for line in lines.read_text().splitlines()]) == timeless(whole)
@@ -222,7 +222,7 @@ def test_more_cells_may_join(lines, tmp_path):
     """A file takes further methods, batches and seeds of its setting; what it has is not run again."""
     path = tmp_path / "runs.jsonl"
     path.write_bytes(lines[0].read_bytes())
-    more = execute(SETTING, [Cell("sgd", 40, 7, {}), CELLS[0]], path)
+    more = run_sweep(SETTING, [Configuration("sgd", 40, 7, {}), CELLS[0]], path)
     assert more[1] == lines[1][0]
     assert len(path.read_text().splitlines()) == len(CELLS) + 1
 
@@ -238,7 +238,7 @@ def test_another_setting_is_refused(change, named, lines):
     path, _ = lines
     content = path.read_bytes()
     with pytest.raises(ValueError, match=f"^{named}: expected .* as in the runs"):
-        execute(SETTING._replace(**change), CELLS, path)
+        run_sweep(SETTING._replace(**change), CELLS, path)
     assert path.read_bytes() == content
 
 
@@ -263,7 +263,7 @@ def test_a_file_of_something_else_is_refused(text, tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"runs\.jsonl: line 1: expected a run"):
-        execute(SETTING, CELLS, path)
+        run_sweep(SETTING, CELLS, path)
     assert path.read_text() == text
 
 
@@ -276,19 +276,19 @@ def test_a_file_of_something_else_is_refused(text, tmp_path):
         (SETTING._replace(targets=(1.5,)), CELLS, "targets"),
         (SETTING._replace(targets=(), stop_at_target=True), CELLS, "stop_at_target"),
         (SETTING._replace(data=DATA._replace(y=DATA.X, y_test=DATA.X_test)), CELLS, "targets"),
-        (SETTING, [*CELLS, Cell("sgd", 41, 0, {})], "batch"),
-        (SETTING, [*CELLS, Cell("gn-cg", 0, 0, {})], "curvature_batch"),
+        (SETTING, [*CELLS, Configuration("sgd", 41, 0, {})], "batch"),
+        (SETTING, [*CELLS, Configuration("gn-cg", 0, 0, {})], "curvature_batch"),
         (SETTING, [*CELLS, CELLS[3]], "cells: expected each once"),
-        (SETTING, [Cell("sgd", 8, 0, {"learning_rate": rate}) for rate in (1, 1.0)], "cells: expected each once"),
-        (SETTING, [*CELLS, Cell("sgd", 4, 0, {"learning_rate": -1.0})], "learning_rate"),
-        (SETTING, [*CELLS, Cell("sgd", 4, 0, {"learning_rate": lambda k: 0.1})], "options of sgd"),
+        (SETTING, [Configuration("sgd", 8, 0, {"learning_rate": rate}) for rate in (1, 1.0)], "expected each once"),
+        (SETTING, [*CELLS, Configuration("sgd", 4, 0, {"learning_rate": -1.0})], "learning_rate"),
+        (SETTING, [*CELLS, Configuration("sgd", 4, 0, {"learning_rate": lambda k: 0.1})], "options of sgd"),
     ],
 )  # fmt: skip
 def test_mistakes_come_before_any_run(setting, chosen, named, tmp_path, monkeypatch):
     """A wrong setting or cell, the last one too, is a ValueError by its name before anything is run or written."""
     monkeypatch.setattr(sweep_lines, "_line", pytest.fail)
     with pytest.raises(ValueError, match=f"^{named}"):
-        execute(setting, chosen, tmp_path / "new" / "runs.jsonl")
+        run_sweep(setting, chosen, tmp_path / "new" / "runs.jsonl")
     assert not (tmp_path / "new").exists()
 
 
@@ -309,28 +309,30 @@ def test_mistakes_come_before_any_run(setting, chosen, named, tmp_path, monkeypa
 def test_wrong_cells(arguments, named):
     """Unknown names, names given twice, and the batch as an option are refused."""
     with pytest.raises(ValueError, match=named):
-        cells(*(*arguments, range(1))[: max(3, len(arguments))])
+        configurations(*(*arguments, range(1))[: max(3, len(arguments))])
 
 
 def test_a_diverged_run_is_a_line(tmp_path):
     """A rate that overflows ends with that status, the sweep goes on, and the best is finite."""
-    chosen = cells(["sgd"], [8], range(2), grid={"learning_rate": [1e300, 0.1]})
-    found = execute(SETTING._replace(nonlinearity="relu"), chosen, tmp_path / "runs.jsonl")
+    chosen = configurations(["sgd"], [8], range(2), grid={"learning_rate": [1e300, 0.1]})
+    found = run_sweep(SETTING._replace(nonlinearity="relu"), chosen, tmp_path / "runs.jsonl")
     assert [line["status"] for line in found] == ["non finite", "steps done"] * 2
-    rows = sweep_summary.rows(found)
+    rows = sweep_summary.seed_groups(found)
     assert [row.diverged for row in rows] == [2, 0]
-    assert [row.options for row in sweep_summary.best(rows)] == [{"learning_rate": 0.1}]
+    assert [row.options for row in sweep_summary.best_of_grid(rows)] == [{"learning_rate": 0.1}]
     assert found[0]["loss"] is None or found[0]["loss"] > 1e100
     json.loads((tmp_path / "runs.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
 
 
 def test_ends(tmp_path):
     """`epochs` ends a run with the step that reaches it, `stop_at_target` with the one that reaches the last target."""
-    found = execute(Setting(DATA, (4,), epochs=20.0), cells(["gn-cg", "sgd"], [8], [0]))
+    found = run_sweep(SweepSetting(DATA, (4,), epochs=20.0), configurations(["gn-cg", "sgd"], [8], [0]))
     for line in found:
         assert line["status"] == "passes done"
         assert line["curve"]["epochs"][-2] < 20 <= line["epochs"]
-    (line,) = execute(SETTING._replace(steps=50, targets=(0.2, 0.4), stop_at_target=True), [Cell("gn-cg", 8, 0, {})])
+    (line,) = run_sweep(
+        SETTING._replace(steps=50, targets=(0.2, 0.4), stop_at_target=True), [Configuration("gn-cg", 8, 0, {})]
+    )
     assert line["status"] == "targets reached"
     errors = line["curve"]["training_error"]
     assert errors[-1] <= 0.2 < min(errors[:-1])
@@ -342,9 +344,9 @@ def test_a_schedule_is_an_option(tmp_path):
     a, b = (warm_up_then_decay(0.01, peak, 0.01, warm_up=5, every=5, steps=30) for peak in (0.1, 0.2))
     heard = []
     for _ in range(2):
-        chosen = [Cell("sgd", 8, 0, {"learning_rate": rate}) for rate in (a, b, "adya-2018")]
+        chosen = [Configuration("sgd", 8, 0, {"learning_rate": rate}) for rate in (a, b, "adya-2018")]
         setting = SETTING._replace(steps=None, epochs=6)
-        found = execute(setting, chosen, tmp_path / "runs.jsonl", lambda line, resumed: heard.append(resumed))
+        found = run_sweep(setting, chosen, tmp_path / "runs.jsonl", lambda line, resumed: heard.append(resumed))
     assert heard == [False] * 3 + [True] * 3
     assert [line["steps"] for line in found] == [6, 6, 6]
     assert len({line["loss"] for line in found}) == 3
@@ -358,21 +360,21 @@ def test_statistics_by_hand():
         return {"method": "sgd", "batch": 8, "seed": seed, "options": {"learning_rate": rate, "momentum": 1},
                 "loss": loss, "reached": reached, "status": "steps done"}  # fmt: skip
 
-    rows = sweep_summary.rows(
+    rows = sweep_summary.seed_groups(
         [line(0, 0.1, 1.0, 3), line(0, 0.2, 0.1, 2), line(1, 0.1, 3.0, None), line(1, 0.2, None, 4)]
     )
     assert [row.options for row in rows] == [{"learning_rate": 0.1}, {"learning_rate": 0.2}]
     assert rows[0].statistic("loss") == (2.0, math.sqrt(2), 2, 2)
     assert rows[0].reached(0)[::2] == (3.0, 1)
     assert rows[1].reached(0) == (3.0, math.sqrt(2), 2, 2)
-    assert sweep_summary.best(rows) == [rows[0]]
-    assert sweep_summary.said(rows[0].reached(0)) == "3 (1 of 2)"
+    assert sweep_summary.best_of_grid(rows) == [rows[0]]
+    assert sweep_summary.format_statistic(rows[0].reached(0)) == "3 (1 of 2)"
 
 
 def test_the_picture_shows_means_and_spreads(lines):
     """Each curve passes through the means of its method's best rows, with bars of one standard deviation."""
-    drawn = sweep_figure.picture(sweep_summary.rows(lines[1]), SETTING.targets, "title")
-    rows = sweep_summary.best(sweep_summary.rows(lines[1]))
+    drawn = sweep_figure.draw_sweep(sweep_summary.seed_groups(lines[1]), SETTING.targets, "title")
+    rows = sweep_summary.best_of_grid(sweep_summary.seed_groups(lines[1]))
     assert len(drawn.axes) == 3 + len(SETTING.targets)
     ax = drawn.axes[0]
     containers = {one.get_label(): one for one in ax.containers}
@@ -388,10 +390,10 @@ def test_the_picture_shows_means_and_spreads(lines):
 def test_picture_without_classes_or_seeds():
     """Targets that are numbers have a loss alone; one seed has no bars; nothing is an error or a warning."""
     data = DATA._replace(y=DATA.X[:, :2], y_test=DATA.X_test[:, :2])
-    found = execute(Setting(data, (3,), steps=1), cells(["newton", "gn-cg"], [8], [0]))
-    drawn = sweep_figure.picture(sweep_summary.rows(found), (), "title")
+    found = run_sweep(SweepSetting(data, (3,), steps=1), configurations(["newton", "gn-cg"], [8], [0]))
+    drawn = sweep_figure.draw_sweep(sweep_summary.seed_groups(found), (), "title")
     assert [ax.get_title() for ax in drawn.axes] == ["training loss"]
-    assert "nan" not in sweep_summary.table(sweep_summary.rows(found), ())
+    assert "nan" not in sweep_summary.sweep_table(sweep_summary.seed_groups(found), ())
 
 
 @pytest.fixture
@@ -414,7 +416,7 @@ def test_command(refhf_cli, tmp_path):
     assert status == 0
     assert len(err.splitlines()) == 10
     assert out.count("learning_rate") == 2
-    assert "without a batch, run once a seed: newton" in out
+    assert "methods without a batch, run once for each seed: newton" in out
     written = (tmp_path / "out" / "runs.jsonl").read_bytes()
     assert len(written.splitlines()) == 10
     first = (tmp_path / "out" / "sweep.png").read_bytes()
@@ -452,8 +454,8 @@ def test_command_refuses(words, named, refhf_cli, tmp_path):
 def test_two_sweeps_of_one_folder(refhf_cli, tmp_path, monkeypatch):
     """A folder that another process sweeps into is refused, with the line in hand as it is; a killed one frees it."""
     pytest.importorskip("fcntl")
-    monkeypatch.setattr(run_figures, "save", lambda *_: None)
-    monkeypatch.setattr(sweep_figure, "picture", lambda *_: None)
+    monkeypatch.setattr(run_figures, "save_figure", lambda *_: None)
+    monkeypatch.setattr(sweep_figure, "draw_sweep", lambda *_: None)
     words = ["--methods", "newton", "--batches", "8", "--seeds", "2", "--steps", "1", "--quiet"]
     assert refhf_cli(*words)[0] == 0
     lines = tmp_path / "out" / "runs.jsonl"
@@ -476,9 +478,9 @@ def test_a_full_disk_ends_a_sweep(refhf_cli, lines, tmp_path):
     path, whole = tmp_path / "runs.jsonl", lines[0].read_bytes()
     second = whole.index(b"\n", whole.index(b"\n") + 1) + 1
     with room_for(second + 50), pytest.raises(OSError, match="File too large"):
-        execute(SETTING, CELLS, path)
+        run_sweep(SETTING, CELLS, path)
     assert path.stat().st_size == second + 50
-    assert timeless(execute(SETTING, CELLS[:4], path)) == timeless(lines[1][:4])
+    assert timeless(run_sweep(SETTING, CELLS[:4], path)) == timeless(lines[1][:4])
     assert len(path.read_bytes().splitlines()) == 4
 
 
@@ -509,8 +511,8 @@ def test_figure_4_is_deterministic(tmp_path):
 def test_a_run_that_diverged_has_reached_no_target(method, stop):
     """Where the outputs are NaN they are no class, though all labels are 0: the target is not reached, at any step."""
     data = DataSet("zeros", 1e10 * np.random.default_rng(0).normal(size=(20, 3)), np.zeros(20, int), None, None)
-    setting = Setting(data, (), steps=3, targets=(0.05,), stop_at_target=stop)
+    setting = SweepSetting(data, (), steps=3, targets=(0.05,), stop_at_target=stop)
     with np.errstate(all="ignore"):
-        (line,) = execute(setting, cells([method], [20], [0], {"learning_rate": 1e290}))
+        (line,) = run_sweep(setting, configurations([method], [20], [0], {"learning_rate": 1e290}))
     assert (line["status"], line["reached"], line["training_error"]) == ("non finite", [None], None)
     assert line["curve"]["training_error"][0] > 0.05

@@ -1,1 +1,1 @@
-"""Data sets: the bundled sample, published files and anybody's own arrays."""
+"""Data sets: the bundled sample, published files and your own arrays."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refhf.data.fetch import folder_of
+from refhf.data.fetch import find_data_folder
 from refhf.formats import FormatError
 
 NAME = "cifar-10"
@@ -68,12 +68,12 @@ def read_cifar_set(data_dir=None):
     ValueError, FormatError
         As `locate` and `read_cifar` do.
     """
-    folder = locate(data_dir)
+    folder = locate_cifar(data_dir)
     batches = [read_cifar(folder / name) for name in TRAIN]
     return *(np.concatenate(part) for part in zip(*batches, strict=True)), *read_cifar(folder / TEST)
 
 
-def locate(data_dir=None) -> Path:
+def locate_cifar(data_dir=None) -> Path:
     """The folder that has the six files: `data_dir`, or $REFHF_DATA_DIR, or a subfolder of FOLDERS.
 
     Raises
@@ -82,7 +82,7 @@ def locate(data_dir=None) -> Path:
         If there is none.
     """
     files = f"{TRAIN[0]} to {TRAIN[-1]} and {TEST}"
-    folder = folder_of(NAME, data_dir, _complete, FOLDERS, files)
+    folder = find_data_folder(NAME, data_dir, _complete, FOLDERS, files)
     if folder is None:
         raise ValueError(f"data_dir: expected a folder that has {files}, which are not downloaded; got none")
     return folder

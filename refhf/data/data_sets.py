@@ -1,4 +1,4 @@
-"""Data sets: a bundled sample of MNIST, the files of MNIST, Fashion-MNIST and CIFAR-10, anybody's `.npz` or `.npy`."""
+"""Data sets: the bundled MNIST sample, files of MNIST, Fashion-MNIST and CIFAR-10, and your own `.npz` or `.npy`."""
 
 import hashlib
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf import checks
-from refhf.data import cifar, own_files
-from refhf.data.fetch import IDX_SETS, locate, read_idx_set
-from refhf.data.own_files import ARRAYS, pieces
+from refhf.data import array_files, cifar
+from refhf.data.array_files import ARRAYS, row_pieces
+from refhf.data.fetch import IDX_SETS, locate_idx_set, read_idx_set
 from refhf.formats import read_npz
 from refhf.parallel import agree, shard
 from refhf.parallel.shards import Rows
@@ -43,8 +43,8 @@ class DataSet(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Row(NamedTuple):
-    """A line of the table of data sets: the name, what it is, and where `load` would take it from."""
+class DataSetListing(NamedTuple):
+    """An entry in the list of data sets: name, description, and the source `load` would use."""
 
     name: str
     description: str
@@ -109,40 +109,44 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
         return _scaled(name, cifar.read_cifar_set(data_dir), dtype)
     path = path_of("name_or_path", name)
     if name.endswith(".npz"):
-        return DataSet(path.stem, **own_files.of_npz(path, dtype))
+        return DataSet(path.stem, **array_files.read_npz_cases(path, dtype))
     if any(path.glob("*.npy")):
-        return DataSet(path.name, **own_files.of_folder(path, dtype))
+        return DataSet(path.name, **array_files.read_npy_folder(path, dtype))
     more = f", a path that {contents(path)}" if path.exists() else checks.hint(name, NAMES)
     raise ValueError(
         f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz or a folder with X.npy; got {name!r}{more}"
     )
 
 
-def data_sets(*, data_dir=None, base_url=None):
-    """The data sets that have a name, as a list of `Row`; arguments as in `load`.
+def list_data_sets(*, data_dir=None, base_url=None):
+    """List the named data sets as `DataSetListing`; arguments as in `load`.
 
-    A row's source is "bundled", "folder PATH", "cache PATH" or "download ADDRESS"; where `load` would raise
-    ValueError, it is that error's message. Nothing is read or downloaded.
+    A source is "bundled", "folder PATH", "cache PATH" or "download ADDRESS"; where `load` would raise ValueError, it is
+    that error's message. Nothing is read or downloaded.
     """
-    rows = [Row("mnist-mini", "a sample of mnist, per class 1,000 to train on, 200 to test on", "bundled")]
+    rows = [DataSetListing("mnist-mini", "a sample of mnist, per class 1,000 to train on, 200 to test on", "bundled")]
     for name in (*IDX_SETS, cifar.NAME):
         description = IDX_SETS[name].description if name in IDX_SETS else cifar.DESCRIPTION
         try:
-            found = locate(name, data_dir, base_url) if name in IDX_SETS else ("folder", cifar.locate(data_dir))
+            found = (
+                locate_idx_set(name, data_dir, base_url)
+                if name in IDX_SETS
+                else ("folder", cifar.locate_cifar(data_dir))
+            )
             source = " ".join(map(str, found))
         except ValueError as error:
             source = str(error)
-        rows.append(Row(name, description, source))
+        rows.append(DataSetListing(name, description, source))
     return rows
 
 
-def own(data: DataSet, comm, reduction: str) -> DataSet:
-    """The rows of this rank, of data that all ranks were given; those that are in memory are copied, to free the rest.
+def local_rows(data: DataSet, comm, reduction: str) -> DataSet:
+    """The rows of this rank, from data given to all ranks. Arrays in memory are copied to free the rest.
 
     Raises
     ------
     ValueError
-        On all ranks, if they were given different data (of `.npy` files, different shapes).
+        On all ranks, if they were given different data (for `.npy` files, different shapes).
     """
     if comm.size == 1:
         return data
@@ -156,12 +160,12 @@ def own(data: DataSet, comm, reduction: str) -> DataSet:
     return data._replace(**arrays)
 
 
-def digest(data: DataSet) -> str:
-    """What tells data from others: their content, that of files on disk read once through."""
+def data_digest(data: DataSet) -> str:
+    """A digest of the data's content; files on disk are read through once."""
     told = hashlib.blake2b(digest_size=8)
     for x in (getattr(data, key) for key in ARRAYS):
         told.update(b"" if x is None else f"{x.dtype.str} {x.shape}".encode())
-        for rows in pieces(x) if isinstance(x, Rows) else () if x is None else (x,):
+        for rows in row_pieces(x) if isinstance(x, Rows) else () if x is None else (x,):
             told.update(np.ascontiguousarray(rows).view(np.uint8).data)
     return told.hexdigest()
 

@@ -1,4 +1,4 @@
-"""Find, or download once, the published IDX files of MNIST and Fashion-MNIST.
+"""Finds the published IDX files of MNIST and Fashion-MNIST, or downloads them once.
 
 References
 ----------
@@ -9,7 +9,7 @@ LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to docume
 import os
 import threading
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from refhf.data.idx import read_idx
 from refhf.formats import FormatError
@@ -20,9 +20,9 @@ DOWNLOAD_BYTES = 2**26  # 64 MiB, our choice: twice the largest published file
 
 
 class IdxSet(NamedTuple):
-    """Four IDX files: what they hold, the address they come from, {file: SHA-256 when decompressed}.
+    """A set of four IDX files: description, base address, and {file: SHA-256 when decompressed}.
 
-    The files are in the order training images, training labels, test images, test labels.
+    The order is training images, training labels, test images, test labels.
     """
 
     description: str
@@ -74,7 +74,7 @@ def read_idx_set(name, *, data_dir=None, base_url=None, progress=False):
     ValueError, FormatError, OSError
         As `refhf.data.data_sets.load` does.
     """
-    place, where = locate(name, data_dir, base_url)
+    place, where = locate_idx_set(name, data_dir, base_url)
     folder = _download(name, where, progress) if place == "download" else where
     return [
         read_idx(_find(folder, file), ndim=3 if "images" in file else 1, sha256=digest)
@@ -82,7 +82,7 @@ def read_idx_set(name, *, data_dir=None, base_url=None, progress=False):
     ]
 
 
-def folder_of(name, data_dir, complete, within, files):
+def find_data_folder(name, data_dir, complete, within, files):
     """The folder of a data set: in `data_dir` or $REFHF_DATA_DIR, itself or a subfolder; None if neither is set.
 
     Raises
@@ -101,7 +101,7 @@ def folder_of(name, data_dir, complete, within, files):
     raise ValueError(f"{argument}: expected {wanted}; got {given}, which {contents(top)}")
 
 
-def locate(name, data_dir=None, base_url=None):
+def locate_idx_set(name, data_dir=None, base_url=None):
     """Where the files of `name` are now: ("folder", path), ("cache", path) or ("download", address).
 
     Raises
@@ -110,7 +110,7 @@ def locate(name, data_dir=None, base_url=None):
         If the folder given lacks a file, if the address is none, or if pooch is needed and not installed.
     """
     files = ", ".join(f"{file}[.gz]" for file in IDX_SETS[name].sha256)
-    folder = folder_of(name, data_dir, partial(_complete, name=name), (name, ""), files)
+    folder = find_data_folder(name, data_dir, partial(_complete, name=name), (name, ""), files)
     if folder:
         return "folder", folder
     argument, address = _setting("base_url", base_url, "REFHF_BASE_URL")
@@ -127,7 +127,7 @@ def locate(name, data_dir=None, base_url=None):
 
 
 def _download(name, address, progress):
-    """Fill the cache of `name`; a file that fails its check is not kept. Returns the folder."""
+    """Download the files of `name` into the cache and return the folder; a file that fails its check is removed."""
     pooch = _pooch(name)
     pooch.get_logger().setLevel("INFO" if progress else "WARNING")
     http = pooch.HTTPDownloader(progressbar=progress)
@@ -136,14 +136,15 @@ def _download(name, address, progress):
     for file, digest in IDX_SETS[name].sha256.items():
         cache = pooch.create(path=folder, base_url=address, registry={f"{file}.gz": None})
         try:
-            cache.fetch(f"{file}.gz", downloader=partial(_checked_download, http, digest))
+            download: Any = partial(_checked_download, http, digest)  # pooch's Downloader names its parameters
+            cache.fetch(f"{file}.gz", downloader=download)
         except OSError as error:
             raise OSError(f"{address}{file}.gz: could not be downloaded to {folder} ({error})") from error
     return folder
 
 
 class _Capped:
-    """A file that takes no more than DOWNLOAD_BYTES, whatever a server sends."""
+    """A file that accepts at most DOWNLOAD_BYTES."""
 
     def __init__(self, file, url):
         self.file, self.url, self.left = file, url, DOWNLOAD_BYTES
@@ -170,9 +171,9 @@ def _checked_download(http, digest, url, output, cache):
 
 
 def _within(seconds, work):
-    """Do the work; OSError if it takes longer: a server that sends a byte a second keeps within a socket's time limit.
+    """Do the work in a thread; OSError if it exceeds the time limit.
 
-    It is done in a thread, which is left to itself then, and does not outlive the process.
+    A socket's timeout does not stop a server that sends one byte a second. The daemon thread ends with the process.
     """
     failures, done = [], threading.Event()
 
@@ -202,12 +203,12 @@ def _pooch(name):
 
 
 def _setting(argument, given, variable):
-    """The name and the value of what sets an argument: itself, or else its environment variable."""
+    """The name and the value of a setting: the argument, or its environment variable."""
     return (argument, given) if given else (variable, os.environ.get(variable))
 
 
 def _find(folder, file):
-    """The path of `file` in `folder`, gzipped or not, also as `train-images.idx3-ubyte`; None if it is not there."""
+    """The path of `file` in `folder`, gzipped or not, also named as `train-images.idx3-ubyte`; None if absent."""
     names = [name + end for name in (file, file.replace("-idx", ".idx")) for end in (".gz", "")]
     return next((path for path in map(folder.joinpath, names) if path.is_file()), None)
 

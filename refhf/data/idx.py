@@ -1,7 +1,7 @@
-"""Read IDX, the format of the MNIST files, without trusting what a file says of itself.
+"""Reader of IDX, the format of the MNIST files; no header is trusted.
 
-An IDX file is two zero bytes, a code for the type of its numbers, the number of dimensions, one big-endian
-32-bit size per dimension, and the numbers in C order.
+An IDX file is two zero bytes, a code for the type of its numbers, the number of dimensions, one big-endian 32-bit size
+for each dimension, and the numbers in C order.
 
 References
 ----------
@@ -72,7 +72,7 @@ def read_idx(path, *, ndim=None, sha256=None):
 
 
 def _read_header(stream, path, ndim):
-    """The bytes of the header, and the shape they give."""
+    """Read the header; return its bytes and the shape."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise FormatError(path, f"expected an IDX magic number (0, 0, type, dimensions), found {list(magic)}")
@@ -91,7 +91,7 @@ def _read_header(stream, path, ndim):
 
 
 def _read_at_most(stream, limit, *, start):
-    """`start` followed by what `stream` still holds, up to `limit` bytes of it."""
+    """`start` followed by up to `limit` bytes of the rest of `stream`."""
     content = bytearray(start)
     end = len(start) + limit
     while len(content) < end and (chunk := stream.read(min(CHUNK, end - len(content)))):

@@ -1,1 +1,4 @@
-"""Applications: data sets, runs and checkpoints, plots, the command line."""
+"""The command line and its parts: training runs, plots, sweeps, the saddle lab.
+
+Imports go one way: runs, plots, sweep, saddle, cli.
+"""

@@ -1,4 +1,4 @@
-"""`refhf check`: somebody else's function of a file, against the reference."""
+"""`refhf check`: checks a user-supplied function of a file against the reference."""
 
 import contextlib
 import importlib.util
@@ -16,7 +16,7 @@ from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
 from refhf.text import columns
 
-FUNCTIONS = {  # what --against names: what check_network calls it, and its arguments
+FUNCTIONS = {  # value of --against: (key of check_network, signature)
     "hessian": ("hessian_product", "NAME(theta, v, X, y) -> H v (P,)"),
     "gauss-newton": ("gauss_newton_product", "NAME(theta, v, X, y) -> G v (P,)"),
     "gradient": ("gradient", "NAME(theta, X, y) -> (P,)"),
@@ -31,19 +31,24 @@ example: is hvp of mine.py the product with the Hessian, and if not, what is it?
   refhf check mine.py:hvp --against hessian --sizes 5,4,4,3"""
 
 
-def add(commands) -> None:
+def add_check_command(commands) -> None:
     """Add the command to argparse's subcommands."""
-    command = commands.add_parser("check", help="your own function against the reference", epilog=_epilog())
+    command = commands.add_parser("check", help="check your own function against the reference", epilog=_epilog())
     option = command.add_argument
-    option("target", metavar="FILE.py:NAME", help="a function, or an object that can be called")
+    option("target", metavar="FILE.py:NAME", help="a function or another callable")
     option("--against", required=True, metavar="WHAT", help=f"{', '.join([*FUNCTIONS, *SOLVERS])}; see below")
-    option("--sizes", default=SIZES, metavar="N,N,..", help="of a fully connected network; default: %(default)s")
+    option(
+        "--sizes",
+        default=SIZES,
+        metavar="N,N,..",
+        help="layer sizes of a fully connected network; default: %(default)s",
+    )
     option("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
     option("--loss", default="softmax_cross_entropy", metavar="L", help=f"{', '.join(LOSSES)}; default: %(default)s")
     option("--l2", default="0", metavar="X", help="weight decay; default: %(default)s")
-    option("--layout", default="in-out", metavar="L", help="of each W in theta: in-out, or PyTorch's out-in")
+    option("--layout", default="in-out", metavar="L", help="layout of each W in theta: in-out, or PyTorch's out-in")
     option("--dtype", default="float64", metavar="T", help="float64 or float32; default: %(default)s")
-    option("--seed", default="0", metavar="S", help="of all that is drawn; default: %(default)s")
+    option("--seed", default="0", metavar="S", help="random seed; default: %(default)s")
     option("--json", action="store_true", help="print JSON")
 
 
@@ -55,8 +60,8 @@ def _epilog():
     )
 
 
-def run(args) -> int:
-    """Print the report; 0 where all laws hold, 1 where one fails."""
+def run_check_command(args) -> int:
+    """Print the report; 0 if all laws hold, 1 if one fails."""
     what = checks.choice("against", args.against, [*FUNCTIONS, *SOLVERS])
     net = None if what in SOLVERS else _network(args)
     l2, seed = _number("l2", args.l2), _integer("seed", args.seed)
@@ -83,9 +88,9 @@ def _network(args):
 
 @contextlib.contextmanager
 def _loaded(target):
-    """The callable NAME of FILE.py, which is among the modules meanwhile: functions import and unpickle when called.
+    """Load the callable NAME of FILE.py; its module stays in `sys.modules` so that it can import and unpickle.
 
-    What the file prints when it is loaded goes to stderr.
+    Output of the file while it is loaded goes to stderr.
     """
     file, colon, name = target.rpartition(":")
     if not (colon and name and file.endswith(".py")):
@@ -93,8 +98,10 @@ def _loaded(target):
     path = Path(file).resolve()
     if not path.is_file():
         raise ValueError(f"target: expected a file that exists; got {file!r}")
-    # A file may have the name of a module that others need.
+    # The file must not replace a module of the same name.
     spec = importlib.util.spec_from_file_location(path.stem if _free(path.stem) else f"checked {path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"target: {file} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
     paths, modules = list(sys.path), dict(sys.modules)
     sys.path.insert(0, str(path.parent))  # as Python does for a script
@@ -115,7 +122,7 @@ def _loaded(target):
 
 
 def _free(name):
-    """Whether no module of Python's or of anybody else's has this name."""
+    """Whether no other module has this name."""
     return name not in sys.modules and name not in sys.stdlib_module_names
 
 

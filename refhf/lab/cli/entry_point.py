@@ -1,23 +1,42 @@
 """The command line: `refhf train | compare | sweep | saddle | check | vectors | data | info`.
 
 Results go to stdout (`--json`: one JSON value), progress to stderr. Exit status 0: done; 1: a check failed;
-2: a mistake of the caller's, or a disk that is full, in one line; 130, 143: interrupted, terminated.
+2: wrong usage or a full disk, reported in one line; 130, 143: interrupted, terminated.
 
-Under `mpiexec` or `srun` all ranks run `train` and `compare`; the first speaks and writes, and does the rest alone.
+Under `mpiexec` or `srun` all ranks run `train` and `compare`; only rank 0 prints and writes. Rank 0 runs the other
+commands alone.
 """
 
+import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 
-from refhf.data import data_sets
-from refhf.lab.cli import arguments, check_command, console, streams, train_command, vectors_command
-from refhf.lab.cli import saddle_command as saddle
-from refhf.lab.cli import sweep_command as sweep
-from refhf.lab.runs import output_folder
+from refhf.lab.cli import command_parser, standard_streams
+from refhf.lab.cli.check_command import run_check_command
+from refhf.lab.cli.compare_command import run_compare_command
+from refhf.lab.cli.data_command import run_data_command
+from refhf.lab.cli.info_command import run_info_command
+from refhf.lab.cli.saddle_command import run_saddle_command
+from refhf.lab.cli.sweep_command import run_sweep_command
+from refhf.lab.cli.train_command import run_train_command
+from refhf.lab.cli.vectors_command import run_vectors_command
 from refhf.parallel import end_all, launched, launched_rank, mpi, serial
-from refhf.text import columns
+from refhf.parallel.communicator import Communicator
+
+RANK_COMMANDS: dict[str, Callable[[argparse.Namespace, Communicator], int]] = {
+    "train": run_train_command,
+    "compare": run_compare_command,
+}
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "sweep": run_sweep_command,
+    "saddle": run_saddle_command,
+    "check": run_check_command,
+    "vectors": run_vectors_command,
+    "data": run_data_command,
+    "info": run_info_command,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,25 +45,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        What follows `refhf`; the process's arguments if None.
+        The words after `refhf`; the process's arguments if None.
 
     Returns
     -------
     int
         The exit status.
     """
-    with streams.outlets():
+    with standard_streams.forgiving_streams():
         return _main(sys.argv[1:] if argv is None else argv)
 
 
-def _main(argv):
+def _main(argv: Sequence[str]) -> int:
     try:
         comm = mpi() if launched() > 1 else serial()
     except RuntimeError as error:
         return _failed(serial(), f"error: {error}", 2) if launched_rank() == 0 else 2
     try:
         with open(os.devnull, "w") as nothing, redirect_stdout(nothing if comm.rank else sys.stdout):
-            status = _run(arguments.parse(argv), comm) or 0
+            status = _run(command_parser.parse_command(argv), comm)
             sys.stdout.flush()
             return status
     except (ValueError, OSError, MemoryError) as error:
@@ -53,44 +72,16 @@ def _main(argv):
         return _failed(comm, "interrupted; what was written is kept", 130)
 
 
-def _run(args, comm):
-    """Run the command; 1 where a check failed."""
-    if args.command in ("train", "compare"):
-        return train_command.run(args, comm)
-    if comm.rank == 0:
-        commands = {
-            "sweep": sweep.run,
-            "saddle": saddle.run,
-            "check": check_command.run,
-            "vectors": vectors_command.run,
-            "data": _data,
-            "info": _info,
-        }
-        return commands[args.command](args)
-    return None
+def _run(args: argparse.Namespace, comm: Communicator) -> int:
+    """Run the command and return its exit status."""
+    if args.command in RANK_COMMANDS:
+        return RANK_COMMANDS[args.command](args, comm)
+    return COMMANDS[args.command](args) if comm.rank == 0 else 0
 
 
-def _failed(comm, said, code):
-    """Say so in a line, on one rank of those that have it to say, and end all."""
-    line = " ".join(["refhf:", *said.split()])
+def _failed(comm: Communicator, message: str, code: int) -> int:
+    """Print the message in one line, on one of the ranks that failed, and end all ranks."""
+    line = " ".join(["refhf:", *message.split()])
     end_all(comm, line + (f" (rank {comm.rank})\n" if comm.rank else "\n"), code)
     print(line, file=sys.stderr)
     return code
-
-
-def _data(args):
-    rows = data_sets.data_sets(data_dir=args.data_dir)
-    if args.json:
-        print(output_folder.to_json([row._asdict() for row in rows]))
-        return
-    own = [
-        ("FILE.npz", "X, y (or X_train, x_train ..) and, if it has them, X_test, y_test"),
-        ("FOLDER", "the same as X.npy, y.npy, ..., left on disk"),
-    ]
-    told = [*rows, *((name, what, "your own") for name, what in own)]
-    print(*columns([line for name, what, source in told for line in ((name, what), ("", source))], 2), sep="\n")
-
-
-def _info(args):
-    facts = console.facts()
-    print(output_folder.to_json(facts) if args.json else "\n".join(columns(facts.items(), 2)))

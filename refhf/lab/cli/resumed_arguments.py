@@ -1,4 +1,4 @@
-"""The arguments of a run that is resumed: those with which it began, in any folder."""
+"""Arguments of a resumed run: those of its start, from any working folder."""
 
 from pathlib import Path
 
@@ -12,15 +12,15 @@ MAY_CHANGE = ("steps", "checkpoint_every")
 PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails")
 
 
-def find_homes(args):
-    """Put the home folder in place of '~', as a shell does where it sees it."""
+def expand_home_folders(args):
+    """Replace '~' by the home folder, as a shell does."""
     for name in PATHS:
         if getattr(args, name, None):
             setattr(args, name, str(path_of(name, getattr(args, name))))
 
 
-def anchored(args) -> dict:
-    """The arguments, the paths of the data from the root: they hold in any folder."""
+def with_absolute_paths(args) -> dict:
+    """The arguments with absolute data paths, valid in any working folder."""
     named = vars(args).copy()
     for name in ("data", "data_dir"):
         if named[name] and named[name] not in NAMES and (path := Path(named[name]).expanduser()).exists():
@@ -28,8 +28,8 @@ def anchored(args) -> dict:
     return named
 
 
-def resumed(parser, command, argv, args):
-    """The arguments with which the run began, but for those that may change."""
+def resume_arguments(parser, command, argv, args):
+    """The arguments with which the run started, except those that may change."""
     if args.out and Path(args.out).resolve() != Path(args.resume).resolve():
         raise ValueError(f"out: expected none, as a run goes on in its folder {args.resume}; got {args.out}")
     if args.overwrite:
@@ -42,8 +42,8 @@ def resumed(parser, command, argv, args):
     checks.choice("command", args.command, [began["command"]])
     command.set_defaults(**{name: value for name, value in began.items() if name not in output_folder.OF_THE_MOMENT})
     again = parser.parse_args(argv)
-    find_homes(again)
-    for name, value in anchored(again).items():
+    expand_home_folders(again)
+    for name, value in with_absolute_paths(again).items():
         if name not in (*output_folder.OF_THE_MOMENT, *MAY_CHANGE) and value != began[name]:
             raise ValueError(f"{name}: expected {began[name]!r}, as the run in {args.resume} has; got {value!r}")
     again.out = args.resume

@@ -1,4 +1,4 @@
-"""`refhf saddle`: its arguments, and what it prints and writes."""
+"""`refhf saddle`: traces methods over a surface and shows which leave the saddle."""
 
 import re
 import sys
@@ -10,9 +10,9 @@ from refhf import checks
 from refhf.driver.registry import METHODS
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import output_folder
-from refhf.lab.saddle import animation, saddle_figure, saddle_page, saddle_table
-from refhf.lab.saddle.contestants import DEFAULT, LINEUP
-from refhf.lab.saddle.trajectories import path
+from refhf.lab.saddle import saddle_animation, saddle_figure, saddle_page, saddle_table
+from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
+from refhf.lab.saddle.trajectories import trace_path
 from refhf.surfaces.saddles import SURFACES
 from refhf.text import columns, name_list
 
@@ -23,14 +23,14 @@ example: the table, and a page for the classroom that needs no network
   refhf saddle --start 1,0 --out saddle.html"""
 
 
-def add(commands) -> None:
+def add_saddle_command(commands) -> None:
     """Add the command to argparse's subcommands."""
     command = commands.add_parser("saddle", help="which methods leave a saddle, and why", epilog=_epilog())
     command._negative_number_matcher = re.compile(r"-(?:[\d.]|inf|nan)")  # --start -1,0 is a value, not a flag
     option = command.add_argument
     option("--surface", default="saddle", metavar="S", help="default: %(default)s; see below")
     option("--start", metavar="X,Y", help="where all begin; default: the surface's own start")
-    option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT)} below")
+    option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT_METHODS)} below")
     option("--steps", default=str(STEPS), metavar="N", help=f"at most; default: {STEPS} (a page: {saddle_page.STEPS})")
     option("--seed", default="0", metavar="N", help="of every draw; default: %(default)s")
     option("--out", metavar="FILE", help=f"by its ending a picture, an animation or a page: {', '.join(ENDINGS)}")
@@ -39,43 +39,52 @@ def add(commands) -> None:
 
 def _epilog():
     surfaces = columns(((name, surface.description) for name, surface in SURFACES.items()), 2, 2)
-    names = columns(((name, describe(name)) for name in LINEUP), 2, 2)
+    names = columns(((name, describe_method(name)) for name in SADDLE_METHODS), 2, 2)
     return "\n".join([EXAMPLE, "", "surfaces:", *surfaces, "", "methods:", *names])
 
 
-def describe(name: str) -> str:
-    """What a contestant does, in a line."""
+def describe_method(name: str) -> str:
+    """A one-line description of a method of the lab."""
     more = {"delta_0_norm": ", from a random start delta_0", "noise": ", and noise"}
-    return METHODS[LINEUP[name].method].description + "".join(more[option] for option in LINEUP[name].options)
+    return METHODS[SADDLE_METHODS[name].method].description + "".join(
+        more[option] for option in SADDLE_METHODS[name].options
+    )
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of paths that left the scene the norms may overflow
-def run(args) -> int:
-    """Print the table or its JSON, and write the file if one is asked for; 2 where it cannot be."""
+def run_saddle_command(args) -> int:
+    """Print the table or its JSON, and write the file if asked; 2 if it cannot be written."""
     surface = SURFACES[checks.choice("surface", args.surface, SURFACES)]
     names = _names(args.methods)
     start = surface.start if args.start is None else _start(args.start, surface)
     steps = _integer("steps", args.steps, 1)
     seed = _integer("seed", args.seed, 0)
     _check_out(args.out, surface)
-    paths = [path(surface, name, start, steps=steps, seed=seed) for name in names]
+    paths = [trace_path(surface, name, start, steps=steps, seed=seed) for name in names]
     if args.json:
-        facts = {"surface": surface.name, "start": list(start), "paths": saddle_table.rows(paths), "out": args.out}
+        facts = {
+            "surface": surface.name,
+            "start": list(start),
+            "paths": saddle_table.trajectory_rows(paths),
+            "out": args.out,
+        }
         print(output_folder.to_json(facts))
     else:
         where = (
-            saddle_table.place(start)
+            saddle_table.format_point(start)
             if surface.size <= 3
             else "its own start"
             if args.start is None
             else "the given start"
         )
         print(f"{surface.name}: {surface.description}\nfrom {where}, at most {steps} steps\n")
-        print(saddle_table.table(paths))
+        print(saddle_table.trajectory_table(paths))
     if not args.out:
         return 0
     sys.stdout.flush()
-    written = run_figures.attempt(lambda: _write(Path(args.out), surface, paths, names, start, seed, steps), args.out)
+    written = run_figures.try_picture(
+        lambda: _write(Path(args.out), surface, paths, names, start, seed, steps), args.out
+    )
     if written and not args.json:
         print(f"\nwritten: {args.out}")
     return 0 if written else 2
@@ -83,10 +92,10 @@ def run(args) -> int:
 
 def _names(given):
     if given is None:
-        return list(DEFAULT)
+        return list(DEFAULT_METHODS)
     names = name_list(given)
     for i, name in enumerate(names):
-        checks.choice("method", name, LINEUP)
+        checks.choice("method", name, SADDLE_METHODS)
         if name in names[:i]:
             raise ValueError(f"methods: expected each once; got {name!r} twice")
     return names
@@ -111,7 +120,7 @@ def _integer(argument, text, low):
 
 
 def _check_out(out, surface):
-    """Refuse, before any work, a file that could not be written."""
+    """Refuse a file that cannot be written, before any work."""
     if out is None:
         return
     checks.choice("out: the file's ending", Path(out).suffix.lower(), ENDINGS)
@@ -126,12 +135,12 @@ def _write(file, surface, paths, names, start, seed, steps):
     kind = file.suffix.lower()
     if kind == ".html":
         steps = min(steps, saddle_page.STEPS)
-        text = saddle_page.page(surface, names, start=start, seed=seed, steps=steps, listen=_progress)
+        text = saddle_page.saddle_page(surface, names, start=start, seed=seed, steps=steps, listen=_progress)
         file.write_text(text, encoding="utf-8")
     elif kind == ".gif":
-        animation.save(paths, file)
+        saddle_animation.save_animation(paths, file)
     else:
-        run_figures.save(saddle_figure.picture(paths), file)
+        run_figures.save_figure(saddle_figure.saddle_figure(paths), file)
 
 
 def _progress(done, of):

@@ -1,198 +1,30 @@
-"""`refhf train` and `refhf compare`: from arguments to runs, on whatever ranks there are, and what is said of them."""
+"""`refhf train`: trains a network by one method."""
 
-import contextlib
-import shlex
-import sys
-from pathlib import Path
-from typing import NamedTuple
+import argparse
+from typing import Any
 
-from refhf import checks
-from refhf.data import data_sets
-from refhf.driver.minimize import Status
-from refhf.driver.registry import METHODS
-from refhf.lab.cli import arguments, console, resumed_arguments
-from refhf.lab.plots import run_figures
-from refhf.lab.runs import checkpoint, execution, output_folder, run_position, signals
-from refhf.lab.runs.problem import pose
-from refhf.lab.runs.run_folder import Keeper
-from refhf.parallel import agree, share_cores
-from refhf.parallel.shards import REDUCTIONS
+from refhf.lab.cli import shared_arguments
+from refhf.lab.cli.training_session import run_training
+from refhf.parallel.communicator import Communicator
+
+METHOD = "gn-cg"  # our choice, by `make demo`
+EXAMPLE = """\
+example: ten steps of Hessian-free optimisation on the bundled digits, with a figure in ./run
+  refhf train --method hessian-bicgstab --steps 10 --out run
+the same on four ranks, of one machine or a cluster
+  mpiexec -n 4 refhf train --method hessian-bicgstab --steps 10 --out run"""
 
 
-def run(args, comm) -> int:
-    """Run the command; the exit status. On the ranks but the first nothing is written and no progress shown.
-
-    Raises
-    ------
-    ValueError, OSError
-        For an argument, a file or a folder that will not do, before the first step; OSError later if the disk is full.
-    """
-    agree(comm, **vars(args), **output_folder.versions())
-    names = [args.method] if args.command == "train" else args.methods
-    given = _checked(args, names)
-    with contextlib.ExitStack() as stack:
-        asked = stack.enter_context(signals.finishing(comm)) if args.out else lambda: 0
-        if comm.rank > 0:
-            args.out, args.quiet = None, True
-        if args.out and args.resume:
-            stack.enter_context(checkpoint.locked(args.out))
-        elif args.out:
-            output_folder.check(args.out, args.overwrite)
-        chosen = _planned(args, names, given, comm)
-        if args.out and not args.resume:
-            stack.enter_context(_new_folder(args))
-        results = []
-        for planned in chosen:
-            results.append(_execute(args, planned, asked))
-            if results[-1].status is Status.INTERRUPTED:
-                break
-        _report(args, results)
-        return 128 + asked() if results[-1].status is Status.INTERRUPTED else 0
+def add_train_command(commands: Any) -> None:
+    """Add the command to argparse's subcommands."""
+    epilog = shared_arguments.methods_epilog(EXAMPLE)
+    command = commands.add_parser("train", help="train a network by one method", epilog=epilog)
+    command.add_argument("--method", type=str.strip, default=METHOD, help="default: %(default)s; see below")
+    shared_arguments.add_problem_arguments(command)
+    shared_arguments.add_run_arguments(command)
+    shared_arguments.add_json(command)
 
 
-def _checked(args, names):
-    """The options that were given; ValueError for a name that is unknown, or a setting out of range."""
-    given = _given_options(args, names)
-    arguments.check_problem(args)
-    checks.choice("reduction", args.reduction, REDUCTIONS)
-    return given
-
-
-def _given_options(args, names):
-    """The options that were given; each must be known to one of the methods at least."""
-    for i, name in enumerate(names):
-        checks.choice("method", name, METHODS)
-        if name in names[:i]:
-            raise ValueError(f"methods: expected each once; got {name!r} twice")
-    flags = [("curvature_batch", args.curvature_batch), ("damping", args.damping)]
-    given = arguments.once([*((key, value) for key, value in flags if value is not None), *args.option])
-    known = {option: METHODS[name].family.options for name in names for option in METHODS[name].options}
-    checks.option_names(given, known, ", ".join(names))
-    for name, value in given.items():
-        if isinstance(known[name]._field_defaults.get(name), bool) and not isinstance(value, bool):
-            raise ValueError(f"{name}: expected true or false; got {value!r}")
-    return given
-
-
-@contextlib.contextmanager
-def _new_folder(args):
-    """The output folder, made and locked; that of a comparison is emptied of an earlier one."""
-    folder = Path(args.out)
-    output_folder.make(folder)
-    with checkpoint.locked(folder):
-        output_folder.check(folder, args.overwrite)
-        if args.command == "compare":
-            for place in (folder, *(folder / name for name in METHODS)):  # of an earlier comparison, with other methods
-                output_folder.empty(place)
-        yield
-
-
-class Planned(NamedTuple):
-    """A run, the folder it has, if it has one, and what its checkpoint is held to besides the run's facts."""
-
-    run: execution.Run
-    folder: Path | None
-    facts: dict
-
-
-def _planned(args, names, given, comm) -> list[Planned]:
-    """The runs of these methods from one start, all checked before the first begins."""
-    if comm.size > 1 or args.reduction == "reproducible":
-        share_cores(comm, 1 if args.reduction == "reproducible" else None)
-    cases = _loaded(args, comm)
-    facts = {"data": data_sets.digest(cases)} if args.out or args.resume else {}
-    problem = pose(
-        cases,
-        args.hidden,
-        nonlinearity=args.nonlinearity,
-        loss=args.loss,
-        l2=args.l2,
-        seed=args.seed,
-        comm=comm,
-        reduction=args.reduction,
-    )
-    console.say(problem.notes, args.quiet)
-    default = {"curvature_batch": min(arguments.CURVATURE_BATCH, problem.objective.cases)}
-    planned = []
-    for name in names:
-        options = {key: value for key, value in {**default, **given}.items() if key in METHODS[name].options}
-        run = execution.plan(problem, name, args.steps, options)
-        if args.resume:
-            path = _place(args, args.resume, name) / checkpoint.NAME
-            since = run_position.load(path, **execution.facts(run), **facts)
-            told = {f"step of {name}": since and since.step, f"theta of {name}": since and since.theta}
-            agree(comm, **told)  # each rank has read a file, which on another's disk may be another
-            run = execution.plan(problem, name, args.steps, options, since)
-        planned.append(Planned(run, _place(args, args.out, name), facts))
-    return planned
-
-
-def _place(args, folder, name):
-    """Where a run's files are: in the folder, or in the comparison's subfolder of the method's name."""
-    return folder and (Path(folder) if args.command == "train" else Path(folder, name))
-
-
-def _loaded(args, comm):
-    """The data; where it has to be downloaded, the first rank does, and the others wait."""
-    if comm.rank > 0:
-        comm.barrier()
-    bar = not args.quiet and sys.stderr.isatty()
-    cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
-    if comm.rank == 0:
-        comm.barrier()
-    return cases
-
-
-def _execute(args, planned: Planned, asked) -> execution.Result:
-    """The run's result, with progress on stderr and, if there is a folder, its files and its figure in it."""
-    run, folder, facts = planned
-    keeping = contextlib.nullcontext()
-    if folder:
-        keeping = Keeper(folder, run, args.checkpoint_every, resumed_arguments.anchored(args), **facts)
-    with keeping as keeper, console.progress(run, args.quiet, args.command == "train") as show:
-        result = execution.execute(run, show, keeper, asked)
-    if folder:
-        title = f"{run.method} on {run.problem.title}"
-        run_figures.saved(lambda: run_figures.run_figure(result.history, title), folder / "run.png")
-    return result
-
-
-def _report(args, results):
-    """The results on stdout."""
-    picture = args.out and _picture(args, results)
-    if args.json:
-        rows = [_as_dict(result, _place(args, args.out, result.run.method)) for result in results]
-        print(output_folder.to_json(rows[0] if args.command == "train" else {"runs": rows, "picture": picture}))
-        return
-    print(console.table([(result.run.method, result.history[-1]) for result in results]))
-    for result in results:
-        if result.status is not Status.STEPS_DONE:
-            print(f"{result.run.method} ended at step {len(result.history) - 1}: {result.status.value[2]}")
-    if results[-1].status is Status.INTERRUPTED:
-        print(f"refhf {args.command} --resume {shlex.quote(args.out)} goes on with it")
-    if args.out:
-        print(f"picture: {picture}" if picture else f"written, without a picture: {args.out}")
-    else:
-        print("nothing was written: --out DIR keeps history, parameters and picture")
-
-
-def _picture(args, results):
-    """Where the run's picture is, or the comparison's, which is drawn now; None if it could not be drawn."""
-    if args.command == "train":
-        path = Path(args.out, "run.png")
-        return str(path) if path.exists() else None
-    histories = {result.run.method: result.history for result in results}
-    title = results[0].run.problem.title
-    return run_figures.saved(lambda: run_figures.comparison_figure(histories, title), Path(args.out, "comparison.png"))
-
-
-def _as_dict(result, where):
-    run = result.run
-    return {
-        "method": run.method,
-        "options": run.options,
-        "status": result.status.name.lower().replace("_", " "),
-        "final": result.history[-1],
-        "history": result.history,
-        "out": None if where is None else str(where),
-    }
+def run_train_command(args: argparse.Namespace, comm: Communicator) -> int:
+    """Train; the exit status. Errors as `run_training`."""
+    return run_training(args, [args.method], comm)

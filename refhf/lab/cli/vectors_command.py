@@ -1,4 +1,4 @@
-"""`refhf vectors`: put the test vectors to somebody else's implementation, or to refhf itself."""
+"""`refhf vectors`: runs the test vectors against an implementation in any language, or refhf itself."""
 
 import contextlib
 import sys
@@ -22,7 +22,7 @@ what an adapter reads and writes: refhf/conformance/vectors/README.md
 exit: 0 nothing failed, 1 something did, 2 usage"""
 
 
-def add(commands) -> None:
+def add_vectors_command(commands) -> None:
     """Add the command to argparse's subcommands."""
     command = commands.add_parser("vectors", help="test vectors for an implementation in any language", epilog=EXAMPLE)
     option = command.add_argument
@@ -35,8 +35,8 @@ def add(commands) -> None:
     option("--json", action="store_true", help="print JSON, a result for each vector")
 
 
-def run(args) -> int:
-    """Print the report; 1 where a vector failed."""
+def run_vectors_command(args) -> int:
+    """Print the report; 1 if a vector failed."""
     if (args.adapter is None) == (not args.self):
         given = "both" if args.self else "neither"
         raise ValueError(f"adapter: expected either --adapter COMMAND or --self; got {given}")
@@ -53,7 +53,7 @@ def run(args) -> int:
 
 
 def _watched(results, count):
-    """The same, with a count on stderr where that is a terminal."""
+    """The results, with a counter on stderr if it is a terminal."""
     for k, result in enumerate(results, 1):
         if sys.stderr.isatty():
             print(f"\rvector {k} of {count}", end="\n" if k == count else "", file=sys.stderr, flush=True)

@@ -1,1 +1,1 @@
-"""Figures of runs."""
+"""Figures of training runs, and the axes they are made of."""

@@ -1,4 +1,4 @@
-"""The panels of a run's figure, each drawn on matplotlib axes from a history, and what log axes need."""
+"""Plots of a run's history on matplotlib axes, and helpers for log axes."""
 
 import math
 
@@ -10,16 +10,16 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 TRAIN, TEST, ALARM, QUIET = "#0072B2", "#E69F00", "#D55E00", "#666666"
 
 
-def loss(ax, history):
-    """Training loss, on a log axis."""
+def plot_loss(ax, history):
+    """Plot the training loss on a log axis."""
     floor = floor_of([record["loss"] for record in history])
     ax.plot(_x(history), [on_log(record["loss"], floor) for record in history], color=TRAIN, marker="o")
     log_axis(ax, floor)
     ax.set_title("training loss")
 
 
-def errors(ax, history):
-    """Training and test error, where there are any."""
+def plot_errors(ax, history):
+    """Plot training and test error, if there are any."""
     ax.set_title("error")
     series = {"training": ("training_error", TRAIN, "o"), "test": ("test_error", TEST, "s")}
     values = [record[key] for record in history for key, _, _ in series.values()]
@@ -36,8 +36,8 @@ def errors(ax, history):
     ax.legend()
 
 
-def iterations(ax, history):
-    """The solver's iterations, and whether they met negative curvature."""
+def plot_solver_iterations(ax, history):
+    """Plot the solver's iterations, coloured by whether it met negative curvature."""
     for negative, colour, label in ((False, TRAIN, "positive curvature only"), (True, ALARM, "negative curvature met")):
         chosen = [r for r in history[1:] if r["negative_curvature"] is negative]
         if chosen:
@@ -48,15 +48,15 @@ def iterations(ax, history):
     ax.set_ylim(0, 1.45 * max(r["solver_iterations"] for r in history) or 1)
 
 
-def damping(ax, history):
-    """The lambda that each step was computed with."""
+def plot_damping(ax, history):
+    """Plot the lambda of each step."""
     ax.plot(_x(history[1:]), [r.get("damping", math.nan) for r in history[1:]], color=TRAIN, marker="o")
     log_axis(ax, None)
     ax.set_title("damping lambda")
 
 
-def rho(ax, history):
-    """The reduction ratio, over what it does to lambda."""
+def plot_reduction_ratio(ax, history):
+    """Plot the reduction ratio rho, with bands where it changes lambda."""
     low, high = -0.5, 2.0  # our choice: beyond them the ratio says "wrong", not how wrong
     ratios = [-math.inf if (rho := r.get("rho")) is None or math.isnan(rho) else rho for r in history[1:]]
     shown = [min(max(ratio, low), high) for ratio in ratios]
@@ -75,8 +75,8 @@ def rho(ax, history):
     ax.set_title("reduction ratio rho")
 
 
-def length(ax, history):
-    """Step lengths, and the steps that were refused."""
+def plot_step_length(ax, history):
+    """Plot step lengths and mark rejected steps."""
     taken = [r for r in history[1:] if r["outcome"] == "accepted"]
     refused = [r for r in history[1:] if r["outcome"] != "accepted"]
     ax.plot(_x(taken), [r["step_length"] for r in taken], color=TRAIN, marker="o")
@@ -92,7 +92,7 @@ def _x(history):
 
 
 def or_inf(value):
-    """What is not a number, as infinity."""
+    """The value, or infinity for None and NaN."""
     return math.inf if value is None or math.isnan(value) else value
 
 
@@ -102,7 +102,7 @@ def percent(fraction):
 
 
 def floor_of(values):
-    """Where a log axis shows zero: half the smallest positive value; None if there is no zero."""
+    """The height at which a log axis shows zero: half the smallest positive value; None without a zero."""
     finite = [value for value in values if value is not None and math.isfinite(value)]
     positive = [value for value in finite if value > 0]
     return min(positive, default=1.0) / 2 if 0 in finite else None
@@ -112,14 +112,14 @@ LARGEST = 1e100  # our choice
 
 
 def on_log(value, floor):
-    """Where a log axis shows a value; nowhere if it is too large for matplotlib's arithmetic."""
+    """The height of a value on a log axis; NaN for one too large for matplotlib."""
     if value is None or value > LARGEST:
         return math.nan
     return floor if value == 0 and floor else value
 
 
 def log_axis(ax, floor, number="{:g}".format):
-    """A log axis with few, plain labels; zero is a dotted line at `floor`, if there is one."""
+    """Make the y axis logarithmic with few, plain labels; a dotted line at `floor` marks zero."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     ax.set_yscale("log")

@@ -1,7 +1,7 @@
-"""Figures of runs: one run's inside, and several runs side by side.
+"""Figures of runs: the details of one run, or several runs side by side.
 
-A history is a list of records as `refhf.lab.runs.execution` makes them. Figures are made without pyplot and from
-matplotlib's own defaults, so that the same histories give the same bytes.
+A history is a list of records of `refhf.lab.runs.training_run`. Figures use neither pyplot nor the user's settings,
+so the same histories give the same bytes.
 """
 
 import contextlib
@@ -9,13 +9,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from refhf.lab.plots import history_axes
-from refhf.lab.runs import safe_files
+from refhf.lab.runs import atomic_files
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 15,  # our choice: legible at half size
     "axes.titlesize": 15,
     "axes.spines.top": False,
@@ -42,23 +42,23 @@ LABELS = {"loss": "training loss", "training_error": "training error"}
 METADATA = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-def save(figure, path) -> None:
-    """Write a figure, in the format that the path ends in, without a date; a box for a letter that the font lacks."""
+def save_figure(figure, path) -> None:
+    """Write a figure in the format of the path's ending, without a date. Missing glyphs become boxes."""
     ending = Path(path).suffix[1:].lower()
-    with style(), warnings.catch_warnings(), safe_files.replaced(path) as file:
+    with figure_style(), warnings.catch_warnings(), atomic_files.atomic_write(path) as file:
         warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(file, format=ending, metadata=METADATA.get(ending))
 
 
-def saved(draw: Callable, path) -> str | None:
-    """The path, with the figure that `draw` makes in it, or None if there can be none."""
-    return str(path) if attempt(lambda: save(draw(), path), path) else None
+def try_save_figure(draw: Callable, path) -> str | None:
+    """Save the figure that `draw` makes; return the path, or None if that failed."""
+    return str(path) if try_picture(lambda: save_figure(draw(), path), path) else None
 
 
-def attempt(make: Callable[[], object], path) -> bool:
-    """Make a picture at the path; False, and a line on stderr, if that fails.
+def try_picture(make: Callable[[], object], path) -> bool:
+    """Make a picture at the path; on failure print a line on stderr and return False.
 
-    A run is for its numbers, and no failure of matplotlib, of its settings, its fonts or the disk may cost them.
+    A failure of matplotlib, its settings, fonts or the disk must not lose the numbers of a run.
     """
     try:
         make()
@@ -70,32 +70,37 @@ def attempt(make: Callable[[], object], path) -> bool:
     return True
 
 
-def plain(text: str) -> str:
-    """The text as matplotlib shows it letter by letter: no formula between two dollars."""
+def escape_dollars(text: str) -> str:
+    """Escape dollar signs so that matplotlib does not typeset formulas."""
     return text.replace("$", r"\$")
 
 
 def run_figure(history: Sequence[Mapping], title: str):
-    """The inside of one run.
+    """Draw the details of one run.
 
-    Loss and errors; for a Hessian-free method also lambda, rho, the step length and the solver's iterations.
+    Loss and errors; for Hessian-free methods also lambda, rho, step length and solver iterations.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
     inside = any(record.get("solver_stop") for record in history)
-    drawn = [history_axes.loss, history_axes.errors]
+    drawn = [history_axes.plot_loss, history_axes.plot_errors]
     if inside:
-        drawn += [history_axes.iterations, history_axes.damping, history_axes.rho, history_axes.length]
-    with style():
+        drawn += [
+            history_axes.plot_solver_iterations,
+            history_axes.plot_damping,
+            history_axes.plot_reduction_ratio,
+            history_axes.plot_step_length,
+        ]
+    with figure_style():
         figure = _figure((15, 8.5) if inside else (10, 4.5))
         last = history[-1]
         error = (
             "" if last["training_error"] is None else f", training error {history_axes.percent(last['training_error'])}"
         )
         figure.suptitle(
-            f"{plain(title)}\nafter {last['step']} steps: loss {history_axes.or_inf(last['loss']):.3g}{error}"
+            f"{escape_dollars(title)}\nafter {last['step']} steps: loss {history_axes.or_inf(last['loss']):.3g}{error}"
         )
         for ax, draw in zip(figure.subplots(len(drawn) // 3 or 1, 3 if inside else 2).flat, drawn, strict=True):
             draw(ax, history)
@@ -114,10 +119,10 @@ def comparison_figure(histories: Mapping[str, Sequence[Mapping]], title: str):
     keys = [*NUMBER]
     if all(history[-1]["training_error"] is None for history in histories.values()):
         keys.remove("training_error")
-    with style():
+    with figure_style():
         height = max(4.2, 0.34 * (len(histories) + 2))  # our choice; a line of the legend is 0.32 inches
         figure = _figure((19, 1.2 + height * len(keys)))
-        figure.suptitle(f"{_headline(histories)}\n{plain(title)}")
+        figure.suptitle(f"{_headline(histories)}\n{escape_dollars(title)}")
         for key, row in zip(keys, figure.subplots(len(keys), len(AXES), sharey="row", squeeze=False), strict=True):
             floor = history_axes.floor_of([record[key] for history in histories.values() for record in history])
             for ax, x in zip(row, AXES, strict=True):
@@ -133,7 +138,7 @@ def comparison_figure(histories: Mapping[str, Sequence[Mapping]], title: str):
 
 
 def _headline(histories):
-    """What the picture says, in a sentence."""
+    """The figure's message in one sentence."""
     (loss, first), *others = sorted((history_axes.or_inf(h[-1]["loss"]), name) for name, h in histories.items())
     if not others:
         return f"{first} ends at a training loss of {loss:.3g}"
@@ -148,12 +153,12 @@ def _curve(ax, history, x, y, floor, i):
         [record[x] for record in history],
         [history_axes.on_log(record[y], floor) for record in history],
         markevery=list(range((len(history) - 1) % every, len(history), every)),
-        **look(i),
+        **curve_style(i),
     )
 
 
-def look(i):
-    """Colour, marker and line of the i-th curve."""
+def curve_style(i: int) -> dict[str, Any]:
+    """Colour, marker and line style of the i-th curve."""
     n = len(history_axes.COLOURS)
     return {
         "color": history_axes.COLOURS[i % n],
@@ -170,7 +175,7 @@ def _note_absent(ax, histories):
 
 
 def _ranking(ax, histories, key):
-    """The legend of a row, right of its last panel: in the order in which the curves end, with where they end."""
+    """A legend to the right of the row, ordered by final value."""
     handles = dict(zip(histories, _handles(len(histories)), strict=True))
     order = sorted(histories, key=lambda name: -history_axes.or_inf(histories[name][-1][key]))
     labels = [f"{name}  {NUMBER[key](history_axes.or_inf(histories[name][-1][key]))}" for name in order]
@@ -182,7 +187,7 @@ def _ranking(ax, histories, key):
 def _handles(n):
     from matplotlib.lines import Line2D
 
-    return [Line2D([], [], **look(i)) for i in range(n)]
+    return [Line2D([], [], **curve_style(i)) for i in range(n)]
 
 
 def _figure(size):
@@ -191,9 +196,9 @@ def _figure(size):
     return Figure(figsize=size, layout="constrained")
 
 
-@contextmanager
-def style():
-    """Matplotlib's own defaults and STYLE, whatever the user's settings."""
+@contextlib.contextmanager
+def figure_style():
+    """Use matplotlib's defaults and STYLE, regardless of the user's settings."""
     matplotlib = _matplotlib()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -202,7 +207,7 @@ def style():
 
 
 def _matplotlib():
-    """Matplotlib, which refuses to be imported where MPLBACKEND names no backend; none is needed here."""
+    """Import matplotlib even if MPLBACKEND names an unknown backend; none is needed here."""
     backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
     import matplotlib
 

@@ -1,1 +1,1 @@
-"""A run: its problem, its steps, its folder and its checkpoints."""
+"""Training runs: the problem, the steps, the output folder and checkpoints."""

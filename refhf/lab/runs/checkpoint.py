@@ -1,7 +1,7 @@
-"""Checkpoints: arrays and a record in one file, that is either the old one or the new one, whatever happens.
+"""Checkpoint files: arrays and a JSON record, written atomically and verified by a digest.
 
-A checkpoint is a `.npz` file, without pickles: its arrays, and as `record` the UTF-8 bytes of one JSON object with a
-format version and a digest of all the rest.
+A checkpoint is an `.npz` file without pickles. It holds the arrays and, as `record`, the UTF-8 bytes of one JSON object
+with a format version and a digest of everything else.
 """
 
 import contextlib
@@ -16,30 +16,30 @@ from pathlib import Path
 import numpy as np
 
 from refhf.formats import FormatError, read_npz, write_npz
-from refhf.lab.runs import safe_files
+from refhf.lab.runs import atomic_files
 
 FORMAT = 1  # grows when a checkpoint of before could be misunderstood
-NAME = "checkpoint.npz"
+CHECKPOINT_NAME = "checkpoint.npz"
 WITHOUT_LOCKS = errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK
 
 
-def save(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
-    """Write a checkpoint in place of the one at `path`, if there is one.
+def save_checkpoint(path, arrays: Mapping[str, np.ndarray], record: Mapping) -> None:
+    """Write a checkpoint to `path`, replacing an earlier one atomically.
 
-    `refhf.lab.runs.safe_files.replaced` says how, and what it raises.
+    Raises as `refhf.lab.runs.atomic_files.atomic_write`.
     """
     record = {"format": FORMAT, "digest": _digest(arrays, record), **record}
-    with safe_files.replaced(path) as file:
+    with atomic_files.atomic_write(path) as file:
         write_npz(file, {"record": np.frombuffer(_text(record), np.uint8), **arrays})
 
 
-def load(path) -> tuple[dict[str, np.ndarray], dict]:
-    """The arrays and the record of a checkpoint.
+def load_checkpoint(path) -> tuple[dict[str, np.ndarray], dict]:
+    """Read the arrays and the record of a checkpoint.
 
     Raises
     ------
     FormatError
-        If it cannot be read, is none, is damaged, or is of another format.
+        If the file is missing, unreadable, damaged, no checkpoint, or of another format version.
     """
     if not Path(path).is_file():
         raise FormatError(path, "expected a checkpoint; found no file")
@@ -72,15 +72,15 @@ def _text(record):
 
 @contextlib.contextmanager
 def locked(path) -> Iterator[None]:
-    """Within it no other process can be within it; a process that ends, however it ends, leaves it.
+    """Hold an exclusive lock on a folder or file; the system releases it when the process ends.
 
-    The lock is the folder's or the file's own (flock), so that nothing is left behind. Without flock (Windows, some
-    file systems of clusters) there is none.
+    The lock is flock on the folder or file itself, so no lock file is left behind. Where flock does not exist (Windows,
+    some cluster file systems) nothing is locked.
 
     Raises
     ------
     ValueError
-        If another process is in it.
+        If another process holds the lock.
     """
     try:
         import fcntl

@@ -1,6 +1,7 @@
-"""Whether a checkpoint's content is one that a run can have come to: its digest says only that it is whole.
+"""Checks that the content of a checkpoint is one that a run can produce.
 
-Each function returns what it has checked, or raises ValueError with what was expected and what was found.
+The digest of a checkpoint only shows that the file is undamaged. Each function here returns the checked value, or
+raises ValueError with what was expected and what was found.
 """
 
 import json
@@ -20,22 +21,22 @@ MAY_BE_NONE = ("training_error", "test_error", "solver_stop", "probe_stop")  # o
 KINDS = {float: "f", int: "iu", bool: "b"}
 
 
-def number(name: str, value, kind: type = int):
-    """An integer, or a finite number, that is not negative."""
+def read_number(name: str, value, kind: type = int):
+    """Check an integer or a finite number; neither may be negative."""
     if type(value) not in ((int,) if kind is int else (int, float)) or not 0 <= value < math.inf:
         raise ValueError(f"{name}: expected {'an integer' if kind is int else 'a number'} >= 0; found {value!r}")
     return value
 
 
-def status(name: str | None) -> Status | None:
-    """The status of that name."""
+def read_status(name: str | None) -> Status | None:
+    """Look up the status of that name; None for null."""
     if name is not None and name not in Status.__members__:
         raise ValueError(f"status: expected one of {', '.join(Status.__members__)}, or null; found {name!r}")
-    return name and Status[name]
+    return None if name is None else Status[name]
 
 
-def vector(name: str, x, facts: Mapping, finite: bool):
-    """An array of the run's parameters and type; of `displacements` one a replica."""
+def read_vector(name: str, x, facts: Mapping, finite: bool):
+    """Check an array of the run's number of parameters and dtype; `displacements` has one row for each replica."""
     replicas = (facts["replicas"],) if name == "displacements" else ()
     shape, dtype = (*replicas, facts["parameters"]), facts["dtype"]
     if (x.shape, str(x.dtype)) != (shape, dtype):
@@ -45,8 +46,8 @@ def vector(name: str, x, facts: Mapping, finite: bool):
     return x
 
 
-def progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
-    """A method's progress; theta is finite where the run can go on."""
+def read_progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
+    """Check and rebuild a method's progress; theta must be finite if the run can be resumed."""
     facts, kinds, told = record["facts"], record["state"], record["progress"]
     state = METHODS[facts["method"]].family.state
     if set(kinds) != set(state._fields) or set(arrays) != {k for k in kinds if kinds[k] != "NoneType"} | {"best theta"}:
@@ -58,17 +59,17 @@ def progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
         elif kinds[name] == "NoneType" and kind is not np.ndarray:
             values[name] = None
         else:
-            values[name] = vector(name, arrays[name], facts, finite=going_on and name == "theta")
-    counts = {name: number(name, told["counts"][name], kind) for name, kind in Counts.__annotations__.items()}
-    return Progress(number("k", told["k"]), number("seed", told["seed"]), state(**values), Counts(**counts))
+            values[name] = read_vector(name, arrays[name], facts, finite=going_on and name == "theta")
+    counts = {name: read_number(name, told["counts"][name], kind) for name, kind in Counts.__annotations__.items()}
+    return Progress(read_number("k", told["k"]), read_number("seed", told["seed"]), state(**values), Counts(**counts))
 
 
 def _scalar(name, x, kind, default, python):
-    """As it was: a number of Python's, or one of NumPy's. Only what starts as NaN may be NaN, or negative."""
+    """A Python or NumPy scalar, as it was saved. Only a field whose default is NaN may be NaN or negative."""
     if x.shape or x.dtype.kind not in KINDS[kind]:
         raise ValueError(f"{name}: expected {kind.__name__}; found {x.dtype} of shape {x.shape}")
     if kind is not bool and not math.isnan(default):
-        number(name, x.item(), kind)
+        read_number(name, x.item(), kind)
     return x.item() if python == kind.__name__ else x[()]
 
 
@@ -78,8 +79,8 @@ def record_fields(method: str) -> dict[str, type]:
     return {**ENDS, **{name: kind for name, kind in own.items() if name not in (*NOT_TOLD, *ENDS)}, "seconds": float}
 
 
-def history(content: bytes, step: int, method: str) -> list[dict]:
-    """The records of steps 0 to `step` of a method, from their lines."""
+def read_history(content: bytes, step: int, method: str) -> list[dict]:
+    """Check and read the records of steps 0 to `step` of a method from their JSON lines."""
     fields = record_fields(method)
     records = [json.loads(line) for line in content.splitlines()]
     for k, record in enumerate(records):
@@ -94,5 +95,5 @@ def history(content: bytes, step: int, method: str) -> list[dict]:
 
 
 def _number(name, value):
-    """What is not finite is null in JSON, and comes back as NaN."""
+    """Turn null back into NaN, for fields that cannot be None."""
     return math.nan if value is None and name not in MAY_BE_NONE else value

@@ -1,4 +1,4 @@
-"""The output folder of a run: when it is refused, and what the JSON files in it are made of."""
+"""The output folder of a run: checks, `run.json`, and strict JSON."""
 
 import importlib.metadata
 import json
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from refhf.formats import FormatError
-from refhf.lab.runs import safe_files
+from refhf.lab.runs import atomic_files
 
 WRITTEN = ("run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
 FILES = (*WRITTEN, *(name + ".part" for name in WRITTEN))  # and what a kill in the middle of writing leaves
@@ -17,7 +17,7 @@ OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # what a resume
 
 
 def to_json(value, **layout) -> str:
-    """Strict JSON: numbers that are not finite become null."""
+    """Encode as strict JSON; non-finite numbers become null."""
 
     def strict(value):
         if isinstance(value, dict):
@@ -29,23 +29,23 @@ def to_json(value, **layout) -> str:
     return json.dumps(strict(value), allow_nan=False, **layout)
 
 
-def write(path: Path, text: str) -> None:
-    """Put a file in place whole: a process that is killed leaves the old one or the new one."""
-    with safe_files.replaced(path) as file:
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_files.atomic_write(path) as file:
         file.write(text.encode())
 
 
 def command_line(folder) -> tuple[Path, list[str]]:
-    """The `run.json` of a run in the folder, or in one of its subfolders, and its command line.
+    """The path of the `run.json` in the folder or a subfolder, and the command line it records.
 
-    It has each argument twice, in its `arguments` and in its `command`: where one of them was changed it is refused.
+    The file stores each argument twice, in `arguments` and in `command`; it is refused if they differ.
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there is no `run.json`.
     FormatError
-        If its `run.json` is broken.
+        If the `run.json` is broken.
     """
     places = Path(folder, "run.json"), *sorted(Path(folder).glob("*/run.json"))
     path = next((place for place in places if place.is_file()), None)
@@ -63,7 +63,7 @@ def command_line(folder) -> tuple[Path, list[str]]:
 
 
 def command(arguments: Mapping) -> list[str]:
-    """The command line of these arguments, but for those of the moment."""
+    """The command line with these arguments, without those listed in OF_THE_MOMENT."""
     words = [str(arguments["command"]), *(f"--option={name}={value}" for name, value in arguments["option"])]
     for name, value in arguments.items():
         if value is not None and name not in ("command", "option", *OF_THE_MOMENT):
@@ -73,8 +73,8 @@ def command(arguments: Mapping) -> list[str]:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python, this package and those it uses; None for one that is not installed."""
-    found = {"python": platform.python_version()}
+    """Versions of Python, refhf and its dependencies; None for a package that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for name in ("refhf", "numpy", "scipy", "matplotlib", "tqdm", "pooch", "threadpoolctl", "mpi4py"):
         try:
             found[name] = importlib.metadata.version(name)
@@ -83,8 +83,8 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def check(folder, overwrite: bool) -> None:
-    """Refuse, without touching it, an output folder that is not empty (unless `overwrite`) or not writable."""
+def check_folder(folder, overwrite: bool) -> None:
+    """Refuse an output folder that is not writable, or not empty unless `overwrite`; nothing is changed."""
     folder = Path(folder)
     if folder.is_dir() and not overwrite and any(folder.iterdir()):
         raise ValueError(f"out: expected a new or an empty folder, or --overwrite; got {folder}, which is not empty")
@@ -94,16 +94,16 @@ def check(folder, overwrite: bool) -> None:
         raise ValueError(f"out: expected a folder that can be written; got {folder}, but {nearest} {why}")
 
 
-def make(folder: Path) -> None:
-    """Make the folder; ValueError if that is not possible."""
+def make_folder(folder: Path) -> None:
+    """Make the folder; ValueError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"out: expected a folder that can be written; got {folder} ({error})") from error
 
 
-def empty(folder: Path) -> None:
-    """Remove the files of an earlier run, and no others; ValueError if that is not possible."""
+def empty_folder(folder: Path) -> None:
+    """Remove the files of an earlier run and no others; ValueError if that fails."""
     try:
         for name in FILES:
             (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What of a run goes into its checkpoint, and how it comes out."""
+"""The position of a run between two steps: saved to a checkpoint and loaded from it."""
 
 import contextlib
 import hashlib
@@ -11,27 +11,27 @@ import numpy as np
 
 from refhf.driver.minimize import Progress, Status
 from refhf.formats import FormatError
-from refhf.lab.runs import checkpoint, checkpoint_contents, safe_files
+from refhf.lab.runs import atomic_files, checkpoint, checkpoint_contents
 from refhf.lab.runs.output_folder import to_json
 
 HISTORY = "history.jsonl"
 
 
-class Position(NamedTuple):
-    """Where a run stands between two steps: all that the rest of it depends on, and what it has told.
+class RunPosition(NamedTuple):
+    """The position of a run between two steps: all that the remaining steps depend on, and the history.
 
     Attributes
     ----------
     step, rejected, seconds : int, int, float
-        Rows so far, how many rejected in a row, and the method's time.
+        Steps so far, rejected steps in a row, and the method's own time.
     progress : Progress
-        Of the method.
+        The method's progress.
     history : list of dict
-        The records, step 0 included.
+        The records from step 0.
     best : ndarray (P,)
-        The point of the smallest loss among them.
+        The point with the smallest loss so far.
     status : Status or None
-        Why the run ended there, if it did.
+        Why the run ended here, or None.
     """
 
     step: int
@@ -44,20 +44,20 @@ class Position(NamedTuple):
 
     @property
     def theta(self) -> np.ndarray:
-        """The point that the run has come to; of one that ended at something not finite the best."""
+        """The current point; the best point if the run ended with non-finite numbers."""
         return self.best if self.status is Status.NON_FINITE else self.progress.state.theta
 
 
-def lines(history: Sequence[Mapping]) -> bytes:
-    """The records as `history.jsonl` has them."""
+def history_lines(history: Sequence[Mapping]) -> bytes:
+    """Encode the records as the lines of `history.jsonl`."""
     return "".join(to_json(record) + "\n" for record in history).encode()
 
 
-def save(path, position: Position, told: Mapping, **facts) -> None:
-    """Write it, with the facts that `load` holds it to, among them the method's name.
+def save_position(path, position: RunPosition, told: Mapping, **facts) -> None:
+    """Write a position with the facts that `load_position` compares, including the method's name.
 
-    Its history is in `history.jsonl` beside it, of which the checkpoint has the length and the digest (`told`), so that
-    its cost does not grow with the steps. `refhf.lab.runs.checkpoint.save` says how it is written, and what it raises.
+    The history stays in `history.jsonl` beside the checkpoint. The checkpoint stores its length and digest (`told`), so
+    its cost does not grow with the steps. Errors as `refhf.lab.runs.checkpoint.save_checkpoint`.
     """
     k, seed, state, counts = position.progress
     arrays = {name: np.asarray(value) for name, value in state._asdict().items() if value is not None}
@@ -69,70 +69,70 @@ def save(path, position: Position, told: Mapping, **facts) -> None:
         **{name: getattr(position, name) for name in ("step", "rejected", "seconds")},
         "status": position.status and position.status.name,
     }
-    checkpoint.save(path, arrays | {"best theta": position.best}, record)
+    checkpoint.save_checkpoint(path, arrays | {"best theta": position.best}, record)
 
 
-def load(path, **facts) -> Position | None:
-    """The position in a checkpoint of a run with these facts; None if there is no such file.
+def load_position(path, **facts) -> RunPosition | None:
+    """Load the position of a run with these facts; None if the file does not exist.
 
     Raises
     ------
     FormatError
-        As `refhf.lab.runs.checkpoint.load`; if its content is none that a run can have come to; or if the
-        `history.jsonl` beside it is another than it goes with.
+        As `refhf.lab.runs.checkpoint.load_checkpoint`; if no run can have produced the content; or if the
+        `history.jsonl` beside the checkpoint does not belong to it.
     ValueError
-        If a fact is another.
+        If a fact differs.
     """
     path = Path(path)
     if not path.exists():
         return None
-    arrays, record = checkpoint.load(path)
+    arrays, record = checkpoint.load_checkpoint(path)
     with _wrong(path):
         told = {name: record["facts"].get(name) for name in facts}
     for name, fact in facts.items():
         if told[name] != fact:
             raise ValueError(f"{name}: expected {told[name]!r}, as in {path}; got {fact!r}")
     with _wrong(path):
-        status = checkpoint_contents.status(record["status"])
+        status = checkpoint_contents.read_status(record["status"])
         step, length = (
-            checkpoint_contents.number("step", record["step"]),
-            checkpoint_contents.number("bytes", record["history"]["bytes"]),
+            checkpoint_contents.read_number("step", record["step"]),
+            checkpoint_contents.read_number("bytes", record["history"]["bytes"]),
         )
-        position = Position(
+        position = RunPosition(
             step,
-            checkpoint_contents.number("rejected", record["rejected"]),
-            checkpoint_contents.number("seconds", record["seconds"], float),
-            checkpoint_contents.progress(arrays, record, going_on=status is not Status.NON_FINITE),
+            checkpoint_contents.read_number("rejected", record["rejected"]),
+            checkpoint_contents.read_number("seconds", record["seconds"], float),
+            checkpoint_contents.read_progress(arrays, record, going_on=status is not Status.NON_FINITE),
             [],
-            checkpoint_contents.vector("best theta", arrays["best theta"], record["facts"], finite=True),
+            checkpoint_contents.read_vector("best theta", arrays["best theta"], record["facts"], finite=True),
             status,
         )
         goes_with = {"bytes": length, "digest": record["history"]["digest"]}
     with _wrong(path.with_name(HISTORY)) as beside:
         content = _read(beside, **goes_with)
-        history = checkpoint_contents.history(content, step, record["facts"]["method"])
-        if lines(history) != content:
+        history = checkpoint_contents.read_history(content, step, record["facts"]["method"])
+        if history_lines(history) != content:
             raise ValueError("expected its numbers as they were written; found others")
     return position._replace(history=history)
 
 
 def _read(path, bytes, digest):
-    """So many bytes of the file, from its beginning."""
-    with safe_files.opened(path, "rb") as file:
+    """Read the first `bytes` bytes of the file and verify their digest."""
+    with atomic_files.open_regular(path, "rb") as file:
         content = file.read(min(bytes, os.fstat(file.fileno()).st_size))
-    if fingerprint(content).hexdigest() != digest or len(content) != bytes:
+    if history_digest(content).hexdigest() != digest or len(content) != bytes:
         raise ValueError(f"expected to begin with the {bytes} bytes that the checkpoint goes with; found others")
     return content
 
 
-def fingerprint(content: bytes):
-    """What a history is known by, to be updated as it grows."""
+def history_digest(content: bytes):
+    """The running digest of a history; update it with each new line."""
     return hashlib.blake2b(content, digest_size=16)
 
 
 @contextlib.contextmanager
 def _wrong(path):
-    """Within it, what goes wrong is a FormatError of the file."""
+    """Turn errors in the block into a FormatError of the file."""
     try:
         yield path
     except FormatError:

@@ -1,1 +1,1 @@
-"""The saddle lab: which methods leave a saddle, which cannot, and what gave those that do their direction."""
+"""The saddle lab: traces methods over 2-D surfaces and shows which leave a saddle, and why."""

@@ -1,4 +1,4 @@
-"""What took a path off a saddle's stable directions, and when it was away."""
+"""Detects when a trajectory leaves a saddle's stable directions, and what made it leave."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 from refhf.methods.report import Source
 
 ROUNDING = 1e-12  # our choice: a first component below this, of a step from g and H alone, is rounding
-BY = {
+SOURCE_WORDS = {
     Source.NONE: "nothing",
     Source.GRADIENT: "g",
     Source.KRYLOV: "g and H",
@@ -21,16 +21,16 @@ BY = {
 
 
 class Escape(NamedTuple):
-    """How a path came to have a component along the saddle's directions of negative curvature.
+    """The step at which a trajectory gained a component along negative curvature.
 
     Attributes
     ----------
     step : int or None
-        The step that brought it; 0 if the start has it, None if no point of the path does.
+        The first such step; 0 if the start has the component, None if no point has.
     size : float
-        How large the largest was then.
+        The largest component at that step.
     by : str
-        What gave it.
+        The source of the component.
     """
 
     step: int | None
@@ -38,9 +38,9 @@ class Escape(NamedTuple):
     by: str
 
 
-def escape(path) -> Escape | None:
-    """The path's Escape; None where the surface lists no saddle with a negative eigenvalue."""
-    directions = unstable(path.surface)
+def find_escape(path) -> Escape | None:
+    """The Escape of a trajectory; None if the surface lists no saddle with a negative eigenvalue."""
+    directions = negative_curvature_directions(path.surface)
     if directions is None:
         return None
     saddle = path.surface.saddle.theta
@@ -57,13 +57,13 @@ def _gave(path, k, size):
     if k == 0:
         return "the start"
     source = path.points[k - 1].source
-    return f"rounding, {size:.0e}" if size < ROUNDING and not source.random else BY[source]
+    return f"rounding, {size:.0e}" if size < ROUNDING and not source.random else SOURCE_WORDS[source]
 
 
-def unstable(surface) -> np.ndarray | None:
+def negative_curvature_directions(surface) -> np.ndarray | None:
     """The eigenvectors (m, P) of negative curvature at the surface's first saddle, or None.
 
-    Where they are axes they are exact, and what is off the stable directions is told from what is on them exactly.
+    If they are coordinate axes they are exact, and components along them are tested exactly.
     """
     at = surface.saddle
     if at is None or at.eigenvalues is None or not at.eigenvalues[0] < 0:
@@ -75,13 +75,13 @@ def unstable(surface) -> np.ndarray | None:
 
 
 def steps_to_leave(path, radius: float) -> int | None:
-    """How many steps until the path is further than `radius` from the surface's first saddle for good.
+    """Steps until the trajectory stays more than `radius` away from the surface's first saddle.
 
-    None if it ends within, or if there is no saddle.
+    None if it ends within the radius, or if there is no saddle.
     """
     if path.surface.saddle is None:
         return None
-    inside = [np.linalg.norm(point.theta - path.surface.saddle.theta) <= radius for point in path.points]
+    inside = [bool(np.linalg.norm(point.theta - path.surface.saddle.theta) <= radius) for point in path.points]
     if inside[-1]:
         return None
     return len(inside) - inside[::-1].index(True) if True in inside else 0

@@ -1,49 +1,22 @@
-"""The lab's picture: the surface from above with the paths on it, and the curvature that each path saw."""
+"""The figure of the saddle lab: trajectories over contours, and the curvature along each step."""
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from refhf.lab.plots import run_figures
-from refhf.lab.saddle import escape_reasons
-from refhf.lab.saddle.contestants import LINEUP
-from refhf.lab.saddle.saddle_table import place, stable
-from refhf.lab.saddle.trajectories import BESIDE, Ending, Path
+from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
+from refhf.lab.saddle.saddle_wording import describe_outcome, raise_powers, saddle_headline
+from refhf.lab.saddle.trajectories import Trajectory
 from refhf.surfaces.stationary_points import Surface
 
 BARS = 24  # steps whose curvature is drawn; our choice
 LEVELS = 22  # contours; our choice
 GROUND = "#CCDAE6", "#F7F9FA"  # from the lowest contour to the highest
 INK, QUIET, POSITIVE, NEGATIVE = "#1A1A1A", "#595959", "#9DB4C8", "#D55E00"
-SHORT = {
-    Ending.SADDLE: "stops at a saddle",
-    Ending.DEGENERATE: "stops at the saddle",
-    Ending.PLATEAU: "stops on a plateau",
-    Ending.UNBOUNDED: "leaves the scene",
-    Ending.REFUSED: "has its steps refused",
-    Ending.MOVING: "is still on its way",
-    Ending.NON_FINITE: "meets a number that is not finite",
-}
-GROUPS = {
-    Ending.SADDLE: "saddle",
-    Ending.DEGENERATE: "saddle",
-    Ending.MINIMUM: "minimum",
-    Ending.NEAR_MINIMUM: "minimum",
-    Ending.PLATEAU: "plateau",
-    Ending.UNBOUNDED: "unbounded",
-}
-SAYS = {  # how a headline counts the paths' endings, of one and of several
-    "saddle": ("stops at the saddle", "stop at the saddle"),
-    "minimum": ("reaches a minimum", "reach a minimum"),
-    "plateau": ("stops on a plateau", "stop on a plateau"),
-    "unbounded": ("leaves the scene", "leave the scene"),
-    "other": ("still moving", "still moving"),
-}
 
 
-def picture(paths: Sequence[Path], upto: int | None = None):
+def saddle_figure(paths: Sequence[Trajectory], upto: int | None = None):
     """Contours and paths on the left, or f by step if there are not two parameters; curvature by step on the right.
 
     Parameters
@@ -57,19 +30,19 @@ def picture(paths: Sequence[Path], upto: int | None = None):
     -------
     matplotlib.figure.Figure
     """
-    with run_figures.style():
+    with run_figures.figure_style():
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(16, 9))
-        draw(figure, paths, upto)
+        draw_saddle_figure(figure, paths, upto)
     return figure
 
 
-def draw(figure, paths: Sequence[Path], upto: int | None = None) -> None:
+def draw_saddle_figure(figure, paths: Sequence[Trajectory], upto: int | None = None) -> None:
     """Draw the picture on an empty figure, or a subfigure, of 16 by 9."""
     surface = paths[0].surface
-    figure.text(0.03, 0.945, headline(paths), size=25, weight="bold", color=INK)
-    figure.text(0.03, 0.902, f"{surface.name}:  {formula(surface.description)}", size=15, color=QUIET)
+    figure.text(0.03, 0.945, saddle_headline(paths), size=25, weight="bold", color=INK)
+    figure.text(0.03, 0.902, f"{surface.name}:  {raise_powers(surface.description)}", size=15, color=QUIET)
     right = figure.add_axes((0.505, 0.08, 0.48, 0.72))
     if surface.window:
         left = figure.add_axes((0.045, 0.08, 0.43, 0.43 * 16 / 9))
@@ -82,29 +55,11 @@ def draw(figure, paths: Sequence[Path], upto: int | None = None) -> None:
     draw_curvatures(right, paths, upto)
 
 
-def formula(text: str) -> str:
-    """Powers as they are written by hand: x^2 with a raised 2."""
-    raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-    return re.sub(r"\^(\d+)", lambda found: found[1].translate(raised), text)
-
-
-def minus(text: str) -> str:
-    """Hyphens before digits as the true minus sign."""
-    return re.sub(r"-(?=\d)", "\u2212", text)
-
-
-def headline(paths: Sequence[Path]) -> str:
-    """What the picture says, in a sentence."""
-    counted = Counter(GROUPS.get(path.ending, "other") for path in paths)
-    said = ", ".join(f"{counted[group]} {words[counted[group] > 1]}" for group, words in SAYS.items() if counted[group])
-    start = paths[0].points[0].theta
-    return f"From {minus(place(start))}: {said}" if start.size <= 3 else f"Of {len(paths)} methods: {said}"
-
-
 def draw_surface(ax, surface: Surface) -> None:
-    """Contours at levels that part the window evenly."""
+    """Draw contours at levels that split the window into equal areas."""
     from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 
+    assert surface.window is not None
     x, y, f, levels = height_map(surface, 241)
     ground = LinearSegmentedColormap.from_list("ground", GROUND)
     ax.contourf(x, y, f, levels, cmap=ground, norm=BoundaryNorm(levels, ground.N))
@@ -118,19 +73,21 @@ def draw_surface(ax, surface: Surface) -> None:
 
 def height_map(surface: Surface, n: int):
     """x (n,), y (n,), f (n, n) over the window, and contour levels that part it into equal areas."""
-    x, y = np.linspace(*surface.window[:2], n), np.linspace(*surface.window[2:], n)
+    assert surface.window is not None
+    x0, x1, y0, y1 = surface.window
+    x, y = np.linspace(x0, x1, n), np.linspace(y0, y1, n)
     f = surface.value(np.array(np.meshgrid(x, y)).reshape(2, -1)).reshape(n, n)
     return x, y, f, np.unique(np.quantile(f, np.linspace(0, 1, LEVELS)))
 
 
 def ticks(low: float, high: float) -> range:
-    """The whole numbers between."""
+    """The whole numbers between `low` and `high`."""
     return range(int(np.floor(low)) + 1, int(np.ceil(high)))
 
 
-def draw_path(ax, path: Path, upto: int | None, width: float) -> None:
-    """One path; wide ones go under thin ones, so that paths on one line are all seen."""
-    look, points = LINEUP[path.name], path.points[: None if upto is None else upto + 1]
+def draw_path(ax, path: Trajectory, upto: int | None, width: float) -> None:
+    """Draw one trajectory; wide lines are drawn below thin ones so that overlapping ones stay visible."""
+    look, points = SADDLE_METHODS[path.name], path.points[: None if upto is None else upto + 1]
     xy = np.concatenate([*map(_leg, points[:-1], points[1:]), [points[-1].theta]])
     ax.plot(*xy.T, color=look.colour, linewidth=width, solid_capstyle="round", solid_joinstyle="round", zorder=3)
     size = (9 + width) * (1.4 if look.marker == "*" else 1)
@@ -138,7 +95,7 @@ def draw_path(ax, path: Path, upto: int | None, width: float) -> None:
 
 
 def _leg(point, following):
-    """The step between two points, without the second: one point, or some on a curve."""
+    """Points of the step to `following`, without its end: one point, or several on a curve."""
     if point.tangent is None:
         return point.theta[None]
     t = np.linspace(0, 1, 16, endpoint=False)[:, None]
@@ -146,7 +103,7 @@ def _leg(point, following):
 
 
 def draw_points(ax, surface: Surface, start) -> None:
-    """The start and the stationary points, each with its name beside it."""
+    """Draw the start and the stationary points with labels."""
     signs = {"minimum": "o", "saddle": "X", "degenerate saddle": "X"}
     inside = [p for p in surface.stationary if within(surface, p.theta)]
     for p in inside:
@@ -159,6 +116,7 @@ def draw_points(ax, surface: Surface, start) -> None:
 
 def within(surface: Surface, theta) -> bool:
     """Whether a point is in the surface's window."""
+    assert surface.window is not None
     x0, x1, y0, y1 = surface.window
     return bool(x0 <= theta[0] <= x1 and y0 <= theta[1] <= y1)
 
@@ -175,7 +133,7 @@ def _label(ax, theta, text, window):
 
 def _draw_values(ax, paths, upto):
     for path in paths:
-        look = LINEUP[path.name]
+        look = SADDLE_METHODS[path.name]
         values = [point.value for point in path.points[: None if upto is None else upto + 1]]
         ax.plot(values, color=look.colour, dashes=look.dash or (None, None), linewidth=3)
         ax.plot(
@@ -191,11 +149,11 @@ def _draw_values(ax, paths, upto):
     ax.set(xlim=(0, max(len(path.points) for path in paths)), xlabel="step", title="f")
 
 
-def draw_curvatures(ax, paths: Sequence[Path], upto: int | None) -> None:
-    """For each path a row of bars, one a step: up where the step's curvature is positive, down where negative."""
+def draw_curvatures(ax, paths: Sequence[Trajectory], upto: int | None) -> None:
+    """Draw a row of bars for each trajectory: up for positive curvature of a step, down for negative."""
     largest = max((abs(c) for path in paths for c in curvatures(path)), default=1.0)
     for row, path in enumerate(paths):
-        look = LINEUP[path.name]
+        look = SADDLE_METHODS[path.name]
         shown = curvatures(path)[: min(BARS, BARS if upto is None else upto)]
         heights = [np.sign(c) * np.log1p(abs(c)) / np.log1p(largest) * 0.26 for c in shown]
         ax.plot((0.3, BARS + 0.7), (row, row), color="#BBBBBB", linewidth=1)
@@ -204,7 +162,7 @@ def draw_curvatures(ax, paths: Sequence[Path], upto: int | None) -> None:
             color=[NEGATIVE if c < 0 else POSITIVE for c in shown],
         )  # fmt: skip
         done = upto is None or upto >= len(path.points) - 1
-        says = outcome(path) if done else ""
+        says = describe_outcome(path) if done else ""
         size = 20 if look.marker == "*" else 14
         ax.plot(-1.1, row - 0.57, look.marker, color=look.colour, markersize=size, markeredgecolor="white")
         ax.text(-0.3, row - 0.57, path.name, color=INK, weight="bold", size=15, va="center")
@@ -217,29 +175,6 @@ def draw_curvatures(ax, paths: Sequence[Path], upto: int | None) -> None:
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
-def curvatures(path: Path) -> list[float]:
-    """The curvature of each of the path's steps; 0 for one that was refused."""
+def curvatures(path: Trajectory) -> list[float]:
+    """The curvature along each step of the trajectory; 0 for a rejected step."""
     return [0.0 if np.isnan(point.curvature) else point.curvature for point in path.points[:-1]]
-
-
-def outcome(path: Path) -> str:
-    """Where the path went, in a few words."""
-    left = escape_reasons.escape(path)
-    if GROUPS.get(path.ending) == "minimum":
-        how = f" by {left.by.replace('Lanczos ', '')}" if left and left.step else ""
-        return f"{'hovers about' if path.ending is Ending.NEAR_MINIMUM else 'reaches'} {_minimum(path)}{how}"
-    if path.ending is Ending.SADDLE and len(path.points) == 1:
-        return "does not move: the saddle"
-    if path.ending is Ending.SADDLE and left:
-        if left.step is not None and not left.by.startswith("rounding"):
-            return "is drawn into the saddle"
-        line = stable(path.surface)
-        return f"stays on {line[9:] if '=' in line else 'its line'}: the saddle"
-    return SHORT[path.ending]
-
-
-def _minimum(path):
-    """The minimum listed where the path ended, or else where that is."""
-    last = path.points[-1].theta
-    listed = [minimum for minimum in path.surface.minima if np.linalg.norm(last - minimum) < BESIDE]
-    return minus(place(listed[0] if listed else last)) if last.size <= 3 else "a minimum"

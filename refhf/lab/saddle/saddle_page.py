@@ -1,4 +1,4 @@
-"""The lab as one page: every path from a grid of starts, computed here and drawn there."""
+"""The saddle lab as one HTML page: trajectories from a grid of starts, computed here and drawn in the browser."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -6,9 +6,9 @@ from importlib import resources
 
 import numpy as np
 
-from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_table
-from refhf.lab.saddle.contestants import LINEUP
-from refhf.lab.saddle.trajectories import Path, path
+from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_table, saddle_wording
+from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
+from refhf.lab.saddle.trajectories import Trajectory, trace_path
 from refhf.surfaces.stationary_points import Surface
 
 # Our choices.
@@ -24,7 +24,7 @@ SIGNS = {
 }  # fmt: skip
 
 
-def page(
+def saddle_page(
     surface: Surface,
     names: Sequence[str],
     *,
@@ -62,37 +62,38 @@ def page(
     special = special_starts(surface, surface.start if start is None else np.asarray(start, float))
     paths = []
     for theta in (every := [*grid, *special.values()]):
-        paths.append([path(surface, name, theta, steps=steps, seed=seed) for name in names])
+        paths.append([trace_path(surface, name, theta, steps=steps, seed=seed) for name in names])
         listen(len(paths), len(every))
-    data = facts(surface, names) | {
+    data = page_facts(surface, names) | {
         "starts": [[float(f"{x:.7g}") for x in theta] for theta in every],
         "special": list(special),
         "grid": len(grid),
         "spacing": spacing,
     }
-    return template.replace("{DATA}", to_json(data, paths))
+    return template.replace("{DATA}", page_json(data, paths))
 
 
-def to_json(data, paths: Sequence[Sequence[Path]]) -> str:
-    """The page's data: its facts, and its runs, a list of methods for each start."""
+def page_json(data, paths: Sequence[Sequence[Trajectory]]) -> str:
+    """The page's data as JSON: facts, and the trajectories for each start."""
     reasons_given = sorted({point.reason for group in paths for one in group for point in one.points})
-    runs = ",".join(f"[{','.join(run(one, reasons_given) for one in group)}]" for group in paths)
-    data = data | {"reasons": [saddle_figure.formula(reason) for reason in reasons_given]}
+    runs = ",".join(f"[{','.join(trajectory_json(one, reasons_given) for one in group)}]" for group in paths)
+    data = data | {"reasons": [saddle_wording.raise_powers(reason) for reason in reasons_given]}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return (text[:-1] + f',"runs":[{runs}]}}').replace("<", "\\u003c")
 
 
-def facts(surface: Surface, names: Sequence[str]) -> dict:
-    """What the page draws beside the runs."""
+def page_facts(surface: Surface, names: Sequence[str]) -> dict:
+    """The facts that the page draws in addition to the trajectories."""
+    assert surface.window is not None
     eigenvalues = [abs(p.eigenvalues).max() for p in surface.stationary if p.eigenvalues is not None]
     seen = [p for p in surface.stationary if saddle_figure.within(surface, p.theta)]
-    looks = [(name, LINEUP[name]) for name in names]
+    looks = [(name, SADDLE_METHODS[name]) for name in names]
     return {
-        "surface": f"{surface.name}:  {saddle_figure.formula(surface.description)}",
+        "surface": f"{surface.name}:  {saddle_wording.raise_powers(surface.description)}",
         "window": surface.window,
         "columns": COLUMNS,
         "methods": [{"name": n, "colour": it.colour, "dash": it.dash, "sign": SIGNS[it.marker]} for n, it in looks],
-        "says": saddle_figure.SAYS,
+        "says": saddle_wording.GROUP_WORDS,
         "stationary": [{"kind": p.kind, "point": p.theta.tolist()} for p in seen],
         "largest": float(max([1.0, *eigenvalues])),
         "contours": contours(surface),
@@ -100,38 +101,40 @@ def facts(surface: Surface, names: Sequence[str]) -> dict:
     }
 
 
-def run(one: Path, reasons_given: Sequence[str]) -> str:
-    """A path as JSON: four digits of the point, three of the rest, and 0 only for what is 0."""
-    points = shown(one)
+def trajectory_json(one: Trajectory, reasons_given: Sequence[str]) -> str:
+    """A trajectory as JSON: points to four digits, other numbers to three, 0 only for an exact zero."""
+    points = visible_points(one)
     numbers = [
-        f"{text(point.theta, 4)},{text([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
+        f"{number_list(point.theta, 4)},"
+        f"{number_list([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
         f"{reasons_given.index(point.reason)}"
         for point in points
     ]
     controls = {k: p.theta + p.tangent / 2 for k, p in enumerate(points) if p.tangent is not None}
-    bends = ",".join(f'"{k}":[{text(control, 4)}]' for k, control in controls.items())  # quadratic Bezier curves
+    bends = ",".join(f'"{k}":[{number_list(control, 4)}]' for k, control in controls.items())  # quadratic Bezier curves
     says = {
-        "ending": saddle_figure.GROUPS.get(one.ending, "other"),
-        "outcome": saddle_figure.outcome(one),
-        "why": saddle_figure.minus(saddle_table.why(one)),
+        "ending": saddle_wording.GROUPS.get(one.ending, "other"),
+        "outcome": saddle_wording.describe_outcome(one),
+        "why": saddle_wording.true_minus(saddle_table.explain_ending(one)),
     }
     return f'{json.dumps(says, separators=(",", ":"))[:-1]},"numbers":[{",".join(numbers)}],"bends":{{{bends}}}}}'
 
 
-def shown(one: Path) -> list:
-    """The path's points but for a tail in which nothing visible happens; the last has no step."""
+def visible_points(one: Trajectory) -> list:
+    """The points without a tail in which nothing visible happens; the last point has no step."""
     still = [bool(np.linalg.norm(point.theta - one.points[-1].theta) <= STILL) for point in one.points]
     keep = len(still) - (still[::-1].index(False) if False in still else len(still))
     return [*one.points[:keep], one.points[keep]._replace(curvature=np.nan, tangent=None, reason=one.points[-1].reason)]
 
 
-def text(numbers, digits: int) -> str:
-    """Numbers as JSON; NaN is null."""
+def number_list(numbers, digits: int) -> str:
+    """Numbers as JSON, separated by commas; NaN is null."""
     return ",".join("null" if np.isnan(x) else f"{x + 0.0:.{digits}g}" for x in numbers)
 
 
 def grid_of_starts(surface: Surface, most: int):
-    """Multiples of a round number inside the window, row by row, and that number for x and for y."""
+    """Starts at multiples of a round number inside the window, row by row, and the spacing in x and y."""
+    assert surface.window is not None
     axes, spacing = [], []
     for low, high in (surface.window[:2], surface.window[2:]):
         by = next(s for s in SPACINGS if np.ceil((high - low) / s) - 1 <= most or s == SPACINGS[-1])
@@ -142,8 +145,11 @@ def grid_of_starts(surface: Surface, most: int):
 
 
 def special_starts(surface: Surface, start) -> dict:
-    """By what it is called: the start, one a little off it, and the saddle, as far as there are any."""
-    found, directions = {saddle_figure.minus(saddle_table.place(start)): start}, escape_reasons.unstable(surface)
+    """Named starts: the given one, one slightly off it, and the saddle, if they exist."""
+    found, directions = (
+        {saddle_wording.true_minus(saddle_table.format_point(start)): start},
+        escape_reasons.negative_curvature_directions(surface),
+    )
     if directions is not None:
         found["10\u207b\u2076 beside"] = start + OFF * directions[0]
     if surface.saddle is not None:
@@ -152,7 +158,7 @@ def special_starts(surface: Surface, start) -> dict:
 
 
 def contours(surface: Surface) -> list[dict]:
-    """The regions between contours, from low to high, as SVG paths in a square of side 1000, each with its colour."""
+    """The regions between contours, from low to high, as coloured SVG paths in a square of side 1000."""
     from matplotlib.figure import Figure
 
     x, y, f, levels = saddle_figure.height_map(surface, 161)

@@ -1,4 +1,4 @@
-"""A method's path over a surface, point by point: where it is, what it sees there, and why it goes where it goes."""
+"""Trajectories of methods over a surface: points, derivatives there, and the reason for each step."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import numpy as np
 from refhf import checks
 from refhf.driver.minimize import iterate
 from refhf.krylov.lanczos import lanczos_smallest
-from refhf.lab.saddle.contestants import LINEUP, options
+from refhf.lab.saddle.saddle_methods import SADDLE_METHODS, method_options
 from refhf.methods.report import Outcome, Source
 from refhf.objective.functions import from_functions
 from refhf.surfaces.stationary_points import Surface
@@ -23,7 +23,7 @@ NEAR = 1e-3  # of a listed stationary point, or of an eigenvalue of zero
 
 
 class Ending(Enum):
-    """What a path ended at; the value is a sentence."""
+    """How a trajectory ended; the value is a sentence."""
 
     MINIMUM = "a minimum"
     SADDLE = "stationary, not a minimum: smallest eigenvalue {:.3g}"
@@ -36,7 +36,7 @@ class Ending(Enum):
     NON_FINITE = "a number was not finite"
 
 
-class Point(NamedTuple):
+class TrajectoryPoint(NamedTuple):
     """A point of a path, and the step that left it.
 
     Attributes
@@ -65,52 +65,53 @@ class Point(NamedTuple):
     source: Source
 
 
-class Path(NamedTuple):
-    """A contestant's path.
+class Trajectory(NamedTuple):
+    """A method's trajectory over a surface.
 
     Attributes
     ----------
     name : str
-        One of LINEUP.
+        A key of SADDLE_METHODS.
     surface : Surface
-    points : tuple of Point
-        The start first; a rejected step leaves a second copy of its point.
+    points : tuple of TrajectoryPoint
+        The start first; a rejected step repeats its point.
     ending : Ending
     """
 
     name: str
     surface: Surface
-    points: tuple[Point, ...]
+    points: tuple[TrajectoryPoint, ...]
     ending: Ending
 
     @property
     def verdict(self) -> str:
-        """The ending in words."""
+        """The ending as a sentence."""
         return self.ending.value.format(self.points[-1].eigenvalues[0])
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is the ending NON_FINITE
-def path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0, **more) -> Path:
-    """Run a contestant, with `more` options of its method, from `start` (P,) for at most `steps` steps.
+def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0, **more) -> Trajectory:
+    """Run a method of the lab from `start` (P,) for at most `steps` steps; `more` are options of the method.
 
-    It ends earlier where the method says that it is done, at a stationary point that is no saddle, or off the scene.
+    The trajectory ends early if the method is done, at a stationary point that is not a saddle, or outside the scene.
 
     Raises
     ------
     ValueError
         For an unknown name, a start of the wrong dimension or not finite, or steps below 1.
     """
-    contestant = LINEUP[checks.choice("method", name, LINEUP)]
+    contestant = SADDLE_METHODS[checks.choice("method", name, SADDLE_METHODS)]
     theta = checks.array("start", start, (surface.size,), np.float64)
     checks.positive_integer("steps", steps)
-    f, given = from_functions(*surface.functions), {**options(contestant, surface), **more}
+    f, given = from_functions(*surface.functions), {**method_options(contestant, surface), **more}
     points, refused, ending = [], 0, None
     for report in iterate(f, theta, method=contestant.method, rng=seed, **given):
         points.append(_point(f, theta, report))
         refused = 0 if report.accepted else refused + 1
-        if at_rest(points[-1]) and kind(surface, points[-1]) is Ending.MINIMUM:
+        if at_rest(points[-1]) and stationary_kind(surface, points[-1]) is Ending.MINIMUM:
             points[-1] = _point(f, theta)
             break
+        assert report.theta is not None
         theta = report.theta
         if report.outcome is Outcome.NON_FINITE:
             ending = Ending.NON_FINITE
@@ -121,17 +122,17 @@ def path(surface: Surface, name: str, start, *, steps: int = 200, seed: int = 0,
                 points.append(_point(f, theta))
             break
     if ending is None and at_rest(points[-1]):
-        ending = kind(surface, points[-1])
-    return Path(name, surface, tuple(points), ending or _unfinished(surface, points[-1], refused))
+        ending = stationary_kind(surface, points[-1])
+    return Trajectory(name, surface, tuple(points), ending or _unfinished(surface, points[-1], refused))
 
 
-def at_rest(point: Point) -> bool:
-    """Whether the gradient is as good as zero."""
+def at_rest(point: TrajectoryPoint) -> bool:
+    """Whether the gradient is zero to its tolerance."""
     return bool(np.linalg.norm(point.gradient) <= STATIONARY)
 
 
-def kind(surface: Surface, point: Point) -> Ending:
-    """Which kind of stationary point this is: as the surface lists it, or else by its eigenvalues."""
+def stationary_kind(surface: Surface, point: TrajectoryPoint) -> Ending:
+    """The kind of a stationary point: as the surface lists it, else from its eigenvalues."""
     listed = {"minimum": Ending.MINIMUM, "saddle": Ending.SADDLE, "degenerate saddle": Ending.DEGENERATE}
     for known in surface.stationary:
         if np.allclose(known.theta, point.theta, rtol=0, atol=NEAR):
@@ -149,13 +150,13 @@ def _unfinished(surface, last, refused):
 
 
 def _point(f, theta, report=None):
-    """The point theta, and the step that the report says was taken from it."""
+    """The point theta, and the step from it that the report describes."""
     value, gradient = f.value_and_gradient(theta)
     H = f.hessian(theta)
     step = report.theta - theta if report and report.accepted else np.zeros_like(theta)
     curved = report is not None and report.accepted and report.source is Source.PROBE
     tangent = report.step_length * report.negative_direction if curved else None
-    return Point(
+    return TrajectoryPoint(
         theta,
         gradient,
         value,
@@ -168,7 +169,7 @@ def _point(f, theta, report=None):
 
 
 def _reason(report):
-    """The report's sentences: what became of the step, or else where it came from and how its solver ended."""
+    """The report's sentences: why the step was rejected, or its source and how its solver ended."""
     if not report.accepted:
         return report.sentence
     stops = [getattr(report.detail, name, None) for name in ("probe_stop", "solver_stop")]
@@ -183,7 +184,7 @@ def _eigenvalues(H, n):
 
 
 def _curvature(H, d):
-    """d'Hd / d'd, for however small a d."""
+    """d'Hd / d'd, scaled to avoid underflow for a small d."""
     if not d.any():
         return np.nan
     d = d / abs(d).max()

@@ -1,21 +1,19 @@
-"""Sweeps: methods x batch sizes x seeds, one JSON line a run, resumed where they stopped. `refhf sweep`, and figures.
+"""Sweeps: methods x batch sizes x seeds, one JSON line a run; an interrupted sweep is resumed.
 
-A figure's script builds the same three things that the command does::
+A script builds the same objects as the command `refhf sweep`::
 
-    from refhf.data import data_sets as data
-    from refhf.lab.sweep.cells import Setting
-    from refhf.lab.sweep.cells import cells
-    from refhf.lab.sweep.sweep_runs import execute
-    from refhf.lab.sweep.sweep_summary import best
-    from refhf.lab.sweep.sweep_summary import rows
+    from refhf.data.data_sets import load
+    from refhf.lab.sweep.sweep_grid import SweepSetting, configurations
+    from refhf.lab.sweep.sweep_runs import run_sweep
+    from refhf.lab.sweep.sweep_summary import best_of_grid, seed_groups
 
-    setting = Setting(data.load("mnist-mini", dtype="float32"), (400, 150), steps=20, targets=(0.02, 0.04))
-    chosen = cells(["sgd", "gn-cg"], [128, 512], seeds=range(5), grid={"learning_rate": [0.03, 0.1, 0.3]})
-    lines = execute(setting, chosen, "figures/my_figure.jsonl")  # a list of dicts, in the order of `chosen`
-    found = best(rows(lines))                                    # a row a method and batch: mean and spread over seeds
+    setting = SweepSetting(load("mnist-mini", dtype="float32"), (400, 150), steps=20, targets=(0.02, 0.04))
+    chosen = configurations(["sgd", "gn-cg"], [128, 512], seeds=range(5), grid={"learning_rate": [0.03, 0.1, 0.3]})
+    lines = run_sweep(setting, chosen, "figures/my_figure.jsonl")  # a list of dicts, in the order of `chosen`
+    found = best_of_grid(seed_groups(lines))  # for each method and batch: mean and spread over seeds
 
-`cells` makes a cross product; a list of `Cell(method, batch, seed, options)` written by hand serves as well, e.g. for a
-learning rate that depends on the batch. A file holds the runs of one setting; more cells may join it at any time, and
-only the runs that it lacks are made, by one process at a time. `sweep_figure` draws rows against the batch
-size on given axes.
+`configurations` makes a cross product. A hand-written list of `Configuration(method, batch, seed, options)` also works, for
+example when the learning rate depends on the batch. A file holds the runs of one setting. Further configurations can be
+added at any time; only missing runs are made, by one process at a time. `sweep_figure` plots the results against the
+batch size.
 """

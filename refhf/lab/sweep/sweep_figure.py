@@ -1,10 +1,10 @@
-"""A sweep's picture: what its runs came to, against the batch size, with the spread over seeds."""
+"""Figures of a sweep: results against the batch size, with the spread over seeds."""
 
 import math
 from collections.abc import Callable, Sequence
 
 from refhf.lab.plots import history_axes, run_figures
-from refhf.lab.sweep.sweep_summary import Row, Statistic, best
+from refhf.lab.sweep.sweep_summary import SeedGroup, Statistic, best_of_grid
 
 PANELS = {"loss": "{:.3g}".format, "training_error": history_axes.percent, "test_error": history_axes.percent}
 ACROSS_ALL = " (has no batch)"
@@ -12,28 +12,28 @@ ACROSS = 3  # our choice: panels in a row, to be read on a page
 TITLES = {"loss": "training loss", "training_error": "training error", "test_error": "test error"}
 
 
-def picture(rows: Sequence[Row], targets: Sequence[float], title: str):
+def draw_sweep(rows: Sequence[SeedGroup], targets: Sequence[float], title: str):
     """Loss, errors, and the steps to each target against the batch size; of each grid the best.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    rows = best(rows)
+    rows = best_of_grid(rows)
     names = list(dict.fromkeys(row.method for row in rows))
     keys = [key for key in PANELS if any(line[key] is not None for row in rows for line in row.lines)]
-    with run_figures.style():
+    with run_figures.figure_style():
         from matplotlib.figure import Figure
 
         down, across = math.ceil((len(keys) + len(targets)) / ACROSS), min(len(keys) + len(targets), ACROSS)
         figure = Figure(figsize=(1.5 + 5.5 * across, 1.5 + 4.5 * down), layout="constrained")
-        figure.suptitle(f"{headline(rows)}\n{run_figures.plain(title)}")
+        figure.suptitle(f"{sweep_headline(rows)}\n{run_figures.escape_dollars(title)}")
         axes = list(figure.subplots(down, across, squeeze=False).flat)
         for key, ax in zip(keys, axes, strict=False):
-            against_batch(ax, rows, lambda row, key=key: row.statistic(key), PANELS[key])
+            plot_against_batch(ax, rows, lambda row, key=key: row.statistic(key), PANELS[key])
             ax.set_title(TITLES[key])
         for i, (target, ax) in enumerate(zip(targets, axes[len(keys) :], strict=False)):
-            against_batch(ax, rows, lambda row, i=i: row.reached(i))
+            plot_against_batch(ax, rows, lambda row, i=i: row.reached(i))
             some = any(0 < row.reached(i).known < len(row.lines) for row in rows)
             ax.set_title(
                 f"steps to a training error of {history_axes.percent(target)}" + some * "\n(open: of some runs)"
@@ -49,28 +49,28 @@ def _place(label, names):
     return names.index(label.removesuffix(ACROSS_ALL))
 
 
-def headline(rows: Sequence[Row]) -> str:
-    """Which method and batch end lowest."""
+def sweep_headline(rows: Sequence[SeedGroup]) -> str:
+    """The method and batch with the lowest final loss, as a sentence."""
     first = min(rows, key=lambda row: history_axes.or_inf(row.statistic("loss").mean))
     batch = "" if first.batch is None else f" with batch {first.batch}"
     seeds = max(len(row.lines) for row in rows)
     return f"{first.method}{batch} ends at the lowest training loss; mean and standard deviation of {seeds} seeds"
 
 
-def against_batch(
-    ax, rows: Sequence[Row], of: Callable[[Row], Statistic], number: Callable[[float], str] | None = None
+def plot_against_batch(
+    ax, rows: Sequence[SeedGroup], of: Callable[[SeedGroup], Statistic], number: Callable[[float], str] | None = None
 ) -> None:
-    """A line a method over the batch sizes, with bars of one standard deviation; across, if it has no batch.
+    """Plot a line for each method over the batch sizes, with error bars of one standard deviation.
 
-    A point is open where not all runs count (`Statistic.known`), and missing where none does. The axis is
-    logarithmic, with numbers written by `number`, or without it linear from 0.
+    A method without a batch is a horizontal line. A point is open if `Statistic.known` is below the number of runs, and
+    missing if no value is known. The y axis is logarithmic with labels from `number`, or linear from 0 without it.
     """
     batches = sorted({row.batch for row in rows if row.batch is not None})
     methods = list(dict.fromkeys(row.method for row in rows))
     values = {(row.method, row.batch): of(row) for row in rows}
     floor = history_axes.floor_of([value.mean for value in values.values()])
     for i, method in enumerate(methods):
-        look = run_figures.look(i)
+        look = run_figures.curve_style(i)
         places = [batch for batch in batches if (method, batch) in values]
         if not places:
             _across(ax, values[method, None], look, method, floor)
@@ -93,7 +93,7 @@ def against_batch(
 
 
 def _bar(value):
-    """How far the bar reaches down and up; not down to zero, which a log axis does not show."""
+    """Lengths of the error bar down and up; it does not reach zero, which a log axis cannot show."""
     if not math.isfinite(value.spread):
         return 0.0, 0.0
     return min(value.spread, 0.9 * value.mean), value.spread

@@ -1,4 +1,4 @@
-"""What a sweep keeps: its file of lines, each with a digest, and the run in hand where it was interrupted."""
+"""The file of a sweep: one JSON line with a digest for each run, and the folder of an interrupted run."""
 
 import contextlib
 import hashlib
@@ -6,14 +6,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import IO, NamedTuple
 
 from refhf.driver.minimize import Status
 from refhf.formats import FormatError
-from refhf.lab.runs import checkpoint, execution, output_folder, run_position, safe_files
-from refhf.lab.runs.run_folder import Keeper
-from refhf.lab.runs.run_position import Position
-from refhf.lab.sweep.cells import Cell
+from refhf.lab.runs import atomic_files, checkpoint, output_folder, run_position, training_run
+from refhf.lab.runs.run_position import RunPosition
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.sweep.sweep_grid import Configuration
 
 COUNTS = ("epochs", "value_evaluations", "gradient_evaluations", "curvature_products")
 ENDS = ("loss", "training_error", "test_error", "seconds")
@@ -26,8 +26,8 @@ KINDS = {
 BEGINNING = b'{"method": "'  # of a line
 
 
-def name(cell: Cell) -> str:
-    """What tells a run from the others of its setting."""
+def run_key(cell: Configuration) -> str:
+    """The key that identifies a run within its setting."""
     try:
         return output_folder.to_json(cell, sort_keys=True)
     except TypeError as error:
@@ -36,25 +36,25 @@ def name(cell: Cell) -> str:
         ) from error
 
 
-def plain(value):
-    """What JSON makes of it."""
+def as_json(value):
+    """The value after a round trip through JSON."""
     return json.loads(output_folder.to_json(value))
 
 
 @contextlib.contextmanager
-def opened(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
-    """The lines that the file has, by their runs' names, and a stream for more; none and nowhere without a file."""
+def open_sweep_file(path, facts: Mapping) -> Iterator[tuple[dict, IO[str]]]:
+    """Open and lock a sweep's file: its lines by run key, and a stream to append to. Without a path nothing is kept."""
     if path is None:
         with open(os.devnull, "w") as nowhere:
             yield {}, nowhere
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with safe_files.opened(path, "a", encoding="utf-8", newline="\n") as stream, checkpoint.locked(path):
+    with atomic_files.open_regular(path, "a", encoding="utf-8", newline="\n") as stream, checkpoint.locked(path):
         yield _read(Path(path), facts), stream
 
 
-def written(line: Mapping, stream: TextIO) -> dict:
-    """The line as it will be read, once it is written."""
+def append_line(line: Mapping, stream: IO[str]) -> dict:
+    """Write a line with its digest; return it as it will be read."""
     text = output_folder.to_json(line)
     stream.write(_signed(text) + "\n")
     stream.flush()
@@ -70,14 +70,14 @@ def _digest(text):
 
 
 def _read(path, facts):
-    """The lines, without the last one if it was torn off, which is cut from the file, too."""
+    """Read the lines; an incomplete last line is cut from the file."""
     content = path.read_bytes()
     whole, newline, torn = content.rpartition(b"\n")
     texts, lines = whole.split(b"\n") if newline else [], {}
     for i, text in enumerate(texts, 1):
         try:
             line = _checked(text)
-            cell = name(Cell(*(line[key] for key in Cell._fields)))
+            cell = run_key(Configuration(*(line[key] for key in Configuration._fields)))
         except (ValueError, TypeError, RecursionError, AttributeError) as error:
             raise FormatError(path, f"line {i}: expected a run of a sweep as JSON ({error})") from error
         for key, value in facts.items():
@@ -103,43 +103,45 @@ def _checked(text):
     return line
 
 
-class Hand(NamedTuple):
-    """The run in hand, which an interrupted sweep puts into a folder beside its file, to take it up again.
+class InterruptedRun(NamedTuple):
+    """The folder beside a sweep's file in which an interrupted run is saved.
 
     Attributes
     ----------
     folder : Path or None
-    cell : Cell
+    cell : Configuration
     facts : dict
-        Of the setting.
+        The facts of the setting.
     """
 
     folder: Path | None
-    cell: Cell
+    cell: Configuration
     facts: dict
 
     @classmethod
-    def of(cls, path, cell: Cell, facts: Mapping) -> "Hand":
-        """That of a cell of the file `path`, in which its setting has these facts."""
-        folder = path and Path(f"{path}.{_digest(name(cell))}")
+    def of(cls, path, cell: Configuration, facts: Mapping) -> "InterruptedRun":
+        """The interrupted run of a configuration of the file `path`, with these facts of its setting."""
+        folder = path and Path(f"{path}.{_digest(run_key(cell))}")
         return cls(folder, cell, {f"setting {key}": value for key, value in facts.items()})
 
-    def taken_up(self, problem, steps: int) -> execution.Run:
-        """The run, from where it was put down, if it was, or from its start."""
+    def taken_up(self, problem, steps: int) -> training_run.TrainingRun:
+        """The run, resumed from its saved position, or from its start."""
         run, since = self.cell.plan(problem, steps), None
         if self.folder:
-            since = run_position.load(self.folder / checkpoint.NAME, **execution.facts(run), **self.facts)
+            since = run_position.load_position(
+                self.folder / checkpoint.CHECKPOINT_NAME, **training_run.run_facts(run), **self.facts
+            )
         return self.cell.plan(problem, steps, since) if since else run
 
-    def put_down(self, run: execution.Run, position: Position) -> None:
-        """Keep where the run stands."""
+    def put_down(self, run: training_run.TrainingRun, position: RunPosition) -> None:
+        """Save the position of the run."""
         if self.folder:
-            with Keeper(self.folder, run, **self.facts) as keeper:
+            with RunWriter(self.folder, run, **self.facts) as keeper:
                 keeper.keep(position._replace(status=Status.INTERRUPTED))
 
     def emptied(self) -> None:
-        """Remove what was put down."""
+        """Remove the saved position."""
         if self.folder and self.folder.is_dir():
-            output_folder.empty(self.folder)
+            output_folder.empty_folder(self.folder)
             with contextlib.suppress(OSError):
                 self.folder.rmdir()

@@ -1,14 +1,15 @@
-"""The runs of a sweep: one after the other, a line of JSON each, in a file that is resumed."""
+"""Execution of a sweep: runs one configuration after the other and appends a JSON line for each."""
 
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from refhf.driver.minimize import Status
-from refhf.lab.runs import execution
+from refhf.lab.runs import training_run
+from refhf.lab.runs.training_run import TrainingRun
 from refhf.lab.sweep import sweep_file
-from refhf.lab.sweep.cells import Cell, Setting, batch_option, once
 from refhf.lab.sweep.sweep_file import COUNTS, ENDS
+from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, batch_option, refuse_repeats
 from refhf.methods.report import Outcome
 
 CURVE = ("step", "epochs", "curvature_products", "seconds", "loss", "training_error", "test_error")
@@ -16,9 +17,9 @@ REACHED = CURVE[:4]
 DIGITS = 5  # our choice: of the numbers of a curve, to keep lines short
 
 
-def execute(
-    setting: Setting,
-    cells: Sequence[Cell],
+def run_sweep(
+    setting: SweepSetting,
+    cells: Sequence[Configuration],
     path=None,
     listen: Callable[[dict, bool], object] = lambda line, resumed: None,
     asked: Callable[[], object] = lambda: 0,
@@ -54,21 +55,21 @@ def execute(
         A ValueError: for a line that is not as it was written.
     """
     setting.check()
-    facts, pose = sweep_file.plain(setting.facts()), lru_cache(maxsize=1)(setting.problem)
-    limit = setting.steps or math.ceil(setting.epochs)  # no step costs less than a pass
+    facts, pose = sweep_file.as_json(setting.facts()), lru_cache(maxsize=1)(setting.problem)
+    limit = setting.steps or math.ceil(setting.epochs or 0)  # no step costs less than a pass
     for cell in cells:
         cell.plan(pose(cell.seed), limit)
-    once("cells", cells)
-    names = [sweep_file.name(cell) for cell in cells]
+    refuse_repeats("cells", cells)
+    names = [sweep_file.run_key(cell) for cell in cells]
     found = []
-    with sweep_file.opened(path, facts) as (done, stream):
+    with sweep_file.open_sweep_file(path, facts) as (done, stream):
         for cell, name in zip(cells, names, strict=True):
-            line, hand = done.get(name), sweep_file.Hand.of(path, cell, facts)
+            line, hand = done.get(name), sweep_file.InterruptedRun.of(path, cell, facts)
             if line is None:
                 line = _line(setting, cell, hand, hand.taken_up(pose(cell.seed), limit), asked)
                 if line is None:
                     break
-                line = sweep_file.written(line | {"setting": facts}, stream)
+                line = sweep_file.append_line(line | {"setting": facts}, stream)
             hand.emptied()
             found.append(line)
             listen(line, name in done)
@@ -76,8 +77,8 @@ def execute(
 
 
 def _line(setting, cell, hand, run, asked):
-    """The line of a run; None of one that was interrupted, which is put down."""
-    reached = [None] * len(setting.targets)
+    """The line of a run; None if the run was interrupted and saved."""
+    reached: list[dict | None] = [None] * len(setting.targets)
 
     def note(record):
         diverged = record["outcome"] == str(Outcome.NON_FINITE)
@@ -87,17 +88,23 @@ def _line(setting, cell, hand, run, asked):
 
     for record in run.since.history if run.since else ():
         note(record)
-    for position in execution.positions(run):
+    for position in training_run.run_positions(run):
         record = position.history[-1]
         note(record)
         status = _ended(setting, record, reached, position.status)
         if status:
-            break
+            return _finished_line(cell, run, position.history, reached, status)
         if asked():
             hand.put_down(run, position)
             return None
+    raise AssertionError("the last position of a run has a status")
+
+
+def _finished_line(cell: Configuration, run: TrainingRun, history: list[dict], reached: list, status: str) -> dict:
+    """The line of a run that has ended."""
+    record = history[-1]
     given = {batch_option(cell.method), *cell.options}
-    curve = ([_short(record[key]) for key in CURVE] for record in position.history)
+    curve = ([_short(record[key]) for key in CURVE] for record in history)
     return {
         **cell._asdict(),
         "defaults": {name: value for name, value in run.options.items() if name not in given},
@@ -114,7 +121,7 @@ def _some(mapping, keys):
 
 
 def _ended(setting, record, reached, status):
-    """Why a run ends here, or None."""
+    """Why the run ends at this step, or None."""
     if status not in (None, Status.STEPS_DONE):
         return status.name.lower().replace("_", " ")
     if setting.stop_at_target and None not in reached:
@@ -125,5 +132,5 @@ def _ended(setting, record, reached, status):
 
 
 def _short(value):
-    """A number of a curve, to DIGITS digits."""
+    """Round a number of a curve to DIGITS digits."""
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and math.isfinite(value) else value

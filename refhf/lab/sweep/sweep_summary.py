@@ -1,4 +1,4 @@
-"""What the lines of a sweep say together: mean and spread over seeds, the best of each grid, a table."""
+"""Summary of a sweep: mean and spread over seeds, the best options of each grid, and a table."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ SHOWN = ("loss", "training_error", "test_error", "steps", "epochs", "curvature_p
 
 
 class Statistic(NamedTuple):
-    """The mean of what is known, its standard deviation (NaN of one value), and how many of how many are known."""
+    """Mean and standard deviation (NaN for one value) of the `known` values among `of`."""
 
     mean: float
     spread: float
@@ -19,14 +19,14 @@ class Statistic(NamedTuple):
     of: int
 
 
-class Row(NamedTuple):
-    """The runs that differ in their seed alone.
+class SeedGroup(NamedTuple):
+    """The runs that differ only in their seed.
 
     Attributes
     ----------
     method, batch : str, int or None
     options : dict
-        Those that differ between the rows of this method and batch.
+        Options that differ between the groups of this method and batch.
     lines : list of dict
     """
 
@@ -36,22 +36,22 @@ class Row(NamedTuple):
     lines: list[dict]
 
     def statistic(self, key: str) -> Statistic:
-        """Of an entry of the lines; a loss that is not finite is infinite."""
+        """Statistic of an entry of the lines; a non-finite loss counts as infinite."""
         values = [line[key] for line in self.lines]
         return statistic([math.inf if value is None and key == "loss" else value for value in values])
 
     def reached(self, target: int, key: str = "step") -> Statistic:
-        """Of what the runs had spent when they reached their target number `target`, of those that did."""
+        """Statistic of what the runs spent until target number `target`, over those that reached it."""
         return statistic([line["reached"][target] and line["reached"][target][key] for line in self.lines])
 
     @property
     def diverged(self) -> int:
-        """How many runs ended at something not finite."""
+        """The number of runs that ended with non-finite numbers."""
         return sum(line["status"] == "non finite" for line in self.lines)
 
 
 def statistic(values: Sequence[float | None]) -> Statistic:
-    """Of the values that are not None.
+    """Mean and spread of the values that are not None.
 
     Examples
     --------
@@ -65,14 +65,14 @@ def statistic(values: Sequence[float | None]) -> Statistic:
     return Statistic(statistics.fmean(known), spread, len(known), len(values))
 
 
-def rows(lines: Sequence[dict]) -> list[Row]:
-    """A row for each method, batch and options, in the order in which they come."""
+def seed_groups(lines: Sequence[dict]) -> list[SeedGroup]:
+    """Group the lines by method, batch and options, in order of appearance."""
     places, found = [], []
     for line in lines:
         place = line["method"], line["batch"], line["options"]
         if place not in places:
             places.append(place)
-            found.append(Row(*place, []))
+            found.append(SeedGroup(*place, []))
         found[places.index(place)].lines.append(line)
     return [row._replace(options=_differing(row, found)) for row in found]
 
@@ -82,8 +82,8 @@ def _differing(row, rows):
     return {name: value for name, value in row.options.items() if any(other[name] != value for other in others)}
 
 
-def best(rows: Sequence[Row]) -> list[Row]:
-    """Of the rows of each method and batch the one of least final training loss, by its mean over the seeds."""
+def best_of_grid(rows: Sequence[SeedGroup]) -> list[SeedGroup]:
+    """For each method and batch, the group with the smallest mean final training loss."""
     chosen = {}
     for row in rows:
         place = row.method, row.batch
@@ -92,9 +92,9 @@ def best(rows: Sequence[Row]) -> list[Row]:
     return list(chosen.values())
 
 
-def as_dicts(rows: Sequence[Row]) -> list[dict]:
-    """The rows as numbers: what the table says, of all of them, and whether each is the best of its grid."""
-    winners = best(rows)
+def group_dicts(rows: Sequence[SeedGroup]) -> list[dict]:
+    """The groups as plain numbers, each with whether it is the best of its grid."""
+    winners = best_of_grid(rows)
     return [
         {
             "method": row.method,
@@ -110,8 +110,8 @@ def as_dicts(rows: Sequence[Row]) -> list[dict]:
     ]
 
 
-def table(rows: Sequence[Row], targets: Sequence[float]) -> str:
-    """A line a row: its method, batch and options, and mean and spread over its seeds."""
+def sweep_table(rows: Sequence[SeedGroup], targets: Sequence[float]) -> str:
+    """A table with a row for each group: mean and spread over its seeds."""
     heads = ["method", "batch", "options", "runs", "training loss", "training error", "test error", "passes"]
     heads += ["products", *(f"steps to {100 * target:g} %" for target in targets), "diverged"]
     body = [
@@ -120,12 +120,12 @@ def table(rows: Sequence[Row], targets: Sequence[float]) -> str:
             "-" if row.batch is None else str(row.batch),
             ", ".join(f"{name} {value}" for name, value in row.options.items()) or "-",
             str(len(row.lines)),
-            said(row.statistic("loss")),
-            said(row.statistic("training_error"), 100, " %"),
-            said(row.statistic("test_error"), 100, " %"),
-            said(row.statistic("epochs")),
-            said(row.statistic("curvature_products")),
-            *(said(row.reached(i), counts=True) for i, _ in enumerate(targets)),
+            format_statistic(row.statistic("loss")),
+            format_statistic(row.statistic("training_error"), 100, " %"),
+            format_statistic(row.statistic("test_error"), 100, " %"),
+            format_statistic(row.statistic("epochs")),
+            format_statistic(row.statistic("curvature_products")),
+            *(format_statistic(row.reached(i), counts=True) for i, _ in enumerate(targets)),
             str(row.diverged),
         ]
         for row in rows
@@ -134,8 +134,8 @@ def table(rows: Sequence[Row], targets: Sequence[float]) -> str:
     return "\n".join(columns([[line[i] for i in kept] for line in (heads, *body)]))
 
 
-def said(value: Statistic, scale: float = 1.0, unit: str = "", counts: bool = False) -> str:
-    """'mean +- spread', with how many are known where not all are (or, if `counts`, where it matters)."""
+def format_statistic(value: Statistic, scale: float = 1.0, unit: str = "", counts: bool = False) -> str:
+    """'mean ± spread', with the number of known values where some are missing."""
     if not value.known:
         return "never" if counts else "-"
     spread = "" if math.isnan(value.spread) else f" ± {scale * value.spread:.2g}"

@@ -1,9 +1,9 @@
-"""A run: method, options, data, network and seed in; a sequence of records out.
+"""Training runs: method, options, data, network and seed in; a sequence of records out.
 
-A record is a dict, one a step, the first of step 0. Its `loss`, `training_error` and `test_error` are of all the
-cases, at the point after the step; `seconds` is the method's own time. Evaluating errors, and the loss where
-the method does not know it, is in no count and not in `seconds`. A step of a stochastic first-order method is an
-epoch of its updates (He et al. 2016, section 5). The other keys are fields of
+A record is a dict for one step; the first is for step 0. Its `loss`, `training_error` and `test_error` are computed on
+all cases at the point after the step; `seconds` is the method's own time. Evaluating errors, and the loss where the
+method does not know it, is not counted and not included in `seconds`. A step of a stochastic first-order method is one
+epoch of updates (He et al. 2016, section 5). The other keys are fields of
 `refhf.methods.report.Report`, of its counts and of its detail.
 """
 
@@ -22,32 +22,35 @@ from refhf.driver.minimize import Steps, iterate, resume
 from refhf.driver.registry import METHODS
 from refhf.driver.status import PATIENCE, Status
 from refhf.lab.runs.output_folder import to_json
-from refhf.lab.runs.problem import Problem
-from refhf.lab.runs.run_position import Position
+from refhf.lab.runs.run_position import RunPosition
+from refhf.lab.runs.training_problem import TrainingProblem
 from refhf.methods.report import LossAt, Outcome, Report, flat
 from refhf.methods.schedules import SCHEDULES
 
 
-class Run(NamedTuple):
-    """A run whose arguments have been checked; `rows` runs it once."""
+class TrainingRun(NamedTuple):
+    """A run whose arguments are checked; `run_steps` executes it once."""
 
-    problem: Problem
+    problem: TrainingProblem
     method: str
     options: dict
     steps: int
     reports: Steps
-    since: Position | None = None
+    since: RunPosition | None = None
 
 
-def plan(problem: Problem, method: str, steps: int, options: dict | None = None, since: Position | None = None) -> Run:
-    """A run of `method`, from its start or from where it stood before, checked before any work.
+def plan_run(
+    problem: TrainingProblem, method: str, steps: int, options: dict | None = None, since: RunPosition | None = None
+) -> TrainingRun:
+    """Check the arguments and return a run of `method`, from its start or resumed from `since`.
 
-    The option `learning_rate` may also be a schedule's name: it is made for the method's batch and `steps` epochs.
+    The option `learning_rate` may be the name of a schedule; the schedule is made for the method's batch and `steps`
+    epochs.
 
     Raises
     ------
     ValueError
-        As `refhf.iterate` does, or for steps below 1.
+        As `refhf.iterate`, or for steps below 1.
     """
     named = dict(options or {})
     checks.positive_integer("steps", steps)
@@ -61,11 +64,11 @@ def plan(problem: Problem, method: str, steps: int, options: dict | None = None,
     complete = chosen.checked(problem.objective, **given)._asdict()
     if given is not named:
         complete["learning_rate"] = named["learning_rate"]
-    return Run(problem, method, complete, steps, reports, since)
+    return TrainingRun(problem, method, complete, steps, reports, since)
 
 
-def facts(run: Run) -> dict:
-    """Everything but the data that decides what a run comes to, as JSON has it; of a schedule also its length."""
+def run_facts(run: TrainingRun) -> dict:
+    """Everything except the data that determines the run's result, as plain JSON values."""
     problem, objective = run.problem, run.problem.objective
     scheduled = {"steps": run.steps} if run.options.get("learning_rate") in [*SCHEDULES] else {}
     known = {
@@ -78,7 +81,7 @@ def facts(run: Run) -> dict:
 
 
 def _scheduled(given, method, objective, epochs):
-    """The options, a learning rate that is a schedule's name made that schedule."""
+    """The options, with the name of a schedule replaced by the schedule."""
     name = given.get("learning_rate")
     if not isinstance(name, str) or name == "estimated":  # the latter is replica-newton's
         return given
@@ -87,8 +90,8 @@ def _scheduled(given, method, objective, epochs):
     return given | {"learning_rate": SCHEDULES[name](options.batch, objective.cases, epochs)}
 
 
-class Row(NamedTuple):
-    """A record, the point it is of, why the run ended there, if it did, and how many steps in a row were rejected."""
+class RunStep(NamedTuple):
+    """One step of a run: its record, its point, the status if the run ended, and the rejected steps in a row."""
 
     record: dict
     theta: np.ndarray
@@ -96,8 +99,8 @@ class Row(NamedTuple):
     rejected: int = 0
 
 
-def rows(run: Run) -> Iterator[Row]:
-    """Run it: a row a step, step 0 included, until the steps are done or nothing more can come."""
+def run_steps(run: TrainingRun) -> Iterator[RunStep]:
+    """Execute the run; yield each step, from step 0, until the steps are done or the run ends early."""
     stochastic = run.options.get("stochastic", False)
     updates = math.ceil(run.problem.objective.cases / run.options["batch"]) if stochastic else 1
     done, rejected, seconds = run.since[:3] if run.since else (0, 0, 0.0)
@@ -106,23 +109,25 @@ def rows(run: Run) -> Iterator[Row]:
         theta0 = run.problem.theta0
         start = Report(0, theta0, math.nan, LossAt.START, math.nan, Outcome.ACCEPTED, detail, math.nan)
         start = _measured(run.problem.objective, start)
-        yield Row(_record(run, 0, start, seconds), start.theta, None)
+        yield RunStep(_record(run, 0, start, seconds), run.problem.theta0, None)
     for step in range(done + 1, run.steps + 1):
         begin = time.perf_counter()
-        for report in islice(run.reports, updates):
-            if report.outcome is Outcome.NON_FINITE:
-                break
+        batch = islice(run.reports, updates)
+        report = next(batch)
+        while report.outcome is not Outcome.NON_FINITE and (following := next(batch, None)) is not None:
+            report = following
         seconds += time.perf_counter() - begin
         rejected = 0 if report.accepted else rejected + 1
         report = _measured(run.problem.objective, report)
         status = _status(report, rejected, run.reports.draws, step == run.steps)
-        yield Row(_record(run, step, report, seconds), report.theta, status, rejected)
+        assert report.theta is not None
+        yield RunStep(_record(run, step, report, seconds), report.theta, status, rejected)
         if status:
             return
 
 
 def _measured(objective, report):
-    """The report with the whole objective's loss, without which its step has led nowhere."""
+    """The report with the loss on all cases; a non-finite loss makes the outcome NON_FINITE."""
     with np.errstate(over="ignore", invalid="ignore"):
         loss = report.loss if report.loss_at is LossAt.END else objective.value(report.theta)
     return report._replace(
@@ -158,67 +163,71 @@ def _record(run, step, report, seconds):
     return {**record, **rest, "seconds": seconds}
 
 
-class Result(NamedTuple):
-    """What became of a run.
+class RunResult(NamedTuple):
+    """The result of a run.
 
     Attributes
     ----------
-    run : Run
+    run : TrainingRun
     history : list of dict
-        Its records.
+        The records.
     theta : ndarray (P,)
         The last point, finite.
     status : Status
-        Why it ended.
+        Why the run ended.
     """
 
-    run: Run
+    run: TrainingRun
     history: list[dict]
     theta: np.ndarray
     status: Status
 
 
-def execute(run: Run, listen: Callable[[dict], object] = lambda record: None, keeper=None, asked=lambda: 0) -> Result:
-    """Run it, call `listen` with each record, and have `keeper` keep what it has come to.
+def execute_run(
+    run: TrainingRun, listen: Callable[[dict], object] = lambda record: None, keeper=None, asked=lambda: 0
+) -> RunResult:
+    """Execute a run; call `listen` with each record and write each position with `keeper`.
 
     Parameters
     ----------
-    run : Run
+    run : TrainingRun
     listen : callable
-    keeper : refhf.lab.runs.run_folder.Keeper, optional
-        Gets a `Position` after each step.
+    keeper : refhf.lab.runs.run_writer.RunWriter, optional
+        Receives a `RunPosition` after each step.
     asked : callable
-        Called after each step; anything but 0 or False ends the run there.
+        Called after each step; a true value ends the run there.
     """
     since = run.since
-    if over(run):
-        return Result(run, since.history, since.theta, Status.STEPS_DONE if since.status in GOING_ON else since.status)
-    for position in positions(run):
+    if since is not None and is_over(run):
+        return RunResult(
+            run, since.history, since.theta, Status.STEPS_DONE if since.status in RESUMABLE else since.status
+        )
+    for position in run_positions(run):
         if not position.status and asked():
             position = position._replace(status=Status.INTERRUPTED)
         if keeper:
             keeper.keep(position)
         listen(position.history[-1])
         if position.status:
-            break
-    return Result(run, position.history, position.theta, position.status)
+            return RunResult(run, position.history, position.theta, position.status)
+    raise AssertionError("the last position of a run has a status")
 
 
-def positions(run: Run) -> Iterator[Position]:
-    """Run it: where it stands after each step, step 0 included; one history, which grows."""
+def run_positions(run: TrainingRun) -> Iterator[RunPosition]:
+    """Execute the run; yield its position after each step, from step 0. All positions share one growing history."""
     history, best = (list(run.since.history), run.since.best) if run.since else ([], run.problem.theta0)
     lowest = min((record["loss"] for record in history if math.isfinite(record["loss"])), default=math.inf)
-    for row in rows(run):
+    for row in run_steps(run):
         history.append(row.record)
         step, loss, seconds = (row.record[key] for key in ("step", "loss", "seconds"))
         if loss < lowest:
             best, lowest = row.theta, loss
-        yield Position(step, row.rejected, seconds, run.reports.progress, history, best, row.status)
+        yield RunPosition(step, row.rejected, seconds, run.reports.progress, history, best, row.status)
 
 
-GOING_ON = None, Status.STEPS_DONE, Status.INTERRUPTED
+RESUMABLE = None, Status.STEPS_DONE, Status.INTERRUPTED
 
 
-def over(run: Run) -> bool:
-    """Whether nothing is left to do: it had ended before for a reason of its own, or has its steps."""
-    return run.since is not None and (run.since.status not in GOING_ON or run.since.step >= run.steps)
+def is_over(run: TrainingRun) -> bool:
+    """Whether a resumed run has nothing left to do: it ended for a reason of its own, or has made all its steps."""
+    return run.since is not None and (run.since.status not in RESUMABLE or run.since.step >= run.steps)

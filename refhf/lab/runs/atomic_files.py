@@ -1,7 +1,7 @@
-"""Files that a run writes: the old one or the new one, whatever happens, and never another than the one named.
+"""File writing that survives crashes and never follows a link.
 
-In a folder to which somebody else can write, a link may stand at a name that a run will write to. None is followed: a
-new file is made where none is (O_EXCL), and one that is added to is opened without following (O_NOFOLLOW).
+Other users may be able to write to the folder and could place a link at a file's name. New files are therefore created
+with O_EXCL, and existing files are opened with O_NOFOLLOW.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 from refhf.formats import FormatError
 
@@ -18,22 +18,22 @@ WITHOUT_SYNC = errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL  # fsync(2): a file 
 
 
 @contextlib.contextmanager
-def replaced(path) -> Iterator[BinaryIO]:
-    """A new file to write to, which takes the place of the one at `path` at the end.
+def atomic_write(path) -> Iterator[IO[bytes]]:
+    """Open a new file that replaces the one at `path` on success.
 
-    It is written beside it, synced to the disk, and renamed: a process killed, or a disk full, at any moment leaves a
-    whole file, the old or the new.
+    The file is written beside `path`, synced to disk and renamed. After a kill or on a full disk, `path` holds either
+    the complete old file or the complete new file.
 
     Raises
     ------
     OSError
-        If it cannot be written; nothing is left of it then.
+        If the file cannot be written; the partial file is removed.
     """
     path = Path(path)
     beside = path.with_name(path.name + ".part")
     beside.unlink(missing_ok=True)  # what a kill has left, or a link
     try:
-        with opened(beside, "xb") as file:
+        with open_regular(beside, "xb") as file:
             yield file
             file.flush()
             _sync(file.fileno())
@@ -45,13 +45,13 @@ def replaced(path) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
-def opened(path, mode: str, **settings) -> IO:
-    """As `open`, but for a link.
+def open_regular(path, mode: str, **settings) -> IO:
+    """Open a regular file; like `open`, but refuse links.
 
     Raises
     ------
     FormatError
-        If the path is a link, or no regular file.
+        If the path is a link or not a regular file.
     OSError
         As `open`.
     """
@@ -73,7 +73,7 @@ def _regular(path, flags):
 
 
 def _sync_folder(folder):
-    """Make the renaming last, where a folder can be opened and synced: what was renamed is in place in any case."""
+    """Sync the folder so that the rename is durable, where the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -83,7 +83,7 @@ def _sync_folder(folder):
 
 
 def _sync(descriptor):
-    """Bring a file to the disk, on file systems that know how to."""
+    """Sync a file to disk, on file systems that support it."""
     try:
         os.fsync(descriptor)
     except OSError as error:

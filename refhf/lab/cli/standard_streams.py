@@ -1,8 +1,7 @@
-"""Standard streams on which nothing that is printed can end a command whose work is done.
+"""Standard streams that keep printing failures from ending a command.
 
-A reader that goes away (`| head`), a stream that is closed (`2>&-`), a terminal that hangs up, and an encoding that
-lacks a letter are all about what is shown, not about what was computed. Of the results on stdout one failure counts:
-that they cannot be written (a full disk).
+A closed pipe (`| head`), a closed stream (`2>&-`), a closed terminal or an encoding without some letter concerns only
+the output, not the computation. One failure counts: results that cannot be written to stdout (a full disk).
 """
 
 import contextlib
@@ -13,8 +12,8 @@ from collections.abc import Iterator
 SPELLING = str.maketrans({"±": "+-"})  # where the encoding has no such sign
 
 
-class Outlet:
-    """A text stream; what is written after a failure to be `forgiven` goes nowhere.
+class ForgivingStream:
+    """A text stream that goes silent after an error of the type `forgiven`.
 
     Parameters
     ----------
@@ -29,7 +28,7 @@ class Outlet:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Write it, spelt as the encoding allows."""
+        """Write the text, with characters replaced that the encoding lacks."""
         try:
             self._try(self.stream.write, text)
         except UnicodeEncodeError:
@@ -38,7 +37,7 @@ class Outlet:
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written."""
+        """Flush the stream."""
         self._try(self.stream.flush)
 
     def _try(self, act, *args):
@@ -50,7 +49,7 @@ class Outlet:
                 raise
 
     def _end(self):
-        """Point the stream at nothing, for what it still holds as well: the interpreter writes that when it ends."""
+        """Redirect the stream to the null device, including what is still buffered."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         with contextlib.suppress(OSError):  # no stream of the operating system's
             os.dup2(nowhere, self.stream.fileno())
@@ -58,11 +57,11 @@ class Outlet:
 
 
 @contextlib.contextmanager
-def outlets() -> Iterator[None]:
-    """Within it `sys.stdout` and `sys.stderr` are outlets: the first without a reader, the second without anything."""
+def forgiving_streams() -> Iterator[None]:
+    """Replace `sys.stdout` and `sys.stderr`: stdout ignores a closed pipe, stderr ignores every OSError."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        out = Outlet(nowhere if sys.stdout is None else sys.stdout, BrokenPipeError)
-        err = Outlet(nowhere if sys.stderr is None else sys.stderr, OSError)
+        out = ForgivingStream(nowhere if sys.stdout is None else sys.stdout, BrokenPipeError)
+        err = ForgivingStream(nowhere if sys.stderr is None else sys.stderr, OSError)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
                 yield

@@ -1,4 +1,4 @@
-"""Anybody's cases, from a `.npz` file or a folder of `.npy` files: names and shapes that say one thing are read."""
+"""User-supplied cases from an `.npz` file or a folder of `.npy` files, under their usual names and shapes."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last 
 ROWS = 2**24  # bytes of a file's rows that are looked at in one piece; our choice
 
 
-def of_npz(path, dtype) -> dict:
-    """The arrays of a `.npz` file, each checked, and `notes` of how they were read."""
+def read_npz_cases(path, dtype) -> dict:
+    """Read and check the arrays of an `.npz` file, with `notes` on how they were read."""
     if not path.is_file():
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
     names = _names(path, npz_names(path))
@@ -24,7 +24,7 @@ def of_npz(path, dtype) -> dict:
 
 
 def _names(path, found) -> dict[str, str]:
-    """Which of the arrays found is X, y, X_test, y_test."""
+    """Map the array names of the file to X, y, X_test and y_test."""
     names = {}
     for name in found:
         stem, _, part = name.lower().partition("_")
@@ -92,16 +92,16 @@ def _check_shapes(path, arrays):
             raise FormatError(path, f"expected the same columns in {train} and {test}; found shapes {shapes}")
 
 
-def pieces(x: Rows):
-    """The rows of a file, some at a time."""
+def row_pieces(x: Rows):
+    """The rows of a file in pieces."""
     n = max(1, ROWS // max(1, x[:1].nbytes))
     return (x[i : i + n] for i in range(0, len(x), n))
 
 
-def of_folder(path, dtype) -> dict:
-    """The same of a folder of `.npy` files, which stay on disk; but for a number a case.
+def read_npy_folder(path, dtype) -> dict:
+    """Read a folder of `.npy` files like an `.npz` file, but leave the arrays on disk.
 
-    What stays on disk is read once, to see that all is finite.
+    Arrays on disk are read once to check that all numbers are finite. Arrays with one number a case are loaded.
     """
     names = _names(path, sorted(file.stem for file in path.glob("*.npy")))
     files, notes = {key: path / f"{name}.npy" for key, name in names.items()}, []
@@ -113,7 +113,7 @@ def of_folder(path, dtype) -> dict:
         elif x.ndim != 2 or 0 in x.shape:
             raise FormatError(files[key], f"{names[key]}: expected rows of numbers; found {x.shape}")
         else:
-            for rows in pieces(Rows(files[key], dtype=x.stored)):
+            for rows in row_pieces(Rows(files[key], dtype=x.stored)):
                 _check_kind(files[key], names[key], _kind(key, rows), rows)
                 _finite(files[key], names[key], rows, dtype)
             _note(notes, names[key], x.shape, key, _kind(key, x), x.shape)

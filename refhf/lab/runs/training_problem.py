@@ -1,12 +1,12 @@
-"""What the runs of a comparison share: the network, the cases to train and to test on, and the start."""
+"""The training problem that runs share: network, training and test cases, and start."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from refhf.data.data_sets import DataSet, own
-from refhf.data.own_files import MAX_CLASSES
+from refhf.data.array_files import MAX_CLASSES
+from refhf.data.data_sets import DataSet, local_rows
 from refhf.model.architectures import mlp
 from refhf.model.cases import whole
 from refhf.model.network import Network
@@ -17,7 +17,7 @@ from refhf.text import printable
 READ = 4096  # rows of a file that are looked at together; our choice
 
 
-class Problem(NamedTuple):
+class TrainingProblem(NamedTuple):
     """What the runs of a comparison share.
 
     Attributes
@@ -55,38 +55,38 @@ class Problem(NamedTuple):
         return self.net.nonlinearities[0].name if self.net.nonlinearities else "identity"
 
 
-def pose(
+def pose_problem(
     data: DataSet, hidden: Sequence[int], *, nonlinearity="tanh", loss=None, l2=0.0, seed=0, comm=None, reduction="fast"
-) -> Problem:
-    """The problem of training a network with these hidden widths on `data`, in the data's dtype.
+) -> TrainingProblem:
+    """Build the problem of training a network with these hidden widths on `data`, in the data's dtype.
 
-    `loss` is the softmax cross-entropy for labels, and for targets of which each row marks one class; else the squared
-    error, unless it is given. The ranks of `comm` are given the same data; each keeps its own rows.
+    The default loss is softmax cross-entropy for labels and one-hot targets, else squared error. All ranks of `comm`
+    are given the same data; each keeps its own rows.
 
     Raises
     ------
     ValueError
-        Naming the argument, what was expected and what came.
+        Names the argument, what was expected and what was given.
     """
     comm = as_communicator(comm)
-    data = own(data, comm, reduction)
-    loss, outputs, notes = reading(data, loss, comm)
+    data = local_rows(data, comm, reduction)
+    loss, outputs, notes = read_targets(data, loss, comm)
     net = mlp([data.X.shape[1], *hidden, outputs], nonlinearity=nonlinearity, loss=loss)
     ranks = {"comm": comm, "reduction": reduction}
     objective = supervised(net, data.X, data.y, l2=l2, **ranks)
     test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **ranks)
     shape = "-".join(str(n) for n in (data.X.shape[1], *hidden, outputs))
     title = f"{printable(data.name)}, {shape}" + (f", {nonlinearity}" if hidden else "")
-    return Problem(net, objective, test, net.init(seed, data.X.dtype), seed, title, data.notes + notes)
+    return TrainingProblem(net, objective, test, net.init(seed, data.X.dtype), seed, title, data.notes + notes)
 
 
-def reading(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple[str, ...]]:
-    """The loss, the outputs it needs for these targets, and what is to be said of how they are read.
+def read_targets(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple[str, ...]]:
+    """The loss, the number of outputs for these targets, and notes on how the targets are read.
 
     Raises
     ------
     ValueError
-        On all ranks, for labels beyond `MAX_CLASSES`, or one number a case of which a softmax makes nothing.
+        On all ranks, for labels above `MAX_CLASSES`, or for a single target column that softmax cannot use.
     """
     y, softmax = data.y, "softmax_cross_entropy"
     if y.ndim == 1 and loss == "squared_error":
@@ -111,7 +111,7 @@ def _classes(data, comm):
 
 
 def _of_all(law, data, comm):
-    """Whether a law holds of the targets, those of the test too, on all ranks; of a file a piece is read at a time."""
+    """Whether `law` holds for all targets, training and test, on all ranks; files are read in pieces."""
     holds = all(
         law(np.asarray(y[start : start + READ]))
         for y in (data.y, data.y_test)

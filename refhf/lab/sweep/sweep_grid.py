@@ -1,22 +1,22 @@
-"""What a sweep runs: the setting that its runs share, and the cells, one a run."""
+"""The grid of a sweep: the setting that all runs share, and one configuration for each run."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from refhf import checks
-from refhf.data.data_sets import DataSet, digest
+from refhf.data.data_sets import DataSet, data_digest
 from refhf.driver.registry import METHODS
-from refhf.lab.runs import execution
-from refhf.lab.runs.problem import Problem, pose, reading
-from refhf.lab.runs.run_position import Position
+from refhf.lab.runs import training_run
+from refhf.lab.runs.run_position import RunPosition
+from refhf.lab.runs.training_problem import TrainingProblem, pose_problem, read_targets
 from refhf.model.losses import LOSSES
 from refhf.parallel import serial
 
 BATCH_OPTIONS = ("batch", "curvature_batch")  # a method's first of these is what a sweep calls its batch
 
 
-class Setting(NamedTuple):
+class SweepSetting(NamedTuple):
     """What the runs of a sweep share.
 
     Attributes
@@ -25,7 +25,7 @@ class Setting(NamedTuple):
     hidden : sequence of int
         The network's hidden widths.
     nonlinearity, loss, l2
-        As `refhf.lab.runs.problem.pose` takes them.
+        As `refhf.lab.runs.training_problem.pose_problem` takes them.
     steps : int or None
         A run ends after so many steps, which are epochs of the stochastic first-order methods. None: no limit.
     epochs : float or None
@@ -46,19 +46,21 @@ class Setting(NamedTuple):
     targets: Sequence[float] = ()
     stop_at_target: bool = False
 
-    def problem(self, seed: int) -> Problem:
-        """The problem that a run with this seed solves."""
-        return pose(self.data, self.hidden, nonlinearity=self.nonlinearity, loss=self.loss, l2=self.l2, seed=seed)
+    def problem(self, seed: int) -> TrainingProblem:
+        """The training problem of a run with this seed."""
+        return pose_problem(
+            self.data, self.hidden, nonlinearity=self.nonlinearity, loss=self.loss, l2=self.l2, seed=seed
+        )
 
     def facts(self) -> dict:
-        """The setting as each line repeats it; the data by its name, its cases, its type and its digest."""
+        """The setting as each line stores it; the data as name, number of cases, dtype and digest."""
         known = {"data": self.data.name, "cases": len(self.data.X), "dtype": str(self.data.X.dtype)}
-        known["data_digest"] = digest(self.data)
+        known["data_digest"] = data_digest(self.data)
         rest = {key: value for key, value in self._asdict().items() if key != "data"}
         return known | {key: list(value) if isinstance(value, tuple | list) else value for key, value in rest.items()}
 
     def check(self) -> None:
-        """ValueError if no limit ends a run, or one is out of range, or a target is no error."""
+        """ValueError if no limit ends a run, a limit is out of range, or a target is not an error rate."""
         if self.steps is None and self.epochs is None:
             raise ValueError("steps, epochs: expected one of them at least; got none")
         if self.steps is not None:
@@ -67,22 +69,22 @@ class Setting(NamedTuple):
             raise ValueError("epochs: expected a number above 0; got 0")
         for target in self.targets:
             checks.real("targets", target, low=0.0, high=1.0)
-        if self.targets and not LOSSES[reading(self.data, self.loss, serial())[0]].labels:
+        if self.targets and not LOSSES[read_targets(self.data, self.loss, serial())[0]].labels:
             raise ValueError("targets: expected none, as the data have no classes")
         if self.stop_at_target and not self.targets:
             raise ValueError("stop_at_target: expected targets to stop at; got none")
 
 
-class Cell(NamedTuple):
-    """A run of a sweep.
+class Configuration(NamedTuple):
+    """One run of a sweep: method, batch, seed and options.
 
     Attributes
     ----------
     method : str
     batch : int or None
-        The value of the method's option `batch_option(method)`; None for a method without one.
+        The value of the method's option `batch_option(method)`; None if the method has no batch.
     seed : int
-        Of the start, and of the method's draws.
+        Seed of the start and of the method's random draws.
     options : dict
         Further options of the method.
     """
@@ -92,24 +94,24 @@ class Cell(NamedTuple):
     seed: int
     options: dict
 
-    def plan(self, problem: Problem, steps: int, since: Position | None = None) -> execution.Run:
-        """The run, checked, from its start or from where it stood: ValueError as `execution.plan` raises it."""
+    def plan(self, problem: TrainingProblem, steps: int, since: RunPosition | None = None) -> training_run.TrainingRun:
+        """The checked run, from its start or resumed; ValueError as `plan_run`."""
         batch = {} if self.batch is None else {batch_option(self.method): self.batch}
-        return execution.plan(problem, self.method, steps, batch | self.options, since)
+        return training_run.plan_run(problem, self.method, steps, batch | self.options, since)
 
 
 def batch_option(method: str) -> str | None:
-    """What the method calls its batch: `batch`, `curvature_batch`, or None if it has neither."""
+    """The method's option for its batch: `batch`, `curvature_batch`, or None."""
     return next((name for name in BATCH_OPTIONS if name in METHODS[method].options), None)
 
 
-def cells(
+def configurations(
     methods: Sequence[str],
     batches: Sequence[int],
     seeds: Iterable[int],
     options: Mapping[str, object] | None = None,
     grid: Mapping[str, Sequence] | None = None,
-) -> list[Cell]:
+) -> list[Configuration]:
     """Each method with each batch and each combination of its grid's values, from each seed.
 
     Seed by seed, so that an interrupted sweep has complete ones. A method without a batch has one cell for all
@@ -136,13 +138,13 @@ def cells(
         checks.choice("methods", method, METHODS)
     seeds = [*seeds]
     for name, values in {"methods": methods, "batches": batches, "seeds": seeds, **grid}.items():
-        once(name, values)
+        refuse_repeats(name, values)
     known = {name for method in methods for name in METHODS[method].options if name != batch_option(method)}
     checks.option_names([*options, *grid], sorted(known), ", ".join(methods))
     if twice := options.keys() & grid.keys():
         raise ValueError(f"{min(twice)}: expected an option or a grid; got both")
     return [
-        Cell(method, batch, seed, chosen)
+        Configuration(method, batch, seed, chosen)
         for seed in seeds
         for method in methods
         for batch in (batches if batch_option(method) else [None])
@@ -150,15 +152,15 @@ def cells(
     ]
 
 
-def once(name: str, values: Sequence) -> None:
-    """ValueError for a value that is there twice: its runs would be counted as those of two seeds."""
+def refuse_repeats(name: str, values: Sequence) -> None:
+    """ValueError for a repeated value: its runs would be counted twice."""
     for i, value in enumerate(values):
         if value in values[:i]:
             raise ValueError(f"{name}: expected each once; got {value!r} twice")
 
 
 def _combinations(method, options, grid):
-    """The options of the method, once for each combination of the grid's values."""
+    """The method's options, once for each combination of grid values."""
     own = {name: [value] for name, value in options.items()} | grid
     own = {name: values for name, values in own.items() if name in METHODS[method].options}
     return [dict(zip(own, values, strict=True)) for values in itertools.product(*own.values())]

@@ -1,0 +1,80 @@
+"""Words of the saddle lab's figure and page: headline, outcome, powers and minus signs."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from refhf.lab.saddle import escape_reasons
+from refhf.lab.saddle.saddle_table import format_point, name_stable_directions
+from refhf.lab.saddle.trajectories import BESIDE, Ending, Trajectory
+
+ENDING_WORDS = {
+    Ending.SADDLE: "stops at a saddle",
+    Ending.DEGENERATE: "stops at the saddle",
+    Ending.PLATEAU: "stops on a plateau",
+    Ending.UNBOUNDED: "leaves the scene",
+    Ending.REFUSED: "has its steps refused",
+    Ending.MOVING: "is still on its way",
+    Ending.NON_FINITE: "meets a number that is not finite",
+}
+GROUPS = {
+    Ending.SADDLE: "saddle",
+    Ending.DEGENERATE: "saddle",
+    Ending.MINIMUM: "minimum",
+    Ending.NEAR_MINIMUM: "minimum",
+    Ending.PLATEAU: "plateau",
+    Ending.UNBOUNDED: "unbounded",
+}
+GROUP_WORDS = {  # in a headline, after a count: singular and plural
+    "saddle": ("stops at the saddle", "stop at the saddle"),
+    "minimum": ("reaches a minimum", "reach a minimum"),
+    "plateau": ("stops on a plateau", "stop on a plateau"),
+    "unbounded": ("leaves the scene", "leave the scene"),
+    "other": ("still moving", "still moving"),
+}
+
+
+def raise_powers(text: str) -> str:
+    """Write powers with superscripts: x^2 with a raised 2."""
+    raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+    return re.sub(r"\^(\d+)", lambda found: found[1].translate(raised), text)
+
+
+def true_minus(text: str) -> str:
+    """Replace hyphens before digits by the minus sign."""
+    return re.sub(r"-(?=\d)", "\u2212", text)
+
+
+def saddle_headline(paths: Sequence[Trajectory]) -> str:
+    """The figure's message in one sentence."""
+    counted = Counter(GROUPS.get(path.ending, "other") for path in paths)
+    said = ", ".join(
+        f"{counted[group]} {words[counted[group] > 1]}" for group, words in GROUP_WORDS.items() if counted[group]
+    )
+    start = paths[0].points[0].theta
+    return f"From {true_minus(format_point(start))}: {said}" if start.size <= 3 else f"Of {len(paths)} methods: {said}"
+
+
+def describe_outcome(path: Trajectory) -> str:
+    """Where the trajectory ended, in a few words."""
+    left = escape_reasons.find_escape(path)
+    if GROUPS.get(path.ending) == "minimum":
+        how = f" by {left.by.replace('Lanczos ', '')}" if left and left.step else ""
+        return f"{'hovers about' if path.ending is Ending.NEAR_MINIMUM else 'reaches'} {_minimum(path)}{how}"
+    if path.ending is Ending.SADDLE and len(path.points) == 1:
+        return "does not move: the saddle"
+    if path.ending is Ending.SADDLE and left:
+        if left.step is not None and not left.by.startswith("rounding"):
+            return "is drawn into the saddle"
+        line = name_stable_directions(path.surface)
+        return f"stays on {line[9:] if '=' in line else 'its line'}: the saddle"
+    return ENDING_WORDS[path.ending]
+
+
+def _minimum(path):
+    """The listed minimum at the end of the trajectory, else the end point."""
+    last = path.points[-1].theta
+    listed = [minimum for minimum in path.surface.minima if np.linalg.norm(last - minimum) < BESIDE]
+    return true_minus(format_point(listed[0] if listed else last)) if last.size <= 3 else "a minimum"
