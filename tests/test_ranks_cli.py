@@ -141,7 +141,7 @@ def test_a_full_disk_ends_all_ranks(tmp_path):
     command = ["train", "--data", tiny(tmp_path), *SMALL, "--method", "sgd", "--quiet", "--out", tmp_path / "run"]
     done = mpiexec(2, "-c", FULL, *command, "--checkpoint-every", 1, limit=LIMIT)
     assert "File too large" in ends_with_a_line(done)
-    assert run_position.load(tmp_path / "run" / "checkpoint.npz").step > 0
+    assert run_position.load_position(tmp_path / "run" / "checkpoint.npz").step > 0
 
 
 @pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("3", 0)])
