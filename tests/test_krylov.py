@@ -625,7 +625,7 @@ def test_tolerance(rtol, atol, tolerance):
     assert rule(SimpleNamespace(r=np.array([0, tolerance * (1 + 1e-15) + 1e-300]))) is None
 
 
-# Pitfall 24: convergence is claimed on b - A x.
+# Convergence is reported on b - A x, not on the recurrence.
 
 
 def test_convergence_is_claimed_on_the_true_residual():

@@ -56,7 +56,7 @@ def path(method, options, start, steps=None, rng=0):
 
 @pytest.mark.parametrize("name", STAYING)
 def test_what_is_made_of_the_gradient_stays_on_the_line(name):
-    """From (x, 0) every such method ends in the saddle, and y is exactly 0 at every step (claim H8, pitfall 26)."""
+    """From (x, 0) each of these methods ends at the saddle, and y is exactly 0 at every step (He et al., Figure 2)."""
     method, options = STAYING[name]
     for start in LINE:
         reports = path(method, options, start)

@@ -134,7 +134,7 @@ def test_degenerate_saddle():
 
 
 def test_newton_step_lands_on_the_quadratic_saddle():
-    """On x^2 - y^2 the Newton step from any (x, y) is -(x, y), and uphill where |y| > |x| (pitfall 25)."""
+    """On x^2 - y^2 the Newton step from any (x, y) is -(x, y); it goes uphill if |y| > |x|."""
     for theta in points(quadratic_saddle):
         g = quadratic_saddle.gradient(theta)
         assert (quadratic_saddle.hessp(theta, -theta) == -g).all()
