@@ -389,7 +389,7 @@ def test_reproducible_methods_keep_every_bit(method):
 
 
 def test_the_mean_is_over_cases():
-    """With unequal shards, the gradient is the mean over cases, not the mean of the shards' means."""
+    """With unequal shards, f is the mean over cases, not the mean of the shards' means."""
     net, theta, X, y = problem.data(10)
     parts = [refhf.supervised(net, X[rows], y[rows]).value(theta) for rows in (slice(0, 9), slice(9, 10))]
     whole = refhf.supervised(net, X, y).value(theta)
