@@ -49,7 +49,7 @@ BUDGETS = {"step": 20, "epochs": 60, "curvature_products": 150}  # our choice: w
 
 
 class Scale(NamedTuple):
-    """How much is run."""
+    """The scale of the figure."""
 
     cases: int
     hidden: tuple
@@ -122,7 +122,7 @@ def say(line, resumed):
 
 
 class Reach(NamedTuple):
-    """What runs had spent at a target: the median of the seeds, the least and the most; infinite where not reached."""
+    """The cost at a target: median, least and most of the seeds; infinite if not reached."""
 
     median: float
     low: float

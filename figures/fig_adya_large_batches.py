@@ -46,7 +46,7 @@ DATA = {"mnist-mini": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 
 
 class Scale(NamedTuple):
-    """How much is run."""
+    """The scale of the figure."""
 
     cases: int
     batches: tuple
@@ -125,7 +125,7 @@ def say(line, resumed):
 
 
 def chosen(runs: Runs) -> list[Row]:
-    """Of each method and batch the rate that has all its seeds."""
+    """The rate of each method and batch that has runs for all seeds."""
     found = rows(runs.constant)
     most = max(len(row.lines) for row in found)
     return [row for row in found if len(row.lines) == most] if most > 1 else best(found)

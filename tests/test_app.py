@@ -223,7 +223,7 @@ def test_quiet_is_silent_and_progress_is_on_stderr(refhf_cli):
 
 
 def test_bar_on_a_terminal(refhf_cli, monkeypatch):
-    """Where stderr is a terminal there is a bar."""
+    """A terminal on stderr shows a progress bar."""
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]
@@ -232,7 +232,7 @@ def test_bar_on_a_terminal(refhf_cli, monkeypatch):
 
 
 def test_lines_on_a_terminal_without_tqdm(refhf_cli, monkeypatch):
-    """Where there is no tqdm a terminal shows the lines."""
+    """Without tqdm a terminal shows the lines."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]

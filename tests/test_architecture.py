@@ -36,7 +36,7 @@ PAGES = 200  # lines of code, without docstrings, comments and blanks; a module 
 
 
 def room(module: str) -> int:
-    """How far to the right a module `refhf.room...` lives; the package itself is the front door."""
+    """The rank of a module `refhf.room...` in the order of rooms; the package itself comes last."""
     parts = module.split(".")
     return ROOMS.index(parts[1]) if len(parts) > 1 and parts[1] in ROOMS else len(ROOMS)
 

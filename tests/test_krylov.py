@@ -182,7 +182,7 @@ def test_gallery_against_scipy(case, solve):
 @both
 @cases
 def test_gallery_notes(case, solve):
-    """Who runs to the limit, or stagnates, has a note; and what the notes say of the system is so."""
+    """A solver that reaches the limit or stagnates has a note, and each note's statement about the system is true."""
     info, note = (made := table_row(case.name, solve)).info, made.note
     assert note or info.stop not in (LIMIT, STAGNATED)
     assert (note is NOT_SYMMETRIC) == (info.stop is LIMIT and (case.A != case.A.T).any())
@@ -270,7 +270,7 @@ def test_never_worse_than_the_start(solve, data):
 
 @given(systems(indefinite), options)
 def test_breakdown_returns_the_smallest_residual(system, option):
-    """Where negative curvature ends CG, x is the iterate, or the start, of smallest residual."""
+    """If negative curvature ends CG, x is the iterate, or the start, of smallest residual."""
     seen, start = [], chosen(system, option)
     x, info = cg(system.A, system.b, callback=seen.append, **start)
     if info.stop is Stop.NEGATIVE_CURVATURE:
@@ -526,7 +526,7 @@ def test_phi_and_curvature_are_free(solve, data):
 @both
 @pytest.mark.parametrize("k", [0, 1, 3])
 def test_stopping_at_an_iterate_costs_no_product_more(solve, k):
-    """Who stops on x_k or r_k has paid for k iterations: CG's A p_k is not computed until it is looked at."""
+    """Stopping on x_k or r_k costs k iterations: CG computes A p_k only when it is accessed."""
     A = Counting(poisson1d(9))
     it, _ = advance(ITERATES[solve](A.operator, integers(9)), iteration_limit(k))
     assert (it.k, A.calls) == (k, PRODUCTS[solve] * k)
@@ -671,7 +671,7 @@ def test_result_has_the_arguments_precision(solve, dtype):
 
 
 def test_inner_products_are_silent():
-    """What overflows or is not a number is a number of the report, never a warning; an empty vector has norm 0."""
+    """Overflow and NaN appear in the report and never as a warning; an empty vector has norm 0."""
     huge = np.full(3, 1e200)
     assert inner(huge, huge) == np.inf
     for dtype in np.float32, np.float64:

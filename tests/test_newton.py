@@ -334,7 +334,7 @@ def test_probe_is_sufficient(mu):
 
 
 def test_probe_bounds_from_below():
-    """Where Lanczos is slow, eigenvalues 0.9 - cos(pi i/n), `at_least` is below lambda_min and rises towards it."""
+    """When Lanczos is slow, eigenvalues 0.9 - cos(pi i/n), `at_least` is below lambda_min and rises towards it."""
     values = 0.9 - np.cos(np.pi * np.arange(2000) / 2000)
     H = operator(lambda v: values * v, 2000, float)
     for seed in range(5):
@@ -422,7 +422,7 @@ def test_beyond_the_fence():
 
 
 def test_a_lying_gradient():
-    """Where the gradient points downhill, no method but Newton, who does not look, takes a step."""
+    """If the gradient points downhill, only Newton, which has no line search, takes a step."""
     liar = rosenbrock._replace(gradient=lambda t: -rosenbrock.gradient(t))
     for method, outcomes in (
         ("truncated-newton", {Outcome.NO_DECREASE}),

@@ -204,7 +204,7 @@ def test_a_slope_that_underflows_is_no_descent(search):
 
 @pytest.mark.parametrize(("n", "seed"), [(2, 0), (3, 1), (6, 2)])
 def test_the_betas_are_their_formulas(n, seed):
-    """Of any two gradients g, h (h the old one) and direction d: g'g/h'h, g'y/h'h, g'y/d'y and g'g/d'y, y = g - h."""
+    """The formulas are g'g/h'h, g'y/h'h, g'y/d'y and g'g/d'y; h is the old gradient, y = g - h, d the direction."""
     g, h, d = np.random.default_rng(seed).normal(size=(3, n))
     y = g - h
     old = nlcg_step.State(None, s=-h, d=d, delta=h @ h, slope=h @ d)
@@ -407,7 +407,7 @@ def test_what_a_step_keeps():
 
 
 def test_wolfe_stops_at_the_first_good_point():
-    """Of a parabola the first interpolation is the minimum, and the search ends there: two evaluations."""
+    """On a parabola the first interpolation is the minimum, and the search ends there: two evaluations."""
     tried = []
     alpha, value = wolfe(lambda t: tried.append(t) or ((t - 1) ** 2, 2 * (t - 1)), 1.0, -2.0, 5.0)
     assert (alpha, value, len(tried)) == (pytest.approx(1), pytest.approx(0, abs=1e-20), 2)
@@ -422,7 +422,7 @@ def test_the_first_trial():
 
 
 def test_between_is_the_cubics_minimum():
-    """Of a cubic, from either side, its minimum; the middle where there is none, or one within a tenth of an end."""
+    """The minimum of a cubic, from either side; the midpoint if it has none, or one within a tenth of an end."""
 
     def at(t, c, a=1.0):
         """The cubic with the slope a (t - c) (t + 1)."""
@@ -440,7 +440,7 @@ def test_between_is_the_cubics_minimum():
 
 
 def test_wolfe_without_a_minimum():
-    """Where f falls for ever, or is not finite beyond a point, the search ends with a lower f, or with 0."""
+    """If f falls for ever, or is not finite beyond a point, the search ends with a lower f, or with 0."""
     alpha, value = wolfe(lambda t: (-t, -1.0), 0.0, -1.0, 1.0)
     assert value == -alpha < 0
     assert wolfe(lambda t: (np.nan, np.nan), 0.0, -1.0, 1.0) == (0.0, 0.0)
@@ -534,7 +534,7 @@ def test_what_is_not_finite_ends_the_run(search, where):
     + [("nlcg-fr", {"line_search": "exact"})],
 )
 def test_a_step_beyond_all_numbers_is_not_taken(method, options):
-    """Where f and g are finite and the step overflows, theta stays where it was."""
+    """If f and g are finite and the step overflows, theta does not change."""
     objective = refhf.from_functions(lambda x: 9 * float(x[0]), lambda x: np.full(1, 9.0), lambda x, v: 1e-310 * v)
     result = refhf.minimize(objective, np.zeros(1), method, 5, **options)
     assert (result.nit, result.status, result.x[0]) == (1, Status.NON_FINITE.value[0], 0)

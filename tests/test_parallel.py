@@ -92,7 +92,7 @@ def calls_of_one(comm):
 
 @pytest.mark.parametrize("wrong", [np.zeros((3, 3)).T[:2], [1.0, 2.0], 3.0])
 def test_buffers_only(wrong):
-    """What is not one contiguous array cannot be sent, and all ranks hear of it."""
+    """An array that is not contiguous cannot be sent, and all ranks raise the error."""
     with pytest.raises((ValueError, AttributeError)):
         run(2, lambda comm: comm.sum(wrong))
 
@@ -112,7 +112,7 @@ def test_a_failure_ends_all():
 
 
 def test_a_rank_that_decides_alone_parts():
-    """Where one rank returns early, or makes another call or another size of it, the others say so: no hang."""
+    """If one rank returns early, or makes a different call or size, the others raise an error and do not hang."""
     with pytest.raises(PartedError, match="rank . waits in sum .*, but rank 1 has returned"):
         run(3, lambda comm: comm.rank == 1 or comm.sum(np.zeros(1)))
     with pytest.raises(PartedError, match="rank 0 in gather, rank 1 in barrier"):
@@ -173,7 +173,7 @@ def test_shards_are_the_rows(n, size):
 @settings(max_examples=50)
 @given(bounds=st.lists(st.integers(0, 60), min_size=1, max_size=8), seed=st.integers(0, 99), data=st.data())
 def test_a_mini_batch_is_shared_out(bounds, seed, data):
-    """Of the rows drawn, each rank takes those it holds: together all of them, once, in order; so again of those."""
+    """The ranks' shares of a sample are together all its rows, once, in order; so too for a sample of a sample."""
     bounds = np.array([0, *sorted(bounds), 61])
     layouts = [Layout(bounds, np.arange(len(bounds) - 1), rank) for rank in range(len(bounds) - 1)]
     rows = [np.arange(start, stop) for start, stop in itertools.pairwise(bounds)]

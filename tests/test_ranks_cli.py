@@ -179,7 +179,7 @@ def test_a_folder_of_npy_trains_as_the_npz(tmp_path, capsys):
     ],
 )
 def test_bad_npy_files(name, array, said, tmp_path):
-    """What is wrong with a folder of `.npy` files is said with its file's name."""
+    """An error in a folder of `.npy` files names the file."""
     for key, good in {"X": np.zeros((4, 5)), "y": np.zeros(4, int), name: array}.items():
         np.save(tmp_path / f"{key}.npy", good)
     with pytest.raises(ValueError, match=str(tmp_path)) as error:

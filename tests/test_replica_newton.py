@@ -295,7 +295,7 @@ def test_a_longer_period_is_keyed_by_the_seed():
 
 
 def test_a_period_is_of_a_replicas_own_steps():
-    """Of three gradients the first two move the replica, d <- d - beta g(theta + d), and the third is its column."""
+    """With three gradients the first two move the replica, d <- d - beta g(theta + d), and the third is its column."""
     f, H, minimum, start = bowl()
     options = replica_step.Options(True, period=3, batch=1)
     told, d = replica_step.replica(f, start, np.zeros(5), options, 0.1, None), np.zeros(5)

@@ -65,7 +65,7 @@ def test_path_is_what_the_library_does(name, start):
 
 
 def test_last_point_says_why_there_is_no_step():
-    """Where a method reports that there is no step to take, its last point has the report's sentence."""
+    """When a method reports that it takes no step, its last point has the report's sentence."""
     one = path(SADDLE, "gradient-descent", (0, 0))
     assert [(p.reason, p.source) for p in one.points] == [
         ("Stationary, not a minimum: smallest eigenvalue -1.", Source.NONE)

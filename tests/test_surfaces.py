@@ -68,7 +68,7 @@ RESIDUALS = {
 
 @pytest.mark.parametrize("surface", ALL)
 def test_gauss_newton(surface):
-    """Where f is half a sum of squares r, G = J'J with J = dr/dtheta; elsewhere there is no G."""
+    """If f is half a sum of squares r, G = J'J with J = dr/dtheta; other surfaces have no G."""
     assert (surface.gauss_newton is not None) == (surface.name in RESIDUALS)
     for theta in points(surface) if surface.gauss_newton else ():
         residuals = RESIDUALS[surface.name]
