@@ -140,7 +140,7 @@ class Worker:
         self.swept = np.zeros(SWEPT, np.uint8)
 
     def measure(self, point):
-        """The line of a point: seconds, whatever else is known, and the share of their cores that the ranks had."""
+        """The line of a point: seconds, further known fields, and the share of the cores that the ranks had."""
         found, before = [], self._clocks()
         while len(found) < AGAIN and (not found or found[-1]["share"] < UNDISTURBED):
             self.comm.barrier()

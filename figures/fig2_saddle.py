@@ -2,7 +2,7 @@
 
     python figures/fig2_saddle.py [--fast] [FOLDER]
 
-writes fig2_saddle.png and fig2_saddle.txt, into this folder unless told otherwise. The paper draws the function; here
+writes fig2_saddle.png and fig2_saddle.txt, by default into this folder. The paper draws the function; here
 the methods run over it. Above: from (1, 0). Below: from (1, eps), the steps until a path is 1/2 off the line y = 0
 for good. The table counts for each method where it ends from
 

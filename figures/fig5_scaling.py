@@ -2,7 +2,7 @@
 
     python figures/fig5_scaling.py [--fast] [FOLDER]
 
-writes fig5_scaling.png and fig5_scaling.txt, into this folder unless told otherwise, from fig5_scaling.jsonl beside it,
+writes fig5_scaling.png and fig5_scaling.txt, by default into this folder, from fig5_scaling.jsonl beside it,
 which `python benchmarks/scaling.py --lines figures/fig5_scaling.jsonl` has measured (eight minutes of two idle cores).
 
 Marks are measured, on as many ranks as the machine has cores. Lines are what `refhf.parallel.cost_model` predicts for

@@ -347,7 +347,7 @@ def condition(A) -> str:
 
 
 def lines(table):
-    """The rows as text, and what they come to."""
+    """The rows as text, and their totals."""
     yield f"{'system':<36}   n  condition  {'solver':<9}{'stop':<19}   k  residual SciPy  note"
     for r in table:
         note = r.note.text if r.note else ""

@@ -311,7 +311,7 @@ def test_bad_data_files(tmp_path, capsys):
 
 
 def test_failing_machine_is_a_line(refhf_cli, monkeypatch):
-    """An OSError, whatever it says, is one line and status 2."""
+    """Any OSError is one line and status 2."""
     monkeypatch.setattr(
         entry_point.data_sets, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache"))
     )
@@ -376,7 +376,7 @@ def test_interrupt_keeps_what_was_written(refhf_cli, tmp_path, monkeypatch):
 
 
 def test_divergence_is_reported(drawn, refhf_cli, tmp_path):
-    """A run that diverges ends, says so with status 0, and leaves strict JSON, a finite theta and a figure."""
+    """A diverging run ends, reports it with status 0, and writes strict JSON, a finite theta and a figure."""
     rest = "--method", "sgd", "--option", "learning_rate=1e38", "--out", tmp_path
     status, out, _ = refhf_cli("train", *rest)
     assert status == 0
@@ -429,7 +429,7 @@ def figures(histories):
 
 
 def test_figures_are_deterministic(histories, tmp_path):
-    """The same histories give the same bytes, whatever the user's matplotlib settings, and without pyplot."""
+    """The same histories give the same bytes under any matplotlib settings, and without pyplot."""
     before = set(sys.modules)
     for copy, settings in ("a", {}), ("b", {"font.size": 30, "svg.hashsalt": "b", "axes.linewidth": 5}):
         with matplotlib.rc_context(settings):

@@ -125,7 +125,7 @@ def test_a_claim_and_a_promise_have_names_of_their_own():
 
 
 def test_a_package_is_not_hidden_by_a_name():
-    """`refhf.methods` and its like are the packages and modules that `import` finds, whatever `refhf` exports."""
+    """`refhf.methods` and other room names are the packages that `import` finds, independent of `refhf`'s exports."""
     for room in ROOMS:
         assert importlib.import_module(f"refhf.{room}") is getattr(refhf, room)
 

@@ -244,7 +244,7 @@ def test_folder_is_verified(tmp_path):
 
 
 def test_incomplete_folder(tmp_path, monkeypatch):
-    """A folder without all four files is a ValueError naming who gave it, not a download."""
+    """A folder without all four files is a ValueError that names the argument, and starts no download."""
     (write_tiny(tmp_path / "tiny") / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(ValueError, match="^data_dir: expected a folder.*t10k-labels-idx1-ubyte.*; got /"):
         load("tiny", data_dir=tmp_path)

@@ -566,7 +566,7 @@ def test_negative_curvature_ends_before_the_update(system):
 
 @given(st.floats(0.01, 100), st.integers(-300, 300), st.integers(-100, 100), st.sampled_from([np.float32, np.float64]))
 def test_curvature_test_knows_scale_and_precision(ratio, i, j, dtype):
-    """Curvature counts as negative below 32 eps ||p|| ||Ap||, eps the dtype's, whatever the scales of p and A."""
+    """Curvature counts as negative below 32 eps ||p|| ||Ap||, with the dtype's eps, at every scale of p and A."""
     assume(abs(ratio - 1) > 0.01)
     i, j = (i // 10, j // 10) if dtype == np.float32 else (i, j)
     p, product = np.array([3, 4], dtype) * 2.0**i, np.array([-8, 6], dtype) * 2.0**j
@@ -723,7 +723,7 @@ def test_ten_iterations_an_unknown(solve):
 
 
 def test_float32_inner_products_are_summed_in_float64():
-    """4096^2 + 1 - 4096^2 is 1, and 0 in float32: the sign of a curvature can hang on it."""
+    """4096^2 + 1 - 4096^2 is 1, and 0 in float32: the sign of a curvature can depend on it."""
     assert np.float32(2**24) + np.float32(1) - np.float32(2**24) == 0
     A, b = np.diag([1, 1, -1]).astype(np.float32), np.array([4096, 1, 4096], np.float32)
     it = next(cg_iterates(A, b))

@@ -232,7 +232,7 @@ def test_a_report_is_of_its_step(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_single_precision_stays(method):
-    """From a float32 start every vector of the report and of the state is float32, whatever is reckoned in between."""
+    """From a float32 start every vector of the report and of the state is float32."""
     objective, theta = digits(0, 30, (5, 4, 3))
     objective = refhf.supervised(objective.net, objective.X.astype(np.float32), objective.y)
     steps = refhf.iterate(objective, theta.astype(np.float32), method=method, rng=0)
@@ -685,7 +685,7 @@ def test_methods_table():
     assert all(text and "\n" not in text for text in refhf.available_methods().values())
 
 
-# Options are plain numbers, whatever they were given as.
+# Options are stored as plain numbers, from any given type.
 
 UNITS = ("momentum", "decay", "warm_start", "mu")  # at most 1
 FLOATS = {
@@ -763,7 +763,7 @@ def test_x_has_the_objectives_dtype(method, start):
 
 
 class Reusing:
-    """x'Ax/2 + sum x^4/4 as somebody's objective, which answers in arrays of its own if `reused`."""
+    """x'Ax/2 + sum x^4/4 as a user's objective, which returns the same arrays each time if `reused`."""
 
     size, cases, dtype, comm = 4, 1, np.dtype(float), None
     curvatures = frozenset({"hessian", "gauss-newton", "gradient-squares"})

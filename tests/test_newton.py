@@ -151,7 +151,7 @@ def test_steihaug_converges_past_rounding():
 
 
 def test_newton_is_attracted_from_discs():
-    """From the same 100 starts Newton ends in the saddle, and says so."""
+    """From the same 100 starts Newton ends at the saddle, and reports it."""
     for start in discs():
         result = refhf.minimize(objective(saddle), start, "newton", 10)
         assert np.abs(result.x).max() <= 1e-8
@@ -221,7 +221,7 @@ def test_krylov_subspace_of_saddle_free():
 
 
 def test_newton_in_krylov_subspaces(monkeypatch):
-    """Beyond DENSE unknowns newton solves the same system by Bi-CG-STAB, as many iterations as it may, and says so."""
+    """Above DENSE unknowns newton solves the same system by Bi-CG-STAB, within its iteration limit, and reports it."""
     problem, theta = small_network()
     want = next(refhf.iterate(problem, theta, method="newton", damping=0.3)).theta
     monkeypatch.setattr(exact_newton, "DENSE", theta.size - 1)
@@ -436,7 +436,7 @@ def test_a_lying_gradient():
 
 @pytest.mark.parametrize("name", ["saddle", "rotated-saddle", "two-weights", "high-dimensional", "xor"])
 def test_reaches_the_lowest_point_from_each_saddle(name):
-    """From every saddle of a bounded surface negative-curvature-newton gets to a global minimum, and nobody else moves.
+    """From every saddle of a bounded surface negative-curvature-newton reaches a global minimum; no other method moves.
 
     The report says of which kind the end is: a minimum, or on a valley one that H does not decide.
     """

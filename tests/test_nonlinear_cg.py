@@ -379,7 +379,7 @@ def test_the_descent_test():
 
 @given(seed=st.integers(0, 2**32 - 1), log_first=st.floats(-6, 6))
 def test_strong_wolfe_conditions(seed, log_first):
-    """A polynomial plus a wave that falls at 0 and grows in the end: both conditions hold, whatever the first trial."""
+    """A polynomial plus a wave that falls at 0 and grows in the end: both conditions hold for any first trial."""
     rng = np.random.default_rng(seed)
     a, w, c = rng.uniform(0.1, 2, 3)
 
@@ -393,7 +393,7 @@ def test_strong_wolfe_conditions(seed, log_first):
 
 
 def test_what_a_step_keeps():
-    """The table's running average goes from step to step; Powell's test is |r's_old| >= 0.1 r's, whatever the scale."""
+    """The table's running average persists between steps; Powell's test is |r's_old| >= 0.1 r's at every scale."""
     objective = line(lambda x: x * x / 2, lambda x: x)
     steps = refhf.iterate(objective, np.array([1.0]), method="nlcg-pr", line_search="table", learning_rate=0.1)
     one, two = next(steps).loss, next(steps).loss
@@ -497,7 +497,7 @@ def test_a_network_against_scipy():
 
 @pytest.mark.parametrize("method", ["nlcg-fr", "nlcg-pr", "momentum", "rmsprop", "sgd"])
 def test_divergence_ends_with_its_reason_and_the_best_theta(method):
-    """A run that ends beyond all numbers says so; x is the point of the lowest loss it met, and finite."""
+    """A run that overflows reports it; x is finite, the point of the lowest loss."""
     objective = line(lambda x: np.cosh(x), lambda x: np.sinh(x))
     met = []
     result = refhf.minimize(

@@ -122,7 +122,7 @@ def test_a_rank_that_decides_alone_parts():
 
 
 def test_agree():
-    """Equal facts pass; different or missing ones raise the same ValueError on every rank, with who has what."""
+    """Equal facts pass; different or missing ones raise the same ValueError on every rank, with each rank's value."""
     facts = {"seed": 3, "X": np.arange(6.0), "name": "two\nlines", "options": {"a": (1, 2)}}
     run(4, lambda comm: agree(comm, **facts))
     run(3, agree)

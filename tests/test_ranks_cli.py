@@ -42,7 +42,7 @@ def history(folder):
 def test_ranks_train_as_one_process(method, rest, tmp_path):
     """R11: with --reduction reproducible the files of 4 ranks have the numbers of one process, to the bit.
 
-    One table comes to stdout, one line a step to stderr: the first rank speaks, and it alone.
+    Only rank 0 prints: one table to stdout, one line per step to stderr.
     """
     command = ["train", "--method", method, "--data", tiny(tmp_path), *SMALL, *rest, "--reduction", "reproducible"]
     alone, ranks = tmp_path / "alone", tmp_path / "ranks"

@@ -202,7 +202,7 @@ def test_nothing_of_size_p_by_p():
     ],
 )
 def test_bad_matrices(given, words):
-    """Shapes that do not fit, no replicas, and NaN are a ValueError that says so."""
+    """Wrong shapes, no replicas, and NaN are each a ValueError that names the fault."""
     with pytest.raises(ValueError) as caught:
         inverse_hessian_product(*given)
     assert all(word in str(caught.value) for word in words), str(caught.value)

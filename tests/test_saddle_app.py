@@ -151,7 +151,7 @@ def test_endings_are_what_is_there():
 @pytest.mark.parametrize("name", ["gradient-descent", "newton", "truncated-newton", "saddle-free-newton",
                                   "hessian-bicgstab", "gn-cg", "hessian-cg", "hybrid-cg"])  # fmt: skip
 def test_what_uses_g_and_h_alone_stays_on_the_line(name):
-    """Claim H8: from (x, 0) every point of the path has y = 0, exactly, and the path ends at the saddle and says so."""
+    """Claim H8: from (x, 0) every point of the path has y = 0 exactly; the path ends at the saddle and reports it."""
     for x in np.linspace(-2, 2, 50):
         one = path(SADDLE, name, (x, 0))
         (row,) = saddle_table.rows([one])

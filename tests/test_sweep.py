@@ -160,7 +160,7 @@ def test_a_planted_link_is_not_followed(name, text, refhf_cli, tmp_path):
 
 @pytest.mark.parametrize("stop", [1, 3, 5, 9])
 def test_an_interrupted_run_is_taken_up(stop, tmp_path):
-    """The run in hand is put down after its step, and goes on from there: the same lines, and no step is done twice."""
+    """An interrupted run stops after its current step and resumes there: the same lines, and no step twice."""
     setting, chosen = SETTING._replace(stop_at_target=True), cells(["sgd", "gn-cg"], [8], range(2))
     whole = execute(setting, chosen)
     path, calls = tmp_path / "runs.jsonl", []

@@ -124,13 +124,13 @@ def test_threads_that_cannot_be_had(two, monkeypatch, started):
 
 
 def test_a_sweep_within_a_sweep(two):
-    """A function that sweeps itself does so on its own thread, and nobody waits for a turn that never comes."""
+    """A nested sweep runs on its own thread, without deadlock."""
     inner = chunks.ordered_map(lambda i: chunks.ordered_map(lambda j: i * j, range(4), sum), range(5), list)
     assert inner == [6 * i for i in range(5)]
 
 
 def test_sweeps_take_turns(two):
-    """A sweep of fewer items than threads has two BLAS threads throughout, whoever else sweeps on one."""
+    """A sweep of fewer items than threads has two BLAS threads throughout, beside other sweeps with one."""
     seen, stop = [], threading.Event()
 
     def others():
