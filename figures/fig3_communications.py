@@ -3,8 +3,8 @@
     python figures/fig3_communications.py [--fast] [--data-dir DIR] [FOLDER]
 
 writes fig3_communications.png and .txt, by default into this folder, from the runs in its fig3_communications.jsonl,
-one per line. Missing runs are made first (delete the file to make all runs again: ten minutes of one core). The cases are
-the first 5,000 of mnist-mini; runs on all of MNIST need DIR or REFHF_DATA_DIR with its files.
+one per line. Missing runs are made first (delete the file to make all runs again: ten minutes of one core). The cases
+are the first 5,000 of mnist-mini; runs on all of MNIST need DIR or REFHF_DATA_DIR with its files.
 
 The runs are serial. `communication_volume.counted_*` gives the communication of 16 ranks for these evaluations;
 `checked` compares it with the counters of 16 ranks, in process, each time. Claims H1, H2 and H9 have their verdicts in
