@@ -1,4 +1,4 @@
-"""What checkpoints cost: seconds spent saving over seconds of the run, in one run of `refhf train`.
+"""Measure the cost of checkpoints: saving time relative to the run time of `refhf train`.
 
     python benchmarks/checkpoint.py [--quick] [--steps N] [--methods A,B,C]
     python benchmarks/checkpoint.py --long [--steps N]
@@ -48,7 +48,7 @@ HEAD = "method", "steps", "saves", "MB", "ms cpu", "ms wall", "run/s", "cost cpu
 
 
 class Clock:
-    """How long what is called through it took, by the processor's clock and by the wall's."""
+    """A wrapper that records the CPU time and the wall time of each call."""
 
     def __init__(self, function):
         self.function, self.cpu, self.wall = function, [], []

@@ -1,4 +1,4 @@
-"""How many cases to sweep at once: time of a gradient and of a Hessian product against `chunk_size`.
+"""Time a gradient and a Hessian product against `chunk_size`, the number of cases in a sweep.
 
 `python benchmarks/chunk_size.py` prints, for two of the papers' networks, each time relative to the best of its row.
 The default `refhf.objective.CHUNK_SIZE` is read off this table.

@@ -18,7 +18,7 @@ MB = 2**20
 
 
 def npy(shape, descr="|u1", payload=b"", version=1, blanks=0):
-    """A `.npy` file with a header that says so, and that many blanks at its end."""
+    """A `.npy` file whose header declares a size, padded with that many blanks."""
     text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode() + b" " * blanks + b"\n"
     return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 if version == 1 else 4, "little") + text + payload
 

@@ -1,4 +1,4 @@
-"""What a step of nonlinear conjugate gradients costs beside one of momentum: Adya et al. 2018, section 4, 15 to 30 %.
+"""Cost of a step of nonlinear CG relative to momentum; Adya et al. 2018, section 4, report 15 to 30 % more.
 
 `python benchmarks/nlcg_step.py` prints the ratio of the times of a step, and the vectors (P,) that a method holds at
 its peak. P = 400,000, batch 2,048. The methods take turns step by step in one run, on the same mini-batches; each ratio

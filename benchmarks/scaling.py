@@ -76,7 +76,7 @@ KEEP = dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2
 
 
 class Point(NamedTuple):
-    """What was measured: `what` on `cases` cases of all ranks (numbers, for sum and total), in which round."""
+    """The key of a measurement: `what` on `cases` cases of all ranks (numbers, for sum and total), and the round."""
 
     network: str
     ranks: int
@@ -140,7 +140,7 @@ class Worker:
         self.swept = np.zeros(SWEPT, np.uint8)
 
     def measure(self, point):
-        """The line of a point: seconds, whatever else is known, and the share of their cores that the ranks had."""
+        """The line of a point: seconds, further known fields, and the share of the cores that the ranks had."""
         found, before = [], self._clocks()
         while len(found) < AGAIN and (not found or found[-1]["share"] < UNDISTURBED):
             self.comm.barrier()
@@ -246,7 +246,7 @@ def run(arguments):
 
 
 def append(command, path):
-    """What the command prints, line after line; its failure ends this one."""
+    """Yield the lines that the command prints; exit if it fails."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | ONE_THREAD | KEEP) as process:
         for line in process.stdout:
             with path.open("a", encoding="utf-8") as file:
@@ -260,7 +260,7 @@ def read(path):
 
 
 class Times(NamedTuple):
-    """Of a point over its rounds: `seconds` all of them; `part` of a step, None of an evaluation."""
+    """A point over its rounds: `seconds` of each; `part` of a step, None for an evaluation."""
 
     network: str
     what: str

@@ -2,7 +2,7 @@
 
     python figures/fig2_saddle.py [--fast] [FOLDER]
 
-writes fig2_saddle.png and fig2_saddle.txt, into this folder unless told otherwise. The paper draws the function; here
+writes fig2_saddle.png and fig2_saddle.txt, by default into this folder. The paper draws the function; here
 the methods run over it. Above: from (1, 0). Below: from (1, eps), the steps until a path is 1/2 off the line y = 0
 for good. The table counts for each method where it ends from
 
@@ -59,7 +59,7 @@ def label(name, more):
 
 
 def cell(paths) -> str:
-    """How many of the paths reach a minimum, and how many steps they take to be 1/2 off the line (median, most)."""
+    """The number of paths that reach a minimum, and their steps to 1/2 off the line (median, most)."""
     reached = [one for one in paths if saddle_wording.GROUPS.get(one.ending) == "minimum"]
     if not reached:
         return f"0/{len(paths)}"
@@ -68,7 +68,7 @@ def cell(paths) -> str:
 
 
 def away(one) -> int:
-    """How many steps until |y| is above 1/2 for good."""
+    """The number of steps until |y| stays above 1/2."""
     return len(one.points) - [abs(point.theta[1]) > 0.5 for point in one.points][::-1].index(False)
 
 
@@ -96,7 +96,7 @@ def columns(rows) -> str:
 
 
 def on_the_line(paths) -> list[str]:
-    """Where the paths end, how near to it, the largest |y| of any of their points, and what gave y its first value."""
+    """The paths' end points, the distance to them, the largest |y|, and the source of the first y != 0."""
     kinds = sorted({one.ending.name.lower().replace("_", " ") for one in paths})
     within = max(min(np.linalg.norm(one.points[-1].theta - p.theta) for p in SADDLE.stationary) for one in paths)
     largest = max(abs(point.theta[1]) for one in paths for point in one.points)

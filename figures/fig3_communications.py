@@ -2,13 +2,12 @@
 
     python figures/fig3_communications.py [--fast] [--data-dir DIR] [FOLDER]
 
-writes fig3_communications.png and .txt, into this folder unless told otherwise, from the runs in its
-fig3_communications.jsonl, a line each; those that are not there are run first (delete it to have all run: ten minutes
-of one core). The cases are the first 5,000 of mnist-mini; runs on all of MNIST are made where DIR or REFHF_DATA_DIR
-has it.
+writes fig3_communications.png and .txt, by default into this folder, from the runs in its fig3_communications.jsonl,
+one per line. Missing runs are made first (delete the file to make all runs again: ten minutes of one core). The cases
+are the first 5,000 of mnist-mini; runs on all of MNIST need DIR or REFHF_DATA_DIR with its files.
 
-The runs are serial. What 16 ranks communicate for the same evaluations is `communication_volume.counted_*`; `checked`
-holds that against the counters of 16 ranks, in process, each time. Claims H1, H2 and H9 are judged in
+The runs are serial. `communication_volume.counted_*` gives the communication of 16 ranks for these evaluations;
+`checked` compares it with the counters of 16 ranks, in process, each time. Claims H1, H2 and H9 have their verdicts in
 figures/README.md. --fast has 1,100 cases, narrow networks, short runs and two seeds.
 """
 
@@ -41,7 +40,7 @@ RANKS, SPLIT = 16, 8  # the paper's; and of the model-parallel count, as a layer
 
 
 class Scale(NamedTuple):
-    """How much is run: cases, hidden units, seeds, and passes over the data, of the choice, the runs and all MNIST."""
+    """The scale of the figure: cases, hidden units, seeds, and passes of the choice, of the runs and of all MNIST."""
 
     cases: int
     hidden: int
@@ -90,7 +89,7 @@ class Run(NamedTuple):
 
 
 class Point(NamedTuple):
-    """Where a run is after a step (SGD: an epoch): objective and training error, and what was spent so far."""
+    """A run after a step (SGD: an epoch): objective, training error and cost so far."""
 
     step: int
     loss: float
@@ -119,7 +118,7 @@ class Runs:
         self.done = {Run(*(r[key] for key in Run._fields)): [Point(*p) for p in r["points"]] for r in records}
 
     def __call__(self, run: Run) -> list[Point]:
-        """Its points."""
+        """The points of the run."""
         if run not in self.done:
             self.done[run] = made(run, self._data(run.part), self.scale)
             with open(self.path, "a", encoding="utf-8", newline="\n") as stream:
@@ -127,7 +126,7 @@ class Runs:
         return self.done[run]
 
     def has(self, run: Run) -> bool:
-        """Whether it is there, or can be made."""
+        """True if the run exists, or can be made."""
         return run in self.done or (self.scale.whole > 0 and self._whole_mnist())
 
     def _data(self, part):
@@ -247,7 +246,7 @@ def at_equal(figure, key, form) -> str:
 
 
 def first(points, axis: str, error: float):
-    """How much of an axis a run spent to come to a training error; None if it did not."""
+    """The cost on one axis to reach a training error; None if the run did not reach it."""
     return next((getattr(p, axis) for p in points if p.error <= error), None)
 
 
@@ -271,7 +270,7 @@ def course(runs: dict[str, list[Point]], passes) -> str:
 
 
 def a_step(figure) -> str:
-    """What a step spends, on average over the runs."""
+    """The cost of a step, on average over the runs."""
     rows = [["a step (SGD: an epoch)", "gradients", "products", "values", "communications", "numbers", "passes"]]
     for name, runs in figure.items():
         steps = sum(points[-1].step for points in runs)
@@ -287,7 +286,7 @@ def a_step(figure) -> str:
 
 
 def checked(scale: Scale) -> list[list[str]]:
-    """What 16 ranks in process have counted for each method, and the formula for the same evaluations, which is equal.
+    """The counters of 16 ranks in process for each method, and the equal values of the formula.
 
     Raises AssertionError where it is not.
     """
@@ -443,7 +442,7 @@ def picture(figure):
 
 
 def headline(figure) -> str:
-    """What the third column says: the medians of those whose runs all get there."""
+    """The text of the third column: the medians of the methods with all runs at the target."""
     spent = {name: [first(points, "calls", 0.01) for points in runs] for name, runs in figure.items()}
     said = [f"{np.median(calls):,.0f} ({name})" for name, calls in spent.items() if None not in calls]
     rest = "" if len(said) == len(spent) else "; the others do not come to it"

@@ -3,9 +3,9 @@
     python figures/fig4_batch_sizes.py [--fast | --as-is] [--seeds N] [FOLDER]
     python figures/fig4_batch_sizes.py --cost
 
-The first writes fig4_batch_sizes.png and .txt, into this folder unless told otherwise, from the runs in its
-fig4_batch_sizes/*.jsonl, a line each; those that are not there are run first (delete them to have all run: forty
-minutes of one core). The cases are the 10,000 of mnist-mini, in float32. Seeds are 0 to N - 1, 5 unless told otherwise.
+The first writes fig4_batch_sizes.png and .txt, by default into this folder, from the runs in its
+fig4_batch_sizes/*.jsonl, one per line. Missing runs are made first (delete them to make all runs again: forty
+minutes of one core). The cases are the 10,000 of mnist-mini, in float32. Seeds are 0 to N - 1, N = 5 by default.
 
     hessian_free    four methods, curvature batches 512, 2048 and 8192, until 2 % training error or for 20 steps
     sgd             batches 64 and 128, 15 epochs, at the one of the rates 0.1, 0.3 and 1 that gives seed 0 least loss
@@ -49,7 +49,7 @@ BUDGETS = {"step": 20, "epochs": 60, "curvature_products": 150}  # our choice: w
 
 
 class Scale(NamedTuple):
-    """How much is run."""
+    """The scale of the figure."""
 
     cases: int
     hidden: tuple
@@ -128,7 +128,7 @@ def say(line, resumed):
 
 
 class Reach(NamedTuple):
-    """What runs had spent at a target: the median of the seeds, the least and the most; infinite where not reached."""
+    """The cost at a target: median, least and most of the seeds; infinite if not reached."""
 
     median: float
     low: float

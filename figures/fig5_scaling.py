@@ -2,7 +2,7 @@
 
     python figures/fig5_scaling.py [--fast] [FOLDER]
 
-writes fig5_scaling.png and fig5_scaling.txt, into this folder unless told otherwise, from fig5_scaling.jsonl beside it,
+writes fig5_scaling.png and fig5_scaling.txt, by default into this folder, from fig5_scaling.jsonl beside it,
 which `python benchmarks/scaling.py --lines figures/fig5_scaling.jsonl` has measured (eight minutes of two idle cores).
 
 Marks are measured, on as many ranks as the machine has cores. Lines are what `refhf.parallel.cost_model` predicts for
@@ -57,7 +57,7 @@ def iteration_of_cg(batch, ranks, each=False):
 
 
 def seconds(machine, plan, ranks):
-    """Of a plan; or of what a function of the number of ranks returns, over several."""
+    """Seconds of a plan, or of the plans that a function of the number of ranks returns."""
     if np.ndim(ranks):
         return np.array([seconds(machine, plan(int(n)), int(n)) for n in ranks])
     return cost_model.seconds(machine, SIZES, plan, ranks).total
@@ -95,7 +95,7 @@ def share(seconds):
 
 
 def batches(machine) -> str:
-    """How much faster an iteration is than on one rank, by the mini-batch of its CG."""
+    """Speed-up of an iteration over one rank, for each CG mini-batch."""
     times = [parts_over(machine, b, TOLD)["iteration"] for b in scaling.BATCHES]
     faster = np.array([one[0] / one for one in times]).T
     rows = [["ranks", *(f"b = {b}" for b in scaling.BATCHES)]]
@@ -113,7 +113,7 @@ def one_cg(machine) -> str:
 
 
 def crossings(machines) -> str:
-    """How many times slower each network has to be for iterations of HF to take less time than an epoch of SGD."""
+    """The factor of network slow-down at which iterations of HF become faster than an epoch of SGD."""
     rows = [["ranks", *(f"{network} {worth} to 1" for network in machines for worth in (1, *WORTH))]]
     for ranks in TOLD:
         found = (crossing(m, worth, ranks) for m in machines.values() for worth in (1, *WORTH))
@@ -165,7 +165,7 @@ def draw_parts(ax, machines, times, ranks):
 
 
 def marks(ax, times, part, batch, look, relative=False):
-    """What was measured: the best of the rounds; or how much faster than one rank, a rank."""
+    """The measured best of the rounds, or the speed-up per rank over one rank."""
     here = {t.ranks: t.best for t in times if (t.network, t.what, t.cases, t.part) == (NETWORK, "hf", batch, part)}
     y = [here[1] / best / n if relative else best for n, best in here.items()]
     ax.plot(list(here), y, look[1], color=look[0], markersize=11, markeredgecolor="white", zorder=3)

@@ -2,7 +2,7 @@
 
     python figures/fig_adya_1_schedule.py [FOLDER]
 
-writes fig_adya_1_schedule.png into this folder unless told otherwise: on the left the paper's batch 65536 on ImageNet's
+writes fig_adya_1_schedule.png by default into this folder: on the left the paper's batch 65536 on ImageNet's
 1,281,167 training images for 90 epochs, with warm-up over 30 of them; on the right batches 256, 2048 and 16384 of
 60,000 cases for 40 epochs.
 """

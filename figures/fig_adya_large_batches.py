@@ -2,11 +2,11 @@
 
     python figures/fig_adya_large_batches.py [--fast | --as-is] [--seeds N] [--data-dir DIR] [FOLDER]
 
-writes fig_adya_<data>.png and fig_adya_large_batches.txt, into this folder unless told otherwise, from the runs in its
-fig_adya_large_batches/*.jsonl, a line each; those that are not there are run first. The paper trains ResNets on
+writes fig_adya_<data>.png and fig_adya_large_batches.txt, by default into this folder, from the runs in its
+fig_adya_large_batches/*.jsonl, one per line. Missing runs are made first. The paper trains ResNets on
 ImageNet and CIFAR-100; here it is 784-50-10, tanh, on the 10,000 cases of mnist-mini and on the first 10,000 of
 Fashion-MNIST (from DIR or REFHF_DATA_DIR; without, what runs there are), in float32; plain SGD, which the paper has for
-CIFAR-100, is left out. Seeds are 0 to N - 1, 5 unless told otherwise.
+CIFAR-100, is left out. Seeds are 0 to N - 1, N = 5 by default.
 
     schedule   momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 20 epochs; the paper's schedule
     constant   the same, each with the one of its own six rates that gives seed 0 the least training loss
@@ -14,7 +14,7 @@ CIFAR-100, is left out. Seeds are 0 to N - 1, 5 unless told otherwise.
     search     nlcg-fr and nlcg-pr with the online line search on and off at batches 128, 512 and 2048 (schedule)
 
 Figure 3 has wall-clock time where Figure 2 has steps: what a step costs is measured by benchmarks/nlcg_step.py. Claims
-N1 to N3, N5 and N6 are judged from them in figures/README.md. --fast has 200 cases and 6 epochs, and keeps
+N1 to N3, N5 and N6 have their verdicts in figures/README.md. --fast has 200 cases and 6 epochs, and keeps
 nothing; --as-is runs nothing.
 """
 
@@ -46,7 +46,7 @@ DATA = {"mnist-mini": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 
 
 class Scale(NamedTuple):
-    """How much is run."""
+    """The scale of the figure."""
 
     cases: int
     batches: tuple
@@ -125,7 +125,7 @@ def say(line, resumed):
 
 
 def chosen(runs: Runs) -> list[SeedGroup]:
-    """Of each method and batch the rate that has all its seeds."""
+    """The rate of each method and batch that has runs for all seeds."""
     found = seed_groups(runs.constant)
     most = max(len(row.lines) for row in found)
     return [row for row in found if len(row.lines) == most] if most > 1 else best_of_grid(found)

@@ -2,8 +2,8 @@
 
     python figures/fig_replicas.py [--fast | --as-is] [--seeds N] [--data NAME,NAME] [FOLDER]
 
-writes fig_replicas_1.png, fig_replicas_2.png and fig_replicas.txt, into this folder unless told otherwise, from the
-runs in its fig_replicas.jsonl, a line each; those that are not there are run first (delete them to have all run: two
+writes fig_replicas_1.png, fig_replicas_2.png and fig_replicas.txt, by default into this folder, from the
+runs in its fig_replicas.jsonl, one per line. Missing runs are made first (delete them to make all runs again: two
 hours of one core). MNIST and Fashion-MNIST are read from $REFHF_DATA_DIR. --fast has two seeds, few cases of mnist-mini
 under either name, and short runs, and keeps none; --as-is runs nothing.
 

@@ -1,4 +1,4 @@
-"""Two whys of figures/fig_replicas.py: what rate 1/sigma_max is, and why steps from pairs stall with tanh.
+"""Two explanations for figures/fig_replicas.py: the rate 1/sigma_max, and the stall of steps from pairs with tanh.
 
     REFHF_DATA_DIR=... python figures/why_replicas.py [--fast] [--seeds N]
 

@@ -25,7 +25,7 @@ RHO, ALPHA, GAMMA, SINGULAR = Stop.RHO_BREAKDOWN, Stop.ALPHA_BREAKDOWN, Stop.GAM
 
 
 class Note(NamedTuple):
-    """Why a solver does not arrive, or SciPy's `info` is another.
+    """The reason for a solver's failure, or for a difference from SciPy's `info`.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ STEPS_OVER = Note(
 
 
 class Expected(NamedTuple):
-    """Why a solver stops on a case, a note (see `Note`), and how else it may end, by the machine's rounding."""
+    """A solver's stop on a case, a note (see `Note`), and other stops that rounding may cause."""
 
     stop: Stop
     note: Note | None = None
@@ -136,7 +136,7 @@ def random(n, seed):
 
 
 def scipys_random(n):
-    """What SciPy's tests draw."""
+    """The matrices and right-hand sides that SciPy's tests draw."""
     return np.random.RandomState(1234).rand(n, n)
 
 
@@ -305,7 +305,7 @@ def size(x):
 
 
 class Row(NamedTuple):
-    """What became of a case: a row of the table. A residual is ||b - A x|| / ||b||, and 0 where ||b|| is."""
+    """The outcome of a case: a row of the table. A residual is ||b - A x|| / ||b||, or 0 if ||b|| is 0."""
 
     case: Case
     solver: str
@@ -331,7 +331,7 @@ def row(case: Case, solve) -> Row:
 
 
 def matrices(cases) -> int:
-    """How many matrices are among them."""
+    """The number of matrices among the cases."""
     return len({(case.A.dtype, case.A.tobytes()) for case in cases})
 
 
@@ -347,7 +347,7 @@ def condition(A) -> str:
 
 
 def lines(table):
-    """The rows as text, and what they come to."""
+    """The rows as text, and their totals."""
     yield f"{'system':<36}   n  condition  {'solver':<9}{'stop':<19}   k  residual SciPy  note"
     for r in table:
         note = r.note.text if r.note else ""

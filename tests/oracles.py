@@ -1,4 +1,4 @@
-"""What the tests compare refhf with: formulas written a second time, naively, and derivatives that need no derivation.
+"""Oracles for the tests: naive second implementations of formulas, and derivatives by complex steps and differences.
 
 A problem is a `strategies.Problem`. Thetas are (..., P): any leading axes, real or complex.
 """
@@ -141,7 +141,7 @@ def gauss_newton_product(problem, v):
 
 
 class Sizes(NamedTuple):
-    """How large the terms of f, g, H v and G v are (for ||v|| = 1): rounding is relative to them, whatever cancels."""
+    """The size of the terms of f, g, H v and G v (||v|| = 1): rounding is relative to the terms, not their sum."""
 
     value: float
     gradient: float

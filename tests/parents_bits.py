@@ -34,7 +34,7 @@ def answers(objective, theta, v):
 
 
 def same(one, other):
-    """Whether two answers are the same to the bit; the iterations and reports by what they say."""
+    """True if two results are equal to the bit; iterations and reports are compared by their text."""
     return one[:2] == other[:2] and repr(one[2:]) == repr(other[2:])
 
 

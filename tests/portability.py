@@ -46,7 +46,7 @@ loaded, by NumPy and by SciPy where they differ, with their numbers of threads.
 
 
 def git(*arguments):
-    """What git says to this in the repository."""
+    """The output of a git command in the repository."""
     return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
 

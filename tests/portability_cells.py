@@ -68,7 +68,7 @@ def clean():
 
 
 def probe(python, **environment):
-    """What NumPy and SciPy run on in this environment; a text that says why not, if they do not run."""
+    """The BLAS and processor of NumPy and SciPy in this environment, or an error text if they do not run."""
     done = subprocess.run(
         [python, "-W", "error", "-c", PROBE], env=clean() | environment, capture_output=True, text=True, check=False
     )

@@ -97,7 +97,7 @@ def ended(child, said):
 
 
 def numbers(folder):
-    """What a folder's runs came to: histories and lines without what a clock says, and parameters."""
+    """The results of a folder's runs: histories and lines without times, and parameters."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))

@@ -226,7 +226,7 @@ def test_quiet_is_silent_and_progress_is_on_stderr(refhf_cli):
 
 
 def test_bar_on_a_terminal(refhf_cli, monkeypatch):
-    """Where stderr is a terminal there is a bar."""
+    """A terminal on stderr shows a progress bar."""
     pytest.importorskip("tqdm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]
@@ -235,7 +235,7 @@ def test_bar_on_a_terminal(refhf_cli, monkeypatch):
 
 
 def test_lines_on_a_terminal_without_tqdm(refhf_cli, monkeypatch):
-    """Where there is no tqdm a terminal shows the lines."""
+    """Without tqdm a terminal shows the lines."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     err = refhf_cli("compare", "--methods", "gn-cg,sgd")[2]
@@ -314,7 +314,7 @@ def test_bad_data_files(tmp_path, capsys):
 
 
 def test_failing_machine_is_a_line(refhf_cli, monkeypatch):
-    """An OSError, whatever it says, is one line and status 2."""
+    """Any OSError is one line and status 2."""
     monkeypatch.setattr(data_sets, "load", lambda *_, **__: (_ for _ in ()).throw(OSError("no network\nno cache")))
     assert refhf_cli("train") == (2, "", "refhf: error: no network no cache\n")
 
@@ -377,7 +377,7 @@ def test_interrupt_keeps_what_was_written(refhf_cli, tmp_path, monkeypatch):
 
 
 def test_divergence_is_reported(drawn, refhf_cli, tmp_path):
-    """A run that diverges ends, says so with status 0, and leaves strict JSON, a finite theta and a figure."""
+    """A diverging run ends, reports it with status 0, and writes strict JSON, a finite theta and a figure."""
     rest = "--method", "sgd", "--option", "learning_rate=1e38", "--out", tmp_path
     status, out, _ = refhf_cli("train", *rest)
     assert status == 0
@@ -430,7 +430,7 @@ def figures(histories):
 
 
 def test_figures_are_deterministic(histories, tmp_path):
-    """The same histories give the same bytes, whatever the user's matplotlib settings, and without pyplot."""
+    """The same histories give the same bytes under any matplotlib settings, and without pyplot."""
     before = set(sys.modules)
     for copy, settings in ("a", {}), ("b", {"font.size": 30, "svg.hashsalt": "b", "axes.linewidth": 5}):
         with matplotlib.rc_context(settings):

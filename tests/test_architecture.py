@@ -36,7 +36,7 @@ PAGES = 200  # lines of code, without docstrings, comments and blanks; a module 
 
 
 def room(module: str) -> int:
-    """How far to the right a module `refhf.room...` lives; the package itself is the front door."""
+    """The rank of a module `refhf.room...` in the order of rooms; the package itself comes last."""
     parts = module.split(".")
     return ROOMS.index(parts[1]) if len(parts) > 1 and parts[1] in ROOMS else len(ROOMS)
 
@@ -125,7 +125,7 @@ def test_a_claim_and_a_promise_have_names_of_their_own():
 
 
 def test_a_package_is_not_hidden_by_a_name():
-    """`refhf.methods` and its like are the packages and modules that `import` finds, whatever `refhf` exports."""
+    """`refhf.methods` and other room names are the packages that `import` finds, independent of `refhf`'s exports."""
     for room in ROOMS:
         assert importlib.import_module(f"refhf.{room}") is getattr(refhf, room)
 

@@ -68,7 +68,7 @@ def test_targets_in_the_forms_that_people_have(form):
 
 @pytest.mark.parametrize("form", ["labels in a column", "labels that are floats", "targets without their axis"])
 def test_targets_in_files_too(form, tmp_path):
-    """What is on disk is read as what is in memory."""
+    """Data on disk and data in memory give the same results."""
     net, given, want = FORMS[form]
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "y.npy", given)

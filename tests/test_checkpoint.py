@@ -124,7 +124,7 @@ print(checkpoint.load_checkpoint(path)[1]["step"], os.listdir(sys.argv[1]))
 
 @needs_namespaces
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path):
-    """A disk of 1 MB that is full: the save says so, the checkpoint before is whole, and nothing else is left."""
+    """On a full disk of 1 MB the save reports an error; the previous checkpoint is intact, no other file is left."""
     script = 'mount -t tmpfs -o size=1m tmpfs "$1" && exec "$python" -c "$2" "$1"'
     code, out, err, _ = in_namespace(script, tmp_path, FULL)
     assert (code, out) == (0, "No space left on device\n1 ['c.npz']\n"), err

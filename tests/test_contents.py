@@ -242,7 +242,7 @@ def test_no_option_has_the_name_of_another_fact(good):
 
 
 def test_a_checkpoint_costs_the_same_at_any_step(tmp_path, monkeypatch):
-    """What is written for a checkpoint does not grow with the steps before it, and the history is written once."""
+    """A checkpoint's size does not grow with the number of steps, and the history is written once."""
     monkeypatch.setattr(run_figures, "save_figure", lambda *_: None)
     problem = pose_problem(load(tiny(tmp_path)), [4])
     run, sizes = plan_run(problem, "gradient-descent", 300), {}

@@ -225,7 +225,7 @@ def test_largest_share_is_that_of_drawn_batches():
 
 
 def test_where_hf_overtakes_sgd():
-    """At the crossing both take the same time; before it SGD is ahead, beyond it HF; 0 and inf where nobody crosses."""
+    """At the crossing both take the same time; before it SGD is ahead, beyond it HF; 0 or inf without a crossing."""
     hf = [one._replace(times=20 * one.times) for part in hf_iteration(60_000, 2048, 30, 3).values() for one in part]
     sgd = [one._replace(times=10 * one.times) for one in sgd_epoch(60_000, 128)]
     factor = crossing(MACHINE, MNIST, sgd, hf, 16)

@@ -112,7 +112,7 @@ def test_pixels_are_bytes_over_255(dtype):
     zipped=st.booleans(),
 )
 def test_idx_round_trip(tmp_path, array, zipped):
-    """What is written is read: same shape, same bytes, gzipped or not, whatever the file is called."""
+    """Reading returns what was written: same shape, same bytes, gzipped or not, under any file name."""
     path = tmp_path / "file"
     path.write_bytes(gzip.compress(idx_bytes(array)) if zipped else idx_bytes(array))
     digest = hashlib.sha256(idx_bytes(array)).hexdigest()
@@ -163,7 +163,7 @@ def test_malformed_idx_is_refused(tmp_path, content, reason, pack):
 
 @pytest.mark.parametrize("ndim", [0, 5, 255])
 def test_one_to_four_dimensions(tmp_path, ndim):
-    """Where no number of dimensions is asked for, 1 to 4 are read and others refused."""
+    """Without a required number of dimensions, 1 to 4 are read and others refused."""
     (tmp_path / "bad").write_bytes(idx_bytes(np.zeros(1, np.uint8), shape=(1,) * ndim))
     with pytest.raises(FormatError, match=f"expected 1 to 4 dimensions, found {ndim}"):
         read_idx(tmp_path / "bad")
@@ -244,7 +244,7 @@ def test_folder_is_verified(tmp_path):
 
 
 def test_incomplete_folder(tmp_path, monkeypatch):
-    """A folder without all four files is a ValueError naming who gave it, not a download."""
+    """A folder without all four files is a ValueError that names the argument, and starts no download."""
     (write_tiny(tmp_path / "tiny") / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(ValueError, match="^data_dir: expected a folder.*t10k-labels-idx1-ubyte.*; got /"):
         load("tiny", data_dir=tmp_path)
@@ -497,7 +497,7 @@ def test_wrong_numbers_name_their_file(kind, key, value, reason, tmp_path):
 
 
 def test_a_folder_is_finite_in_its_type(tmp_path):
-    """What float32 does not hold is refused in float32 and taken in float64; a folder is known by all its numbers."""
+    """Values beyond float32 are accepted in float64 only; a folder's identity depends on all its numbers."""
     np.save(tmp_path / "y.npy", LABELS)
     np.save(tmp_path / "X.npy", np.full(X.shape, 1e39))
     with pytest.raises(FormatError, match=r"X.npy: X: expected numbers finite in float32"):
@@ -573,7 +573,7 @@ def test_data_sets_says_where_load_would_look(tmp_path, server):
 
 
 def test_a_user_without_a_home(monkeypatch):
-    """Where there is no home folder for the cache, that is one line: it names what may be given instead."""
+    """Without a home folder for the cache the error is one line and names the alternatives."""
     pooch = pytest.importorskip("pooch")
 
     def homeless(project):

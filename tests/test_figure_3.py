@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parent.parent / "figures" / "fig3_communications.py"
 
 
 def written(folder):
-    """What the script writes into a folder, by name."""
+    """The files that the script writes into a folder, by name."""
     environment = {name: value for name, value in os.environ.items() if name != "REFHF_DATA_DIR"}
     command = [sys.executable, *OWN_WARNINGS, SCRIPT, "--fast", folder]
     subprocess.run(command, check=True, capture_output=True, env=environment | {"OPENBLAS_NUM_THREADS": "1"})

@@ -38,7 +38,7 @@ for name in sys.argv[4:]:
 
 
 def written(folder, *command):
-    """What two processes write that run the command, in which "OUT" is a folder of their own: twice, name to bytes.
+    """The files (name to bytes) of two processes that run the command, each with its own folder for "OUT".
 
     The terminal of one of them knows nothing but ASCII.
     """

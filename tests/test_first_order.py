@@ -182,7 +182,7 @@ def test_schedules_stay_between_their_ends(start, peak, end, warm_up, every, res
     ],
 )
 def test_bad_schedules(make, words):
-    """What cannot be a schedule, or is asked beyond its run, is a ValueError that names both."""
+    """An invalid schedule, or a step beyond its run, is a ValueError that names both."""
     with pytest.raises(ValueError, match=words):
         make()
 
@@ -235,7 +235,7 @@ def test_bad_options(method, option, words):
 
 @pytest.mark.parametrize("method", [*FIRST_ORDER, "nlcg-fr"])
 def test_a_schedule_by_its_name(method):
-    """Of a run that counts in epochs, `adya-2018` is the schedule of its batch, its cases and its epochs."""
+    """In a run that counts in epochs, `adya-2018` uses the run's batch, cases and epochs."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 5))
     problem = pose_problem(DataSet("forty", X, (X @ rng.normal(size=(5, 3))).argmax(axis=1), None, None), [4])

@@ -129,7 +129,7 @@ LIARS = dict(liars())
 
 
 def refused(read, path):
-    """What `read` says of the file, which must be its FormatError."""
+    """The message of `read` on the file, which must be a FormatError."""
     with pytest.raises(FormatError, match=str(path)) as error:
         read(path)
     return str(error.value)
@@ -248,14 +248,14 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_whole_file_is_read(name, whole, tmp_path):
-    """What the tests below damage is good."""
+    """The files are valid before the tests below damage them."""
     path = tmp_path / name
     path.write_bytes(whole[name])
     READERS[name](path)
 
 
 def refusals(name, contents, folder):
-    """How many of the contents are refused; any error must be a FormatError that names the file."""
+    """The number of contents that are refused; any error must be a FormatError that names the file."""
     path, n = folder / name, 0
     for content in contents:
         path.write_bytes(content)

@@ -182,7 +182,7 @@ def test_gallery_against_scipy(case, solve):
 @both
 @cases
 def test_gallery_notes(case, solve):
-    """Who runs to the limit, or stagnates, has a note; and what the notes say of the system is so."""
+    """A solver that reaches the limit or stagnates has a note, and each note's statement about the system is true."""
     info, note = (made := table_row(case.name, solve)).info, made.note
     assert note or info.stop not in (LIMIT, STAGNATED)
     assert (note is NOT_SYMMETRIC) == (info.stop is LIMIT and (case.A != case.A.T).any())
@@ -270,7 +270,7 @@ def test_never_worse_than_the_start(solve, data):
 
 @given(systems(indefinite), options)
 def test_breakdown_returns_the_smallest_residual(system, option):
-    """Where negative curvature ends CG, x is the iterate, or the start, of smallest residual."""
+    """If negative curvature ends CG, x is the iterate, or the start, of smallest residual."""
     seen, start = [], chosen(system, option)
     x, info = cg(system.A, system.b, callback=seen.append, **start)
     if info.stop is Stop.NEGATIVE_CURVATURE:
@@ -526,7 +526,7 @@ def test_phi_and_curvature_are_free(solve, data):
 @both
 @pytest.mark.parametrize("k", [0, 1, 3])
 def test_stopping_at_an_iterate_costs_no_product_more(solve, k):
-    """Who stops on x_k or r_k has paid for k iterations: CG's A p_k is not computed until it is looked at."""
+    """Stopping on x_k or r_k costs k iterations: CG computes A p_k only when it is accessed."""
     A = Counting(poisson1d(9))
     it, _ = advance(ITERATES[solve](A.operator, integers(9)), iteration_limit(k))
     assert (it.k, A.calls) == (k, PRODUCTS[solve] * k)
@@ -566,7 +566,7 @@ def test_negative_curvature_ends_before_the_update(system):
 
 @given(st.floats(0.01, 100), st.integers(-300, 300), st.integers(-100, 100), st.sampled_from([np.float32, np.float64]))
 def test_curvature_test_knows_scale_and_precision(ratio, i, j, dtype):
-    """Curvature counts as negative below 32 eps ||p|| ||Ap||, eps the dtype's, whatever the scales of p and A."""
+    """Curvature counts as negative below 32 eps ||p|| ||Ap||, with the dtype's eps, at every scale of p and A."""
     assume(abs(ratio - 1) > 0.01)
     i, j = (i // 10, j // 10) if dtype == np.float32 else (i, j)
     p, product = np.array([3, 4], dtype) * 2.0**i, np.array([-8, 6], dtype) * 2.0**j
@@ -625,7 +625,7 @@ def test_tolerance(rtol, atol, tolerance):
     assert rule(SimpleNamespace(r=np.array([0, tolerance * (1 + 1e-15) + 1e-300]))) is None
 
 
-# Pitfall 24: convergence is claimed on b - A x.
+# Convergence is reported on b - A x, not on the recurrence.
 
 
 def test_convergence_is_claimed_on_the_true_residual():
@@ -671,7 +671,7 @@ def test_result_has_the_arguments_precision(solve, dtype):
 
 
 def test_inner_products_are_silent():
-    """What overflows or is not a number is a number of the report, never a warning; an empty vector has norm 0."""
+    """Overflow and NaN appear in the report and never as a warning; an empty vector has norm 0."""
     huge = np.full(3, 1e200)
     assert inner(huge, huge) == np.inf
     for dtype in np.float32, np.float64:
@@ -723,7 +723,7 @@ def test_ten_iterations_an_unknown(solve):
 
 
 def test_float32_inner_products_are_summed_in_float64():
-    """4096^2 + 1 - 4096^2 is 1, and 0 in float32: the sign of a curvature can hang on it."""
+    """4096^2 + 1 - 4096^2 is 1, and 0 in float32: the sign of a curvature can depend on it."""
     assert np.float32(2**24) + np.float32(1) - np.float32(2**24) == 0
     A, b = np.diag([1, 1, -1]).astype(np.float32), np.array([4096, 1, 4096], np.float32)
     it = next(cg_iterates(A, b))

@@ -34,7 +34,7 @@ def matrix(eigenvalues, rng):
 @pytest.mark.parametrize("scale", [1.0, 2.0**-600, 2.0**460])
 @pytest.mark.parametrize("spectrum", SPECTRA)
 def test_against_eigh(spectrum, scale, n):
-    """Where it says it has converged, the value is eigh's; always its error bound bounds the error and the residual."""
+    """A converged value equals eigh's; the error bound always bounds the error and the residual."""
     rng = np.random.default_rng(n)
     A = matrix(SPECTRA[spectrum](rng, n), rng)
     eigenvalues = np.linalg.eigvalsh(A)
@@ -81,7 +81,7 @@ def test_the_start_is_an_iterate_without_a_basis():
 
 
 def test_most_products():
-    """Where nothing converges a run ends after 300 products, or n."""
+    """Without convergence a run ends after 300 products, or n."""
     for n, most in (310, 300), (20, 20):
         pair = lanczos_smallest(np.diag(np.linspace(1, 2, n)), n, rng=0, rtol=0.0)
         assert pair.iterations == most

@@ -238,7 +238,7 @@ def test_a_report_is_of_its_step(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_single_precision_stays(method):
-    """From a float32 start every vector of the report and of the state is float32, whatever is reckoned in between."""
+    """From a float32 start every vector of the report and of the state is float32."""
     objective, theta = digits(0, 30, (5, 4, 3))
     objective = refhf.supervised(objective.net, objective.X.astype(np.float32), objective.y)
     steps = refhf.iterate(objective, theta.astype(np.float32), method=method, rng=0)
@@ -250,7 +250,7 @@ def test_single_precision_stays(method):
 @pytest.mark.parametrize("fault", ["value", "gradient"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_step_that_fails_leaves_its_start(method, fault):
-    """Where f or g is not finite the report has theta0, no step, no direction, no products and the reason."""
+    """If f or g is not finite, the report has theta0, no step, no direction, no products and the reason."""
     objective = refhf.from_functions(
         lambda x: np.inf if fault == "value" else float(x @ x),
         lambda x: 2 * x if fault == "value" else np.full_like(x, np.inf),
@@ -265,7 +265,7 @@ def test_a_step_that_fails_leaves_its_start(method, fault):
 
 
 def test_the_most_negative_direction_is_kept():
-    """Of Bi-CG-STAB's iterates the one of least d'Bd/||d||^2, whatever its length, is the negative direction."""
+    """The negative direction is Bi-CG-STAB's iterate of least d'Bd/||d||^2, independent of its length."""
     A, g = np.diag([-3.0, -0.1, -0.02, 1, 2, 5]), np.ones(6)
     found = bicgstab_candidates(refhf.bicgstab_iterates(A, -g), A, g, 5)
     quotients = [c.curvature / (c.vector @ c.vector) for c in found.candidates]
@@ -303,7 +303,7 @@ def test_a_direction_across_the_gradient_is_kept():
 
 @pytest.mark.parametrize("method", [name for name in CURVATURES if name != "hybrid-cg"])
 def test_a_bowl_has_no_negative_curvature(method):
-    """Where H is positive definite no step says otherwise, and a known smallest eigenvalue is H's."""
+    """If H is positive definite, no step reports negative curvature, and a reported smallest eigenvalue is H's."""
     A = np.diag([0.25, 1.0, 3.0])
     bowl = functions(lambda x: x @ A @ x / 2, lambda x: A @ x, lambda x, v: A @ v)
     report = next(refhf.iterate(bowl, np.array([3.0, -2.0, 1.0]), method=method, rng=0))
@@ -312,7 +312,7 @@ def test_a_bowl_has_no_negative_curvature(method):
 
 
 def test_a_search_that_fails_gives_the_start_back():
-    """Where no trial is good enough after 60 of them the step length is 0 and the value f; NaN is never good."""
+    """If none of 60 trials is accepted, the step length is 0 and the value f; NaN is never accepted."""
     for trial in 1.0, np.nan, -np.inf:
         tried = []
         assert armijo(lambda alpha, t=trial, s=tried: s.append(alpha) or t, 1.0, -1e-3) == (0.0, 1.0)
@@ -336,7 +336,7 @@ ENDS = [("gn-cg", {"warm_start": w, "damping": 0.0, "delta_0_norm": 0.0}) for w 
 
 @pytest.mark.parametrize(("method", "options"), ENDS)
 def test_the_ends_of_the_ranges_are_options(method, options):
-    """What is just within an option's range is taken."""
+    """Values just within an option's range are accepted."""
     objective, theta = digits(0)
     refhf.iterate(objective, theta, method=method, **options)
 
@@ -403,7 +403,7 @@ def test_no_gradient_no_step(method):
 
 @pytest.mark.parametrize("method", [*HESSIAN_FREE, "truncated-newton", "negative-curvature-newton"])
 def test_a_gradient_that_lies_ends_in_no_decrease(method):
-    """Where f rises along what should be downhill, no step length is good enough, and theta stays."""
+    """If f rises along a direction with negative slope, no step length is accepted, and theta stays."""
     liar = functions(lambda x: float(x @ x), lambda x: -2 * x, lambda x, v: 2 * v)
     report = next(refhf.iterate(liar, np.ones(2), method=method, rng=0))
     assert (report.outcome, report.step_length, report.loss) == (Outcome.NO_DECREASE, 0.0, 2.0)
@@ -431,7 +431,7 @@ def test_backtracking_looks_at_earlier_iterates():
 
 
 def test_words():
-    """What a report or a solver says prints as plain words."""
+    """The enumerations of reports and solvers print as plain words."""
     assert [str(word) for word in (Outcome.NO_DECREASE, Stop.ITERATION_LIMIT, Source.RANDOM_START)] == [
         "no decrease", "iteration limit", "random start"
     ]  # fmt: skip
@@ -630,7 +630,7 @@ def test_a_converged_run_ends_by_itself(method):
 
 @pytest.mark.parametrize("method", ["hessian-cg", "hessian-bicgstab", "saddle-free-newton", "truncated-newton"])
 def test_a_run_beside_a_saddle_has_not_converged(method):
-    """Where ||g|| is below the tolerance and a step meets negative curvature, the run goes on and leaves."""
+    """If ||g|| is below the tolerance and a step meets negative curvature, the run continues and leaves the point."""
     saddle = refhf.from_functions(
         lambda x: float(x[0] ** 2 - x[1] ** 2 / 2 + x[1] ** 4 / 4),
         lambda x: np.array([2 * x[0], -x[1] + x[1] ** 3]),
@@ -693,7 +693,7 @@ def test_methods_table():
     assert all(text and "\n" not in text for text in refhf.available_methods().values())
 
 
-# Options are plain numbers, whatever they were given as.
+# Options are stored as plain numbers, from any given type.
 
 UNITS = ("momentum", "decay", "warm_start", "mu")  # at most 1
 FLOATS = {
@@ -736,7 +736,7 @@ def test_options_are_plain(method, option):
     "given", [10**400, Fraction(10**400), np.longdouble("1e4000"), "0.1", 0.1j, None, np.timedelta64(1)]
 )
 def test_numbers_out_of_range(given):
-    """What is no real number, or none that a float can hold, is refused by its name."""
+    """A value that is no real number, or too large for a float, is refused with its name."""
     objective, theta = digits(0)
     with pytest.raises(ValueError, match=r"^damping: expected a finite number"):
         refhf.iterate(objective, theta, method="gn-cg", damping=given)
@@ -771,7 +771,7 @@ def test_x_has_the_objectives_dtype(method, start):
 
 
 class Reusing:
-    """x'Ax/2 + sum x^4/4 as somebody's objective, which answers in arrays of its own if `reused`."""
+    """x'Ax/2 + sum x^4/4 as a user's objective, which returns the same arrays each time if `reused`."""
 
     size, cases, dtype, comm = 4, 1, np.dtype(float), None
     curvatures = frozenset({"hessian", "gauss-newton", "gradient-squares"})

@@ -25,7 +25,7 @@ def curvatures(problem):
 
 
 def pre_activations(problem, theta):
-    """What enters each activation, s_1 .. s_{L-1}."""
+    """The inputs of the activations, s_1 .. s_{L-1}."""
     net, (_, tape) = problem.net, network.forward(problem.net, theta, problem.X)
     return [kept[1] for block, kept in zip(net.chain.blocks, tape, strict=True) if isinstance(block, Activation)]
 

@@ -57,7 +57,7 @@ def path(method, options, start, steps=None, rng=0):
 
 @pytest.mark.parametrize("name", STAYING)
 def test_what_is_made_of_the_gradient_stays_on_the_line(name):
-    """From (x, 0) every such method ends in the saddle, and y is exactly 0 at every step (claim H8, pitfall 26)."""
+    """From (x, 0) each of these methods ends at the saddle, and y is exactly 0 at every step (He et al., Figure 2)."""
     method, options = STAYING[name]
     for start in LINE:
         reports = path(method, options, start)
@@ -152,7 +152,7 @@ def test_steihaug_converges_past_rounding():
 
 
 def test_newton_is_attracted_from_discs():
-    """From the same 100 starts Newton ends in the saddle, and says so."""
+    """From the same 100 starts Newton ends at the saddle, and reports it."""
     for start in discs():
         result = refhf.minimize(objective(saddle), start, "newton", 10)
         assert np.abs(result.x).max() <= 1e-8
@@ -222,7 +222,7 @@ def test_krylov_subspace_of_saddle_free():
 
 
 def test_newton_in_krylov_subspaces(monkeypatch):
-    """Beyond DENSE unknowns newton solves the same system by Bi-CG-STAB, as many iterations as it may, and says so."""
+    """Above DENSE unknowns newton solves the same system by Bi-CG-STAB, within its iteration limit, and reports it."""
     problem, theta = small_network()
     want = next(refhf.iterate(problem, theta, method="newton", damping=0.3)).theta
     monkeypatch.setattr(exact_newton, "DENSE", theta.size - 1)
@@ -340,7 +340,7 @@ def test_probe_is_sufficient(mu):
 
 
 def test_probe_bounds_from_below():
-    """Where Lanczos is slow, eigenvalues 0.9 - cos(pi i/n), `at_least` is below lambda_min and rises towards it."""
+    """When Lanczos is slow, eigenvalues 0.9 - cos(pi i/n), `at_least` is below lambda_min and rises towards it."""
     values = 0.9 - np.cos(np.pi * np.arange(2000) / 2000)
     H = operator(lambda v: values * v, 2000, float)
     for seed in range(5):
@@ -428,7 +428,7 @@ def test_beyond_the_fence():
 
 
 def test_a_lying_gradient():
-    """Where the gradient points downhill, no method but Newton, who does not look, takes a step."""
+    """If the gradient points downhill, only Newton, which has no line search, takes a step."""
     liar = rosenbrock._replace(gradient=lambda t: -rosenbrock.gradient(t))
     for method, outcomes in (
         ("truncated-newton", {Outcome.NO_DECREASE}),
@@ -442,7 +442,7 @@ def test_a_lying_gradient():
 
 @pytest.mark.parametrize("name", ["saddle", "rotated-saddle", "two-weights", "high-dimensional", "xor"])
 def test_reaches_the_lowest_point_from_each_saddle(name):
-    """From every saddle of a bounded surface negative-curvature-newton gets to a global minimum, and nobody else moves.
+    """From every saddle of a bounded surface negative-curvature-newton reaches a global minimum; no other method moves.
 
     The report says of which kind the end is: a minimum, or on a valley one that H does not decide.
     """

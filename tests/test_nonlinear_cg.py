@@ -205,7 +205,7 @@ def test_a_slope_that_underflows_is_no_descent(search):
 
 @pytest.mark.parametrize(("n", "seed"), [(2, 0), (3, 1), (6, 2)])
 def test_the_betas_are_their_formulas(n, seed):
-    """Of any two gradients g, h (h the old one) and direction d: g'g/h'h, g'y/h'h, g'y/d'y and g'g/d'y, y = g - h."""
+    """The formulas are g'g/h'h, g'y/h'h, g'y/d'y and g'g/d'y; h is the old gradient, y = g - h, d the direction."""
     g, h, d = np.random.default_rng(seed).normal(size=(3, n))
     y = g - h
     old = nlcg_step.NonlinearCGState(None, s=-h, d=d, delta=h @ h, slope=h @ d)
@@ -380,7 +380,7 @@ def test_the_descent_test():
 
 @given(seed=st.integers(0, 2**32 - 1), log_first=st.floats(-6, 6))
 def test_strong_wolfe_conditions(seed, log_first):
-    """A polynomial plus a wave that falls at 0 and grows in the end: both conditions hold, whatever the first trial."""
+    """A polynomial plus a wave that falls at 0 and grows in the end: both conditions hold for any first trial."""
     rng = np.random.default_rng(seed)
     a, w, c = rng.uniform(0.1, 2, 3)
 
@@ -394,7 +394,7 @@ def test_strong_wolfe_conditions(seed, log_first):
 
 
 def test_what_a_step_keeps():
-    """The table's running average goes from step to step; Powell's test is |r's_old| >= 0.1 r's, whatever the scale."""
+    """The table's running average persists between steps; Powell's test is |r's_old| >= 0.1 r's at every scale."""
     objective = line(lambda x: x * x / 2, lambda x: x)
     steps = refhf.iterate(objective, np.array([1.0]), method="nlcg-pr", line_search="table", learning_rate=0.1)
     one, two = next(steps).loss, next(steps).loss
@@ -408,7 +408,7 @@ def test_what_a_step_keeps():
 
 
 def test_wolfe_stops_at_the_first_good_point():
-    """Of a parabola the first interpolation is the minimum, and the search ends there: two evaluations."""
+    """On a parabola the first interpolation is the minimum, and the search ends there: two evaluations."""
     tried = []
     alpha, value = wolfe(lambda t: tried.append(t) or ((t - 1) ** 2, 2 * (t - 1)), 1.0, -2.0, 5.0)
     assert (alpha, value, len(tried)) == (pytest.approx(1), pytest.approx(0, abs=1e-20), 2)
@@ -423,7 +423,7 @@ def test_the_first_trial():
 
 
 def test_between_is_the_cubics_minimum():
-    """Of a cubic, from either side, its minimum; the middle where there is none, or one within a tenth of an end."""
+    """The minimum of a cubic, from either side; the midpoint if it has none, or one within a tenth of an end."""
 
     def at(t, c, a=1.0):
         """The cubic with the slope a (t - c) (t + 1)."""
@@ -441,7 +441,7 @@ def test_between_is_the_cubics_minimum():
 
 
 def test_wolfe_without_a_minimum():
-    """Where f falls for ever, or is not finite beyond a point, the search ends with a lower f, or with 0."""
+    """If f falls for ever, or is not finite beyond a point, the search ends with a lower f, or with 0."""
     alpha, value = wolfe(lambda t: (-t, -1.0), 0.0, -1.0, 1.0)
     assert value == -alpha < 0
     assert wolfe(lambda t: (np.nan, np.nan), 0.0, -1.0, 1.0) == (0.0, 0.0)
@@ -498,7 +498,7 @@ def test_a_network_against_scipy():
 
 @pytest.mark.parametrize("method", ["nlcg-fr", "nlcg-pr", "momentum", "rmsprop", "sgd"])
 def test_divergence_ends_with_its_reason_and_the_best_theta(method):
-    """A run that ends beyond all numbers says so; x is the point of the lowest loss it met, and finite."""
+    """A run that overflows reports it; x is finite, the point of the lowest loss."""
     objective = line(lambda x: np.cosh(x), lambda x: np.sinh(x))
     met = []
     result = refhf.minimize(
@@ -535,7 +535,7 @@ def test_what_is_not_finite_ends_the_run(search, where):
     + [("nlcg-fr", {"line_search": "exact"})],
 )
 def test_a_step_beyond_all_numbers_is_not_taken(method, options):
-    """Where f and g are finite and the step overflows, theta stays where it was."""
+    """If f and g are finite and the step overflows, theta does not change."""
     objective = refhf.from_functions(lambda x: 9 * float(x[0]), lambda x: np.full(1, 9.0), lambda x, v: 1e-310 * v)
     result = refhf.minimize(objective, np.zeros(1), method, 5, **options)
     assert (result.nit, result.status, result.x[0]) == (1, Status.NON_FINITE.value[0], 0)

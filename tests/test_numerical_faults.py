@@ -151,7 +151,7 @@ def test_product_of_lanczos(extreme, fault):
 
 @pytest.mark.parametrize(("scale", "stop"), [(0.5, Stop.INVARIANT_SUBSPACE), (0.9, Stop.NON_FINITE)])
 def test_lanczos_near_overflow(scale, stop):
-    """Where products are finite, but not the norm of T or its eigenvalues (1 + 2^1/2), that is named, too."""
+    """Finite products with a non-finite norm of T or its eigenvalues (1 + 2^1/2) are reported too."""
     pair = lanczos_largest(scale * 2.0**1023 * tridiagonal(3, 1.0, 1.0, 1.0), 3, start=np.eye(3)[0])
     assert pair.stop is stop
     assert np.isfinite(pair.vector).all()
@@ -367,7 +367,7 @@ def assert_named(asked, result):
 @pytest.mark.parametrize("call", [1, 2])
 @pytest.mark.parametrize("run", [run for run in RUNS if run.method not in ("momentum", "rmsprop")], ids=str)
 def test_product_at_a_stationary_point(run, call):
-    """Where the gradient is zero, a product that goes wrong leaves open what the point is: that is no success."""
+    """At a zero gradient a failed product leaves the kind of point unknown: this is no success."""
     asked = Asked(Fault("product", call, np.nan), lambda x: float(x @ x), lambda x: 2 * x, lambda x, v: CURVATURE * v)
     assert_named(asked, asked.run(run, start=np.zeros(4)))
 
@@ -412,7 +412,7 @@ def test_differences_that_overflow():
 
 @pytest.mark.parametrize("run", [*RUNS[: len(SEARCHING)], Run("negative-curvature-newton"), Run("newton")], ids=str)
 def test_overflow_in_a_trial_step(run):
-    """Where f = inf at the end of a Newton step, a search comes back to the minimum; who has none says so and stops."""
+    """If f = inf after a Newton step, line searches recover; a method without search reports it and stops."""
     values, damped = [], run.method not in ("saddle-free-newton", "negative-curvature-newton")
 
     def value(x):

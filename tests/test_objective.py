@@ -412,7 +412,7 @@ def test_a_value_is_a_float(said, number):
 
 
 def test_masked_arrays_without_masks_are_arrays():
-    """Where nothing is masked there is nothing to refuse."""
+    """Masked arrays without masked entries are accepted."""
     objective = refhf.supervised(SOFTMAX, np.ma.array(X, mask=False), np.ma.array(LABELS))
     assert objective.value(np.ma.array(THETA + 1)) == OBJECTIVE.value(THETA + 1)
 

@@ -59,7 +59,7 @@ def test_a_folder_is_read_as_the_file(tmp_path, what):
 
 
 def test_a_folder_of_other_files_says_which(tmp_path):
-    """What is there and what is needed."""
+    """A folder without the required arrays is refused with the names that it has and those that it needs."""
     np.save(tmp_path / "inputs.npy", X)
     with pytest.raises(FormatError, match=r"expected arrays X, y .*; found \['inputs'\]"):
         load(tmp_path)

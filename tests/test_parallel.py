@@ -92,7 +92,7 @@ def calls_of_one(comm):
 
 @pytest.mark.parametrize("wrong", [np.zeros((3, 3)).T[:2], [1.0, 2.0], 3.0])
 def test_buffers_only(wrong):
-    """What is not one contiguous array cannot be sent, and all ranks hear of it."""
+    """An array that is not contiguous cannot be sent, and all ranks raise the error."""
     with pytest.raises((ValueError, AttributeError)):
         run(2, lambda comm: comm.sum(wrong))
 
@@ -112,7 +112,7 @@ def test_a_failure_ends_all():
 
 
 def test_a_rank_that_decides_alone_parts():
-    """Where one rank returns early, or makes another call or another size of it, the others say so: no hang."""
+    """If one rank returns early, or makes a different call or size, the others raise an error and do not hang."""
     with pytest.raises(PartedError, match="rank . waits in sum .*, but rank 1 has returned"):
         run(3, lambda comm: comm.rank == 1 or comm.sum(np.zeros(1)))
     with pytest.raises(PartedError, match="rank 0 in gather, rank 1 in barrier"):
@@ -122,7 +122,7 @@ def test_a_rank_that_decides_alone_parts():
 
 
 def test_agree():
-    """Equal facts pass; different or missing ones raise the same ValueError on every rank, with who has what."""
+    """Equal facts pass; different or missing ones raise the same ValueError on every rank, with each rank's value."""
     facts = {"seed": 3, "X": np.arange(6.0), "name": "two\nlines", "options": {"a": (1, 2)}}
     run(4, lambda comm: agree(comm, **facts))
     run(3, agree)
@@ -173,7 +173,7 @@ def test_shards_are_the_rows(n, size):
 @settings(max_examples=50)
 @given(bounds=st.lists(st.integers(0, 60), min_size=1, max_size=8), seed=st.integers(0, 99), data=st.data())
 def test_a_mini_batch_is_shared_out(bounds, seed, data):
-    """Of the rows drawn, each rank takes those it holds: together all of them, once, in order; so again of those."""
+    """The ranks' shares of a sample are together all its rows, once, in order; so too for a sample of a sample."""
     bounds = np.array([0, *sorted(bounds), 61])
     layouts = [Layout(bounds, np.arange(len(bounds) - 1), rank) for rank in range(len(bounds) - 1)]
     rows = [np.arange(start, stop) for start, stop in itertools.pairwise(bounds)]
@@ -389,7 +389,7 @@ def test_reproducible_methods_keep_every_bit(method):
 
 
 def test_the_mean_is_over_cases():
-    """Pitfall 28: with unequal shards, the mean of the shards' means is another number, and not ours."""
+    """With unequal shards, f is the mean over cases, not the mean of the shards' means."""
     net, theta, X, y = problem.data(10)
     parts = [refhf.supervised(net, X[rows], y[rows]).value(theta) for rows in (slice(0, 9), slice(9, 10))]
     whole = refhf.supervised(net, X, y).value(theta)

@@ -1,7 +1,4 @@
-"""The places where Hessian-free code goes wrong: a decision and a test each.
-
-The numbers are those of the list of pitfalls that refhf was designed against; 29 and 30 concern ranks.
-"""
+"""Known pitfalls of Hessian-free code: one test for each decision of refhf."""
 
 import numpy as np
 import pytest
@@ -45,8 +42,8 @@ def quadratic(A, b):
     )
 
 
-def test_01_reduction_ratio_with_and_without_damping():
-    """For the exact p of (G + lambda I) p = -g: damped q = g'p/2, undamped q = g'p/2 - lambda ||p||^2/2."""
+def test_reduction_ratio_with_and_without_damping():
+    """The exact p of (G + lambda I) p = -g has damped q = g'p/2 and undamped q = g'p/2 - lambda ||p||^2/2."""
     objective, theta = problem()
     _, g = objective.value_and_gradient(theta)
     B = dense(objective.gauss_newton(theta)) + 0.3 * np.eye(g.size)
@@ -56,15 +53,15 @@ def test_01_reduction_ratio_with_and_without_damping():
     assert damping.predicted_change(*given, damped=False) == pytest.approx(g @ p / 2 - 0.15 * p @ p, rel=1e-12)
 
 
-def test_02_a_worse_or_undefined_loss_raises_lambda():
-    """A loss that grew or is not a number gives rho = -inf, and -inf raises lambda."""
+def test_a_worse_or_undefined_loss_raises_lambda():
+    """A loss that grew or is NaN gives rho = -inf, and rho = -inf raises lambda."""
     for change in (0.1, np.nan, np.inf):
         assert reduction_ratio(change, -1.0) == -np.inf
     assert reduction_ratio(-1.0, 1.0) == -np.inf
     assert damping.levenberg_marquardt(2.0, -np.inf) == 3.0
 
 
-def test_02_03_ratio_is_of_the_whole_step_on_the_curvature_batch():
+def test_ratio_is_of_the_whole_step_on_the_curvature_batch():
     """The ratio compares the mini-batch's loss before and after the solver's step, before any line search."""
     objective, theta = problem()
     _, report = one_step(objective, theta, rng=7, curvature_batch=15, damping=1e-3, solver_iterations=6)
@@ -78,7 +75,7 @@ def test_02_03_ratio_is_of_the_whole_step_on_the_curvature_batch():
     assert report.detail.rho == pytest.approx(rho if mini.value(theta + p) < mini.value(theta) else -np.inf, rel=1e-8)
 
 
-def test_04_martens_rule():
+def test_martens_rule():
     """Stop at the first i > k with phi_i < 0 and (phi_i - phi_{i-k})/phi_i < k eps, k = max(10, ceil(0.1 i))."""
     phis = -(1 - 0.7 ** np.arange(60.0))
     rule, stopped = no_progress(), None
@@ -90,7 +87,7 @@ def test_04_martens_rule():
     assert stopped == expected[0]
 
 
-def test_05_phi_needs_no_product():
+def test_phi_needs_no_product():
     """CG's phi = -x'(r + b)/2 is the quadratic, at one product an iteration and none for stopping."""
     rng, products = np.random.default_rng(0), []
     A = np.diag(rng.random(8) + 1)
@@ -101,13 +98,13 @@ def test_05_phi_needs_no_product():
     assert len(products) == 5
 
 
-def test_06_backtracking_grid():
-    """Backtracking looks at the iterates ceil(1.3^j), each once, and at the last."""
+def test_backtracking_grid():
+    """Backtracking evaluates the iterates ceil(1.3^j), each once, and the last."""
     assert sorted(candidates.grid(20)) == [1, 2, 3, 4, 5, 7, 9, 11, 14, 18, 20]
 
 
-def test_07_walk_back_stops_at_the_first_worsening():
-    """From the last candidate back while f improves: a better one beyond a worse one is not taken."""
+def test_walk_back_stops_at_the_first_worsening():
+    """Backtracking goes back from the last candidate while f improves; it never passes a worse candidate."""
     values = [0.1, 5.0, 1.0, 2.0, 3.0]
     offered = tuple(candidates.Candidate(np.array([float(i)]), 1.0) for i in range(5))
     best, f = candidates.walk_back(offered, lambda c: values[int(c.vector[0])], back=True)
@@ -116,7 +113,7 @@ def test_07_walk_back_stops_at_the_first_worsening():
     assert (best.vector[0], f) == (4, 3.0)
 
 
-def test_08_warm_start_is_the_decayed_last_iterate(monkeypatch):
+def test_warm_start_is_the_decayed_last_iterate(monkeypatch):
     """The next solve starts from 0.95 times CG's last iterate, neither walked back nor line-searched."""
     objective, theta = problem()
     starts, finals = [], []
@@ -135,14 +132,14 @@ def test_08_warm_start_is_the_decayed_last_iterate(monkeypatch):
     np.testing.assert_array_equal(starts[1], 0.95 * last)
 
 
-def test_09_progress_is_measured_from_zero():
-    """With a warm start worse than zero the rule waits until phi < 0, however slow the progress is."""
+def test_progress_is_measured_from_zero():
+    """After a warm start worse than zero, the rule does not stop before phi < 0, even at slow progress."""
     rule = no_progress()
     assert not any(rule(type("It", (), {"k": i, "phi": 1.0 - 1e-9 * i})) for i in range(50))
 
 
-def test_10_preconditioner():
-    """M^-1 = (mean of the cases' squared gradients + l2 + lambda)^0.75, from single cases' gradients."""
+def test_preconditioner_is_martens_diagonal():
+    """M^-1 = (mean of the squared gradients of single cases + l2 + lambda)^0.75."""
     objective, theta = problem(l2=0.02)
     M = hf_step._preconditioner(objective, theta, 0.3)
     singles = [refhf.supervised(objective.net, x[None], [y]) for x, y in zip(objective.X, objective.y, strict=True)]
@@ -150,7 +147,7 @@ def test_10_preconditioner():
     np.testing.assert_allclose(M @ np.ones(theta.size), (squares + 0.02 + 0.3) ** -0.75, rtol=1e-12)
 
 
-def test_11_preconditioned_from_the_first_iteration():
+def test_preconditioned_from_the_first_iteration():
     """Preconditioned CG is CG on M^(1/2) A M^(1/2), from the first iterate on."""
     rng = np.random.default_rng(3)
     A = rng.normal(size=(6, 6))
@@ -161,16 +158,16 @@ def test_11_preconditioned_from_the_first_iteration():
         np.testing.assert_allclose(it.x, root * other.x, rtol=1e-9, atol=1e-12)
 
 
-def test_12_lambda_is_against_the_mean():
-    """Every case twice is the same problem: the step does not change."""
+def test_lambda_is_relative_to_the_mean_over_cases():
+    """Duplicating every case does not change the step."""
     objective, theta = problem()
     twice = refhf.supervised(objective.net, np.tile(objective.X, (2, 1)), np.tile(objective.y, 2))
     reports = [one_step(o, theta, damping=0.1)[1] for o in (objective, twice)]
     np.testing.assert_allclose(reports[0].theta, reports[1].theta, rtol=1e-9, atol=1e-12)
 
 
-def test_13_line_search():
-    """alpha = 0.8^j, at most 60 of them, c = 1e-2; a step that finds none is rejected and lambda still raised."""
+def test_line_search_grid_and_failure():
+    """alpha = 0.8^j, at most 60 trials, c = 1e-2. If no trial is accepted, theta stays and lambda grows."""
     tried = []
     search = armijo.armijo(lambda alpha: tried.append(alpha) or np.inf, 1.0, -1.0)
     assert search == (0.0, 1.0)
@@ -183,7 +180,7 @@ def test_13_line_search():
     np.testing.assert_array_equal(state.theta, np.ones(2))
 
 
-def test_14_slope_is_of_the_full_gradient_and_never_positive():
+def test_slope_is_of_the_full_gradient_and_never_positive():
     """Every candidate has g'd <= 0 with the g of the right-hand side; the step meets Armijo with that g."""
     objective, theta = problem()
     _, g = objective.value_and_gradient(theta)
@@ -199,8 +196,8 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
     assert g @ d < 0
 
 
-def test_15_negative_curvature_is_met_before_the_update():
-    """CG stops at the iterate before it, with the direction kept; at the very first iteration -g is taken."""
+def test_negative_curvature_stops_before_the_update():
+    """CG returns the iterate before negative curvature, and the direction. In the first iteration it returns -g."""
     A, g = np.diag([2.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.1])
     solution = candidates.cg_candidates(refhf.cg_iterates(A, -g), A, g, 10, backtracking=False)
     assert solution.stop is Stop.NEGATIVE_CURVATURE
@@ -213,8 +210,8 @@ def test_15_negative_curvature_is_met_before_the_update():
     assert solution.candidates[-1].curvature == -g @ g
 
 
-def test_16_curvature_test_is_scale_aware():
-    """Zero curvature to rounding is met at every scale, and small positive curvature is not mistaken for it."""
+def test_curvature_test_is_scale_aware():
+    """Curvature that is zero to rounding is detected at every scale; small positive curvature is not."""
     for scale in (1e-100, 1.0, 1e100):
         A = scale * np.diag([1.0, 2.0**-52 - 1])  # p'Ap = 2e-16 ||p|| ||Ap|| / 2 > 0
         it = next(refhf.cg_iterates(A, np.array([1.0, 1.0])))
@@ -222,8 +219,8 @@ def test_16_curvature_test_is_scale_aware():
         assert negative_curvature(next(refhf.cg_iterates(scale * 1e-12 * np.eye(2), np.ones(2)))) is None
 
 
-def test_17_signs():
-    """f is minimised: the solver's right-hand side is -g, and r = b - A x at every iterate."""
+def test_right_hand_side_and_residual_have_the_right_sign():
+    """r = b - A x at every iterate, where b = -g."""
     rng = np.random.default_rng(1)
     A = rng.normal(size=(5, 5))
     A, b = A @ A.T + np.eye(5), rng.normal(size=5)
@@ -232,7 +229,7 @@ def test_17_signs():
             np.testing.assert_allclose(it.r, b - A @ it.x, atol=1e-10)
 
 
-def test_18_one_batch_a_step_gradient_on_all(monkeypatch):
+def test_one_batch_a_step_gradient_on_all(monkeypatch):
     """A step draws one mini-batch for all its products, and its gradient is that of all the data."""
     objective, theta = problem()
     drawn = []
@@ -243,8 +240,8 @@ def test_18_one_batch_a_step_gradient_on_all(monkeypatch):
     assert report.gradient_norm == np.linalg.norm(objective.value_and_gradient(theta)[1])
 
 
-def test_19_loss_hessian_is_at_the_pre_activation():
-    """Softmax and cross-entropy merged: diag(p) - pp'; the squared error: I, with no factor 2."""
+def test_loss_hessian_is_at_the_pre_activation():
+    """H_L is diag(p) - pp' for softmax with cross-entropy, and I for the squared error, without a factor 2."""
     z = np.array([[0.3, -1.0, 2.0]])
     p = np.exp(z[0]) / np.exp(z[0]).sum()
     product = softmax_cross_entropy.hessian(z, np.array([1]))
@@ -253,7 +250,7 @@ def test_19_loss_hessian_is_at_the_pre_activation():
     np.testing.assert_array_equal(squared_error.hessian(z, z)(z), z)
 
 
-def test_20_weight_decay_enters_all_alike():
+def test_weight_decay_enters_every_quantity():
     """f, g, H, G and the preconditioner's diagonal all contain l2, on every parameter."""
     (with_l2, theta), (without, _) = problem(l2=0.5), problem()
     v = np.random.default_rng(0).normal(size=theta.size)
@@ -267,30 +264,30 @@ def test_20_weight_decay_enters_all_alike():
     np.testing.assert_allclose(with_l2.gradient_squares(theta) - without.gradient_squares(theta), 0.5, atol=1e-12)
 
 
-def test_21_product_is_deterministic():
+def test_product_is_deterministic():
     """The same product twice gives the same bits."""
     objective, theta = problem()
     H, v = objective.sample(9, rng=0).hessian(theta), np.ones(theta.size)
     np.testing.assert_array_equal(H @ v, H @ v)
 
 
-def test_22_levenberg_marquardt():
-    """x 3/2 below 1/4, x 2/3 above 3/4, nothing between, never below the floor."""
+def test_levenberg_marquardt_thresholds_and_limits():
+    """lambda is multiplied by 3/2 below 1/4 and by 2/3 above 3/4, and stays between the floor and the ceiling."""
     for rho, factor in ((-np.inf, 1.5), (0.2499, 1.5), (0.25, 1), (0.5, 1), (0.75, 1), (0.7501, 2 / 3), (2.0, 2 / 3)):
         assert damping.levenberg_marquardt(1.0, rho) == pytest.approx(factor)
     assert damping.levenberg_marquardt(damping.FLOOR, 1.0) == damping.FLOOR
     assert damping.levenberg_marquardt(damping.CEILING, 0.0) == damping.CEILING
 
 
-def test_23_float32_scalars_accumulate_in_float64():
-    """An inner product of float32 vectors keeps what float32 accumulation loses."""
+def test_float32_scalars_accumulate_in_float64():
+    """The inner product of float32 vectors is more accurate than float32 accumulation."""
     x = np.full(2**20, 1e-4, np.float32)
     x[0] = 1e4
     assert inner(x, x) == pytest.approx(float(x[0]) ** 2 + (2**20 - 1) * float(x[1]) ** 2, rel=1e-12)
 
 
-def test_24_convergence_is_claimed_on_the_true_residual():
-    """Where rounding makes the recurrence drift, info is 0 only if b - A x meets the tolerance."""
+def test_convergence_is_claimed_on_the_true_residual():
+    """When rounding makes the recurrence drift, info is 0 only if b - A x meets the tolerance."""
     rng = np.random.default_rng(0)
     basis, _ = np.linalg.qr(rng.normal(size=(40, 40)))
     A, b = basis * np.logspace(0, 11, 40) @ basis.T, rng.normal(size=40)
@@ -299,8 +296,8 @@ def test_24_convergence_is_claimed_on_the_true_residual():
     assert info != 0, "the case must be one where the recurrence drifts"
 
 
-def test_25_bicgstab_solves_and_a_solution_is_attracted_to_saddles():
-    """On x^2 - y^2 the Newton step lands on the saddle (0, 0) from anywhere, uphill where |y| > |x|.
+def test_bicgstab_solution_is_a_newton_step_to_the_saddle():
+    """On x^2 - y^2 every Newton step ends at the saddle (0, 0); it goes uphill if |y| > |x|.
 
     It costs two products an iteration.
     """
@@ -314,7 +311,7 @@ def test_25_bicgstab_solves_and_a_solution_is_attracted_to_saddles():
     assert len(products) == 8
 
 
-def test_26_stationary_points_and_stable_lines_hold_every_krylov_method():
+def test_krylov_methods_stay_at_stationary_points_and_on_stable_lines():
     """From b = 0 every solver returns 0; on the line (x, 0) of the paper's example no iterate leaves the line."""
     for solver in (refhf.cg, refhf.bicgstab):
         np.testing.assert_array_equal(solver(np.diag([1.0, -1.0]), np.zeros(2))[0], 0)
@@ -328,8 +325,8 @@ def test_26_stationary_points_and_stable_lines_hold_every_krylov_method():
         assert result.x[1] == 0
 
 
-def test_27_difference_steps():
-    """A complex step of 1e-20 is exact to rounding where a difference of 1e-12 is lost in it."""
+def test_complex_and_finite_difference_step_sizes():
+    """A complex step of 1e-20 is exact to rounding; a finite difference of 1e-12 is not."""
     f, d, s = np.tanh, 1 - np.tanh(0.7) ** 2, 0.7
     central = np.finfo(float).eps ** (1 / 3)
     assert f(s + 1e-20j).imag / 1e-20 == pytest.approx(d, rel=1e-14)
@@ -337,7 +334,7 @@ def test_27_difference_steps():
     assert abs((f(s + 1e-12) - f(s)) / 1e-12 - d) > 1e-6 * d
 
 
-def test_28_unequal_parts_are_summed_and_divided_once():
+def test_unequal_parts_are_summed_and_divided_once():
     """Parts of unequal size give the mean over cases, not the mean of the parts' means."""
     whole, theta = problem()
     parts, _ = problem(chunk_size=13)

@@ -40,7 +40,7 @@ def test_kernels_are_those_that_run(portability, monkeypatch):
 
 
 def test_probe_of_this_python(portability, tmp_path):
-    """What runs is said; what does not run is a text."""
+    """A working environment is described; a broken one gives an error text."""
     assert portability.probe(sys.executable)["python"] == ".".join(map(str, sys.version_info[:3]))
     (tmp_path / "numpy.py").write_text("raise ImportError('none here')")
     assert portability.probe(sys.executable, PYTHONPATH=str(tmp_path)) == "ImportError: none here"

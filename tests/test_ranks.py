@@ -38,7 +38,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone():
-    """What one process without a communicator gets."""
+    """The result of one process without a communicator."""
     with problem.one_blas_thread():
         trained = {
             f"{method} {reduction}": problem.train(method, reduction=reduction)
@@ -163,7 +163,7 @@ def test_a_crash_on_a_communicator_of_mpi4py_ends_the_job(split):
 
 @needs_mpi
 def test_a_hook_of_the_users_own_is_left_alone():
-    """Where the user has said what is to become of exceptions, that is what becomes of them."""
+    """A user's own exception hook is respected."""
     hook = "sys.excepthook = lambda *error: (print('mine', flush=True), MPI.COMM_WORLD.Abort(3))"
     code, out, err, _ = mpiexec(2, "-c", ON_COMM_WORLD.format(hook=hook, split=""), limit=LIMIT)
     assert (code, out) == (3, "mine\n")
@@ -212,7 +212,7 @@ def test_without_mpi_it_is_serial(kind, tmp_path):
     ],
 )
 def test_ranks_asked_for_without_mpi_are_an_error(kind, required, launcher, asked, tmp_path):
-    """Where `mpi(required=True)` or a launcher asks for ranks, the same is an error that says what to install."""
+    """With `mpi(required=True)` or under a launcher, this is an error that names what to install."""
     code, out, err, _ = python(TRAIN.format(required=required), PYTHONPATH=broken(kind, tmp_path), **launcher)
     assert (code, out) == (1, "")
     assert f"RuntimeError: mpi: {asked} asked for" in err
@@ -221,7 +221,7 @@ def test_ranks_asked_for_without_mpi_are_an_error(kind, required, launcher, aske
 
 @needs_mpi
 def test_a_launcher_of_another_mpi_is_an_error():
-    """Where a launcher started four processes and the library sees itself alone, each would train for itself."""
+    """An MPI library that sees one process under a launcher of four is an error: each would train alone."""
     code, out, err, _ = python(TRAIN.format(required=""), OMPI_COMM_WORLD_SIZE="4")
     assert (code, out) == (1, "")
     assert "started 4 processes, of which mpi4py's library sees 1" in err

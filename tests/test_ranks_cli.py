@@ -43,7 +43,7 @@ def history(folder):
 def test_ranks_train_as_one_process(method, rest, tmp_path):
     """R11: with --reduction reproducible the files of 4 ranks have the numbers of one process, to the bit.
 
-    One table comes to stdout, one line a step to stderr: the first rank speaks, and it alone.
+    Only rank 0 prints: one table to stdout, one line per step to stderr.
     """
     command = ["train", "--method", method, "--data", tiny(tmp_path), *SMALL, *rest, "--reduction", "reproducible"]
     alone, ranks = tmp_path / "alone", tmp_path / "ranks"
@@ -180,7 +180,7 @@ def test_a_folder_of_npy_trains_as_the_npz(tmp_path, capsys):
     ],
 )
 def test_bad_npy_files(name, array, said, tmp_path):
-    """What is wrong with a folder of `.npy` files is said with its file's name."""
+    """An error in a folder of `.npy` files names the file."""
     for key, good in {"X": np.zeros((4, 5)), "y": np.zeros(4, int), name: array}.items():
         np.save(tmp_path / f"{key}.npy", good)
     with pytest.raises(ValueError, match=str(tmp_path)) as error:

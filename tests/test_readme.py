@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""The statements and commands of the README hold."""
 
 import doctest
 import json

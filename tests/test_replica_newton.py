@@ -202,7 +202,7 @@ def test_nothing_of_size_p_by_p():
     ],
 )
 def test_bad_matrices(given, words):
-    """Shapes that do not fit, no replicas, and NaN are a ValueError that says so."""
+    """Wrong shapes, no replicas, and NaN are each a ValueError that names the fault."""
     with pytest.raises(ValueError) as caught:
         inverse_hessian_product(*given)
     assert all(word in str(caught.value) for word in words), str(caught.value)
@@ -299,7 +299,7 @@ def test_a_longer_period_is_keyed_by_the_seed():
 
 
 def test_a_period_is_of_a_replicas_own_steps():
-    """Of three gradients the first two move the replica, d <- d - beta g(theta + d), and the third is its column."""
+    """With three gradients the first two move the replica, d <- d - beta g(theta + d), and the third is its column."""
     f, H, minimum, start = bowl()
     options = replica_step.ReplicaOptions(True, period=3, batch=1)
     told, d = replica_step.replica(f, start, np.zeros(5), options, 0.1, None), np.zeros(5)

@@ -117,7 +117,7 @@ def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
 
 @pytest.mark.parametrize("method", ["gn-cg", "nlcg-pr", "rmsprop"])
 def test_a_process_that_is_killed_is_resumed(method, data, tmp_path):
-    """R15: a process killed at whatever moment is resumed to the bit; without a checkpoint yet, from the start."""
+    """R15: a process killed at any moment is resumed to the bit; without a checkpoint yet, from the start."""
     command = ["train", "--method", method, "--data", str(data), *SMALL, "--checkpoint-every", "3"]
     assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
     talking = [word for word in command if word != "--quiet"]
@@ -389,7 +389,7 @@ def test_a_planted_link_is_not_followed(name, done, tmp_path, monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
 @pytest.mark.parametrize("name", ["checkpoint.npz", "history.jsonl", "checkpoint.npz.part", "theta.npz.part"])
 def test_a_planted_pipe_hangs_nothing(name, done, tmp_path, capsys):
-    """A pipe in a file's place is replaced, or refused by its name; nobody waits for what it never says."""
+    """A pipe in place of a file is replaced, or refused by its name; nothing blocks on it."""
     shutil.copytree(done / "train", tmp_path, dirs_exist_ok=True)
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)

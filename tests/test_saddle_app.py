@@ -65,7 +65,7 @@ def test_path_is_what_the_library_does(name, start):
 
 
 def test_last_point_says_why_there_is_no_step():
-    """Where a method reports that there is no step to take, its last point has the report's sentence."""
+    """When a method reports that it takes no step, its last point has the report's sentence."""
     one = trace_path(SADDLE, "gradient-descent", (0, 0))
     assert [(p.reason, p.source) for p in one.points] == [
         ("Stationary, not a minimum: smallest eigenvalue -1.", Source.NONE)
@@ -153,7 +153,7 @@ def test_endings_are_what_is_there():
 @pytest.mark.parametrize("name", ["gradient-descent", "newton", "truncated-newton", "saddle-free-newton",
                                   "hessian-bicgstab", "gn-cg", "hessian-cg", "hybrid-cg"])  # fmt: skip
 def test_what_uses_g_and_h_alone_stays_on_the_line(name):
-    """Claim H8: from (x, 0) every point of the path has y = 0, exactly, and the path ends at the saddle and says so."""
+    """Claim H8: from (x, 0) every point of the path has y = 0 exactly; the path ends at the saddle and reports it."""
     for x in np.linspace(-2, 2, 50):
         one = trace_path(SADDLE, name, (x, 0))
         (row,) = saddle_table.trajectory_rows([one])

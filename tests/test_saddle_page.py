@@ -37,7 +37,7 @@ def shown(browser, written):
 
 
 def place(browser, x, y):
-    """Where a point of the surface is on the screen."""
+    """The screen position of a point of the surface."""
     script = f"(() => {{const p = new DOMPoint(across({x}), down({y})).matrixTransform(plan.getScreenCTM());"
     return browser.run(script + "return [p.x, p.y];})()")
 
@@ -72,7 +72,7 @@ def expected(data, at, step=None):
 
 
 def agree(browser, data, at, step=None):
-    """What is drawn is what is expected, to a tenth of a thousandth of the window."""
+    """The drawing agrees with the expectation to 1e-4 of the window."""
     wanted, got = expected(data, at, step), drawn(browser)
     assert got.keys() == wanted.keys()
     for name, points in wanted.items():

@@ -213,7 +213,7 @@ def test_forms_of_the_start_and_the_gradient():
 
 
 def test_basin_hopping_takes_a_method():
-    """What SciPy builds on minimize works with it."""
+    """SciPy's functions that call minimize work with the method."""
     result = scipy.optimize.basinhopping(
         lambda x: np.cos(14.5 * x[0] - 0.3) + (x[0] + 0.2) * x[0],
         [1.0],
@@ -267,7 +267,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("given", "argument", "words"), [(given, name, words) for given, name, *words in REFUSED])
 def test_scipys_that_is_not_here(given, argument, words):
-    """What cannot be done is a ValueError: the argument, what is taken, what came."""
+    """An impossible request is a ValueError with the argument, the accepted values and the given one."""
     with pytest.raises(ValueError, match="^" + argument) as caught:
         rosen(**given)
     assert all(word in str(caught.value) for word in words), str(caught.value)

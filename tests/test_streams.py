@@ -55,7 +55,7 @@ def drawn():
 
 
 def without_reader():
-    """A stream on a pipe that nobody reads any more."""
+    """A stream on a pipe with a closed reading end."""
     read, write = os.pipe()
     os.close(read)
     return os.fdopen(write, "w", buffering=1)
@@ -231,7 +231,7 @@ def test_a_backend_that_is_none(tmp_path):
     ],
 )  # fmt: skip
 def test_nobodys_home(given, capsys, tmp_path, monkeypatch):
-    """A home that is nobody's is one line that names the argument, and makes no folder called so."""
+    """The home of an unknown user is a one-line error that names the argument, and creates no folder."""
     monkeypatch.chdir(tmp_path)
     assert entry_point.main(given.format("~nobody-has-this-name/x").split()) == 2
     said = capsys.readouterr().err

@@ -68,7 +68,7 @@ RESIDUALS = {
 
 @pytest.mark.parametrize("surface", ALL)
 def test_gauss_newton(surface):
-    """Where f is half a sum of squares r, G = J'J with J = dr/dtheta; elsewhere there is no G."""
+    """If f is half a sum of squares r, G = J'J with J = dr/dtheta; other surfaces have no G."""
     assert (surface.gauss_newton is not None) == (surface.name in RESIDUALS)
     for theta in points(surface) if surface.gauss_newton else ():
         residuals = RESIDUALS[surface.name]
@@ -134,7 +134,7 @@ def test_degenerate_saddle():
 
 
 def test_newton_step_lands_on_the_quadratic_saddle():
-    """On x^2 - y^2 the Newton step from any (x, y) is -(x, y), and uphill where |y| > |x| (pitfall 25)."""
+    """On x^2 - y^2 the Newton step from any (x, y) is -(x, y); it goes uphill if |y| > |x|."""
     for theta in points(quadratic_saddle):
         g = quadratic_saddle.gradient(theta)
         assert (quadratic_saddle.hessp(theta, -theta) == -g).all()

@@ -145,7 +145,7 @@ def test_a_changed_line_is_refused(lines, tmp_path):
 @pytest.mark.parametrize("name", ["runs.jsonl", "sweep.png", "sweep.png.part"])
 @pytest.mark.parametrize("text", ["", "thesis", '{"method": "'])
 def test_a_planted_link_is_not_followed(name, text, refhf_cli, tmp_path):
-    """Nothing is written to what a link in the folder of a sweep points to, nor is it cut."""
+    """The target of a link in a sweep's folder is neither written nor truncated."""
     (tmp_path / "precious").write_text(text)
     (tmp_path / "out").mkdir()
     if name != "runs.jsonl":
@@ -160,7 +160,7 @@ def test_a_planted_link_is_not_followed(name, text, refhf_cli, tmp_path):
 
 @pytest.mark.parametrize("stop", [1, 3, 5, 9])
 def test_an_interrupted_run_is_taken_up(stop, tmp_path):
-    """The run in hand is put down after its step, and goes on from there: the same lines, and no step is done twice."""
+    """An interrupted run stops after its current step and resumes there: the same lines, and no step twice."""
     setting, chosen = SETTING._replace(stop_at_target=True), configurations(["sgd", "gn-cg"], [8], range(2))
     whole = run_sweep(setting, chosen)
     path, calls = tmp_path / "runs.jsonl", []
@@ -178,7 +178,7 @@ def test_an_interrupted_run_is_taken_up(stop, tmp_path):
 
 
 def test_a_run_put_down_is_held_to_its_setting(tmp_path):
-    """What was put down is taken up in its own setting alone; another is refused by name, and other cells are free."""
+    """An interrupted run resumes only with its own settings; others are refused by name; other cells may differ."""
     path, one = tmp_path / "runs.jsonl", [Configuration("gn-cg", 8, 0, {})]
     calls = []
     assert run_sweep(SETTING, one, path, asked=lambda: calls.append(1) or len(calls) == 2) == []
@@ -259,7 +259,7 @@ def test_another_setting_is_refused(change, named, lines):
     ],
 )
 def test_a_file_of_something_else_is_refused(text, tmp_path):
-    """What is not a sweep's is a FormatError with file and line, and is left as it is."""
+    """A line that no sweep wrote is a FormatError with file and line, and the file is not changed."""
     path = tmp_path / "runs.jsonl"
     path.write_text(text)
     with pytest.raises(ValueError, match=r"runs\.jsonl: line 1: expected a run"):
@@ -509,7 +509,7 @@ def test_figure_4_is_deterministic(tmp_path):
 @pytest.mark.parametrize("method", ["sgd", "momentum", "gradient-descent"])
 @pytest.mark.parametrize("stop", [False, True])
 def test_a_run_that_diverged_has_reached_no_target(method, stop):
-    """Where the outputs are NaN they are no class, though all labels are 0: the target is not reached, at any step."""
+    """NaN outputs are no class, even if all labels are 0: no step reaches the target."""
     data = DataSet("zeros", 1e10 * np.random.default_rng(0).normal(size=(20, 3)), np.zeros(20, int), None, None)
     setting = SweepSetting(data, (), steps=3, targets=(0.05,), stop_at_target=stop)
     with np.errstate(all="ignore"):

@@ -22,7 +22,7 @@ def two():
 
 
 def blas_now():
-    """How many threads BLAS uses at this moment."""
+    """The current number of BLAS threads."""
     return max(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
 
 
@@ -34,7 +34,7 @@ def test_order_and_blas(two):
 
 
 def test_an_exception_passes_and_blas_is_restored(two):
-    """What a chunk or the caller raises is raised, under the caller's NumPy error state; nothing is left behind."""
+    """Exceptions of a chunk or the caller propagate, under the caller's NumPy error state; no thread remains."""
 
     def give_up(results):
         next(results)
@@ -55,7 +55,7 @@ def helpers():
 
 
 def interrupted_at(place, call):
-    """Whether the call was interrupted, with Ctrl-C at that of the places in `objective.chunks` where it may come.
+    """True if the call was interrupted, with Ctrl-C at the given place in `objective.chunks`.
 
     They are where CPython looks for signals: at the beginning of a function, and after each call of one of C's.
     """
@@ -109,7 +109,7 @@ def test_few_results_wait(two):
 
 @pytest.mark.parametrize("started", [0, 1])
 def test_threads_that_cannot_be_had(two, monkeypatch, started):
-    """Where no more threads can be started, those that could, or the caller alone, do it all, by one BLAS thread."""
+    """If no more threads can start, the started ones, or the caller alone, do all chunks with one BLAS thread."""
     start, count = chunks._Helper.start, itertools.count()
 
     def refuse(self):
@@ -124,13 +124,13 @@ def test_threads_that_cannot_be_had(two, monkeypatch, started):
 
 
 def test_a_sweep_within_a_sweep(two):
-    """A function that sweeps itself does so on its own thread, and nobody waits for a turn that never comes."""
+    """A nested sweep runs on its own thread, without deadlock."""
     inner = chunks.ordered_map(lambda i: chunks.ordered_map(lambda j: i * j, range(4), sum), range(5), list)
     assert inner == [6 * i for i in range(5)]
 
 
 def test_sweeps_take_turns(two):
-    """A sweep of fewer items than threads has two BLAS threads throughout, whoever else sweeps on one."""
+    """A sweep of fewer items than threads has two BLAS threads throughout, beside other sweeps with one."""
     seen, stop = [], threading.Event()
 
     def others():

@@ -1,4 +1,4 @@
-"""Promise R19: every tutorial runs in under a minute of one core, and what its text states is what it prints.
+"""Promise R19: every tutorial runs in under a minute of one core, and prints the values in its text.
 
 The convention: in a markdown cell, a code span with ` = `, ` < ` or ` > ` in it is a claim about the output, such as
 `rank of G = 10`, and must be printed, word for word, by the tutorial itself (which asserts it).
@@ -30,7 +30,7 @@ def claims(path):
 
 
 def printed(claim, output):
-    """Whether the output has the claim, and not as a part of another number or word."""
+    """True if the output has the claim, not as a part of another number or word."""
     return re.search(rf"(?<![\w.-]){re.escape(claim)}(?!\w|\.\d)", output) is not None
 
 

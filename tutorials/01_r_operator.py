@@ -1,17 +1,17 @@
 # %% [markdown]
 # # 1. The R-operator by hand
 #
-# Hessian-free optimisation never forms the Hessian H. It only asks for products H v, and Pearlmutter (1994) showed
-# how to get one exactly, for the price of a few more matrix products: differentiate *the lines of backpropagation
-# themselves* along v. He et al. 2016 use it in section 4.1 and in line 5 of Algorithm 2. The operator R{x} = d/dr
-# x(theta + r v) at r = 0 obeys the rules of any derivative:
+# Hessian-free optimisation never forms the Hessian H. It only needs products H v. Pearlmutter (1994) showed how to
+# compute one exactly, for a few more matrix products: differentiate *the lines of backpropagation themselves* along
+# v. He et al. 2016 use it in section 4.1 and in line 5 of Algorithm 2. The operator R{x} = d/dr x(theta + r v) at r =
+# 0 obeys the rules of any derivative:
 #
 #     R{x + y} = Rx + Ry      R{x y} = Rx y + x Ry      R{f(x)} = f'(x) Rx      R{theta} = v
 #
-# H v is R{gradient}. We write each line of the two sweeps of a two-layer network, then R of each line, and check
-# every one of them. The names are those of the notation table in `refhf/__init__.py`: Dx is df/dx, Rx is R{x}, and
-# RDx is R{df/dx}. theta is one flat vector, here `P = 43`, of the pieces W_1, b_1, W_2, b_2; v has V_1, c_1, V_2,
-# c_2.
+# H v is R{gradient}. We write each line of the two sweeps of a two-layer network, then R of each line, and check each
+# of them. The names are those of the notation table in `refhf/__init__.py`: Dx is df/dx, Rx is R{x}, and RDx is
+# R{df/dx}. theta is one flat vector, here `P = 43`, with the parts W_1, b_1, W_2, b_2. The parts of v are V_1, c_1,
+# V_2, c_2.
 
 # %%
 import numpy as np
@@ -74,15 +74,15 @@ s, a, z = forward(theta)
 Dz, Ds, Da, DW, Db = backward(theta, a, z)
 
 # %% [markdown]
-# ## The judge: a complex step
+# ## The check: a complex step
 #
-# Those lines are analytic, so they run on complex numbers as they stand. With h so small that h^2 vanishes,
+# These lines are analytic, so they run on complex numbers unchanged. With h so small that h^2 vanishes,
 #
 #     x(theta + i h v) = x(theta) + i h R{x},       R{x} = Im x(theta + i h v) / h
 #
-# and there is no subtraction, hence no cancellation (Squire and Trapp 1998). We run the sweeps once at theta + i h v:
-# the imaginary part of *each line* is the truth that its R-line must meet: `R{s_1}: relative error < 1e-13`. (By how
-# much less is rounding, and another on each processor.)
+# There is no subtraction, hence no cancellation (Squire and Trapp 1998). We run the sweeps once at theta + i h v. The
+# imaginary part of *each line*, divided by h, is the exact value of its R-line: `R{s_1}: relative error < 1e-13`.
+# (The exact error is rounding, and differs between processors.)
 
 # %%
 h = 1e-20
@@ -102,7 +102,7 @@ def check(name, by_hand, line_at_h):
 # %% [markdown]
 # ## Sweep 3: R-forward
 #
-# The inputs do not depend on theta, so RX = 0; every product has one term for each factor that moves.
+# The inputs do not depend on theta, so RX = 0. Every product has one term for each factor that depends on theta.
 
 # %%
 Rs, Ra = {}, {}
@@ -141,9 +141,9 @@ print(f"lines checked = {len(checked)}")
 assert len(checked) == 10
 
 # %% [markdown]
-# All of them hold: `lines checked = 10`. Put together they are H v, and the package says the same. Its
-# `refhf/model/bilinear.py` and `elementwise.py` have these lines, and `chain.py` the loops over the layers. Sweeps 1
-# and 2 belong to theta: `objective.hessian` runs them once, and each product only the others.
+# All lines are right: `lines checked = 10`. Concatenated, they are H v, and the package agrees. Its
+# `refhf/model/bilinear.py` and `elementwise.py` have these lines; `chain.py` has the loops over the layers. Sweeps 1
+# and 2 depend only on theta: `objective.hessian` runs them once, and each product runs only sweeps 3 and 4.
 
 # %%
 Hv = np.concatenate([RDW[1].ravel(), RDb[1], RDW[2].ravel(), RDb[2]])
@@ -155,9 +155,9 @@ print("by hand against objective.hessian(theta) @ v: relative error < 1e-13")
 # %% [markdown]
 # ## Three terms make the difference to Gauss-Newton
 #
-# Three terms of sweep 4 contain a D: `Ra' Dz`, `Dz V'` and `Da f'' Rs`. They carry the curvature of the network
-# itself. Forget them and no line fails loudly; the product is merely another one: exactly the Gauss-Newton product of
-# the next tutorial. So a check against the Hessian matters more than a plausible curve.
+# Three terms of sweep 4 contain a D: `Ra' Dz`, `Dz V'` and `Da f'' Rs`. They are the curvature of the network itself.
+# Without them nothing fails loudly; the result is exactly the Gauss-Newton product of the next tutorial. So check
+# your product against the Hessian, and do not trust a plausible loss curve.
 
 # %%
 RDs_1 = (RDz @ W[2].T) * (1 - a[1] ** 2)
@@ -170,8 +170,8 @@ print("without the three terms: G v, and not H v")
 # %% [markdown]
 # ## The cost, in matrix products
 #
-# Almost all time goes into products of matrices. We count those that the package itself does, by giving it layers
-# that note, at each product, the multiplications that it costs for one case: n_in n_out for any of the three kinds.
+# Matrix products take almost all the time. We count those of the package with layers that record the multiplications
+# of each product for one case: n_in n_out for each of the three kinds.
 
 # %%
 notes = []
@@ -218,7 +218,7 @@ for sizes, expected in (([512] * 9, 1.91), ([784, 400, 150, 10], 1.23)):
 # For our two layers: `gradient = 5 matrix products`, `H v = 8 matrix products`. Count the @ above. In general L
 # layers cost 3 L - 1 and 6 L - 4, because the first layer has no Da to pass on and RX = 0.
 #
-# He et al. (section 4.1) say "roughly twice the cost of a gradient evaluation". In multiplications, eight equal
-# layers of 512 units bear that out: `H v on a kept tape = 1.91 gradients`. In the paper's 784-400-150-10 most of the
-# work is in the first layer: `H v on a kept tape = 1.23 gradients`. To repeat sweeps 1 and 2 at every product costs
+# He et al. (section 4.1) say "roughly twice the cost of a gradient evaluation". Eight equal layers of 512 units
+# confirm this, in multiplications: `H v on a kept tape = 1.91 gradients`. In the paper's 784-400-150-10 most of the
+# work is in the first layer: `H v on a kept tape = 1.23 gradients`. Repeating sweeps 1 and 2 for every product costs
 # one gradient more, `from scratch = 2.23`.

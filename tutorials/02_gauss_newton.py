@@ -1,14 +1,16 @@
 # %% [markdown]
 # # 2. The Gauss-Newton product, as three arrows
 #
-# The Hessian of a network can be indefinite, and conjugate gradients want a positive definite matrix. He et al. 2016
-# (section 4.1) therefore describe, after Martens 2010, its positive semidefinite stand-in, the Gauss-Newton matrix
+# The Hessian of a network can be indefinite, but conjugate gradients need a positive definite matrix. He et al. 2016
+# (section 4.1), following Martens 2010, therefore describe a positive semidefinite substitute, the Gauss-Newton
+# matrix
 #
 #     G = J' H_L J / B,      J = dz/dtheta,      H_L = the loss's Hessian with respect to z
 #
-# where z is the network's output and B the number of cases. Schraudolph (2002, section 3) multiplies with it without
-# forming it: three arrows, v -> J v -> H_L J v -> J' H_L J v. We follow them on a network small enough that J, H_L
-# and G can be written down in full, ask why H_L belongs at the *pre-activation* output, and when G is the Hessian.
+# where z is the network's output and B the number of cases. Schraudolph (2002, section 3) multiplies by G without
+# forming it, in three arrows: v -> J v -> H_L J v -> J' H_L J v. We follow them on a network small enough to write
+# down J, H_L and G in full. Then we ask why H_L is taken at the *pre-activation* output, and when G equals the
+# Hessian.
 
 # %%
 import numpy as np
@@ -35,13 +37,13 @@ def close(a, b):
 # %% [markdown]
 # ## J and H_L in full
 #
-# A column of J is a complex step in one parameter (tutorial 1). J has a row for each output of each case, here
-# `J is 15 x 31`. H_L is block diagonal, a block diag(p) - p p' for each case, p the softmax of its z.
+# Each column of J is a complex step in one parameter (tutorial 1). J has one row for each output of each case, here
+# `J is 15 x 31`. H_L is block diagonal, with one block diag(p) - p p' for each case, where p is the softmax of its z.
 
 
 # %%
 def dense(function):
-    """The Jacobian of a function of theta, a complex step a column."""
+    """The Jacobian of a function of theta, one complex step per column."""
     return np.column_stack([function(theta + 1e-20j * e).imag.ravel() / 1e-20 for e in np.eye(P)])
 
 
@@ -74,7 +76,7 @@ assert close(objective.gauss_newton(theta) @ v, JHJv / B)
 print("three arrows agree with J and H_L in full")
 
 # %% [markdown]
-# One v proves little. All columns of G, a product with each unit vector, prove everything:
+# One v proves little. The products with all unit vectors give all columns of G:
 
 # %%
 G = objective.gauss_newton(theta) @ np.eye(P)
@@ -86,10 +88,10 @@ print(f"columns of G checked = {G.shape[1]}")
 #
 # ## Why at the pre-activation output: matching losses
 #
-# Cross-entropy and softmax *match* (Schraudolph 2002, section 3.1): taken together, as a function of z, the gradient
-# is p - y and its derivative diag(p) - p p' is positive semidefinite. For p = (1/4, 1/2, 1/4) the eigenvalues are
-# `0.000, 0.250, 0.375 = eigenvalues of H_L`: never negative, whatever the label. The zero belongs to the vector (1,
-# 1, 1): softmax does not see a constant added to z.
+# Cross-entropy and softmax *match* (Schraudolph 2002, section 3.1): as one function of z they have the gradient p -
+# y, and its derivative diag(p) - p p' is positive semidefinite. For p = (1/4, 1/2, 1/4) the eigenvalues are `0.000,
+# 0.250, 0.375 = eigenvalues of H_L`: never negative, for any label. The eigenvector of 0 is (1, 1, 1): softmax does
+# not change when a constant is added to z.
 
 # %%
 quarter = np.array([1, 2, 1]) / 4
@@ -119,7 +121,7 @@ assert np.linalg.eigvalsh(G).min() > -1e-12
 #
 #     H = G + (1/B) sum over outputs i of  Dz_i  d^2 z_i / dtheta^2
 #
-# So G = H wherever z is linear in theta, as it is in a network without a hidden layer, at any theta:
+# So G = H wherever z is linear in theta. In a network without a hidden layer that is everywhere:
 
 # %%
 linear = refhf.mlp([3, 3])
@@ -129,11 +131,11 @@ assert close(flat.hessian(at) @ np.eye(linear.size), flat.gauss_newton(at) @ np.
 print("no hidden layer: G = H")
 
 # %% [markdown]
-# And wherever Dz = p - y is zero, that is where the data are fitted. Let the targets be p + t (y - p): t = 1 is our
-# problem, at t = 0 the network is right. G does not contain the targets and stays; H - G is proportional to t. At t =
-# 1 it is as large as G, `t = 1.00: |H - G| / |G| = 1.0109`, at t = 0 nothing is left. This is He et al.'s remark in
-# 4.1 that G is "a good approximation only if the current point is close to local minimizer", and why they keep H as
-# well.
+# G = H also wherever Dz = p - y is zero, that is, where the network fits the data. Let the targets be p + t (y - p).
+# At t = 1 this is our problem; at t = 0 the network fits exactly. G does not contain the targets, so it does not
+# change, and H - G is proportional to t. At t = 1 it is as large as G, `t = 1.00: |H - G| / |G| = 1.0109`; at t = 0
+# it is zero. He et al. remark in section 4.1 that G is "a good approximation only if the current point is close to
+# local minimizer". This is why they use H as well.
 
 # %%
 one_hot = np.eye(3)[y]
@@ -149,8 +151,8 @@ for t in (1, 0.5, 0.1, 0.01, 0):
 # ## The wrong version: the loss Hessian after the softmax
 #
 # It is tempting to call p the output, with J_p = dp/dtheta and the loss -log p_y, whose Hessian with respect to p is
-# y y' / p_y^2. That too gives a positive semidefinite matrix, so nothing breaks. But softmax has moved into the part
-# that is linearised, and it is another matrix:
+# y y' / p_y^2. This also gives a positive semidefinite matrix, so nothing breaks. But softmax is now in the part that
+# is linearised, and the matrix is a different one:
 
 # %%
 J_p = dense(lambda theta: net.predict(theta, X))
@@ -161,9 +163,9 @@ assert np.linalg.eigvalsh(wrong).min() > -1e-12
 assert (round(difference, 2), wrong_rank) == (1.16, 5)
 
 # %% [markdown]
-# `|wrong - G| / |G| = 1.16`, and it sees one direction a case, `rank of wrong = 5`: it is the mean of g_i g_i', the
-# gradients of single cases multiplied with themselves (the "empirical Fisher" matrix), and knows the slope of the
-# loss but not its curvature.
+# `|wrong - G| / |G| = 1.16`. Its rank is one per case, `rank of wrong = 5`: it is the mean of g_i g_i' over the
+# gradients g_i of single cases (the "empirical Fisher" matrix). It contains the slope of the loss but not its
+# curvature.
 
 # %%
 single = [refhf.supervised(net, X[i : i + 1], y[i : i + 1]).value_and_gradient(theta)[1] for i in range(B)]
@@ -173,10 +175,10 @@ print("wrong = mean of g_i g_i'")
 # %% [markdown]
 # ## A factor of 2
 #
-# The squared error hides a smaller trap. For ||z - y||^2 / 2 the matrix H_L is the identity; for ||z - y||^2 it is
-# twice that. Take the gradient of one and H_L of the other, and G is off by that factor. On a linear least-squares
-# problem the step -G^-1 g must land on the minimum f*. With 2 G it goes half the way, and a quarter of f - f* is
-# left.
+# The squared error has a smaller trap. For ||z - y||^2 / 2 the matrix H_L is the identity; for ||z - y||^2 it is
+# twice the identity. If the gradient belongs to one and H_L to the other, G is wrong by a factor of 2. On a linear
+# least-squares problem the step -G^-1 g must end at the minimum f*. With 2 G it goes half the way, and a quarter of f
+# - f* remains.
 
 # %%
 least_squares = refhf.supervised(refhf.mlp([3, 2], loss="squared_error"), X, rng.normal(size=(B, 2)))
@@ -191,5 +193,5 @@ print(f"(f - f*) after / (f - f*) before = {left:.2f}")
 assert close(left, 1 / 4)
 
 # %% [markdown]
-# `(f - f*) after / (f - f*) before = 0.25`. Damping and a line search would hide the factor from you: hence the dense
-# check by columns, on a network this small, before anything is trained.
+# `(f - f*) after / (f - f*) before = 0.25`. Damping and a line search would hide this factor. So check all columns on
+# a small network before you train anything.

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4. One Hessian-free step, taken apart
 #
-# He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we do its lines one by one,
-# with the package's own pieces and every number in sight, and end with the same theta as `refhf.iterate`, to the last
-# bit: first for `gn-cg` (Gauss-Newton matrix and conjugate gradients), then for the paper's own `hessian-bicgstab`.
-# The data are a thousand real digits; the network is small.
+# He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we run its lines one by one
+# with the package's own functions, and print every number. The resulting theta equals that of `refhf.iterate` to the
+# last bit. First we do this for `gn-cg` (Gauss-Newton matrix and conjugate gradients), then for the paper's own
+# `hessian-bicgstab`. The data are a thousand real digits; the network is small.
 
 # %%
 from itertools import islice
@@ -26,9 +26,9 @@ objective = refhf.supervised(net, digits.X[:1000], digits.y[:1000])
 # %% [markdown]
 # ## Lines 1 to 4: the start, and the gradient on all data
 #
-# A run starts with theta_0, the damping lambda (here 1, against the mean curvature of the cases), and delta_0 = 0 for
-# the solver. On one process lines 3 and 4 are one call. With `P = 15910` parameters, `f = 2.4408, |g| = 1.4`: near
-# log 10 = 2.30, the loss of a network that knows nothing.
+# A run starts with theta_0, the damping lambda (here 1, added to the mean curvature of the cases), and delta_0 = 0
+# for the solver. On one process, lines 3 and 4 are one call. With `P = 15910` parameters, `f = 2.4408, |g| = 1.4`:
+# the loss is near log 10 = 2.30, that of uniform guessing.
 
 # %%
 theta, damping, delta = net.init(rng=0), 1.0, None
@@ -39,9 +39,9 @@ assert (theta.size, round(f, 4), round(np.linalg.norm(g), 1)) == (15910, 2.4408,
 # %% [markdown]
 # ## Line 5: the curvature, on a mini-batch
 #
-# One mini-batch for the whole of this step: conjugate gradients need *one* matrix, so nothing is drawn between two
-# products. Step k of a run draws from a stream of its own, keyed by the run's seed and k. On its 250 cases the loss
-# is `f_mini = 2.4154`.
+# The whole step uses one mini-batch: conjugate gradients need *one* matrix, so no batch is drawn between two
+# products. Step k of a run has its own random stream, keyed by the run's seed and k. On its 250 cases the loss is
+# `f_mini = 2.4154`.
 
 # %%
 seed = int(np.random.default_rng(0).integers(2**63))  # as refhf.iterate(..., rng=0) does
@@ -61,10 +61,10 @@ B = damp(mini.gauss_newton(theta), damping)
 # %% [markdown]
 # ## Line 6: solve (G + lambda I) d = -g, but not to the end
 #
-# Martens (2010, section 4.4) does not look at the residual: he stops at iteration i when the last k = max(10, 0.1 i)
-# iterations together improved the quadratic model phi by less than the fraction k eps, eps = 0.0005. So at least 11
-# iterations are done. The fraction falls below 10 * 0.0005 at
-# `i = 15: phi = -0.4485, fraction of the last 10 = 0.0009`.
+# Martens (2010, section 4.4) does not test the residual. He stops at iteration i when the last k = max(10, 0.1 i)
+# iterations together improved the quadratic model phi by less than the fraction k eps, eps = 0.0005. So there are at
+# least 11 iterations. The fraction falls below 10 * 0.0005 at `i = 15: phi = -0.4485, fraction of the last 10 =
+# 0.0009`.
 
 # %%
 phis = []
@@ -101,8 +101,8 @@ assert slope < 0
 #
 #     rho = (f(theta + d) - f(theta)) / (q(d) - q(0)),      q(d) = f + g'd + d'Gd/2
 #
-# Is the damping part of q? Martens' code leaves it out, and so does refhf unless told `damped_ratio`. The numbers
-# differ. Whichever you choose, check your code on the exact solution p of (G + lambda I) p = -g:
+# Does q include the damping? In Martens' code it does not, nor in refhf unless you set `damped_ratio`. The numbers
+# differ. In either case, check your code on the exact solution p of (G + lambda I) p = -g:
 #
 #     damped q(p) - q(0) = g'p/2,      undamped q(p) - q(0) = g'p/2 - lambda |p|^2/2
 
@@ -115,9 +115,9 @@ assert np.isclose(damped, g @ p / 2)
 assert np.isclose(undamped, g @ p / 2 - damping * (p @ p) / 2)
 
 # %% [markdown]
-# `damped q = -0.4485, undamped q = -0.7501`. For our d the ratio is `rho = 0.83`. Above 3/4 the model is trusted, and
-# lambda falls by 2/3; below 1/4 it grows by 3/2; between it stays (Martens 2010, section 4.1). Here `lambda = 0.667`
-# for the next step. A worse loss, or NaN, counts as rho = -inf, so that lambda grows.
+# `damped q = -0.4485, undamped q = -0.7501`. For our d the ratio is `rho = 0.83`. Above 3/4, lambda is multiplied by
+# 2/3; below 1/4, by 3/2; in between it stays (Martens 2010, section 4.1). Here `lambda = 0.667` for the next step. A
+# worse loss, or NaN, counts as rho = -inf, so that lambda grows.
 
 # %%
 f_mini_d = mini.value(theta + d)
@@ -135,7 +135,7 @@ assert reduction_ratio(np.nan, predicted) == -np.inf
 #
 #     f(theta + alpha d) <= f(theta) + 0.01 alpha g'd
 #
-# The first will do: `alpha = 1.0, f = 1.7500`.
+# The first satisfies it: `alpha = 1.0, f = 1.7500`.
 
 # %%
 alpha, f_new = armijo(lambda alpha: objective.value(theta + alpha * d), f, slope)
@@ -147,8 +147,8 @@ assert f_new <= f + 0.01 * alpha * slope
 # %% [markdown]
 # ## The same step by the package
 #
-# `refhf.iterate` yields a report a step. Its first is ours, bit for bit, after `curvature products = 15`. The next
-# step would start its solver from 0.95 delta, delta being CG's last iterate as it is.
+# `refhf.iterate` yields one report per step. The first equals ours, bit for bit, after `curvature products = 15`. The
+# next step would start its solver from 0.95 delta, where delta is CG's last iterate, unscaled.
 
 # %%
 report = next(refhf.iterate(objective, theta, method="gn-cg", rng=0, curvature_batch=250, damping=1.0))
@@ -161,9 +161,9 @@ assert np.array_equal(report.theta, theta_1)
 # %% [markdown]
 # ## Line 5 with the Hessian
 #
-# Exchange G for H and conjugate gradients run into negative curvature at once, in spite of the damping:
-# `negative curvature at i = 3`. `hessian-cg` then takes the current iterate (section 4.1) and drops the direction p
-# that it met; `hybrid-cg` uses G for its next step.
+# With H in place of G, conjugate gradients meet negative curvature at once, in spite of the damping: `negative
+# curvature at i = 3`. `hessian-cg` then takes the current iterate (section 4.1) and discards the direction p.
+# `hybrid-cg` uses G in its next step.
 
 # %%
 B = damp(mini.hessian(theta), damping)
@@ -175,8 +175,8 @@ assert it.p @ (B @ it.p) < 0
 # %% [markdown]
 # ## Lines 6 and 7 of `hessian-bicgstab`
 #
-# The paper's proposal (section 4.2): a fixed number of Bi-CG-STAB iterations, here 3, and every iterate d a
-# candidate, turned downhill: d~ = -sign(g'd) d. We take lambda = 0.1, so that there is something to see.
+# The paper's proposal (section 4.2): a fixed number of Bi-CG-STAB iterations, here 3. Every iterate d is a candidate
+# and is turned downhill: d~ = -sign(g'd) d. We take lambda = 0.1, so that negative curvature appears.
 
 # %%
 damping, candidates = 0.1, []
@@ -190,9 +190,9 @@ for it in islice(refhf.bicgstab_iterates(B, -g), 1, 4):
 
 # %% [markdown]
 # The second is a direction of negative curvature, `g'd~ = -4.19, d~'Bd~ = -1.52, f_mini = 2.3497`. So is the third,
-# but it pointed uphill: `turned = True, g'd~ = -1.97, d~'Bd~ = -2.56, f_mini = 1.8478`. Then Martens' walk back
-# (2010, section 4.6): from the last candidate towards the first, while f_mini improves. The second is worse than the
-# third, so the third is taken: a turned iterate, along negative curvature.
+# but it pointed uphill: `turned = True, g'd~ = -1.97, d~'Bd~ = -2.56, f_mini = 1.8478`. Martens' backtracking (2010,
+# section 4.6) goes from the last candidate towards the first while f_mini improves. The second is worse than the
+# third, so the step takes the third: a turned iterate, along negative curvature.
 
 # %%
 assert [round(curvature, 2) for _, curvature, _ in candidates] == [0.2, -1.52, -2.56]
@@ -207,8 +207,8 @@ assert levenberg_marquardt(damping, rho) == damping * 3 / 2
 assert (round(rho, 2), round(f_new, 4)) == (0.16, 1.8618)
 
 # %% [markdown]
-# `rho = 0.16, lambda = 0.15, alpha = 1.0, f = 1.8618`: the model is unbounded below along d~ and promised too much,
-# so lambda grows. Again the package does the same:
+# `rho = 0.16, lambda = 0.15, alpha = 1.0, f = 1.8618`: the model is unbounded below along d~ and predicted too large
+# a decrease, so lambda grows. Again the package does the same:
 
 # %%
 options = {"curvature_batch": 250, "damping": 0.1, "solver_iterations": 3}

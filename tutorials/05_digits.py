@@ -2,8 +2,8 @@
 # # 5. Training on digits
 #
 # He et al. 2016 (section 5) train four Hessian-free methods on MNIST and report that Hessian-Bi-CG-STAB "outperforms
-# other Hessian-free variants". We repeat this in small, on the digits that come with the package, and ask what a fair
-# comparison is. It takes a quarter of a minute.
+# other Hessian-free variants". We repeat the experiment on the small set of digits in the package, and ask what a
+# fair comparison is. The tutorial runs in about fifteen seconds.
 #
 # - `gn-cg`: Gauss-Newton matrix, conjugate gradients (Martens 2010)
 # - `hessian-cg`: the Hessian; conjugate gradients stop at negative curvature
@@ -18,7 +18,7 @@ from refhf.data.data_sets import load
 
 
 def hold(condition, statement):
-    """Print a statement that holds; stop at one that does not."""
+    """Assert a statement and print it."""
     assert condition, f"does not hold: {statement}"
     print(statement)
 
@@ -27,8 +27,8 @@ def hold(condition, statement):
 # ## The task
 #
 # 2,000 digits, a network 784-50-10 (`P = 39760`), all methods from the same theta_0. float32 is enough for a network,
-# and faster; refhf accumulates in float64 the scalars that steer a method. There are as many digits for the test,
-# `cases to train on = 2000, to test on = 2000`.
+# and faster. refhf accumulates the scalars that control a method in float64. The test set is as large as the training
+# set, `cases to train on = 2000, to test on = 2000`.
 
 # %%
 digits = load("mnist-mini", dtype=np.float32)
@@ -42,14 +42,14 @@ hold((train.cases, test.cases) == (2000, 2000), "cases to train on = 2000, to te
 # %% [markdown]
 # ## Run them
 #
-# A step is cheap or dear as the method pleases, so steps cannot be compared. We let each run make 250 effective
-# passes over the data: gradients, products and losses count with their share of the cases (a product here is 500 of
+# The cost of a step differs between methods, so equal steps are no fair comparison. Each run makes 250 effective
+# passes over the data. Gradients, products and losses count in proportion to their cases (a product here uses 500 of
 # 2000).
 
 
 # %%
 def run(method, passes, start=theta_0, **options):
-    """The reports of a run, as many as fit into a number of passes."""
+    """The reports of a run within a number of passes."""
     reports = []
     for report in refhf.iterate(train, start, method=method, rng=0, **options):
         if report.counts.epochs > passes:
@@ -63,8 +63,8 @@ runs = {method: run(method, PASSES, **common) for method in ("gn-cg", "hessian-c
 runs["hessian-bicgstab"] = run("hessian-bicgstab", PASSES, **common, solver_iterations=10)
 
 # %% [markdown]
-# A report carries everything that was spent so far. We look at each run where it had made 400 curvature products
-# (*equal products*; Bi-CG-STAB makes two an iteration), and at its end (*equal passes*).
+# A report has the total cost so far. We compare the runs after 400 curvature products (*equal products*; Bi-CG-STAB
+# makes two per iteration), and at the end (*equal passes*).
 
 
 # %%
@@ -91,14 +91,14 @@ at_products = table("400 products", {name: at(reports, "curvature_products", 400
 at_passes = table("250 passes", {name: reports[-1] for name, reports in runs.items()})
 
 # %% [markdown]
-# All four train: `training error of each < 2 %` in the end. On unseen digits none shines,
-# `test error of each < 12 %`: with so few cases, the last of the loss is gained by memory, not skill.
+# All four train: `training error of each < 2 %` in the end. On unseen digits none is good, `test error of each < 12
+# %`: with so few cases, the networks overfit.
 #
 # hessian-bicgstab is ahead of hessian-cg at equal passes, `loss of hessian-cg / loss of hessian-bicgstab > 1`, as in
-# the paper's Figure 4. Against gn-cg we dare to say only `loss of hessian-bicgstab / loss of gn-cg < 3`, at equal
-# passes and at equal products, whatever the table shows. The next two sections say why. Read the tables as draws: with
-# another processor, gn-cg has the same numbers, and each method on the Hessian has others. What the text states held
-# in each of seven draws, on three BLAS kernels from up to four starts.
+# the paper's Figure 4. Against gn-cg we claim only `loss of hessian-bicgstab / loss of gn-cg < 3`, at equal passes
+# and at equal products, whatever the table shows. The next two sections give the reasons. The tables are random
+# draws: on another processor gn-cg has the same numbers, but the methods that use the Hessian have others. The
+# statements in this text held in each of seven draws, on three BLAS kernels from up to four starts.
 
 # %%
 hold(max(error for _, error, _ in at_passes.values()) < 0.02, "training error of each < 2 %")
@@ -116,10 +116,11 @@ assert ratio(at_products, "hessian-bicgstab", "gn-cg") < 3
 # %% [markdown]
 # ## What rounding alone does
 #
-# Multiply theta_0 by 1.000001 and run again. For gn-cg it makes no difference to speak of, `change of gn-cg < 5 %`.
-# hessian-bicgstab ends elsewhere: its matrix is indefinite, an iterate may be huge, of either sign, and chosen or not
-# by a hair. hessian-cg and hybrid-cg do too: whether a curvature is negative, and in which iteration, is decided by a
-# hair. Another processor, whose BLAS sums in another order, does the same to them. So one run is one draw.
+# Multiply theta_0 by 1.000001 and run again. For gn-cg the difference is small, `change of gn-cg < 5 %`.
+# hessian-bicgstab ends elsewhere: its matrix is indefinite, an iterate may be huge and of either sign, and rounding
+# can decide between candidates. hessian-cg and hybrid-cg also end elsewhere: rounding can decide whether a curvature
+# is negative, and in which iteration. Another processor has the same effect, because its BLAS sums in another order.
+# So one run is one random draw.
 
 # %%
 for name, options in (("gn-cg", {}), ("hessian-bicgstab", {"solver_iterations": 10})):
@@ -133,8 +134,8 @@ assert change["gn-cg"] < change["hessian-bicgstab"]
 # %% [markdown]
 # ## What two constants do
 #
-# Two constants went into this that the paper does not print, and that we picked by trying: the first lambda, 0.1, and
-# the number of Bi-CG-STAB iterations, 10. Now start from lambda = 1 and do 20; nothing else changes.
+# The paper does not print two constants, and we chose them by trial: the first lambda, 0.1, and the number of
+# Bi-CG-STAB iterations, 10. Now start from lambda = 1 and make 20 iterations; nothing else changes.
 
 # %%
 runs["other constants"] = run("hessian-bicgstab", PASSES, curvature_batch=500, damping=1.0, solver_iterations=20)
@@ -143,15 +144,16 @@ hold(ratio(at_passes, "other constants", "hessian-bicgstab") > 2, "loss with oth
 hold(ratio(at_passes, "other constants", "gn-cg") > 1, "loss with other constants / loss of gn-cg > 1")
 
 # %% [markdown]
-# `loss with other constants / loss before > 2`, and gn-cg is ahead,
-# `loss with other constants / loss of gn-cg > 1`. So a ranking is one of settings and seeds as much as one of
-# methods: compare with more than one of each (`refhf compare` draws the curves).
+# `loss with other constants / loss before > 2`, and gn-cg is ahead, `loss with other constants / loss of gn-cg > 1`.
+# So a ranking of methods is also a ranking of settings and seeds. Compare with more than one of each (`refhf compare`
+# draws the curves).
 #
 # ## Was it the negative curvature?
 #
-# gn-cg cannot meet any, its matrix is positive definite: `negative curvature of gn-cg = 0 steps`. The others meet it
-# again and again. hessian-cg drops the direction, hessian-bicgstab keeps it, and was ahead: that fits the paper's
-# argument. But the run with other constants met and kept it too. A count of negative curvatures explains nothing.
+# gn-cg cannot meet any, because its matrix is positive definite: `negative curvature of gn-cg = 0 steps`. The others
+# meet it repeatedly. hessian-cg discards the direction. hessian-bicgstab uses it, and was ahead: this fits the
+# paper's argument. But the run with other constants also met and used it. The number of negative curvatures explains
+# nothing.
 
 # %%
 for name, reports in runs.items():
@@ -164,9 +166,9 @@ for name in ("hessian-cg", "hybrid-cg", "hessian-bicgstab", "other constants"):
 # %% [markdown]
 # ## And stochastic gradient descent?
 #
-# Plain SGD, batch 64, rate 0.1, nothing tuned. Per pass it is ahead at first: after 50 passes
-# `loss of SGD / lowest loss of the others at 50 passes < 1`. The paper says so too (Figure 3, middle): an iteration
-# of the second-order methods "requires multiple epochs".
+# We run plain SGD with batch 64 and rate 0.1, without tuning. Per pass it is ahead at first: after 50 passes `loss of
+# SGD / lowest loss of the others at 50 passes < 1`. The paper says so too (Figure 3, middle): an iteration of the
+# second-order methods "requires multiple epochs".
 
 # %%
 sgd = run("sgd", 60, batch=64, learning_rate=0.1)
@@ -175,10 +177,10 @@ others = min(loss for name, (loss, _, _) in fifty.items() if name != "sgd")
 hold(fifty["sgd"][0] < others, "loss of SGD / lowest loss of the others at 50 passes < 1")
 
 # %% [markdown]
-# What the Hessian-free methods buy is not less work but *fewer, larger pieces of work*. On many machines each
-# gradient and each product is one reduction of P numbers. SGD made `reductions of SGD in 60 passes = 1875`;
-# hessian-bicgstab is below SGD's loss after a fraction of them, `reductions of hessian-bicgstab / of SGD < 0.5`. That
-# is the argument of the paper's title (Figure 3, right).
+# The Hessian-free methods do not save work; they do *fewer, larger pieces of work*. On many machines each gradient
+# and each product is one reduction of P numbers. SGD made `reductions of SGD in 60 passes = 1875`; hessian-bicgstab
+# needs a fraction of them to get below SGD's loss, `reductions of hessian-bicgstab / of SGD < 0.5`. This is the
+# argument of the paper's title (Figure 3, right).
 
 # %%
 loss = train.value(sgd[-1].theta)

@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 7. The same answer on many ranks
 #
-# He et al. 2016, Algorithm 2, lines 3 to 5: each node calculates on its own cases, and what they have is added. That
-# is all there is to the distributed method, and three things go wrong with it: means instead of sums, another order of
-# the same sum, and a rank that decides something alone. We do it by hand, on ranks that are threads of this process,
-# then with two processes under `mpiexec`, and count what is communicated against the formulas of section 3.
+# He et al. 2016, Algorithm 2, lines 3 to 5: each node computes on its own cases, and the results are added. The
+# distributed method is no more than this, but three things can go wrong: means instead of sums, a different order of
+# the same sum, and a rank that takes a decision alone. We run the method by hand on ranks that are threads of this
+# process, then on two processes under `mpiexec`. We compare the communication with the formulas of section 3.
 
 # %%
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one for each rank, as ranks share the cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one thread per rank: the ranks share the cores
 
 import importlib.util
 import math
@@ -45,9 +45,9 @@ assert (theta.size, round(f, 4)) == (15910, 2.4408)
 # %% [markdown]
 # ## Ranks
 #
-# `run(n, function)` calls function(comm) on n ranks, each a thread. A communicator knows its rank and size, and makes
-# calls that *all ranks make together*: `sum`, `broadcast`, `gather`, `barrier`. After a sum everybody has it:
-# `1 + 2 + 3 + 4 = 10`, on four ranks.
+# `run(n, function)` calls function(comm) on n ranks, each a thread. A communicator has a rank and a size, and
+# collective operations, which *all ranks must call together*: `sum`, `broadcast`, `gather`, `barrier`. After a sum
+# every rank has the result: `1 + 2 + 3 + 4 = 10`, on four ranks.
 
 # %%
 sums = run(4, lambda comm: int(comm.sum(np.array([comm.rank + 1]))[0]))
@@ -57,10 +57,10 @@ assert sums == [10, 10, 10, 10]
 # %% [markdown]
 # ## Lines 3 and 4, by hand
 #
-# Line 3: each rank calculates the gradient of its own cases. Line 4: they are reduced. A rank's cases are a *shard*,
-# consecutive rows; 1000 rows on three ranks are `333 + 333 + 334 = 1000`. What is added are **sums over cases**, the
-# loss and the gradient in one buffer, one call; the division by n comes after, once. All ranks get the serial f and g,
-# but for rounding: `f = 2.4408, calls = 1`.
+# Line 3: each rank computes the gradient of its own cases. Line 4: a reduction adds these gradients. A rank's cases
+# are a *shard* of consecutive rows; 1000 rows on three ranks are `333 + 333 + 334 = 1000`. The ranks add **sums over
+# cases**, the loss and the gradient in one buffer and one call, and then divide once by n. All ranks get the serial f
+# and g, up to rounding: `f = 2.4408, calls = 1`.
 
 
 # %%
@@ -84,9 +84,9 @@ for f_rank, g_rank, calls in run(3, lines_3_and_4):
 #
 # As printed, line 4 is g = (1/N) sum of the nodes' gradients, each the mean of a node. With equal shards that is the
 # same, `equal shards: relative error < 1e-13`. Now let the ranks hold 700, 200 and 100 cases. Each case of the third
-# then counts seven times as much as one of the first, and the gradient is another function's:
-# `700, 200, 100 cases: relative error = 0.161`. That is no rounding. And a rank without cases makes everything
-# `mean of no cases = nan`. Sums have no such troubles: an empty sum is zero.
+# rank then counts seven times as much as one of the first, and the result is the gradient of a different function:
+# `700, 200, 100 cases: relative error = 0.161`. This is not rounding. A rank without cases makes the result NaN,
+# `mean of no cases = nan`. Sums do not have this problem: an empty sum is zero.
 
 
 # %%
@@ -108,11 +108,11 @@ with np.errstate(invalid="ignore"):
     print(f"mean of no cases = {np.float64(0) / 0}")
 
 # %% [markdown]
-# "Then I make the shards equal." But the curvature of line 5 is that of a mini-batch. In refhf every rank draws the
-# same row numbers, of all cases, from the same stream, and keeps those that it holds; so the mini-batch does not depend
-# on the number of ranks, and nothing is communicated. Its shares are unequal by chance: of 64 cases drawn from 1000,
-# 16 ranks have `fewest = 0, most = 8`. (The paper has each node draw its own; `refhf/parallel/reduction.py` declares
-# the departure.)
+# Equal shards are not enough, because line 5 uses the curvature of a mini-batch. In refhf every rank draws the same
+# row numbers, out of all cases, from the same stream, and uses the rows in its shard. So the mini-batch does not
+# depend on the number of ranks, and needs no communication. The ranks' shares of it are unequal by chance: of 64
+# cases drawn from 1000, 16 ranks have `fewest = 0, most = 8`. (The paper has each node draw its own;
+# `refhf/parallel/reduction.py` declares the departure.)
 
 # %%
 drawn = np.random.default_rng(0).choice(1000, 64, replace=False)
@@ -123,9 +123,9 @@ assert sum(shares) == 64
 # %% [markdown]
 # ## Another order, other bits
 #
-# Addition of floating-point numbers does not associate: `(0.1 + 0.2) + 0.3 = 0.6000000000000001`, but
-# `0.1 + (0.2 + 0.3) = 0.6`. Three ranks add in another order than one does. So the gradient of three ranks has
-# `components with other bits > 0`, and `relative difference < 1e-13`.
+# Floating-point addition is not associative: `(0.1 + 0.2) + 0.3 = 0.6000000000000001`, but `0.1 + (0.2 + 0.3) = 0.6`.
+# Three ranks add in a different order than one. So the gradient of three ranks has `components with other bits > 0`,
+# and `relative difference < 1e-13`.
 
 # %%
 print(f"(0.1 + 0.2) + 0.3 = {(0.1 + 0.2) + 0.3}")
@@ -137,13 +137,13 @@ assert np.linalg.norm(g_3 - g) < 1e-13 * np.linalg.norm(g)
 print("components with other bits > 0; relative difference < 1e-13")
 
 # %% [markdown]
-# Is that harmless? Not where it is fed back. Each iteration of conjugate gradients starts from the rounding of the one
-# before, and from the first good approximation of an eigenvalue on it grows about tenfold an iteration. One step, alone
-# and on three ranks, of two methods: `gn-cg: relative difference of theta > 1e-12`, and Bi-CG-STAB, whose matrix is
-# indefinite, has `hessian-bicgstab: relative difference of theta > 1e-08`. By how much more is rounding too, so another
-# BLAS says otherwise: three of them gave 5e-7 to 2e-5, and 9e-4 to 8e-2, which is another step altogether. Both are
-# steps of the same method, as good as each other; but who wants to find a bug by comparing runs will not find it here.
-# No rank did anything wrong: multiply g by 1 + 2e-16 on one process and the same happens.
+# This is harmless until an iteration amplifies it. Each iteration of conjugate gradients inherits the rounding error
+# of the previous one. After the first good approximation of an eigenvalue, the error grows about tenfold per
+# iteration. We compare one step on one rank and on three ranks, for two methods: `gn-cg: relative difference of theta
+# > 1e-12`, and Bi-CG-STAB, whose matrix is indefinite, has `hessian-bicgstab: relative difference of theta > 1e-08`.
+# The exact difference depends on rounding, and so on the BLAS: three of them gave 5e-7 to 2e-5, and 9e-4 to 8e-2,
+# which is a different step. Both steps are equally valid steps of the method, but you cannot find a bug by comparing
+# such runs. No rank did anything wrong: multiplying g by 1 + 2e-16 on one process has the same effect.
 
 
 # %%
@@ -154,7 +154,7 @@ def shared(comm, reduction="fast"):
 
 
 def after(steps, ranks, method, reduction="fast", **options):
-    """The result of a run on so many ranks, all of which have the same bits."""
+    """The result of a run on some number of ranks; asserts that all ranks have the same bits."""
     results = run(
         ranks,
         lambda comm: refhf.minimize(
@@ -175,15 +175,15 @@ for method, least in ("gn-cg", 1e-12), ("hessian-bicgstab", 1e-8):
     print(f"{method}: relative difference of theta > {least:.0e}")
 
 # %% [markdown]
-# The remedy is an order that does not depend on the ranks. `reduction="reproducible"` cuts the cases into `V = 16`
-# pieces, whatever the number of ranks; each rank holds some whole pieces and makes *their* sums; all sums are gathered,
-# and every rank adds them in the order of the pieces. By hand:
+# The remedy is an order of summation that does not depend on the number of ranks. `reduction="reproducible"` cuts the
+# cases into `V = 16` pieces, for any number of ranks. Each rank holds some whole pieces and computes *their* sums.
+# All sums are gathered, and every rank adds them in the order of the pieces. By hand:
 
 
 # %%
 def in_order(comm):
-    bounds = np.arange(VIRTUAL + 1) * 1000 // VIRTUAL  # of the pieces
-    held = np.array_split(np.arange(VIRTUAL), comm.size)  # by each rank
+    bounds = np.arange(VIRTUAL + 1) * 1000 // VIRTUAL  # bounds of the pieces
+    held = np.array_split(np.arange(VIRTUAL), comm.size)  # pieces of each rank
     cases = [slice(bounds[piece], bounds[piece + 1]) for piece in held[comm.rank]]
     sums = [network.loss_and_gradient(net, theta, X[rows], y[rows])[1] for rows in cases]
     everyones = comm.gather(np.concatenate(sums), [net.size * len(pieces) for pieces in held])
@@ -201,9 +201,9 @@ assert other == 0
 # %% [markdown]
 # On 1, 2, 3, 5 and 16 ranks: `components with other bits = 0`. So every later number has the same bits too:
 # `hessian-bicgstab, reproducible: relative difference of theta = 0.0`. It needs the same arithmetic within a piece:
-# one machine, and one BLAS thread a rank. And it costs: the pieces themselves travel, 16 (P + 1) numbers and one a
-# rank, where a sum over ranks is P + 3 (the three are the loss, and two check sums by which ranks notice that they were
-# asked different things). For one gradient on three ranks `fast: numbers = 15913`, `reproducible: numbers = 254579`.
+# one machine, and one BLAS thread per rank. It costs communication: the sums of the pieces are 16 (P + 1) numbers and
+# one per rank, but a sum over ranks is P + 3 numbers (the loss, and two checksums that detect different requests on
+# different ranks). For one gradient on three ranks `fast: numbers = 15913`, `reproducible: numbers = 254579`.
 
 
 # %%
@@ -225,12 +225,12 @@ print(f"fast: numbers = {sent[0]}\nreproducible: numbers = {sent[1]}")
 assert sent == [theta.size + 3, 16 * (theta.size + 1) + 3]
 
 # %% [markdown]
-# ## No method knows how many ranks there are
+# ## Methods do not depend on the number of ranks
 #
-# `refhf.supervised(..., comm=comm)`, which `shared` above calls, is the objective whose sums go over the ranks. Solvers
-# and methods get it as they would any other, and every rank runs them on the same numbers. Five steps of gn-cg, with
-# more damping, so that there is less to magnify: on three ranks the same step lengths and the same reasons to stop as
-# alone, and `five steps: relative difference of theta < 1e-6`.
+# `refhf.supervised(..., comm=comm)`, which `shared` above calls, is an objective that sums over the ranks. Solvers
+# and methods use it like any other objective, and every rank runs them on the same numbers. We make five steps of
+# gn-cg, with more damping, which amplifies rounding less. Three ranks have the same step lengths and stopping reasons
+# as one, and `five steps: relative difference of theta < 1e-6`.
 
 
 # %%
@@ -249,10 +249,10 @@ print("five steps: relative difference of theta < 1e-6")
 # %% [markdown]
 # ## A rank that decides alone
 #
-# A call is made by all ranks or by none. So everything that decides *whether* there is a next call has to be the same
-# on all ranks, to the last bit. Let each of two ranks stop when the loss of **its own** cases is below 1. It looks
-# innocent. But `own losses after step 3 = 1.045, 0.987`: rank 1 is content and goes home, rank 0 waits for it in the
-# next sum. Threads notice that, and raise an exception that says who waits where, and why in vain.
+# Either all ranks make a collective call, or none. So every value that decides *whether* there is a next call must be
+# the same on all ranks, to the last bit. Let each of two ranks stop when the loss of **its own** cases is below 1.
+# This looks harmless. But `own losses after step 3 = 1.045, 0.987`: rank 1 stops, and rank 0 waits for it in the next
+# sum. The threads detect this and raise an exception, which names the waiting rank, the call and the reason.
 
 
 # %%
@@ -262,7 +262,7 @@ def own_loss(comm, theta):
 
 
 def steps_until(comm, done):
-    """How many steps of gn-cg a rank makes, if it stops where done(comm, report)."""
+    """The number of steps of gn-cg on a rank that stops when done(comm, report)."""
     reports = refhf.iterate(shared(comm), theta, method="gn-cg", rng=0, curvature_batch=250, damping=1.0)
     return next(report.k for report in reports if done(comm, report))
 
@@ -279,15 +279,15 @@ else:
     raise AssertionError("the ranks did not part")
 
 # %% [markdown]
-# The cure is to ask a number that all ranks have: `report.loss`, which came out of a sum. Then
-# `by the common loss: steps = [4, 4]`. A clock is worse, as no two ranks have the same. So ask them all: each says
-# whether it thinks that time is up, the answers are added, and if anybody's is, all stop. Below it is so on rank 1
-# after step 2, and `by anybody's clock: steps = [2, 2]`.
+# The remedy is to test a number that all ranks share: `report.loss`, the result of a sum. Then `by the common loss:
+# steps = [4, 4]`. Clocks are worse, because they differ on all ranks. So each rank contributes whether its time is
+# up, the ranks add these flags, and all stop if the sum is positive. Below, time is up on rank 1 after step 2, and
+# `by anybody's clock: steps = [2, 2]`.
 
 
 # %%
 def anybody_late(comm, report):
-    late = comm.rank == 1 and report.k == 2  # in earnest: time.monotonic() > deadline
+    late = comm.rank == 1 and report.k == 2  # in a real program: time.monotonic() > deadline
     return comm.sum(np.array([float(late)]))[0] > 0
 
 
@@ -299,9 +299,8 @@ print(f"by anybody's clock: steps = {steps}")
 assert steps == [2, 2]
 
 # %% [markdown]
-# A third way to decide alone is to throw one's own dice. With `rng=comm.rank` the ranks draw different mini-batches,
-# and would add curvatures of cases that nobody chose together. They would not even hang. This is what the two check
-# sums are for:
+# Separate random streams are a third mistake of this kind. With `rng=comm.rank` the ranks draw different
+# mini-batches, and would add curvatures of inconsistent batches without any error. The two checksums detect this:
 
 
 # %%
@@ -320,9 +319,10 @@ else:
 # %% [markdown]
 # ## What an iteration communicates
 #
-# A report counts. The first step of gn-cg on three ranks: a gradient, the products of conjugate gradients, two values
-# for the reduction ratio and one or more for the line search, each one call. A gradient or a product is P + 3 numbers,
-# a value 3. So it is `1 + 20 + 3 = 24` calls and `21 * 15910 + 24 * 3 = 334182` numbers.
+# A report counts the communication. The first step of gn-cg on three ranks needs a gradient, the products of
+# conjugate gradients, two values for the reduction ratio and one or more for the line search. Each is one call. A
+# gradient or a product is P + 3 numbers, a value 3. So it is `1 + 20 + 3 = 24` calls and `21 * 15910 + 24 * 3 =
+# 334182` numbers.
 
 # %%
 (report,) = run(3, lambda comm: refhf.minimize(shared(comm), theta, "gn-cg", steps=1, rng=0, curvature_batch=250))[
@@ -340,9 +340,9 @@ assert (calls, total) == counted_data_parallel([784, 20, 10], *evaluations)
 #
 # - *data-parallel*: 2 calls and log(N) sum d_i-1 d_i numbers, `paper: calls = 2, numbers = 1270400`. We count
 #   `counted: calls = 1, numbers = 318013`. The paper reduces to a root and broadcasts back, 2 calls; an all-reduce is
-#   one. Its log(N) = 4 is how often the vector is sent, one after the other, up a tree; the way back down, as long
-#   again, is not in it. We count the vector once and leave the sending to a model of the network
-#   (`refhf.parallel.cost_model`). And the paper has no biases and no loss.
+#   one. Its log(N) = 4 is the number of successive transfers up a tree; it does not include the equally long way
+#   down. We count the vector once, and leave the transfers to a model of the network (`refhf.parallel.cost_model`).
+#   The paper does not count biases and the loss.
 # - *model-parallel* (weights split, cases not; 8 ranks at most share ten outputs): `paper: calls = 4, numbers = 52480`,
 #   `counted: calls = 3, numbers = 51840`. Every rank has all outputs, so the deltas of the last layer need no call.
 
@@ -358,9 +358,9 @@ for paper, counted in pairs:
 
 # %% [markdown]
 # Now the paper's argument. An epoch of SGD on the 60,000 digits of MNIST, b = 64, is `calls of an epoch = 938`. A
-# Hessian-free iteration like the one above is `calls of the iteration = 24`, however many cases there are:
-# `calls of an epoch / calls of the iteration = 39`. But SGD may take a larger b, and an iteration is not an epoch. What
-# becomes of the argument when all that is counted, `figures/README.md` has to tell (Figure 3).
+# Hessian-free iteration like the one above is `calls of the iteration = 24`, however many cases there are: `calls of
+# an epoch / calls of the iteration = 39`. But SGD can use a larger b, and an iteration is not an epoch.
+# `figures/README.md` (Figure 3) examines the argument with all of this counted.
 
 # %%
 epoch = math.ceil(60_000 / b)
@@ -370,9 +370,9 @@ print(f"calls of an epoch / calls of the iteration = {epoch / calls:.0f}")
 # %% [markdown]
 # ## Processes: mpiexec
 #
-# The same program with processes for ranks. Nothing changes but the communicator: `refhf.parallel.mpi` in place of the
-# one that `run` gives. Here `mpiexec -n 2 python -c ...` is started with a time limit, as everything should be that may
-# wait for ever. Two processes with `reduction="reproducible"` have the theta of this one process, bit for bit.
+# The same program runs with processes as ranks. Only the communicator changes: `refhf.parallel.mpi` replaces the one
+# from `run`. Here `mpiexec -n 2 python -c ...` runs with a time limit, because it could wait for ever. Two processes
+# with `reduction="reproducible"` have the theta of this one process, bit for bit.
 
 # %%
 PROGRAM = """
@@ -394,7 +394,7 @@ with guard(comm):
 
 
 def mpiexec(program, limit):
-    """What two processes write, all of which are killed after `limit` seconds: None then."""
+    """The output of two processes; None if they had to be killed after `limit` seconds."""
     command = [launcher, "-n", "2", sys.executable, "-c", program]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
     try:
@@ -418,9 +418,9 @@ else:
     assert np.array_equal(one, two)
 
 # %% [markdown]
-# And the rank that decides alone? MPI does not notice. Rank 1 leaves the loop after two sums; rank 0 waits in the
-# third, and nothing but the limit ends that. (An *exception* on one rank is another matter: `guard`, and `mpi` itself,
-# end all processes then.)
+# MPI does not detect a rank that decides alone. Rank 1 leaves the loop after two sums; rank 0 waits in the third, and
+# only the time limit ends this. (An *exception* on one rank is different: then `guard`, and `mpi` itself, end all
+# processes.)
 
 # %%
 ALONE = """
@@ -441,7 +441,7 @@ else:
     print("no end within 4 seconds: killed")
 
 # %% [markdown]
-# ## What to remember
+# ## Summary
 #
 # | where | wrong | right |
 # |---|---|---|

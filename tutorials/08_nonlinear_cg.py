@@ -3,7 +3,8 @@
 #
 # Adya et al. 2018 train large networks by nonlinear conjugate gradients. Have the paper open: Algorithm 1 is
 # `refhf/methods/nonlinear_cg/nlcg_step.py`, line by line. It is the method of tutorial 3 with four things changed. We
-# make the changes one by one, the first three on functions of two variables, and see what each does and what it costs:
+# make the changes one by one, the first three on functions of two variables, and show the effect and the cost of
+# each:
 #
 #     linear CG                               Algorithm 1
 #     beta_k = r_k'r_k / r_{k-1}'r_{k-1}      the same (FR) or another formula (PR), clipped to [0, 1]
@@ -35,7 +36,7 @@ def quadratic(A, b):
 
 
 def run(objective, start, method, steps, **options):
-    """The reports of a run, up to the step that is not taken, if there is one."""
+    """The reports of a run, up to the first step that is not taken."""
     reports = []
     with np.errstate(over="ignore", invalid="ignore"):
         for report in islice(refhf.iterate(objective, start, method=method, rng=0, **options), steps):
@@ -46,7 +47,7 @@ def run(objective, start, method, steps, **options):
 
 
 def hold(condition, statement):
-    """Print a statement that holds; stop at one that does not."""
+    """Assert a statement and print it."""
     assert condition, f"does not hold: {statement}"
     print(statement)
 
@@ -56,8 +57,8 @@ def hold(condition, statement):
 #
 # Take Algorithm 1 without preconditioner and clipping, and along each d step to the minimum, alpha = -g'd / d'Ad. On
 # a quadratic of thirty variables, for each of four formulas for beta, its points are those of `refhf.cg_iterates`:
-# `largest difference < 1e-10`, relative to the way to the solution. And it ends: five distinct eigenvalues, five steps,
-# `steps = 5 of 30 variables`.
+# `largest difference < 1e-10`, relative to the way to the solution. It also terminates: five distinct eigenvalues
+# take five steps, `steps = 5 of 30 variables`.
 
 # %%
 rng = np.random.default_rng(0)
@@ -76,12 +77,12 @@ hold(max(differences) < 1e-10 * np.linalg.norm(solution), "largest difference < 
 print(f"steps = {len(reports)} of 30 variables")
 
 # %% [markdown]
-# ## Without exact steps the formulas part
+# ## Without exact steps the formulas differ
 #
 # With (4 1; 1 3) and b = (1, 2) of tutorial 3, the exact first alpha is 1/4, and then beta is 1/16 by all formulas:
-# `exact step: FR = 0.0625, PR = 0.0625, HS = 0.0625, DY = 0.0625`. Now let a schedule give alpha, say 1/10. From
-# r_0 = (1, 2) we come to r_1 = (0.4, 1.3), which is not orthogonal to it: r_1'r_1 = 1.85, but r_1'r_0 = 3. So FR is
-# 1.85/5 and PR (1.85 - 3)/5, `alpha of 0.1: FR = 0.3700, PR = -0.2300, HS = -0.5750, DY = 0.9250`.
+# `exact step: FR = 0.0625, PR = 0.0625, HS = 0.0625, DY = 0.0625`. Now let a schedule give alpha, say 1/10. From r_0
+# = (1, 2) the step leads to r_1 = (0.4, 1.3), which is not orthogonal to r_0: r_1'r_1 = 1.85, but r_1'r_0 = 3. So FR
+# is 1.85/5 and PR (1.85 - 3)/5, `alpha of 0.1: FR = 0.3700, PR = -0.2300, HS = -0.5750, DY = 0.9250`.
 
 # %%
 A, b = np.array([[4.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
@@ -94,15 +95,15 @@ assert np.allclose(betas, [1.85 / 5, -1.15 / 5, -1.15 / 2, 1.85 / 2])
 # %% [markdown]
 # ## Why beta is clipped
 #
-# Suppose alpha and beta stay as they are. Along an axis of curvature c the points then follow
+# Suppose alpha and beta are constant. Along an axis of curvature c the points then follow
 #
 #     x_{k+1} = (1 + beta - alpha c) x_k - beta x_{k-1}
 #
-# whose two roots have the product beta. So with beta > 1 something grows, *whatever* alpha; with beta from 0 to 1
-# nothing grows while alpha c < 2 (1 + beta). And FR measures how the gradient grew: after a step too long it is above
-# 1, the next step is longer, and so on. In Rosenbrock's valley at rate 0.001, FR without the clip is beyond all numbers
-# before step 50, `without the clip: steps < 50, largest beta > 1e10`. With it the run ends well, though it has beta = 1
-# now and then: `with the clip: steps = 500, f < 1e-6`.
+# The two roots of this recurrence have the product beta. So with beta > 1 it diverges for *any* alpha; with beta from
+# 0 to 1 it is stable while alpha c < 2 (1 + beta). FR is the ratio of successive squared gradient norms: after too
+# long a step it is above 1, the next step is longer, and so on. In Rosenbrock's valley at rate 0.001, FR without the
+# clip overflows before step 50, `without the clip: steps < 50, largest beta > 1e10`. With the clip the run converges,
+# with beta = 1 in some steps: `with the clip: steps = 500, f < 1e-6`.
 
 # %%
 surface = SURFACES["rosenbrock"]
@@ -114,11 +115,11 @@ hold(len(wild) < 50 and wild[-1].detail.beta > 1e10, "without the clip: steps < 
 hold(len(fr) == 500 and rosenbrock.value(fr[-1].theta) < 1e-6, "with the clip: steps = 500, f < 1e-6")
 
 # %% [markdown]
-# At the lower end the clip is a restart: PR below 0 becomes 0, and d = s, a gradient step. That is Powell's PR+. But
-# see what PR does in a valley with steps this short: successive gradients are nearly the same, so r'(r - r_old) is
-# nearly 0, and so is beta: `FR: median of beta > 0.9, f < 1e-6`, but `PR: median of beta < 0.01, f > 1`. PR is gradient
-# descent here, to two digits of f, and FR is momentum with a coefficient of its own making. The formulas that one
-# prefers with exact steps are not the ones to prefer with a schedule.
+# At the lower end the clip is a restart: PR below 0 becomes 0, and d = s, a gradient step. This is Powell's PR+. But
+# in a valley with steps this short, successive gradients are nearly the same, so r'(r - r_old) is nearly 0, and so is
+# beta: `FR: median of beta > 0.9, f < 1e-6`, but `PR: median of beta < 0.01, f > 1`. Here PR is gradient descent, to
+# two digits of f, and FR is momentum with an adaptive coefficient. The best formula with exact steps is not the best
+# with a schedule.
 
 # %%
 pr = run(rosenbrock, surface.start, "nlcg-pr", 500, **options)
@@ -138,13 +139,13 @@ hold(median_beta(pr) < 0.01 and rosenbrock.value(pr[-1].theta) > 1, "PR: median 
 assert np.isclose(rosenbrock.value(pr[-1].theta), rosenbrock.value(descent[-1].theta), rtol=0.01)
 
 # %% [markdown]
-# The valley, f < 5, is dotted; `f` marks the points of FR in its first 200 steps, `p` those of PR in 500; `X` is the
-# minimum, (1, 1).
+# Dots show the valley, f < 5. `f` marks the first 200 points of FR, `p` the first 500 of PR. `X` is the minimum, (1,
+# 1).
 
 
 # %%
 def drawn(marks, window=(-1.4, 1.4, -0.3, 1.5), columns=76, rows=22):
-    """The surface as text: its valley, and above it the points of each mark in turn."""
+    """The surface as text: the valley, overlaid with the points of each mark."""
     left, right, low, high = window
     x, y = np.meshgrid(np.linspace(left, right, columns), np.linspace(high, low, rows))
     page = np.where(surface.value(np.array([x, y])) < 5, ".", " ")
@@ -161,19 +162,19 @@ print(drawn({"f": [r.theta for r in fr[:200]], "p": [r.theta for r in pr], "X": 
 # %% [markdown]
 # ## What the clip costs
 #
-# Linear CG needs beta > 1 at times. On the valley f = x^2/2 + 100 y^2/2, from (100, 0.1), the first exact step ends
-# where the gradient is longer than before, as much as a ratio of 100 between two eigenvalues allows:
-# 99^2/400, `beta = 24.50`. Two exact steps and it is done, `FR without the clip: steps = 2`. With it the second
-# direction is not conjugate to the first, and `FR with the clip: steps > 50`: FR makes d conjugate to the direction
-# before only if all was right until then. PR with exact steps does so whatever that direction was, and so
-# `PR with the clip: steps = 3`.
+# Linear CG sometimes needs beta > 1. In the valley f = x^2/2 + 100 y^2/2, the first exact step from (100, 0.1) ends
+# at a longer gradient, with the largest beta that a ratio of 100 between two eigenvalues allows: 99^2/400, `beta =
+# 24.50`. Two exact steps end at the minimum, `FR without the clip: steps = 2`. With the clip the second direction is
+# not conjugate to the first, and `FR with the clip: steps > 50`: FR makes d conjugate to the previous direction only
+# if all earlier steps were exact CG. PR with exact steps makes d conjugate to any previous direction, so `PR with the
+# clip: steps = 3`.
 
 # %%
 valley = np.diag([1.0, 100.0])
 
 
 def steps_to(part, A, start, method, limit=200, **options):
-    """The number of steps until f = x'Ax/2 is below a part of what it was; infinite if it is more than the limit."""
+    """The number of steps until f = x'Ax/2 is below a fraction of its start; infinite above the limit."""
     reports = run(quadratic(A, np.zeros(2)), start, method, limit, **options)
     with np.errstate(over="ignore"):
         low = [report.k for report in reports if report.theta @ A @ report.theta < part * (start @ A @ start)]
@@ -190,12 +191,12 @@ print(f"PR with the clip: steps = {steps_to(1e-12, valley, start, 'nlcg-pr', **o
 # %% [markdown]
 # ## The preconditioner: a valley along the axes, and the same one turned
 #
-# Algorithm 2 keeps the diagonal of BFGS. It starts from h = (1, 1), and each step s that changes the gradient by y
-# adds y_i^2/y's and takes away (h_i s_i)^2/s'hs. On the valley, from (10, 1), the first s is along (1, 10) and y along
-# (1, 1000), and one update knows nearly everything: `along the axes: h = (0.99, 100.00), condition number = 1.01`, of
-# M^-1/2 A M^-1/2. Turn the valley by 45 degrees, and both axes see the same mixture of 1 and 100. The diagonal of A is
-# (50.5, 50.5), and M a multiple of the identity: `turned: h = (50.49, 50.50), condition number = 100.00`. No diagonal
-# could do better.
+# Algorithm 2 updates the diagonal of BFGS. It starts from h = (1, 1), and each step s that changes the gradient by y
+# adds y_i^2/y's and takes away (h_i s_i)^2/s'hs. On the valley, from (10, 1), the first s is along (1, 10) and y
+# along (1, 1000), and one update is nearly exact: `along the axes: h = (0.99, 100.00), condition number = 1.01`, of
+# M^-1/2 A M^-1/2. If we turn the valley by 45 degrees, both axes have the same mixture of 1 and 100. The diagonal of
+# A is (50.5, 50.5), and M a multiple of the identity: `turned: h = (50.49, 50.50), condition number = 100.00`. No
+# diagonal is better.
 
 # %%
 turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
@@ -207,17 +208,17 @@ for name, (A, start) in valleys.items():
     print(f"{name}: h = ({h[0]:.2f}, {h[1]:.2f}), condition number = {condition:.2f}")
 
 # %% [markdown]
-# How many steps until f is a millionth? There is a schedule's rate and no line search, so we take for each the best of
-# 0.01, 0.03, 0.1, 0.3 and 1. Without preconditioner nothing knows about axes, and the counts for both valleys are the
-# same. With it, along the axes, 1 is a Newton step's rate and the best. (The very first step knows h = (1, 1) only, and
-# at rate 1 throws f up, to 5,000 times what it was.) On the turned valley it does harm: a diagonal that changes at each
-# step, and has nothing to find, only spoils the directions.
+# We count the steps until f is a millionth of its start. The rate is constant, without line search, so we take the
+# best of 0.01, 0.03, 0.1, 0.3 and 1 for each. Without preconditioner the method is invariant to rotation, and the
+# counts for both valleys are the same. With it, along the axes, rate 1 is that of a Newton step, and the best. (The
+# first step still has h = (1, 1), and at rate 1 raises f up to 5,000 times.) In the turned valley it is harmful: a
+# diagonal that changes at each step, without a useful value to converge to, only spoils the directions.
 #
 # `FR along the axes: without = 45, with = 5`, `FR turned: without = 45, with > 60`,
 # `PR along the axes: without = 98, with = 5`, `PR turned: without = 98, with > 150`.
 #
-# The guards have nothing to do: on a quadratic y's = s'As > 0, and then the new h is positive. So they count
-# `along the axes, 5 steps: skipped = 0, floored = 0` and `turned, 60 steps: skipped = 0, floored = 0`.
+# The guards are not needed here: on a quadratic y's = s'As > 0, and then the new h is positive. So they count `along
+# the axes, 5 steps: skipped = 0, floored = 0` and `turned, 60 steps: skipped = 0, floored = 0`.
 
 # %%
 GRID = (0.01, 0.03, 0.1, 0.3, 1.0)
@@ -249,10 +250,9 @@ for (name, (A, start)), steps in zip(valleys.items(), (5, 60), strict=True):
 # ("supposed to be constant", section 3.2.1), and goes without the guarantee.
 #
 # Where curvature is negative y's < 0, and the paper's formula could make h negative and the step go uphill. There the
-# update is left out; the method keeps its last h, and goes on. On tutorial 6's saddle, from (1, 0.01) at rate 0.3,
-# FR leaves out a few on its way through y^2 < 1/3 and is soon at the minimum, `saddle, 25 steps: skipped = 6, floored =
-# 0, f = -0.25`. But `saddle, 100 steps: skipped > 50`: the bound, y's < 1e-8, is absolute, and holds also where the
-# steps are small because the run is done.
+# method skips the update and keeps its last h. On tutorial 6's saddle, from (1, 0.01) at rate 0.3, FR skips a few
+# updates in y^2 < 1/3 and soon reaches the minimum, `saddle, 25 steps: skipped = 6, floored = 0, f = -0.25`. But
+# `saddle, 100 steps: skipped > 50`: the bound, y's < 1e-8, is absolute, so small steps near convergence also meet it.
 
 # %%
 start, options = valleys["along the axes"][1], {"line_search": "exact"}
@@ -271,16 +271,15 @@ hold(reports[99].detail.skipped > 50, "saddle, 100 steps: skipped > 50")
 # %% [markdown]
 # ## A scale that follows the loss
 #
-# The online stochastic line search does not search. Where f has grown by more than 2 % since the step before, it
-# divides a scale by 1.025; where by less than 1 %, it multiplies it, at most up to 1. The rate is the schedule's times
-# that scale. To bring down a rate that is three times too large takes log 3 / log 1.025 such steps,
-# `steps down to a third = 44`, and all of them uphill.
+# The online stochastic line search does not search. If f has grown by more than 2 % since the previous step, it
+# divides a scale by 1.025. If f has grown by less than 1 %, it multiplies the scale by 1.025, at most up to 1. The
+# rate is the schedule's times that scale. To bring down a rate that is three times too large takes log 3 / log 1.025
+# such steps, `steps down to a third = 44`, and all of them uphill.
 #
-# On the valley, without preconditioner, gradient descent bears a rate of 2/100, and with beta from 0 to 1 nothing
-# bears more than 4/100, as we saw. We ask for 6/100. With PR and no search, f ends beyond all numbers,
-# `PR, off: f after 200 steps > 1e200`. With it f first rises by thirteen orders of magnitude, then comes down all the
-# way, `PR, online: highest f > 1e15, f after 400 steps < 1e-3`; the scale has settled at `rate times scale = 0.04`,
-# the edge.
+# On the valley, without preconditioner, gradient descent is stable up to a rate of 2/100, and with beta from 0 to 1
+# the limit is 4/100, as shown above. We set 6/100. With PR and no search, f overflows, `PR, off: f after 200 steps >
+# 1e200`. With the search f first rises by thirteen orders of magnitude, then falls to the minimum, `PR, online:
+# highest f > 1e15, f after 400 steps < 1e-3`; the scale settles at `rate times scale = 0.04`, the stability limit.
 
 # %%
 print(f"steps down to a third = {np.log(3) / np.log(1.025):.0f}")
@@ -307,11 +306,11 @@ settled = too_large * np.median([report.detail.rate_scale for report in runs["PR
 print(f"rate times scale = {settled:.2f}")
 
 # %% [markdown]
-# It holds the edge by a crude rule: as many factors up as down, however *much* f rises and falls. So a loss that rises
-# much and falls little, step by step, is steady for it. With FR that is what happens, and f grows all the time:
-# `FR, online: f after 400 steps > 1e15`, at a scale that is no longer falling. The published code does otherwise: it
-# compares with an average, takes up to half of the scale at once, and a part of the last step back. With its table both
-# converge from the same rate, `table: highest f < 1e4, f after 400 steps < 1e-12`.
+# Its rule is crude: it counts rises and falls of f, and ignores their *size*. So a loss that alternates between large
+# rises and small falls leaves the scale constant. With FR this happens, and f grows all the time: `FR, online: f
+# after 400 steps > 1e15`, at a scale that is no longer falling. The published code differs: it compares f with an
+# average, can halve the scale at once, and undoes a part of the last step. With its table both converge from the same
+# rate, `table: highest f < 1e4, f after 400 steps < 1e-12`.
 
 # %%
 hold(f["FR", "online"][399] > 1e15, "FR, online: f after 400 steps > 1e15")
@@ -324,7 +323,8 @@ hold(
 )
 
 # %% [markdown]
-# So the search mends a rate that is a little too large, as a tuned schedule's is now and then; it does not find one.
+# So the search corrects a rate that is slightly too large, as a tuned schedule's sometimes is; it does not find a
+# rate.
 #
 # ## Mini-batches
 #
@@ -342,7 +342,7 @@ EPOCHS = 12
 
 
 def trained(method, batch, **options):
-    """The training error in per cent after so many epochs; a line about the run is printed."""
+    """Print a line about the run, and return its training error in per cent after some epochs."""
     schedule = adya_2018(batch, train.cases, EPOCHS)
     reports = run(train, theta_0, method, schedule.steps, batch=batch, learning_rate=schedule, **options)
     theta, last = reports[-1].theta, reports[-1]
@@ -361,9 +361,9 @@ hold(max(large.values()) < 15, "batch 2500: largest error < 15 %")
 
 # %% [markdown]
 # All three train, `batch 2500: largest error < 15 %`. Now batch 128, where the line search is off (section 4.1), and
-# 948 steps fit into the same epochs. Momentum is better for it, and NLCG much worse than it was:
-# `batch 128: error of momentum < 8 %, of nlcg-fr > 12 %, of nlcg-pr > 40 %`. The paper's last section says "unstable";
-# but nothing here diverges. What is it, then?
+# 948 steps fit into the same epochs. Momentum becomes better, and NLCG much worse: `batch 128: error of momentum < 8
+# %, of nlcg-fr > 12 %, of nlcg-pr > 40 %`. The paper's last section says "unstable", but no run diverges here. The
+# next section gives the reason.
 
 # %%
 small = {method: trained(method, 128) for method in methods}
@@ -377,10 +377,10 @@ assert all(small[method] > large[method] for method in methods[1:])
 # %% [markdown]
 # ## Noise in the place of curvature
 #
-# It is the preconditioner. y is the difference between the gradients of *two* mini-batches, y = Hs + e_2 - e_1 with the
-# noise of each, and e_1 is in s = -alpha (g + e_1), too. Where noise prevails, y'y is about ||e_1||^2 + ||e_2||^2 and
-# y's about alpha ||e_1||^2. So y'y/y's, which the update adds to the sum of h, is 2/alpha, and tells nothing about f.
-# At batch 128 and a rate of 0.05 that is 40; we measure `y of two mini-batches: y'y/y's > 30`, but
+# The preconditioner is the reason. y is the difference between the gradients of *two* mini-batches, y = Hs + e_2 -
+# e_1 with the noise of each, and s = -alpha (g + e_1) also contains e_1. If noise dominates, y'y is about ||e_1||^2 +
+# ||e_2||^2 and y's about alpha ||e_1||^2. So y'y/y's, which the update adds to the sum of h, is 2/alpha, and tells
+# nothing about f. At batch 128 and a rate of 0.05 that is 40; we measure `y of two mini-batches: y'y/y's > 30`, but
 # `y of one: y'y/y's < 10`.
 
 # %%
@@ -397,11 +397,12 @@ hold(30 < two < 50, "y of two mini-batches: y'y/y's > 30")
 hold(0 < same < 10, "y of one: y'y/y's < 10")
 
 # %% [markdown]
-# A larger h makes shorter steps s = r/h, and the shorter s is, the more of y is noise. A step is a pure function of a
-# state, so we can look at h. After the paper's schedule `batch 128: mean of h > 1000`, and the run stands still;
-# `batch 2500: mean of h < 10`. Is that the batch or the rate? The schedule gives batch 128 a twentieth of the rate.
-# After 100 steps at a rate that stays: `batch 128, rate 0.01: mean of h > 3`, but `batch 128, rate 0.5: mean of h < 2`,
-# and without noise `batch 10000, rate 0.01: mean of h < 2`. So it takes both, noise and a rate that is small for it.
+# A larger h makes shorter steps s = r/h, and a shorter s makes more of y noise. A step is a pure function of a state,
+# so we can read h. After the paper's schedule `batch 128: mean of h > 1000`, and the run stands still; `batch 2500:
+# mean of h < 10`. The cause could be the batch or the rate: the schedule gives batch 128 a twentieth of the rate.
+# After 100 steps at a constant rate: `batch 128, rate 0.01: mean of h > 3`, but `batch 128, rate 0.5: mean of h < 2`,
+# and without noise `batch 10000, rate 0.01: mean of h < 2`. So the cause is both: noise, and a rate that is small
+# relative to it.
 
 
 # %%
@@ -423,22 +424,22 @@ hold(mean_of_h(128, 100, 0.5) < 2, "batch 128, rate 0.5: mean of h < 2")
 hold(mean_of_h(10000, 100, 0.01) < 2, "batch 10000, rate 0.01: mean of h < 2")
 
 # %% [markdown]
-# And without it, at batch 128 and under the same schedule, both train as they should:
-# `no preconditioner, batch 128: largest error < 8 %`. A larger batch has less noise in y, and its schedule a larger
-# rate: this method wants both. Its authors say half of it: "with large mini-batches, the variance of the gradients is
-# reduced" (section 3.2).
+# Without preconditioner, at batch 128 and with the same schedule, both formulas train well: `no preconditioner, batch
+# 128: largest error < 8 %`. A larger batch has less noise in y, and a larger rate in the schedule. The method needs
+# both. The authors state the first: "with large mini-batches, the variance of the gradients is reduced" (section
+# 3.2).
 
 # %%
 without = [trained(method, 128, preconditioner=False) for method in methods[1:]]
 hold(max(without) < 8, "no preconditioner, batch 128: largest error < 8 %")
 
 # %% [markdown]
-# ## What to remember
+# ## Summary
 #
-# | changed from linear CG | what it buys | what it costs |
+# | change from linear CG | benefit | cost |
 # |---|---|---|
-# | beta at most 1 | with a rate that is given, nothing grows below 4 / curvature | conjugacy, with exact steps and FR |
+# | beta at most 1 | stable up to a rate of 4 / curvature | conjugacy, with exact steps and FR |
 # | beta at least 0 | a restart where the gradient did not turn | with short steps PR is gradient descent |
-# | a diagonal of curvatures | a valley along the axes is round | one that is not is no rounder; M changes |
-# | a scale for a line search | a rate a little too large | it counts rises, and does not weigh them |
-# | mini-batches | passes over the data | noise for curvature, the more the smaller the rate |
+# | a diagonal of curvatures | a valley along the axes becomes round | no help for a turned valley; M changes |
+# | a scale for a line search | corrects a slightly too large rate | counts rises and ignores their size |
+# | mini-batches | fewer passes over the data | noise in place of curvature, worse at small rates |

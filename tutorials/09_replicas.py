@@ -2,13 +2,13 @@
 # # 9. Newton steps from the differences between replicas
 #
 # Arnold and Wang ("Accelerating SGD for Distributed Deep Learning Using Approximted Hessian Matrix") train M replicas
-# w_1, ..., w_M of a network, and notice that between two of them the gradient's difference is a product with the
+# w_1, ..., w_M of a network. They observe that the difference of two replicas' gradients is a product with the
 # Hessian (their equation 2):
 #
 #     H (w_k - w_j) = g_k - g_j,      with W and G less their means:      H W = G,      H^-1 G = W
 #
-# So H^-1 is known on the span of G, for nothing. We look at what that gives: on a quadratic, where it is exact; with
-# noise in the gradients; and on a network.
+# So H^-1 is known on the span of G, without extra cost. We test this on a quadratic, where it is exact, then with
+# noise in the gradients, and then on a network.
 
 # %%
 import numpy as np
@@ -24,25 +24,25 @@ rng = np.random.default_rng(0)
 # ## Two replicas, by hand
 #
 # H = diag(4, 5). The replicas (1, 3) and (2, 3) differ by (1, 0), their gradients by (4, 0). Off the span of that
-# difference the paper takes the identity, "H^-1 z = z_perp + ...". So z = (8, 8) becomes `H^-1 z = (2, 8)`: 8/4, and 8
-# as it was. The first axis' curvature is known, `eigenvalue = 4.0`, and the second's is not.
+# difference the paper takes the identity, "H^-1 z = z_perp + ...". So z = (8, 8) becomes `H^-1 z = (2, 8)`: 8/4, and
+# 8 unchanged. The curvature along the first axis is known, `eigenvalue = 4.0`, and along the second it is not.
 
 # %%
 H = np.diag([4.0, 5.0])
-W = np.array([[1.0, 2.0], [3.0, 3.0]])  # a replica a column
+W = np.array([[1.0, 2.0], [3.0, 3.0]])  # one replica per column
 found = refhf.inverse_hessian_product(W, H @ W, [8.0, 8.0])
 print(f"H^-1 z = ({found.product[0]:.0f}, {found.product[1]:.0f}); eigenvalue = {found.eigenvalues[0]:.1f}")
 assert np.allclose(found.product, [2, 8])
 assert np.allclose(found.eigenvalues, 4)
 
 # %% [markdown]
-# ## M - 1 differences know H on their span, exactly
+# ## M - 1 differences give H exactly on their span
 #
 # Now six unknowns, eigenvalues 1 to 6, and M replicas scattered at random. M columns less their mean have rank M - 1
-# at most. For z in the span of G, H^-1 z is exact with two replicas as with seven; what grows is the span. At M = 7 it
-# is everything, and the step from the mean replica w along H^-1 of the mean gradient ends at the minimum:
-# `M = 2: rank 1, error in the span < 1e-12, to the minimum = 3.11` and
-# `M = 7: rank 6, error in the span < 1e-12, to the minimum = 0.00`.
+# at most. For z in the span of G, H^-1 z is exact with two replicas and with seven; only the span grows. At M = 7 it
+# is the whole space, and the step from the mean replica w along H^-1 of the mean gradient ends at the minimum: `M =
+# 2: rank 1, error in the span < 1e-12, to the minimum = 3.11` and `M = 7: rank 6, error in the span < 1e-12, to the
+# minimum = 0.00`.
 
 # %%
 basis, _ = np.linalg.qr(rng.normal(size=(6, 6)))
@@ -61,17 +61,18 @@ assert found.rank == 6
 assert left < 1e-10
 
 # %% [markdown]
-# The last number is the distance after the step, the one before it being 1. With M = 2 it has *grown*: off the span the
-# identity is a gradient step of rate 1, and the eigenvalues go up to 6. Newton's step needs no rate, the gradient's
-# does. With one rate for both, as printed, 0.01 is safe for the gradient's part, and takes 1 % of Newton's.
+# The last number is the distance after the step, relative to the distance before it. With M = 2 it has *grown*: off
+# the span the identity gives a gradient step of rate 1, and the eigenvalues go up to 6. A Newton step needs no rate,
+# a gradient step does. With one rate for both, as printed, 0.01 is safe for the gradient's part, and takes 1 % of
+# Newton's.
 #
 # ## Eigenvalues
 #
-# The same numbers hold H on the span of W: with W = Q R, Q orthonormal, H Q = G R^-1, and the eigenvalues of Q' H Q
-# are Ritz values: within H's, each as near to one of them as its residual says. Three differences show
-# `eigenvalues from 1.64 to 4.86`, six all of them: `eigenvalues from 1.00 to 6.00`. The largest singular value of H Q
-# is the paper's sigma_max, and 1/sigma_max its learning rate: `1/sigma_max = 0.1667, 1/6 = 0.1667`. It is always at
-# least 1/||H||: too fast, if wrong.
+# The same data give H on the span of W: with W = Q R, Q orthonormal, H Q = G R^-1, and the eigenvalues of Q' H Q are
+# Ritz values: they lie between the extreme eigenvalues of H, and each residual bounds the distance to an eigenvalue.
+# Three differences show `eigenvalues from 1.64 to 4.86`, six all of them: `eigenvalues from 1.00 to 6.00`. The
+# largest singular value of H Q is the paper's sigma_max, and 1/sigma_max its learning rate: `1/sigma_max = 0.1667,
+# 1/6 = 0.1667`. It is always at least 1/||H||, so an error makes the rate too large, never too small.
 
 # %%
 for M in (4, 7):
@@ -88,9 +89,10 @@ assert np.allclose(found.eigenvalues, np.arange(1, 7))
 # ## How do replicas come to differ?
 #
 # The paper does not say what a replica does between two synchronisations. If each takes H^-1 of its *own* gradient,
-# nothing new is ever learnt: H^-1 (g_m - g) = w_m - w by construction, so a step at rate alpha only multiplies the
-# differences by 1 - alpha. On our quadratic with four replicas and alpha = 0.3: `differences multiplied by = 0.7000`,
-# all of them, and their span stays as it is. If all replicas take the same step, the differences stay too.
+# the replicas give no new information: H^-1 (g_m - g) = w_m - w by construction, so a step at rate alpha only
+# multiplies the differences by 1 - alpha. On our quadratic with four replicas and alpha = 0.3: `differences
+# multiplied by = 0.7000`, and their span does not change. If all replicas take the same step, the differences stay
+# too.
 
 # %%
 W = start[:, None] + 0.1 * rng.normal(size=(6, 4))
@@ -101,9 +103,10 @@ print(f"differences multiplied by = {ratio.mean():.4f}")
 assert np.allclose(ratio, 0.7)
 
 # %% [markdown]
-# So refhf's `replica-newton` lets each replica take its own SGD step from the point where they met, less the mean of
-# those steps: w_m = theta - beta (g_m - g). Their batches part them. Where nothing does, it says so, and it is SGD.
-# Here the function has no batches, but `spread` scatters the replicas at random, and one step of rate 1 is Newton's.
+# So refhf's `replica-newton` lets each replica take its own SGD step from the common point, minus the mean of these
+# steps: w_m = theta - beta (g_m - g). The replicas differ because their batches differ. If they do not differ, the
+# report says so, and the step is SGD. Here the function has no batches, but `spread` scatters the replicas at random,
+# and one step of rate 1 is Newton's.
 
 # %%
 bowl = refhf.from_functions(lambda x: (x - minimum) @ H @ (x - minimum) / 2, lambda x: H @ (x - minimum))
@@ -119,11 +122,11 @@ for spread in (0.0, 0.1):
 #
 # ## Noise
 #
-# Each replica has a batch of its own. Then G is H W *and* the difference between the batches' gradients, and that does
-# not get smaller when the replicas come nearer. Say the noise in a gradient has size 1 (a vector of norm sqrt(6)), and
-# the replicas are `distance` apart: H is drowned when the distance times the curvature is not well above the noise.
-# "Asymmetry" is ||A - A'|| / (2 ||A||) for A = Q' H Q: 0 for a Hessian, 0.7 for a matrix of noise. The data themselves
-# tell that they are useless.
+# Each replica has a batch of its own. Then G is H W *and* the difference between the batches' gradients, and this
+# noise does not get smaller when the replicas are closer. Say the noise in a gradient has size 1 (a vector of norm
+# sqrt(6)), and the replicas are `distance` apart: The noise hides H unless the distance times the curvature is well
+# above the noise. "Asymmetry" is ||A - A'|| / (2 ||A||) for A = Q' H Q: 0 for a Hessian, 0.7 for a matrix of noise.
+# So the asymmetry detects useless data.
 
 
 # %%
@@ -149,10 +152,10 @@ assert heard[1] < 0.01
 # %% [markdown]
 # `distance 0.1: error of 6 > 5, asymmetry > 0.4`, but `distance 100: error of 6 < 0.05, asymmetry < 0.01`.
 #
-# And replicas that stand that far apart see no common quadratic, unless there is one. The way out is to take both
-# gradients of a pair on the *same* batch, that of replica m: g_m(w_m) - g_m(theta) = H_m (w_m - theta), without noise
-# but that of H itself. It costs a second gradient. refhf has both readings: `reading="own-batch"`, which is what the
-# paper prints, and `reading="same-batch"`.
+# But a function that is not quadratic has no common Hessian for replicas so far apart. The remedy is to take both
+# gradients of a pair on the *same* batch, that of replica m: g_m(w_m) - g_m(theta) = H_m (w_m - theta), with no noise
+# except that of H itself. It costs a second gradient. refhf has both readings: `reading="own-batch"`, as printed in
+# the paper, and `reading="same-batch"`.
 #
 # ## A network
 #
@@ -187,21 +190,21 @@ assert own.asymmetry > 2 * same.asymmetry
 assert 0.5 * true < 1 / same.learning_rate < 1.5 * true
 
 # %% [markdown]
-# On the same batch, `asymmetry 0.25, sigma_max = 3.4`: below the truth, as a largest value over seven directions must
-# be. On batches of their own the replicas see eigenvalues that are not there, `eigenvalues from -5.2 to 4.3`, with
-# `asymmetry 0.65, sigma_max = 17.5`: noise, divided by beta times its own size. So in their span H^-1 makes the step
-# short, whatever H is; and off it H^-1 is the identity, SGD. And even a perfect H^-1 can change only what of the
-# gradient lies in seven directions out of 25,450.
+# On the same batch, `asymmetry 0.25, sigma_max = 3.4`: below the true value, as expected of a maximum over seven
+# directions. With their own batches the replicas give wrong eigenvalues, `eigenvalues from -5.2 to 4.3`, with
+# `asymmetry 0.65, sigma_max = 17.5`: noise, divided by beta times its own size. So in their span H^-1 shortens the
+# step, for any H; off the span H^-1 is the identity, as in SGD. Even an exact H^-1 changes only the part of the
+# gradient in seven directions out of 25,450.
 #
 # ## Training
 #
-# 100 steps from the start, global batch 256, at rate 0.1. Own-batch costs what SGD costs, both see the data
-# `SGD: epochs = 2.56` and `own-batch: epochs = 2.56` times; same-batch takes twice the gradients,
-# `same-batch: epochs = 5.12`.
+# 100 steps from the start, global batch 256, at rate 0.1. Own-batch costs as much as SGD: both use the data `SGD:
+# epochs = 2.56` and `own-batch: epochs = 2.56` times; same-batch takes twice the gradients, `same-batch: epochs =
+# 5.12`.
 #
-# A third reading, `reading="pairs"`, is not the paper's. Replicas that have each taken an SGD step from theta have the
-# mean gradient's step in common, and differences between them leave it out. Measured from theta itself it stays in,
-# and that is the direction in which theta is to go.
+# A third reading, `reading="pairs"`, is not the paper's. Replicas that have each taken an SGD step from theta share
+# the step of the mean gradient, and differences between replicas do not contain it. Differences from theta itself do,
+# and this is the direction in which theta moves.
 
 # %%
 runs = {"SGD": ("sgd", {})} | {
@@ -222,20 +225,21 @@ assert losses["one pair"] < losses["pairs"] < 0.97 * losses["SGD"]
 assert twice < losses["one pair"]
 
 # %% [markdown]
-# Of the paper's reading, and of that on the same batch: `largest difference from SGD's loss < 5 %`. They neither help
-# nor hurt a step. Pairs help: `pairs: epochs = 5.12, loss = 0.546`; but a single pair does better than eight,
-# `one pair: epochs = 5.12, loss = 0.535`, and SGD better than both with as many gradients, `SGD: epochs = 5.12,
-# loss = 0.433`. What is gained comes from the direction of the gradient, and not from the replicas. figures/README.md
-# has the paper's own comparison, over seeds.
+# For own-batch and same-batch, `largest difference from SGD's loss < 5 %`. Neither improves a step or makes it worse.
+# Pairs help: `pairs: epochs = 5.12, loss = 0.546`; but a single pair does better than eight, `one pair: epochs =
+# 5.12, loss = 0.535`, and SGD better than both with as many gradients, `SGD: epochs = 5.12, loss = 0.433`. The gain
+# comes from the direction of the gradient, not from the replicas. `figures/README.md` has the paper's own comparison,
+# over several seeds.
 #
-# ## What is sent
+# ## Communication
 #
-# "Trivially implemented in both the Parameter-Server and Tree-Reduction frameworks", says the summary. The server is:
-# it gets 2 P numbers from each replica and broadcasts. A tree of sums is not: G'G needs the inner products of columns
-# on different ranks, and no sum of what each has makes those. But the ranks can exchange columns for rows, P/M of each
-# column, and then everything is a reduction: each factors its rows, the small triangles are gathered, each finds the
-# same M coefficients c of H^-1 z = z + (W - G) c, and its rows of the result. In units of P numbers a rank, for M = 8,
-# `the server receives 16, and sends 2; in the tree a rank receives = 4`, whatever M. Both give the same theta:
+# "Trivially implemented in both the Parameter-Server and Tree-Reduction frameworks", says the summary. For the server
+# this is true: it receives 2 P numbers from each replica and broadcasts. For a tree of sums it is not: G'G needs
+# inner products of columns on different ranks, and a sum of local results does not give them. But the ranks can
+# exchange columns for rows, P/M of each column. Then a reduction is enough: each rank factors its rows, the small
+# triangles are gathered, and each rank computes the same M coefficients c of H^-1 z = z + (W - G) c, and its rows of
+# the result. In units of P numbers per rank, for M = 8, `the server receives 16, and sends 2; in the tree a rank
+# receives = 4`; the tree's number holds for any M. Both give the same theta:
 
 # %%
 small = refhf.mlp([6, 5, 3])
@@ -243,7 +247,7 @@ X, y = rng.normal(size=(60, 6)), rng.integers(3, size=60)
 
 
 def trained(comm, topology):
-    """Four replicas, one a rank, each with all the data and a batch of its own."""
+    """Train four replicas, one per rank, each with all the data and its own batch."""
     objective = refhf.supervised(small, X, y)
     options = {"replicas": 4, "batch": 40, "learning_rate": 0.1, "comm": comm, "topology": topology}
     return refhf.minimize(objective, small.init(0), "replica-newton", 5, rng=0, **options)

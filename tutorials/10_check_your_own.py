@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 10. Check your own
 #
-# You have written a Hessian product, or a conjugate gradient, and training does not quite work. Is it the code? A
-# wrong curvature product does not crash: the optimiser still goes downhill, only worse. Here three mistakes that
-# people make are found, named and mended. Each takes one call: `refhf.check_hessian_product`,
+# You have written a Hessian product, or a conjugate gradient solver, and training does not quite work. Is the code
+# wrong? A wrong curvature product does not crash: the optimiser still goes downhill, only less well. This tutorial
+# finds, names and corrects three common mistakes. Each takes one call: `refhf.check_hessian_product`,
 # `refhf.check_gauss_newton_product`, `refhf.check_solver`.
 #
-# A checker holds your function to laws: it agrees with the reference and with derivatives of your own gradient, it is
-# symmetric, linear, gives the same bits twice, does not write over its arguments. For each law it says how many
-# *digits* agree, in the worst direction, and how many are needed (those beyond are rounding, others on each
-# processor); where a law fails, it looks for a known mistake that gives just these numbers.
+# A checker tests laws. Your function must agree with the reference and with derivatives of your own gradient. It must
+# be symmetric and linear, give the same bits twice, and not overwrite its arguments. For each law the checker reports
+# how many *digits* agree in the worst direction, and how many are required. (Digits beyond these are rounding, and
+# differ between processors.) If a law fails, the checker looks for a known mistake that gives exactly these numbers.
 
 # %%
 import numpy as np
@@ -24,15 +24,16 @@ theta = net.init(rng=1)
 
 
 def digits(report, law):
-    """The digits that agree, of the finding whose law begins so."""
+    """The number of digits that agree in the finding whose law starts with `law`."""
     return next(finding.digits for finding in report.findings if finding.law.startswith(law))
 
 
 # %% [markdown]
 # ## 1. A Hessian product without f''
 #
-# Pearlmutter's rule for a product with the Hessian differentiates each line of backpropagation along v. Written out
-# for one hidden layer, in the notation of refhf (Rx is the derivative of x along v). There is a mistake in it.
+# Pearlmutter's rule for a product with the Hessian differentiates each line of backpropagation along v. Here it is
+# written out for one hidden layer, in the notation of refhf (Rx is the derivative of x along v). It contains a
+# mistake.
 
 
 # %%
@@ -62,8 +63,8 @@ def mine(theta, v):
 
 
 # %% [markdown]
-# Is it symmetric? Yes, to `symmetric: 12 digits or more = True`. Is it linear? Yes. Two favourite tests are passed, and
-# the product is wrong from the first digit: `laws that fail = 1`. The checker names the line.
+# Is it symmetric? Yes: `symmetric: 12 digits or more = True`. Is it linear? Yes. The product passes these two popular
+# tests, and yet its first digit is wrong: `laws that fail = 1`. The checker names the missing term.
 
 # %%
 report = refhf.check_hessian_product(mine, theta, objective)
@@ -77,8 +78,8 @@ assert [cause.pattern.name for cause in report.causes] == ["NO_BEND"]
 print(f"diagnosis of 1 = {report.causes[0].pattern.name}")
 
 # %% [markdown]
-# `diagnosis of 1 = NO_BEND`: f' depends on s, and s moves with v, so R{f'(s)} = f''(s) R{s} is a term of its own; for
-# tanh, f'' = -2 a (1 - a^2). With it the laws hold: `with f'' passed = True`.
+# `diagnosis of 1 = NO_BEND`: f' depends on s, and s changes along v, so there is a further term R{f'(s)} = f''(s)
+# R{s}; for tanh, f'' = -2 a (1 - a^2). With it the laws hold: `with f'' passed = True`.
 
 
 # %%
@@ -91,10 +92,10 @@ print(f"with f'' passed = {report.passed}")
 assert report.passed
 
 # %% [markdown]
-# No reference for your network? Then your own gradient will do: the product is held against its derivative. If the
-# gradient takes complex numbers, that derivative is exact to rounding (a complex step); if not, it is a central
-# difference, good for some eight digits, with a bound of its error that the checker measures. The same mistake is
-# caught, `caught without a reference = True`; naming it takes the reference.
+# If refhf has no reference for your network, your own gradient is enough: the checker compares the product with its
+# derivative. If the gradient accepts complex numbers, this derivative is exact to rounding (a complex step). If not,
+# it is a central difference with about eight digits, and the checker estimates a bound of its error. The checker
+# catches the same mistake, `caught without a reference = True`, but it needs the reference to name it.
 
 
 # %%
@@ -115,9 +116,9 @@ assert refhf.check_hessian_product(mended, theta, gradient=gradient).passed
 # %% [markdown]
 # ## 2. A Gauss-Newton product of the wrong size
 #
-# G = J' H_L J / B + l2 I. The next product is right but for what is around it: it sums over the cases instead of
-# averaging, and has forgotten the decay. Any direction that CG finds with it is nearly the right one, but lambda, rho
-# and the step length mean something else: they are off by the batch size, B = 11.
+# G = J' H_L J / B + l2 I. The next product has two mistakes: it sums over the cases instead of averaging, and it
+# omits the weight decay. The directions that CG finds with it are nearly right, but lambda, rho and the step length
+# are wrong by the batch size, B = 11.
 
 
 # %%
@@ -139,9 +140,9 @@ print(f"diagnosis of 2 = {', '.join(names)}")
 assert names == ["SUM_NOT_MEAN", "NO_DECAY"]
 
 # %% [markdown]
-# Two causes at once, and both are found: `diagnosis of 2 = SUM_NOT_MEAN, NO_DECAY`. A checker does not try the sum of
-# all mistakes; it fits your answers by c G v + lambda v, and reads c = 11 and lambda = 0. Mended:
-# `mean and decay mended, passed = True`.
+# Two causes at once, and both are found: `diagnosis of 2 = SUM_NOT_MEAN, NO_DECAY`. The checker does not try all
+# combinations of mistakes. It fits your results by c G v + lambda v, and finds c = 11 and lambda = 0. The corrected
+# product passes: `mean and decay mended, passed = True`.
 
 # %%
 report = refhf.check_gauss_newton_product(
@@ -151,10 +152,10 @@ print(f"mean and decay mended, passed = {report.passed}")
 assert report.passed
 
 # %% [markdown]
-# ## 3. A conjugate gradient that has always converged
+# ## 3. A conjugate gradient solver that ignores x0
 #
-# The third one solves every system that it was tested on, from x = 0. In Hessian-free optimisation it starts from the
-# last step's solution.
+# The third function solves every system from x = 0, and was tested only there. Hessian-free optimisation starts it
+# from the last step's solution.
 
 
 # %%
@@ -185,10 +186,10 @@ for x0 in (None, np.array([0.0, 0.0, 1.0])):
     print(f"info = {info}, true residual = {np.linalg.norm(b - A @ x):.0f}")
 
 # %% [markdown]
-# From x = 0 all is well. From x0 = (0, 0, 1) the solver says so too, `info = 0, true residual = 3`, and is far off:
-# its r is no longer b - A x, and who looks at the recurrence alone believes it. The checker looks at the true residual,
-# and at each iterate, by asking for maxiter = 1, 2, 3, 4, with and without x0. They are those of one known mistake:
-# `diagnosis of 3 = X0_RESIDUAL`.
+# From x = 0 the result is right. From x0 = (0, 0, 1) the solver also reports success, `info = 0, true residual = 3`,
+# but the result is far off: its r is no longer b - A x, and the recurrence does not show this. The checker computes
+# the true residual of each iterate, with maxiter = 1, 2, 3, 4, with and without x0. The iterates match one known
+# mistake: `diagnosis of 3 = X0_RESIDUAL`.
 
 # %%
 assert info == 0
@@ -208,6 +209,6 @@ assert report.passed
 #     refhf check mine.py:hvp --against hessian --sizes 6,5,3 --l2 0.01
 #     refhf check mine.py:cg --against cg
 #
-# with hvp(theta, v, X, y) as SciPy's `args` have it; exit status 1 says that something is wrong, 2 that the command
-# was. PyTorch: give theta as a tensor, and your function gets tensors; say layout="out-in" if theta comes from
-# `torch.nn.Linear`s, which hold W as (out, in).
+# where X and y are passed as in SciPy's `args`: hvp(theta, v, X, y). Exit status 1 means that a law failed, 2 that
+# the command was wrong. For PyTorch, give theta as a tensor, and your function receives tensors. Use layout="out-in"
+# if theta comes from `torch.nn.Linear`, which stores W as (out, in).
