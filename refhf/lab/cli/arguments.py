@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from refhf import checks
-from refhf.driver.registry import METHODS, available_methods
+from refhf.driver.registry import DEFAULT_METHOD, METHODS, available_methods
 from refhf.lab.cli import check_command, resumed_arguments, vectors_command
 from refhf.lab.cli import saddle_command as saddle
 from refhf.lab.runs import output_folder
@@ -18,7 +18,6 @@ from refhf.text import columns, name_list
 # What a run does unless it is told otherwise; our choice, by `make demo`.
 STEPS = 25
 CURVATURE_BATCH = 1000  # or all the cases, if fewer
-TRAIN_METHOD = "gn-cg"
 COMPARE_METHODS = "gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd"
 
 TRAIN_EXAMPLE = """\
@@ -83,7 +82,7 @@ def _parser():
     parser.add_argument("--version", action="version", version=f"refhf {output_folder.versions()['refhf']}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     train = commands.add_parser("train", help="train a network by one method", epilog=_epilog(TRAIN_EXAMPLE))
-    train.add_argument("--method", type=str.strip, default=TRAIN_METHOD, help="default: %(default)s; see below")
+    train.add_argument("--method", type=str.strip, default=DEFAULT_METHOD, help="default: %(default)s; see below")
     compare = commands.add_parser("compare", help="several methods from one start", epilog=_epilog(COMPARE_EXAMPLE))
     compare.add_argument(
         "--methods", type=name_list, default=COMPARE_METHODS, metavar="A,B,C", help="default: %(default)s; see below"
