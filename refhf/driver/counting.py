@@ -1,7 +1,7 @@
-"""An objective that counts what is asked of it, for itself and for the mini-batches drawn from it.
+"""An objective that counts its evaluations, and those of the mini-batches drawn from it.
 
-Methods keep gradients and products from one call to the next, and somebody's objective may answer in one array again
-and again: what is handed on is a copy.
+Methods keep gradients and products from one call to the next, and a user's objective may return one buffer again and
+again, so results are copied.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ class Counted:
     def __init__(self, objective: Objective, ledger: "Counted | None" = None, counts: Counts = NOTHING):
         self.objective, self.ledger = objective, ledger or self
         self.size, self.cases, self.dtype = objective.size, objective.cases, objective.dtype
-        self.curvatures = objective.curvatures
+        self.curvatures, self.comm = objective.curvatures, objective.comm
         self.counts, self.swept = counts, round(counts.epochs * objective.cases)
 
     def value(self, theta) -> float:

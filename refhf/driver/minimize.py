@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
 
 from refhf import checks
 from refhf.driver.counting import Counted
-from refhf.driver.registry import METHODS
+from refhf.driver.registry import DEFAULT_METHOD, METHODS
 from refhf.driver.status import GRADIENT_TOLERANCE, Status, ended
 from refhf.krylov.stopping import Stop
 from refhf.methods import schedules
@@ -18,7 +18,7 @@ from refhf.methods.report import Counts, Kind, LossAt, Outcome, Report
 from refhf.objective.supervised import Objective
 
 
-def iterate(objective: Objective, theta0, *, method: str = "hessian-bicgstab", rng=None, **options) -> "Steps":
+def iterate(objective: Objective, theta0, *, method: str = DEFAULT_METHOD, rng=None, **options) -> "Steps":
     """Run a method step by step, without end: a report a step.
 
     Step k draws from a stream of its own, keyed by one seed and k; the initial state from stream 0.
@@ -84,7 +84,7 @@ def _chosen(objective, name, given):
 
 
 class Progress(NamedTuple):
-    """All that the next step depends on.
+    """The state of a run between two steps.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Progress(NamedTuple):
 
     k: int
     seed: int
-    state: NamedTuple
+    state: Any
     counts: Counts
 
 
@@ -143,7 +143,7 @@ class Steps:
 def minimize(
     objective: Objective,
     theta0,
-    method: str = "hessian-bicgstab",
+    method: str = DEFAULT_METHOD,
     steps: int = 50,
     *,
     rng=None,
@@ -205,7 +205,7 @@ def minimize(
 
 
 def _result(objective: Counted, x, best, status, message, history):
-    """What a run that ended at x has come to; `best` is where it goes back to from what is not finite."""
+    """The result of a run that ended at x; `best` replaces x if f or g is not finite there."""
     with np.errstate(all="ignore"):
         if status is not Status.NON_FINITE:
             fun, jac = objective.value_and_gradient(x)

@@ -137,6 +137,7 @@ def _first_order(rule, *offered, **fixed):
     return FIRST_ORDER, {"rule": rule, **fixed, **{name: defaults[name] for name in unused}}
 
 
+DEFAULT_METHOD = "gn-cg"  # of `minimize`, `iterate` and the command line
 METHODS = {
     "gn-cg": Method("Gauss-Newton matrix, conjugate gradients (Martens 2010)", *_hf("gauss-newton", "cg")),
     "hessian-cg": Method("Hessian, conjugate gradients cut at negative curvature (He et al.)", *_hf("hessian", "cg")),

@@ -1,4 +1,4 @@
-"""Why a run ends, and when."""
+"""The reasons for which a run ends, and the test for them."""
 
 from enum import Enum
 
@@ -22,7 +22,7 @@ PATIENCE = 40  # rejected steps in a row; our choice: lambda has then grown by (
 
 
 def ended(report: Report, rejected: int, tolerance: float, draws: bool) -> Status | None:
-    """Why a run ends with this report, if it does.
+    """The reason for which a run ends with this report; None if it goes on.
 
     Parameters
     ----------

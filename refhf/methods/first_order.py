@@ -6,7 +6,7 @@ TensorFlow 1, whose methods Adya et al. 2018 compare theirs with: there the rate
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -74,11 +74,11 @@ def check(options: FirstOrderOptions, objective: Objective) -> FirstOrderOptions
 
 
 class FirstOrderState(NamedTuple):
-    """theta, and where the rule has them, the velocity v and the mean square r, (P,) each."""
+    """theta, the velocity v and the mean square r, (P,) each; None for a rule without them."""
 
     theta: Array
-    v: Array | None = None
-    r: Array | None = None
+    v: Any = None
+    r: Any = None
 
 
 def init(theta: Array, options: FirstOrderOptions, rng: Generator) -> FirstOrderState:
@@ -112,7 +112,7 @@ def step(
     state: FirstOrderState, objective: Objective, options: FirstOrderOptions, k: int, rng: Generator
 ) -> tuple[FirstOrderState, Report[NoDetail]]:
     """One gradient step."""
-    mini = mini_batch(objective, options.batch, rng)
+    mini = mini_batch(objective, cast(int, options.batch), rng)
     moving = state.v is not None and state.v.any()
     f, g, report, over = begin(
         mini, state.theta, k, LossAt.START, NoDetail(), ends_at_zero=not (options.noise or moving)
@@ -122,7 +122,7 @@ def step(
     if options.noise:
         xi = rng.standard_normal(g.size).astype(g.dtype)
         g = g + options.noise / np.linalg.norm(xi) * xi
-    alpha = schedules.rate(options.learning_rate, k)
+    alpha = schedules.rate(cast(schedules.Rate, options.learning_rate), k)
     source = Source.NOISE if options.noise else Source.GRADIENT if options.rule == "plain" else Source.MOMENTUM
     moved = RULES[options.rule](state, g, alpha, options)
     if not np.isfinite(moved.theta).all():

@@ -7,7 +7,7 @@ that.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from refhf import checks
 
@@ -16,6 +16,9 @@ PEAK = 0.1 / 256  # times the batch; the same, and Goyal et al. 2017
 DECAY_EPOCHS = 2  # the same
 LARGE = 8192  # the same: from this batch on the decay ends at 0.01, below it at 0.001
 WARM_UPS = (32768, 30), (8192, 15), (0, 5)  # the same: (above this batch, that many epochs)
+
+
+Rate: TypeAlias = float | Callable[[int], float]
 
 
 class Schedule(NamedTuple):
@@ -104,19 +107,19 @@ def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:
 SCHEDULES = {"adya-2018": adya_2018}  # of (batch, cases, epochs), by the names of the command line
 
 
-def check(learning_rate: float | Callable[[int], float]):
+def check(learning_rate: Any) -> Rate:
     """A learning rate that is a function, or a number that is not negative."""
     return learning_rate if callable(learning_rate) else checks.real("learning_rate", learning_rate, low=0.0)
 
 
-def check_length(learning_rate, steps: int):
+def check_length(learning_rate: Any, steps: int) -> None:
     """Refuse a schedule that is made for another number of steps."""
     made_for = getattr(learning_rate, "steps", steps)
     if made_for != steps:
         raise ValueError(f"learning_rate: expected a schedule for the run's {steps} steps; got one for {made_for}")
 
 
-def rate(learning_rate: float | Callable[[int], float], k: int) -> float:
+def rate(learning_rate: Rate, k: int) -> float:
     """alpha of step k."""
     if callable(learning_rate):
         return checks.real(f"learning_rate at step {k}", learning_rate(k), low=0.0)

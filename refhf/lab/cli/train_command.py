@@ -3,11 +3,11 @@
 import argparse
 from typing import Any
 
+from refhf.driver.registry import DEFAULT_METHOD
 from refhf.lab.cli import shared_arguments
 from refhf.lab.cli.training_session import run_training
 from refhf.parallel.communicator import Communicator
 
-METHOD = "gn-cg"  # our choice, by `make demo`
 EXAMPLE = """\
 example: ten steps of Hessian-free optimisation on the bundled digits, with a figure in ./run
   refhf train --method hessian-bicgstab --steps 10 --out run
@@ -19,7 +19,7 @@ def add_train_command(commands: Any) -> None:
     """Add the command to argparse's subcommands."""
     epilog = shared_arguments.methods_epilog(EXAMPLE)
     command = commands.add_parser("train", help="train a network by one method", epilog=epilog)
-    command.add_argument("--method", type=str.strip, default=METHOD, help="default: %(default)s; see below")
+    command.add_argument("--method", type=str.strip, default=DEFAULT_METHOD, help="default: %(default)s; see below")
     shared_arguments.add_problem_arguments(command)
     shared_arguments.add_run_arguments(command)
     shared_arguments.add_json(command)

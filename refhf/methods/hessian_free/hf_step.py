@@ -6,7 +6,7 @@ The objective sums over the ranks of the paper's lines 3 to 5. Signs: f is minim
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -199,10 +199,11 @@ def _solve(
 ) -> Solution:
     """The candidates for a solution of B d = -g."""
     M = _preconditioner(mini, state.theta, state.damping) if options.preconditioner else None
+    iterations = cast(int, options.solver_iterations)
     if options.solver == "cg":
         iterates = cg_iterates(B, -g, x0=state.delta, M=M)
-        return cg_candidates(iterates, B, g, options.solver_iterations, options.backtracking)
-    return bicgstab_candidates(bicgstab_iterates(B, -g, x0=state.delta, M=M), B, g, options.solver_iterations)
+        return cg_candidates(iterates, B, g, iterations, options.backtracking)
+    return bicgstab_candidates(bicgstab_iterates(B, -g, x0=state.delta, M=M), B, g, iterations)
 
 
 def _warm_start(solution: Solution, options: HessianFreeOptions) -> Array | None:

@@ -1,7 +1,7 @@
 """Newton's method as it is: s solves (H + lambda I) s = -g, and theta + s is taken wherever it leads.
 
-Nocedal and Wright 2006, section 3.3. Nothing holds it back: with lambda = 0 it seeks stationary points, and is
-attracted by saddles as by minima (Dauphin et al. 2014, section 4). On x^2 - y^2 it lands on the saddle from anywhere.
+Nocedal and Wright 2006, section 3.3. Nothing limits the step. With lambda = 0 the method is attracted by saddles
+as by minima (Dauphin et al. 2014, section 4). On x^2 - y^2 it lands on the saddle from anywhere.
 """
 
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""How much of the direction before goes into d = s + beta d: the formulas of nonlinear conjugate gradients.
+"""The formulas for beta in d = s + beta d_old of nonlinear conjugate gradients.
 
 Nocedal and Wright 2006, section 5.2, with a preconditioner: r = -g, s = M^-1 r, delta = r's. r's_old has the **old**
 preconditioner in it (Adya et al. 2018, Algorithm 1: delta_mid). On a quadratic, with exact steps and M fixed, all are

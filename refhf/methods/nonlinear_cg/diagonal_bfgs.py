@@ -20,6 +20,7 @@ import numpy as np
 
 from refhf.krylov.arithmetic import inner
 from refhf.methods.report import Word
+from refhf.model.blocks import Array
 
 SMALLEST = 1e-8  # of y's, s'Hs and h_i: the published code's
 
@@ -41,12 +42,12 @@ class Secant(Word):
 class Update(NamedTuple):
     """The new diagonal h (P,), the use of s and y, and the number of components raised to the floor."""
 
-    h: np.ndarray
+    h: Array | None
     secant: Secant
     floored: int = 0
 
 
-def update(h, s, y) -> Update:
+def update(h: Array, s: Array, y: Array) -> Update:
     """Algorithm 2 for t > 0: the diagonal h (P,) after a step s (P,) that changed the gradient by y (P,).
 
     y is overwritten.

@@ -12,7 +12,7 @@ reduced over the ranks once.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -124,7 +124,7 @@ class NonlinearCGDetail(NamedTuple):
 
 
 class NonlinearCGState(NamedTuple):
-    """What one step leaves to the next; before the first there is only theta.
+    """The state between two steps; before the first there is only theta.
 
     Attributes
     ----------
@@ -166,7 +166,7 @@ def step(
     state: NonlinearCGState, objective: Objective, options: NonlinearCGOptions, k: int, rng: Generator
 ) -> tuple[NonlinearCGState, Report[NonlinearCGDetail]]:
     """Step k, which is t = k - 1; on the right the lines of Algorithm 1."""
-    mini = mini_batch(objective, options.batch, rng)
+    mini = mini_batch(objective, cast(int, options.batch), rng)
     f, g, report, over = begin(
         mini, state.theta, k, LossAt.START, NonlinearCGDetail(skipped=state.skipped, floored=state.floored)
     )

@@ -62,5 +62,5 @@ RULES = {"off": off, "online": online, "table": table}
 
 
 def increase(f: float, before: float) -> float:
-    """By what part of its size f grew; 0 where there is nothing to compare with."""
+    """The relative increase of f; 0 where there is no earlier value."""
     return (f - before) / abs(before) if before and not math.isnan(before) else 0.0

@@ -21,7 +21,7 @@ column of W and of G is zero, M replicas give M pairs and not M - 1 differences,
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -171,7 +171,7 @@ class Replica(NamedTuple):
 
 def replica(objective: Objective, theta, displacement, options: ReplicaOptions, beta: float, rng) -> Replica:
     """The work of a replica between two synchronisations."""
-    d, cases = displacement, max(1, options.batch // options.replicas)
+    d, cases = displacement, max(1, cast(int, options.batch) // options.replicas)
     if options.spread:
         xi = rng.standard_normal(theta.size).astype(theta.dtype)
         d = d + options.spread / norm(xi) * xi
@@ -195,7 +195,7 @@ def step(
     """One step of all replicas, with the synchronisation that ends it."""
     theta, comm = state.theta, options.comm or serial()
     estimated = options.learning_rate == "estimated"
-    alpha = RATE if estimated else schedules.rate(options.learning_rate, k)
+    alpha = RATE if estimated else schedules.rate(cast(schedules.Rate, options.learning_rate), k)
     beta = alpha if options.local_rate is None else options.local_rate
     own = len(state.displacements)
     streams = [rng, *rng.spawn(options.replicas - 1)][comm.rank * own :]  # one a replica, whoever has it

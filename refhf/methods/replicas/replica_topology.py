@@ -1,4 +1,4 @@
-"""How replicas meet: from their columns to the step of theta, over ranks with one replica each, or several.
+"""The synchronisation of replicas over ranks: from their columns of W and G to the step of theta.
 
 Both topologies give every rank the same, but for rounding; on one rank nothing is communicated.
 `refhf.parallel.communication_volume.counted_replicas` has what they send, exactly.
@@ -13,7 +13,7 @@ from refhf.parallel.communicator import Communicator, serial
 
 
 class Rates(NamedTuple):
-    """Of a step.
+    """The rates of a step.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Rates(NamedTuple):
 
 
 class Meeting(NamedTuple):
-    """What every rank knows after a synchronisation.
+    """The result of a synchronisation, equal on all ranks.
 
     Attributes
     ----------

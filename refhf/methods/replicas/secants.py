@@ -1,4 +1,4 @@
-"""What the differences between M replicas tell of the inverse Hessian.
+"""The inverse Hessian on the span of the differences between M replicas.
 
 S. Arnold and C. Wang, "Accelerating SGD for Distributed Deep Learning Using Approximated Hessian Matrix", section 2.
 W (P, M) and G (P, M) are the paper's here: the replicas' parameters and gradients, each less its mean. G = H W (their
@@ -14,10 +14,10 @@ with how far apart the replicas happen to be, and their largest is no eigenvalue
 G'G loses half the digits. With W = Q S V', Q orthonormal, those of G V S^-1 = H Q are curvatures, whatever the spread.
 The product is the same in exact arithmetic; the rank, and the estimates, are of H alone.
 
-Departure: differences that are not there are left out. Where replicas have gradients on batches of their own, G can
-have directions that W has not, and the paper's formula divides them by a curvature of infinity: coinciding replicas
-would get H^-1 z = z_perp. Only combinations along which the parameters differ are used; with W = 0 that is none of
-them, and H^-1 z = z.
+Departure: directions along which the replicas do not differ are ignored. Where replicas have gradients on batches of
+their own, G can have directions that W has not, and the paper's formula divides them by a curvature of infinity:
+coinciding replicas would get H^-1 z = z_perp. Only combinations along which the parameters differ are used; with W = 0
+that is none of them, and H^-1 z = z.
 
 All of it follows from the triangle R of [W G w g z] = U R (w, g the means), a matrix of 2 M + 3 columns. R' R is not
 formed. The triangle can be made of blocks of rows, one a rank, by a QR of their triangles below each other (Demmel et
@@ -37,7 +37,7 @@ ROUNDING = 4  # times M eps ||x||: differences below it are rounding of the x th
 
 
 class Differences(Word):
-    """What was made of the differences between the replicas; the value is a sentence."""
+    """The use of the differences between the replicas; the value is a sentence."""
 
     USED = "The gradient's part in their span was multiplied by the inverse curvature they show."
     ONE_REPLICA = "A single replica differs from none: the inverse Hessian is taken as the identity."
@@ -141,7 +141,7 @@ def secants(r, eps: float) -> Secants:
 
 
 class InverseHessianProduct(NamedTuple):
-    """What `inverse_hessian_product` returns.
+    """The result of `inverse_hessian_product`.
 
     Attributes
     ----------
