@@ -13,7 +13,7 @@ A script builds the same objects as the command `refhf sweep`::
     found = best_of_grid(seed_groups(lines))  # for each method and batch: mean and spread over seeds
 
 `configurations` makes a cross product. A hand-written list of `Configuration(method, batch, seed, options)` also works,
-for example when the learning rate depends on the batch. A file holds the runs of one setting. Further configurations can
+for example when the learning rate depends on the batch. A file holds the runs of one setting. More configurations can
 be added at any time; only missing runs are made, by one process at a time. `sweep_figure` plots the results against the
 batch size.
 """
