@@ -252,11 +252,11 @@ BAD = [
     (["--resume", "{run}", "--hidden", "5"], "hidden: expected [4], as the run in"),
     (["--resume", "{run}", "--option", "damping=3"], "option: expected [], as the run in"),
     (["--resume", "{run}/nothing"], "resume: expected the folder of a run (--out); got"),
-    (["--resume", "{broken}"], "run.json: expected what `refhf` writes of a run"),
-    (["--resume", "{strange}"], "run.json: expected what `refhf` writes of a run"),
+    (["--resume", "{broken}"], "run.json: expected a file that `refhf` wrote"),
+    (["--resume", "{strange}"], "run.json: expected a file that `refhf` wrote"),
     (["--resume", "{torn}"], "checkpoint.npz: cannot be read as .npz"),
     (["--resume", "{other}"], "method: expected 'gradient-descent', as in"),
-    (["--resume", "{lost}"], "checkpoint.npz: expected what `refhf` writes of a run"),
+    (["--resume", "{lost}"], "checkpoint.npz: expected a file that `refhf` wrote"),
     (["--resume", "{changed}"], "data: expected"),
 ]
 
@@ -347,7 +347,7 @@ def test_a_changed_argument_is_refused_by_name(name, done, tmp_path, capsys):
             continue
         out, err = capsys.readouterr()
         assert (status, out, err.count("\n")) == (2, "", 1)
-        assert (said if consistent else "run.json: expected what `refhf` writes of a run") in err
+        assert (said if consistent else "run.json: expected a file that `refhf` wrote") in err
         assert consistent or f"--{name.replace('_', '-')}=" in err
         assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 

@@ -7,7 +7,7 @@ from refhf.parallel.shards import Rows
 
 ARRAYS = "X", "y", "X_test", "y_test"
 MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
-ROWS = 2**24  # bytes of a file's rows that are looked at in one piece; our choice
+ROWS = 2**24  # bytes of a file read at a time; our choice
 
 
 def read_npz_cases(path, dtype) -> dict:

@@ -153,7 +153,7 @@ class _Capped:
         """Write, or raise FormatError."""
         self.left -= len(content)
         if self.left < 0:
-            raise FormatError(self.url, f"expected at most {DOWNLOAD_BYTES} bytes; more came")
+            raise FormatError(self.url, f"expected at most {DOWNLOAD_BYTES} bytes; received more")
         return self.file.write(content)
 
     def flush(self):
@@ -186,7 +186,7 @@ def _within(seconds, work):
 
     threading.Thread(target=run, daemon=True).start()
     if not done.wait(seconds):
-        raise OSError(f"it took longer than {seconds} s")
+        raise OSError(f"took longer than {seconds} s")
     if failures:
         raise failures[0]
 

@@ -46,7 +46,7 @@ def _blas() -> tuple[str, str]:
     except ImportError:
         built = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
         return f"{built['name']} {built['version']}", os.environ.get("OMP_NUM_THREADS", "not known (no threadpoolctl)")
-    np.ones((2, 2)) @ np.ones((2, 2))
+    _ = np.ones((2, 2)) @ np.ones((2, 2))  # loads the BLAS
     pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     names = sorted({f"{pool['internal_api']} {pool['version']}" for pool in pools})
     return ", ".join(names) or "not known", ", ".join(sorted({str(pool["num_threads"]) for pool in pools}))

@@ -31,14 +31,14 @@ def with_absolute_paths(args) -> dict:
 def resume_arguments(parser, command, argv, args):
     """The arguments with which the run started, except those that may change."""
     if args.out and Path(args.out).resolve() != Path(args.resume).resolve():
-        raise ValueError(f"out: expected none, as a run goes on in its folder {args.resume}; got {args.out}")
+        raise ValueError(f"out: expected none, since a run resumes in its own folder {args.resume}; got {args.out}")
     if args.overwrite:
-        raise ValueError(f"overwrite: expected no such flag, as the run in {args.resume} goes on; got it")
+        raise ValueError(f"overwrite: expected no such flag with --resume {args.resume}; got it")
     path, words = output_folder.command_line(args.resume)
     try:
         began = vars(parser.parse_args(words))
     except ValueError as error:
-        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error})") from error
+        raise FormatError(path, f"expected a file that `refhf` wrote; found ({error})") from error
     checks.choice("command", args.command, [began["command"]])
     command.set_defaults(**{name: value for name, value in began.items() if name not in output_folder.OF_THE_MOMENT})
     again = parser.parse_args(argv)

@@ -25,15 +25,15 @@ example: the table, and a page for the classroom that needs no network
 
 def add_saddle_command(commands) -> None:
     """Add the command to argparse's subcommands."""
-    command = commands.add_parser("saddle", help="which methods leave a saddle, and why", epilog=_epilog())
+    command = commands.add_parser("saddle", help="show which methods leave a saddle, and why", epilog=_epilog())
     command._negative_number_matcher = re.compile(r"-(?:[\d.]|inf|nan)")  # --start -1,0 is a value, not a flag
     option = command.add_argument
     option("--surface", default="saddle", metavar="S", help="default: %(default)s; see below")
-    option("--start", metavar="X,Y", help="where all begin; default: the surface's own start")
+    option("--start", metavar="X,Y", help="start of all methods; default: the surface's own")
     option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT_METHODS)} below")
     option("--steps", default=str(STEPS), metavar="N", help=f"at most; default: {STEPS} (a page: {saddle_page.STEPS})")
-    option("--seed", default="0", metavar="N", help="of every draw; default: %(default)s")
-    option("--out", metavar="FILE", help=f"by its ending a picture, an animation or a page: {', '.join(ENDINGS)}")
+    option("--seed", default="0", metavar="N", help="random seed; default: %(default)s")
+    option("--out", metavar="FILE", help=f"picture, animation or page, by its ending: {', '.join(ENDINGS)}")
     option("--json", action="store_true", help="print JSON")
 
 

@@ -16,22 +16,26 @@ from refhf.text import columns
 LIMIT = 30  # seconds, our choice: the first reply waits for the adapter to start
 SHOWN = 20  # failures listed in words, our choice; --json has all
 EXAMPLE = """\
-example: the adapter that shows how, which knows a part of the operations
+example: the sample adapter, which implements some of the operations
   refhf vectors --adapter "python examples/adapters/numpy_adapter.py"
 what an adapter reads and writes: refhf/conformance/vectors/README.md
-exit: 0 nothing failed, 1 something did, 2 usage"""
+exit: 0 no failure, 1 a failure, 2 usage"""
 
 
 def add_vectors_command(commands) -> None:
     """Add the command to argparse's subcommands."""
-    command = commands.add_parser("vectors", help="test vectors for an implementation in any language", epilog=EXAMPLE)
+    command = commands.add_parser("vectors", help="run test vectors against an implementation", epilog=EXAMPLE)
     option = command.add_argument
-    option("--adapter", metavar="COMMAND", help="program that answers a JSON request a line with a JSON reply a line")
-    option("--self", action="store_true", help="ask refhf itself")
+    option(
+        "--adapter",
+        metavar="COMMAND",
+        help="program: one JSON request a line in, one JSON reply a line out",
+    )
+    option("--self", action="store_true", help="test refhf itself")
     option("--limit", default=str(LIMIT), metavar="S", help="seconds for a reply; default: %(default)s")
     option("--tolerance", default=f"{TOLERANCE:g}", metavar="E", help="relative; default: %(default)s")
-    option("--skips", metavar="FILE", help="ids, topics or flags not to ask, one a line, # for a remark")
-    option("--xfails", metavar="FILE", help="the same, of vectors expected to fail")
+    option("--skips", metavar="FILE", help="ids, topics or flags to skip, one a line, # for a comment")
+    option("--xfails", metavar="FILE", help="the same, for vectors expected to fail")
     option("--json", action="store_true", help="print JSON, a result for each vector")
 
 

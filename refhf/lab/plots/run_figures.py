@@ -64,7 +64,7 @@ def try_picture(make: Callable[[], object], path) -> bool:
         make()
     except Exception as error:
         with contextlib.suppress(OSError):
-            Path(path).unlink()  # half a picture, or that of an earlier run
+            Path(path).unlink()  # partial picture, or one of an earlier run
         print(f"refhf: no picture {path}: {' '.join(f'{type(error).__name__}: {error}'.split())}", file=sys.stderr)
         return False
     return True
@@ -176,18 +176,14 @@ def _note_absent(ax, histories):
 
 def _ranking(ax, histories, key):
     """A legend to the right of the row, ordered by final value."""
-    handles = dict(zip(histories, _handles(len(histories)), strict=True))
+    from matplotlib.lines import Line2D
+
+    handles = {name: Line2D([], [], **curve_style(i)) for i, name in enumerate(histories)}
     order = sorted(histories, key=lambda name: -history_axes.or_inf(histories[name][-1][key]))
     labels = [f"{name}  {NUMBER[key](history_axes.or_inf(histories[name][-1][key]))}" for name in order]
     ax.legend(
         [handles[name] for name in order], labels, loc="center left", bbox_to_anchor=(1.02, 0.5), title="at the end"
     )
-
-
-def _handles(n):
-    from matplotlib.lines import Line2D
-
-    return [Line2D([], [], **curve_style(i)) for i in range(n)]
 
 
 def _figure(size):
@@ -214,5 +210,5 @@ def _matplotlib():
     if backend is not None:
         os.environ["MPLBACKEND"] = backend
         with contextlib.suppress(ValueError):
-            matplotlib.rcParams["backend"] = backend  # as matplotlib would have
+            matplotlib.rcParams["backend"] = backend  # as matplotlib would have done
     return matplotlib

@@ -31,7 +31,7 @@ def atomic_write(path) -> Iterator[IO[bytes]]:
     """
     path = Path(path)
     beside = path.with_name(path.name + ".part")
-    beside.unlink(missing_ok=True)  # what a kill has left, or a link
+    beside.unlink(missing_ok=True)  # left by a kill, or a link
     try:
         with open_regular(beside, "xb") as file:
             yield file

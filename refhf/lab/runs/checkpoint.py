@@ -18,7 +18,7 @@ import numpy as np
 from refhf.formats import FormatError, read_npz, write_npz
 from refhf.lab.runs import atomic_files
 
-FORMAT = 1  # grows when a checkpoint of before could be misunderstood
+FORMAT = 1  # increased when older checkpoints can no longer be read
 CHECKPOINT_NAME = "checkpoint.npz"
 WITHOUT_LOCKS = errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK
 
@@ -53,7 +53,7 @@ def load_checkpoint(path) -> tuple[dict[str, np.ndarray], dict]:
     if version != FORMAT:
         raise FormatError(path, f"expected a checkpoint of format {FORMAT}; found format {version!r}")
     if digest != found:
-        raise FormatError(path, "expected what its digest says; found another content")
+        raise FormatError(path, "expected content that matches its digest; found other content")
     return arrays, record
 
 
@@ -92,7 +92,7 @@ def locked(path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ValueError(f"out: expected a place of its own; another process writes to {path}") from error
+            raise ValueError(f"out: expected an unused place; another process writes to {path}") from error
         except OSError as error:
             if error.errno not in WITHOUT_LOCKS:
                 raise

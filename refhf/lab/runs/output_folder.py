@@ -12,8 +12,8 @@ from refhf.formats import FormatError
 from refhf.lab.runs import atomic_files
 
 WRITTEN = ("run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
-FILES = (*WRITTEN, *(name + ".part" for name in WRITTEN))  # and what a kill in the middle of writing leaves
-OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # what a resumed run does not take from its beginning
+FILES = (*WRITTEN, *(name + ".part" for name in WRITTEN))  # the latter are left by a kill during writing
+OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # a resumed run does not take these from its start
 
 
 def to_json(value, **layout) -> str:
@@ -59,7 +59,7 @@ def command_line(folder) -> tuple[Path, list[str]]:
             raise ValueError(f"its arguments and its command differ in {', '.join(other) or 'their order'}")
         return path, words
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error!r})") from error
+        raise FormatError(path, f"expected a file that `refhf` wrote; found ({error!r})") from error
 
 
 def command(arguments: Mapping) -> list[str]:

@@ -112,7 +112,7 @@ def load_position(path, **facts) -> RunPosition | None:
         content = _read(beside, **goes_with)
         history = checkpoint_contents.read_history(content, step, record["facts"]["method"])
         if history_lines(history) != content:
-            raise ValueError("expected its numbers as they were written; found others")
+            raise ValueError("expected the numbers as they were written; found others")
     return position._replace(history=history)
 
 
@@ -121,7 +121,7 @@ def _read(path, bytes, digest):
     with atomic_files.open_regular(path, "rb") as file:
         content = file.read(min(bytes, os.fstat(file.fileno()).st_size))
     if history_digest(content).hexdigest() != digest or len(content) != bytes:
-        raise ValueError(f"expected to begin with the {bytes} bytes that the checkpoint goes with; found others")
+        raise ValueError(f"expected the first {bytes} bytes to match the checkpoint; found other content")
     return content
 
 
@@ -138,4 +138,4 @@ def _wrong(path):
     except FormatError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, FileNotFoundError) as error:
-        raise FormatError(path, f"expected what `refhf` writes of a run; found something else ({error})") from error
+        raise FormatError(path, f"expected a file that `refhf` wrote; found ({error})") from error

@@ -15,7 +15,7 @@ from refhf.lab.runs.checkpoint import CHECKPOINT_NAME
 from refhf.lab.runs.run_position import RunPosition
 from refhf.lab.runs.training_run import TrainingRun
 
-THETA_FACTS = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # the facts that theta.npz repeats
+THETA_FACTS = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # facts repeated in theta.npz
 
 
 class RunWriter:

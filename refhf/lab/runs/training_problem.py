@@ -14,11 +14,11 @@ from refhf.objective.supervised import Supervised, supervised
 from refhf.parallel import as_communicator
 from refhf.text import printable
 
-READ = 4096  # rows of a file that are looked at together; our choice
+READ = 4096  # rows of a file read at a time; our choice
 
 
 class TrainingProblem(NamedTuple):
-    """What the runs of a comparison share.
+    """The training problem that the runs of a comparison share.
 
     Attributes
     ----------
@@ -29,11 +29,11 @@ class TrainingProblem(NamedTuple):
         Over the test cases.
     theta0 : ndarray (P,)
     seed : int
-        Of theta0, and of the methods' draws.
+        Seed of theta0 and of the methods' random draws.
     title : str
         The data's name and the network's shape.
     notes : tuple of str
-        How the data were read where they could have been meant otherwise, a sentence each.
+        How ambiguous data were read, a sentence each.
     """
 
     net: Network
@@ -51,7 +51,7 @@ class TrainingProblem(NamedTuple):
 
     @property
     def nonlinearity(self) -> str:
-        """The name of that of the hidden layers."""
+        """The name of the hidden layers' nonlinearity."""
         return self.net.nonlinearities[0].name if self.net.nonlinearities else "identity"
 
 

@@ -8,7 +8,7 @@ from refhf.lab.saddle.trajectories import Trajectory
 
 FRAMES = 30  # steps at most, our choice
 PER_SECOND = 3
-HOLD = 9  # frames of the last picture, so that it is seen before the first comes again
+HOLD = 9  # frames of the last picture, a pause before the animation repeats
 DPI = 50  # 800 by 450 points
 
 

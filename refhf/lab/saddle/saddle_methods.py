@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from refhf.surfaces.stationary_points import Surface
 
-NOISE = 0.1  # our choice: seen in a picture, and small beside the gradient half way down
+NOISE = 0.1  # our choice: visible in a picture, and small compared with the gradient half way down
 DELTA_0 = 0.1  # our choice: the norm of the random start vector; with 1 the step may be uphill, and is turned
 
 

@@ -16,10 +16,10 @@ from refhf.surfaces.stationary_points import Surface
 # Our choices.
 STATIONARY = 1e-8  # ||g|| at most this: a stationary point
 DENSE = 200  # the most parameters for which all eigenvalues are computed
-BESIDE = 0.2  # of a minimum, or where f is as low as that far from one of curvature 1: what sgd's noise allows
-FAR = 100.0  # a point with a coordinate beyond this has left the scene
-REFUSALS = 10  # rejected steps in a row, after which nothing more is expected
-NEAR = 1e-3  # of a listed stationary point, or of an eigenvalue of zero
+BESIDE = 0.2  # distance from a minimum, or f this low for curvature 1; sgd's noise comes no closer
+FAR = 100.0  # a point with a larger coordinate has left the scene
+REFUSALS = 10  # rejected steps in a row after which the trajectory ends
+NEAR = 1e-3  # distance from a listed stationary point, or an eigenvalue this small
 
 
 class Ending(Enum):
@@ -46,13 +46,13 @@ class TrajectoryPoint(NamedTuple):
     eigenvalues : ndarray
         Of H, ascending: all (P,), or above DENSE parameters the smallest (1,).
     curvature : float
-        d'Hd / d'd along the direction d in which the step set out, H at the point; NaN if there was no step.
+        d'Hd / d'd along the step's initial direction d, with H at the point; NaN without a step.
     tangent : ndarray (P,) or None
-        Where the step is the curve theta + t d + t^2 s (More and Sorensen 1979), t from 0 to 1, its d.
+        The d of a curved step theta + t d + t^2 s (More and Sorensen 1979), t from 0 to 1; else None.
     reason : str
-        What the method said of that step, or of why there is none.
+        The method's sentences on the step, or on why there is none.
     source : Source
-        What gave the step its direction.
+        The source of the step's direction.
     """
 
     theta: np.ndarray

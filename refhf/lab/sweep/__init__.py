@@ -12,8 +12,8 @@ A script builds the same objects as the command `refhf sweep`::
     lines = run_sweep(setting, chosen, "figures/my_figure.jsonl")  # a list of dicts, in the order of `chosen`
     found = best_of_grid(seed_groups(lines))  # for each method and batch: mean and spread over seeds
 
-`configurations` makes a cross product. A hand-written list of `Configuration(method, batch, seed, options)` also works, for
-example when the learning rate depends on the batch. A file holds the runs of one setting. Further configurations can be
-added at any time; only missing runs are made, by one process at a time. `sweep_figure` plots the results against the
+`configurations` makes a cross product. A hand-written list of `Configuration(method, batch, seed, options)` also works,
+for example when the learning rate depends on the batch. A file holds the runs of one setting. More configurations can
+be added at any time; only missing runs are made, by one process at a time. `sweep_figure` plots the results against the
 batch size.
 """

@@ -22,8 +22,8 @@ KINDS = {
     **{"method": str, "batch": int | None, "seed": int, "options": dict, "defaults": dict, "status": str, "steps": int},
     **dict.fromkeys((*COUNTS, *ENDS), NUMBER),
     **{"reached": list, "curve": dict, "setting": dict},
-}  # of a line
-BEGINNING = b'{"method": "'  # of a line
+}  # keys of a line and the types of their values
+BEGINNING = b'{"method": "'  # how a line begins
 
 
 def run_key(cell: Configuration) -> str:
@@ -97,9 +97,9 @@ def _checked(text):
     line = json.loads(text)
     line.pop("digest", None)
     if set(line) != set(KINDS) or not all(isinstance(line[key], kind) for key, kind in KINDS.items()):
-        raise ValueError("it has other keys, or values")
+        raise ValueError("its keys or types of values are wrong")
     if text.decode() != _signed(output_folder.to_json(line)):
-        raise ValueError("it is not what its digest says")
+        raise ValueError("it does not match its digest")
     return line
 
 

@@ -17,7 +17,7 @@ BATCH_OPTIONS = ("batch", "curvature_batch")  # a method's first of these is wha
 
 
 class SweepSetting(NamedTuple):
-    """What the runs of a sweep share.
+    """The setting that all runs of a sweep share.
 
     Attributes
     ----------
@@ -27,13 +27,13 @@ class SweepSetting(NamedTuple):
     nonlinearity, loss, l2
         As `refhf.lab.runs.training_problem.pose_problem` takes them.
     steps : int or None
-        A run ends after so many steps, which are epochs of the stochastic first-order methods. None: no limit.
+        Maximum steps of a run, epochs for stochastic first-order methods. None: no limit.
     epochs : float or None
-        A run ends with the step that brings it to so many effective passes over the data. None: no limit.
+        Maximum effective passes over the data; the run ends with the step that reaches it. None: no limit.
     targets : sequence of float
-        Training errors of which a line says when they were first reached.
+        Training errors; a line stores when each was first reached.
     stop_at_target : bool
-        Whether a run ends once it has reached them all.
+        Whether a run ends once it has reached all targets.
     """
 
     data: DataSet
@@ -114,14 +114,14 @@ def configurations(
 ) -> list[Configuration]:
     """Each method with each batch and each combination of its grid's values, from each seed.
 
-    Seed by seed, so that an interrupted sweep has complete ones. A method without a batch has one cell for all
-    batches; an option goes to every method that knows it.
+    The order is seed by seed, so an interrupted sweep contains complete seeds. A method without a batch has one
+    configuration for all batches. An option goes to every method that has it.
 
     Raises
     ------
     ValueError
-        For an unknown method; for a method, a batch, a seed or a value of the grid given twice; or for an option that
-        none of the methods knows, or one that is also a batch.
+        For an unknown method; for a method, batch, seed or grid value given twice; or for an option that no method has
+        or that is also a batch.
 
     Examples
     --------

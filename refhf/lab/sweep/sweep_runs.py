@@ -24,13 +24,13 @@ def run_sweep(
     listen: Callable[[dict, bool], object] = lambda line, resumed: None,
     asked: Callable[[], object] = lambda: 0,
 ) -> list[dict]:
-    """The lines of these cells, in their order; those that `path` lacks are run and appended to it.
+    """Run the configurations that the file `path` lacks, append their lines, and return all lines in order.
 
-    A line has the cell's `method`, `batch`, `seed` and `options`, by which it is found again; `defaults`, the other
+    A line has the configuration's `method`, `batch`, `seed` and `options`, which identify it; `defaults`, the other
     options of the run; `status`, why it ended (a `refhf.driver.minimize.Status` in lower case, "passes done" or
     "targets reached"); `steps`, `epochs`, the counts of evaluations and products, `loss`, `training_error`,
-    `test_error` and `seconds` at the end; `reached`, for each target what had been spent when the training error was
-    first at most that, or null; `curve`, columns with a number a step; and the `setting`. What is not finite is null:
+    `test_error` and `seconds` at the end; `reached`, for each target what was spent when the training error
+    first reached it, or null; `curve`, columns with a number a step; and the `setting`. What is not finite is null:
     a run that diverged has a line like any other.
 
     Parameters
@@ -38,21 +38,20 @@ def run_sweep(
     setting : Setting
     cells : sequence of Cell
     path : str or path, optional
-        A file of lines, made if there is none, and locked. A last line that was torn off is dropped; its run is done
-        again.
+        A file of lines, created if missing, and locked. An incomplete last line is dropped; its run is repeated.
     listen : callable
-        Called with each line, in order, and whether it was there already.
+        Called with each line, in order, and whether the file already had it.
     asked : callable
-        Called after each step; anything but 0 or False puts the run in hand down, for the next call to take it up, and
-        ends the sweep: its lines are those so far.
+        Called after each step; a true value saves the current run for the next call and ends the sweep, which returns
+        the lines so far.
 
     Raises
     ------
     ValueError
-        Before any run: a wrong argument, or an option that JSON has no word for; a file that holds the runs of
-        another setting, or is none of a sweep's, or to which another process writes.
+        Before any run: a wrong argument, or an option that JSON cannot store; a file of another setting or not of a sweep
+        or one that another process has locked.
     FormatError
-        A ValueError: for a line that is not as it was written.
+        A ValueError: for a line that is damaged.
     """
     setting.check()
     facts, pose = sweep_file.as_json(setting.facts()), lru_cache(maxsize=1)(setting.problem)
