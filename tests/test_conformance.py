@@ -468,7 +468,7 @@ MISTAKES = [
     (lambda: refhf.check_hessian_product(RIGHT, CASE.theta, gradient=3), "gradient: expected a function"),
     (
         lambda: refhf.check_hessian_product(RIGHT, CASE.theta, gradient=RIGHT, layout="out-in"),
-        "layout: expected a reference with a network",
+        "layout: expected a reference",
     ),
     (lambda: refhf.check_gauss_newton_product(RIGHT, CASE.theta, outputs=RIGHT), "loss: expected one of"),
     (lambda: refhf.check_gradient(None, RIGHT, CASE.theta), "reference: expected an Objective"),
