@@ -874,4 +874,4 @@ def test_bicgstab_keeps_a_vector_an_iterate():
     """Every iterate of Bi-CG-STAB is a candidate: each takes one vector, and no more."""
     peaks = [step_peak("hessian-bicgstab", solver_iterations=k) for k in (2, 4, 8)]
     assert (np.diff(peaks) < [2.1, 4.1]).all()
-    assert peaks[0] < 14
+    assert peaks[0] < 14 + 2  # 14 as without backtracking, and one for each of its two candidates
