@@ -123,7 +123,7 @@ from refhf.app import cli
 from refhf.app.keeping import Keeper
 keep = Keeper.keep
 def full(keeper, position):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     keep(keeper, position)
 Keeper.keep = full
 sys.exit(cli.main(sys.argv[1:]))
@@ -134,7 +134,7 @@ sys.exit(cli.main(sys.argv[1:]))
 def test_a_full_disk_ends_all_ranks(tmp_path):
     """R13: the rank that writes finds no room for the checkpoint: its line, status 2, and the others end with it.
 
-    A file may have 3,000 bytes here, which is room for the history's first lines.
+    A file may have 2,000 bytes here, which is room for the history's first lines.
     """
     command = ["train", "--data", tiny(tmp_path), *SMALL, "--method", "sgd", "--quiet", "--out", tmp_path / "run"]
     done = mpiexec(2, "-c", FULL, *command, "--checkpoint-every", 1, limit=LIMIT)
