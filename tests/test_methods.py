@@ -880,5 +880,7 @@ def test_backtracking_keeps_a_vector_a_mark(k, nth):
 
 def test_bicgstab_keeps_a_vector_an_iterate():
     """Every iterate of Bi-CG-STAB is a candidate: each takes one vector, and no more."""
-    for k in (2, 4, 8):
-        assert step_peak("hessian-bicgstab", solver_iterations=k) < 14 + k
+    counts = 2, 4, 8
+    peaks = [step_peak("hessian-bicgstab", solver_iterations=k) for k in counts]
+    assert (np.diff(peaks) < np.diff(counts) + 0.1).all()
+    assert peaks[0] < 14 + counts[0]  # 14 as without backtracking, and one for each of its candidates

@@ -14,6 +14,7 @@ from scipy.sparse.linalg import LinearOperator
 
 import refhf
 from refhf.data.data_sets import load
+from refhf.krylov.arithmetic import inner
 from refhf.krylov.stopping import advance, negative_curvature, no_progress
 from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
 from refhf.methods.search.armijo import armijo
@@ -88,8 +89,8 @@ assert 1 - phis[-11] / phis[-1] < 10 * 0.0005 < 1 - phis[-12] / phis[-2]
 # curvature d'Bd costs no product: d'Bd = d'(b - r), with b = -g.
 
 # %%
-d, slope = it.x, g @ it.x
-curvature = d @ it.b - d @ it.r
+d, slope = it.x, inner(g, it.x)
+curvature = inner(d, it.b) - inner(d, it.r)
 print(f"g'd = {slope:.4f}, d'Bd = {curvature:.4f}")
 assert np.isclose(curvature, d @ (B @ d))
 assert slope < 0
@@ -121,7 +122,7 @@ assert np.isclose(undamped, g @ p / 2 - damping * (p @ p) / 2)
 
 # %%
 f_mini_d = mini.value(theta + d)
-predicted = predicted_change(slope, curvature, d @ d, damping, damped=False)
+predicted = predicted_change(slope, curvature, inner(d, d), damping, damped=False)
 rho = reduction_ratio(f_mini_d - f_mini, predicted)
 print(f"rho = {rho:.2f}, lambda = {levenberg_marquardt(damping, rho):.3f}")
 assert round(rho, 2) == 0.83

@@ -48,8 +48,8 @@ def run_sweep(
     Raises
     ------
     ValueError
-        Before any run: a wrong argument, or an option that JSON cannot store; a file of another setting or not of a sweep
-        or one that another process has locked.
+        Before any run: a wrong argument, or an option that JSON cannot store; a file of another setting or not of a
+        sweep, or one that another process has locked.
     FormatError
         A ValueError: for a line that is damaged.
     """

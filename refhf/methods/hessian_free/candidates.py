@@ -60,37 +60,38 @@ def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool)
     no rule in CG; here it is turned like the candidates of Bi-CG-STAB, so that the line search always has a
     descent direction. From a zero start every iterate of CG is one, and nothing changes.
     """
-    candidates, keep = _kept(grid(iterations) if backtracking else (), g)
+    candidates, keep = _kept(grid(iterations) if backtracking else ())
     it, stop = advance(iterates, keep, iteration_limit(iterations), no_progress(), negative_curvature)
     negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
     if it.k == 0:
         known = np.array_equal(it.p, it.b)  # without start and preconditioner
         candidates[0], stop = _steepest(it.b, it.curvature if known else inner(it.b, B @ it.b), stop)
     else:
-        candidates[it.k] = _candidate(it, g)
+        candidates[it.k] = _candidate(it)
     direction = downhill(it.p, g) if negative else None
-    return Solution(tuple(candidates.values()), it.x, it.k, stop, negative, direction)
+    return Solution(_turned(candidates, g), it.x, it.k, stop, negative, direction)
 
 
 def bicgstab_candidates(iterates: Iterable, B, g, iterations: int) -> Solution:
     """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
-    candidates, keep = _kept(range(1, iterations + 1), g)
+    candidates, keep = _kept(range(1, iterations + 1))
     it, stop = advance(iterates, keep, iteration_limit(iterations))
     if not candidates:
         candidates[0], stop = _steepest(it.b, inner(it.b, B @ it.b), stop)
-    negative = [c for c in candidates.values() if c.curvature < 0]
+    turned = _turned(candidates, g)
+    negative = [c for c in turned if c.curvature < 0]
     steepest = min(negative, key=lambda c: c.curvature / inner(c.vector, c.vector), default=None)
     direction = steepest.vector if steepest else None
-    return Solution(tuple(candidates.values()), it.x, it.k, stop, bool(negative), direction)
+    return Solution(turned, it.x, it.k, stop, bool(negative), direction)
 
 
-def _kept(marks: Container[int], g) -> tuple[dict[int, Candidate], Rule]:
+def _kept(marks: Container[int]) -> tuple[dict[int, Candidate], Rule]:
     """The candidates by the number of their iterate, and a rule that stops nothing and keeps those of the marks."""
     candidates = {}
 
     def keep(it):
         if it.k in marks:
-            candidates[it.k] = _candidate(it, g)
+            candidates[it.k] = _candidate(it)
 
     return candidates, keep
 
@@ -100,9 +101,16 @@ def _steepest(b, curvature, stop):
     return Candidate(b, curvature), stop if np.isfinite(curvature) else Stop.NON_FINITE
 
 
-def _candidate(it, g):
-    """The iterate's x turned downhill, with x'Bx = x'(b - r), which needs no product."""
-    return Candidate(downhill(it.x, g), inner(it.x, it.b) - inner(it.x, it.r))
+def _turned(candidates: dict[int, Candidate], g) -> tuple[Candidate, ...]:
+    """The candidates turned downhill, one after the other: a solver still at work would hold both signs."""
+    for k, candidate in candidates.items():
+        candidates[k] = candidate._replace(vector=downhill(candidate.vector, g))
+    return tuple(candidates.values())
+
+
+def _candidate(it):
+    """The iterate's x, with x'Bx = x'(b - r), which needs no product."""
+    return Candidate(it.x, inner(it.x, it.b) - inner(it.x, it.r))
 
 
 def walk_back(candidates: tuple[Candidate, ...], f: Callable, back: bool) -> tuple[Candidate, float]:
