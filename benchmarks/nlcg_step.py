@@ -23,15 +23,19 @@ class Runner:
     """A method that takes one step at a time."""
 
     def __init__(self, name, objective, theta):
-        self.room, fixed = METHODS[name].family, METHODS[name].fixed
-        self.options = self.room.check(self.family.options(**fixed, batch=BATCH, learning_rate=0.01), objective)
-        self.objective, self.state, self.k = objective, self.room.init(theta, self.options, np.random.default_rng(0)), 0
+        self.family, fixed = METHODS[name].family, METHODS[name].fixed
+        self.options = self.family.check(self.family.options(**fixed, batch=BATCH, learning_rate=0.01), objective)
+        self.objective, self.state, self.k = (
+            objective,
+            self.family.init(theta, self.options, np.random.default_rng(0)),
+            0,
+        )
 
     def seconds(self):
         """The time of the next step."""
         self.k += 1
         begin = time.process_time()
-        self.state, _ = self.room.step(
+        self.state, _ = self.family.step(
             self.state, self.objective, self.options, self.k, np.random.default_rng([0, self.k])
         )
         return time.process_time() - begin
@@ -40,12 +44,12 @@ class Runner:
 def vectors(name, size):
     """The most vectors (P,) that three steps of a method hold at once, the caller's gradient included."""
     objective = refhf.from_functions(lambda x: float(x @ x) / 2, lambda x: x)
-    room, fixed = METHODS[name].family, METHODS[name].fixed
-    options = room.check(room.options(**fixed), objective)
+    family, fixed = METHODS[name].family, METHODS[name].fixed
+    options = family.check(family.options(**fixed), objective)
     tracemalloc.start()
-    state = room.init(np.linspace(1, 2, size), options)
+    state = family.init(np.linspace(1, 2, size), options, np.random.default_rng(0))
     for k in range(1, 4):
-        state = room.step(state, objective, options, k, None)[0]
+        state = family.step(state, objective, options, k, None)[0]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / (8 * size)

@@ -549,7 +549,7 @@ def test_networks_learn_and_states_are_not_touched(search, dtype):
     objective = refhf.supervised(objective.net, objective.X.astype(dtype), objective.y, l2=1e-3)
     room, fixed = METHODS["nlcg-pr"].family, METHODS["nlcg-pr"].fixed
     options = room.check(room.options(**fixed, batch=None, line_search=search), objective)
-    state, first = room.init(theta.astype(dtype), options), None
+    state, first = room.init(theta.astype(dtype), options, np.random.default_rng(0)), None
     for k in range(1, 13):
         arrays = [(x, x.copy()) for x in state if isinstance(x, np.ndarray)]
         after, report = room.step(state, objective, options, k, np.random.default_rng(k))
@@ -571,7 +571,7 @@ def test_eight_vectors_at_the_most():
         room, fixed = METHODS[method].family, METHODS[method].fixed
         options = room.check(room.options(**fixed, **given), objective)
         tracemalloc.start()
-        state = room.init(np.linspace(1, 2, size), options)
+        state = room.init(np.linspace(1, 2, size), options, np.random.default_rng(0))
         for k in range(1, 4):
             state, report = room.step(state, objective, options, k, None)
             del report
