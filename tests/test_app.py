@@ -370,7 +370,7 @@ def test_interrupt_keeps_what_was_written(refhf_cli, tmp_path, monkeypatch):
     monkeypatch.setattr(run_progress, "progress_line", interrupt)
     status, out, err = refhf_cli("train", "--out", tmp_path / "out")
     assert (status, out) == (130, "")
-    assert err.splitlines()[-1] == "refhf: interrupted; what was written is kept"
+    assert err.splitlines()[-1] == "refhf: interrupted; files written so far remain"
     assert [record["step"] for record in read_history(tmp_path / "out")] == [0, 1, 2]
     with np.load(tmp_path / "out" / "theta.npz") as saved:
         assert np.isfinite(saved["theta"]).all()

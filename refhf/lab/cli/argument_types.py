@@ -28,7 +28,7 @@ def integer_from(text: str, low: int) -> int:
     return value
 
 
-def positive_integer(text: str) -> int:
+def integer_above_0(text: str) -> int:
     """An integer >= 1."""
     return integer_from(text, 1)
 
@@ -49,7 +49,7 @@ def real_number(text: str) -> float:
 def layer_widths(text: str) -> list[int]:
     """'400,150' -> [400, 150]; 'none' -> []."""
     try:
-        return [] if text == "none" else [positive_integer(width) for width in text.split(",")]
+        return [] if text == "none" else [integer_above_0(width) for width in text.split(",")]
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"expected widths >= 1 as in 400,150, or none; got {text!r}") from None
 

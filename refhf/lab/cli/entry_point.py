@@ -69,7 +69,7 @@ def _main(argv: Sequence[str]) -> int:
     except (ValueError, OSError, MemoryError) as error:
         return _failed(comm, f"error: {str(error) or repr(error)}", 2)
     except KeyboardInterrupt:
-        return _failed(comm, "interrupted; what was written is kept", 130)
+        return _failed(comm, "interrupted; files written so far remain", 130)
 
 
 def _run(args: argparse.Namespace, comm: Communicator) -> int:

@@ -4,7 +4,7 @@ import argparse
 
 from refhf import checks
 from refhf.driver.registry import METHODS, available_methods
-from refhf.lab.cli.argument_types import layer_widths, method_option, positive_integer, real_number, whole_number
+from refhf.lab.cli.argument_types import integer_above_0, layer_widths, method_option, real_number, whole_number
 from refhf.methods.schedules import SCHEDULES
 from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
@@ -49,9 +49,9 @@ def add_problem_arguments(command: argparse.ArgumentParser) -> None:
 def add_run_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of one training run."""
     add = command.add_argument
-    add("--steps", default=STEPS, type=positive_integer, metavar="N", help="epochs for sgd; default: %(default)s")
+    add("--steps", default=STEPS, type=integer_above_0, metavar="N", help="epochs for sgd; default: %(default)s")
     add(
-        "--curvature-batch", type=positive_integer, metavar="B",
+        "--curvature-batch", type=integer_above_0, metavar="B",
         help=f"cases in a curvature product; default: {CURVATURE_BATCH}, or all if fewer",
     )  # fmt: skip
     add("--damping", type=real_number, metavar="X", help="initial lambda; default: the method's")

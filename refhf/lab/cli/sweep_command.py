@@ -9,7 +9,7 @@ from typing import Any
 
 from refhf.data import data_sets
 from refhf.lab.cli import run_progress, shared_arguments
-from refhf.lab.cli.argument_types import grid_axis, list_of, positive_integer, real_number, unique_options
+from refhf.lab.cli.argument_types import grid_axis, integer_above_0, list_of, real_number, unique_options
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import output_folder, stop_signals
 from refhf.lab.sweep import sweep_figure, sweep_summary
@@ -32,11 +32,11 @@ def add_sweep_command(commands: Any) -> None:
     add = command.add_argument
     add("--methods", required=True, type=name_list, metavar="A,B,C", help="see below")
     add(
-        "--batches", required=True, type=list_of(positive_integer), metavar="B,B",
+        "--batches", required=True, type=list_of(integer_above_0), metavar="B,B",
         help="values of each method's batch or curvature_batch",
     )  # fmt: skip
-    add("--seeds", default=5, type=positive_integer, metavar="N", help="0 to N - 1; default: %(default)s")
-    add("--steps", type=positive_integer, metavar="N", help="steps of a run; epochs for first-order methods")
+    add("--seeds", default=5, type=integer_above_0, metavar="N", help="0 to N - 1; default: %(default)s")
+    add("--steps", type=integer_above_0, metavar="N", help="steps of a run; epochs for first-order methods")
     add("--epochs", type=real_number, metavar="N", help="effective passes over the data after which a run ends")
     add("--grid", action="append", default=[], type=grid_axis, metavar="NAME=V,V", help="try all values of an option")
     add(

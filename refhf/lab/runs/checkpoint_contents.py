@@ -48,7 +48,7 @@ def read_vector(name: str, x, facts: Mapping, finite: bool):
 
 def read_progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
     """Check and rebuild a method's progress; theta must be finite if the run can be resumed."""
-    facts, kinds, told = record["facts"], record["state"], record["progress"]
+    facts, kinds, method_progress = record["facts"], record["state"], record["progress"]
     state = METHODS[facts["method"]].family.state
     if set(kinds) != set(state._fields) or set(arrays) != {k for k in kinds if kinds[k] != "NoneType"} | {"best theta"}:
         raise ValueError(f"expected {', '.join(state._fields)}, best theta; found {', '.join([*kinds, *arrays])}")
@@ -60,8 +60,15 @@ def read_progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
             values[name] = None
         else:
             values[name] = read_vector(name, arrays[name], facts, finite=going_on and name == "theta")
-    counts = {name: read_number(name, told["counts"][name], kind) for name, kind in Counts.__annotations__.items()}
-    return Progress(read_number("k", told["k"]), read_number("seed", told["seed"]), state(**values), Counts(**counts))
+    counts = {
+        name: read_number(name, method_progress["counts"][name], kind) for name, kind in Counts.__annotations__.items()
+    }
+    return Progress(
+        read_number("k", method_progress["k"]),
+        read_number("seed", method_progress["seed"]),
+        state(**values),
+        Counts(**counts),
+    )
 
 
 def _scalar(name, x, kind, default, python):

@@ -53,9 +53,9 @@ def command_line(folder) -> tuple[Path, list[str]]:
         raise ValueError(f"resume: expected the folder of a run (--out); got {folder}, which has no run.json")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        words, told = command(found["arguments"]), found["command"]
-        if words != told:
-            other = sorted({*words, *told} - ({*words} & {*told}))
+        words, stored = command(found["arguments"]), found["command"]
+        if words != stored:
+            other = sorted({*words, *stored} - ({*words} & {*stored}))
             raise ValueError(f"its arguments and its command differ in {', '.join(other) or 'their order'}")
         return path, words
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -53,17 +53,17 @@ def history_lines(history: Sequence[Mapping]) -> bytes:
     return "".join(to_json(record) + "\n" for record in history).encode()
 
 
-def save_position(path, position: RunPosition, told: Mapping, **facts) -> None:
+def save_position(path, position: RunPosition, history_end: Mapping, **facts) -> None:
     """Write a position with the facts that `load_position` compares, including the method's name.
 
-    The history stays in `history.jsonl` beside the checkpoint. The checkpoint stores its length and digest (`told`), so
+    The history stays in `history.jsonl` beside the checkpoint. The checkpoint stores its length and digest, so
     its cost does not grow with the steps. Errors as `refhf.lab.runs.checkpoint.save_checkpoint`.
     """
     k, seed, state, counts = position.progress
     arrays = {name: np.asarray(value) for name, value in state._asdict().items() if value is not None}
     record = {
         "facts": facts,
-        "history": told,
+        "history": history_end,
         "state": {name: type(value).__name__ for name, value in state._asdict().items()},
         "progress": {"k": k, "seed": seed, "counts": counts._asdict()},
         **{name: getattr(position, name) for name in ("step", "rejected", "seconds")},
@@ -88,10 +88,10 @@ def load_position(path, **facts) -> RunPosition | None:
         return None
     arrays, record = checkpoint.load_checkpoint(path)
     with _wrong(path):
-        told = {name: record["facts"].get(name) for name in facts}
+        stored = {name: record["facts"].get(name) for name in facts}
     for name, fact in facts.items():
-        if told[name] != fact:
-            raise ValueError(f"{name}: expected {told[name]!r}, as in {path}; got {fact!r}")
+        if stored[name] != fact:
+            raise ValueError(f"{name}: expected {stored[name]!r}, as in {path}; got {fact!r}")
     with _wrong(path):
         status = checkpoint_contents.read_status(record["status"])
         step, length = (

@@ -57,8 +57,8 @@ class RunWriter:
         output_folder.write_text(
             self.folder / "run.json", output_folder.to_json(_description(run, arguments), indent=2) + "\n"
         )
-        told = run_position.history_lines(history)
-        self.records, self.bytes, self.digest = len(history), len(told), run_position.history_digest(told)
+        encoded = run_position.history_lines(history)
+        self.records, self.bytes, self.digest = len(history), len(encoded), run_position.history_digest(encoded)
         self.stream = atomic_files.open_regular(self.folder / run_position.HISTORY, "r+b" if run.since else "xb")
         self.stream.truncate(self.bytes)
         self.stream.seek(self.bytes)
@@ -74,11 +74,11 @@ class RunWriter:
     def keep(self, position: RunPosition) -> None:
         """Append the step's record to the history; write a checkpoint if one is due. OSError if the disk is full."""
         self.theta = position.theta
-        told = run_position.history_lines(position.history[self.records :])
-        self.stream.write(told)
+        encoded = run_position.history_lines(position.history[self.records :])
+        self.stream.write(encoded)
         self.stream.flush()
-        self.records, self.bytes = len(position.history), self.bytes + len(told)
-        self.digest.update(told)
+        self.records, self.bytes = len(position.history), self.bytes + len(encoded)
+        self.digest.update(encoded)
         due = position.step > 0 and self.every > 0 and position.step % self.every == 0
         if position.status or due:
             self.save(position)
@@ -86,8 +86,8 @@ class RunWriter:
     def save(self, position: RunPosition) -> None:
         """Write a checkpoint, after syncing the history that belongs to it."""
         os.fsync(self.stream.fileno())
-        told = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
-        run_position.save_position(self.folder / CHECKPOINT_NAME, position, told, **self.facts)
+        history_end = {"bytes": self.bytes, "digest": self.digest.hexdigest()}
+        run_position.save_position(self.folder / CHECKPOINT_NAME, position, history_end, **self.facts)
 
 
 def _description(run, arguments):

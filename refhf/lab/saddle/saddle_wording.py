@@ -50,11 +50,13 @@ def true_minus(text: str) -> str:
 def saddle_headline(paths: Sequence[Trajectory]) -> str:
     """The figure's message in one sentence."""
     counted = Counter(GROUPS.get(path.ending, "other") for path in paths)
-    said = ", ".join(
+    counts = ", ".join(
         f"{counted[group]} {words[counted[group] > 1]}" for group, words in GROUP_WORDS.items() if counted[group]
     )
     start = paths[0].points[0].theta
-    return f"From {true_minus(format_point(start))}: {said}" if start.size <= 3 else f"Of {len(paths)} methods: {said}"
+    return (
+        f"From {true_minus(format_point(start))}: {counts}" if start.size <= 3 else f"Of {len(paths)} methods: {counts}"
+    )
 
 
 def describe_outcome(path: Trajectory) -> str:

@@ -124,7 +124,7 @@ class InterruptedRun(NamedTuple):
         folder = path and Path(f"{path}.{_digest(run_key(cell))}")
         return cls(folder, cell, {f"setting {key}": value for key, value in facts.items()})
 
-    def taken_up(self, problem, steps: int) -> training_run.TrainingRun:
+    def resume(self, problem, steps: int) -> training_run.TrainingRun:
         """The run, resumed from its saved position, or from its start."""
         run, since = self.cell.plan(problem, steps), None
         if self.folder:
@@ -133,13 +133,13 @@ class InterruptedRun(NamedTuple):
             )
         return self.cell.plan(problem, steps, since) if since else run
 
-    def put_down(self, run: training_run.TrainingRun, position: RunPosition) -> None:
+    def save(self, run: training_run.TrainingRun, position: RunPosition) -> None:
         """Save the position of the run."""
         if self.folder:
             with RunWriter(self.folder, run, **self.facts) as keeper:
                 keeper.keep(position._replace(status=Status.INTERRUPTED))
 
-    def emptied(self) -> None:
+    def clear(self) -> None:
         """Remove the saved position."""
         if self.folder and self.folder.is_dir():
             output_folder.empty_folder(self.folder)

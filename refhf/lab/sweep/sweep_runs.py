@@ -48,8 +48,8 @@ def run_sweep(
     Raises
     ------
     ValueError
-        Before any run: a wrong argument, or an option that JSON cannot store; a file of another setting or not of a
-        sweep, or one that another process has locked.
+        Before any run: a wrong argument or an option that JSON cannot store; or a file that belongs to another setting,
+        is not a file of a sweep, or is locked by another process.
     FormatError
         A ValueError: for a line that is damaged.
     """
@@ -63,19 +63,19 @@ def run_sweep(
     found = []
     with sweep_file.open_sweep_file(path, facts) as (done, stream):
         for cell, name in zip(cells, names, strict=True):
-            line, hand = done.get(name), sweep_file.InterruptedRun.of(path, cell, facts)
+            line, interrupted = done.get(name), sweep_file.InterruptedRun.of(path, cell, facts)
             if line is None:
-                line = _line(setting, cell, hand, hand.taken_up(pose(cell.seed), limit), asked)
+                line = _line(setting, cell, interrupted, interrupted.resume(pose(cell.seed), limit), asked)
                 if line is None:
                     break
                 line = sweep_file.append_line(line | {"setting": facts}, stream)
-            hand.emptied()
+            interrupted.clear()
             found.append(line)
             listen(line, name in done)
     return found
 
 
-def _line(setting, cell, hand, run, asked):
+def _line(setting, cell, interrupted, run, asked):
     """The line of a run; None if the run was interrupted and saved."""
     reached: list[dict | None] = [None] * len(setting.targets)
 
@@ -94,7 +94,7 @@ def _line(setting, cell, hand, run, asked):
         if status:
             return _finished_line(cell, run, position.history, reached, status)
         if asked():
-            hand.put_down(run, position)
+            interrupted.save(run, position)
             return None
     raise AssertionError("the last position of a run has a status")
 

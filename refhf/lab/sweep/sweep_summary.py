@@ -130,8 +130,8 @@ def sweep_table(rows: Sequence[SeedGroup], targets: Sequence[float]) -> str:
         ]
         for row in rows
     ]
-    kept = [i for i, column in enumerate(zip(*body, strict=True)) if heads[i] != "options" or set(column) != {"-"}]
-    return "\n".join(columns([[line[i] for i in kept] for line in (heads, *body)]))
+    shown = [i for i, column in enumerate(zip(*body, strict=True)) if heads[i] != "options" or set(column) != {"-"}]
+    return "\n".join(columns([[line[i] for i in shown] for line in (heads, *body)]))
 
 
 def format_statistic(value: Statistic, scale: float = 1.0, unit: str = "", counts: bool = False) -> str:
