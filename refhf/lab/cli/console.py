@@ -42,7 +42,7 @@ def line(record: Mapping) -> str:
 
 def _stop(record):
     refused = "" if record["outcome"] in ("start", "accepted") else f"refused: {record['outcome']}"
-    return ", ".join(word for word in (record["solver_stop"], refused) if word)
+    return ", ".join(word for word in (record.get("solver_stop"), refused) if word)
 
 
 def _cut(text, columns):
