@@ -349,7 +349,8 @@ def trained(method, batch, **options):
     error = 100 * train.error(theta)
     name = f"{method}, {'no preconditioner' if options else f'batch {batch}'}"
     print(f"{name:26} steps = {last.k}, loss {train.value(theta):.1f}, error {error:.0f} %, ", end="")
-    print(f"skipped {100 * last.detail.skipped / last.k:.0f} % of the updates, floored {last.detail.floored}")
+    skipped, floored = (getattr(last.detail, name, 0) for name in ("skipped", "floored"))  # momentum has neither
+    print(f"skipped {100 * skipped / last.k:.0f} % of the updates, floored {floored}")
     return error
 
 
