@@ -278,8 +278,9 @@ def test_run_stops(fault):
         assert Outcome.NON_FINITE not in before, run
         assert step <= result.nit <= step + trial, run
         assert more <= MORE[trial], run
-        if fault.place == "product" and result.history[-1].detail.solver_stop:
-            assert result.history[-1].detail.solver_stop is Stop.NON_FINITE, run
+        stops = {x for x in result.history[-1].detail if isinstance(x, Stop)}
+        if fault.place == "product" and stops:
+            assert Stop.NON_FINITE in stops, run
 
 
 MORE = {  # calls after the spoiled one
@@ -439,7 +440,7 @@ FLAT = [  # what a method's first step says of a matrix that is zero, lambda bei
     ("hybrid-cg", Stop.ZERO_CURVATURE, Outcome.ACCEPTED),
     ("hessian-bicgstab", Stop.ALPHA_BREAKDOWN, Outcome.ACCEPTED),
     ("truncated-newton", Stop.ZERO_CURVATURE, Outcome.ACCEPTED),
-    ("negative-curvature-newton", Stop.INVARIANT_SUBSPACE, Outcome.ACCEPTED),
+    ("negative-curvature-newton", Stop.ZERO_CURVATURE, Outcome.ACCEPTED),
     ("newton", None, Outcome.NOT_DESCENT),
     ("newton, by Bi-CG-STAB", Stop.ALPHA_BREAKDOWN, Outcome.NOT_DESCENT),
     ("saddle-free-newton", None, Outcome.NOT_DESCENT),

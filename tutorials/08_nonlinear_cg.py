@@ -88,7 +88,7 @@ print(f"steps = {len(reports)} of 30 variables")
 A, b = np.array([[4.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0])
 for name, how in {"exact step": ("exact", None), "alpha of 0.1": ("off", 0.1)}.items():
     options = {"line_search": how[0], "learning_rate": how[1], **PLAIN}
-    betas = [run(quadratic(A, b), np.zeros(2), f"nlcg-{formula}", 2, **options)[1].beta for formula in FORMULAS]
+    betas = [run(quadratic(A, b), np.zeros(2), f"nlcg-{formula}", 2, **options)[1].detail.beta for formula in FORMULAS]
     print(f"{name}: " + ", ".join(f"{word.upper()} = {beta:.4f}" for word, beta in zip(FORMULAS, betas, strict=True)))
 assert np.allclose(betas, [1.85 / 5, -1.15 / 5, -1.15 / 2, 1.85 / 2])
 
@@ -349,7 +349,8 @@ def trained(method, batch, **options):
     error = 100 * train.error(theta)
     name = f"{method}, {'no preconditioner' if options else f'batch {batch}'}"
     print(f"{name:26} steps = {last.k}, loss {train.value(theta):.1f}, error {error:.0f} %, ", end="")
-    print(f"skipped {100 * last.detail.skipped / last.k:.0f} % of the updates, floored {last.detail.floored}")
+    skipped, floored = (getattr(last.detail, name, 0) for name in ("skipped", "floored"))  # momentum has neither
+    print(f"skipped {100 * skipped / last.k:.0f} % of the updates, floored {floored}")
     return error
 
 

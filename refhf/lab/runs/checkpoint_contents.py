@@ -15,7 +15,7 @@ from refhf.driver.registry import METHODS
 from refhf.methods.report import Counts, Outcome, Report
 
 ENDS = {"step": int, "loss": float, "training_error": float, "test_error": float, "outcome": Outcome}
-NOT_TOLD = ("k", "theta", "negative_direction", "counts", "detail")
+NOT_TOLD = ("k", "theta", "loss_at", "negative_direction", "counts", "detail")
 IN_JSON = {int: (int,), float: (int, float, type(None)), bool: (bool,), str: (str,)}  # other fields are strings or null
 MAY_BE_NONE = ("training_error", "test_error", "solver_stop", "probe_stop")  # of a record
 KINDS = {float: "f", int: "iu", bool: "b"}

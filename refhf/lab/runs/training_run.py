@@ -154,7 +154,7 @@ def _record(run, step, report, seconds):
             "test_error": test.error(report.theta) if classifies and test else None,
             "outcome": str(report.outcome) if step else "start",
         }
-    left_out = {"k", "theta", "negative_direction", *record}
+    left_out = {"k", "theta", "loss_at", "negative_direction", *record}
     rest = {
         name: str(value) if isinstance(value, Enum) else value
         for name, value in flat(report).items()
