@@ -10,6 +10,7 @@ import refhf
 from refhf.driver.registry import METHODS
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, no_progress
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.hessian_free import candidates, damping, hf_step
 from refhf.methods.report import Outcome
 from refhf.methods.search import armijo
@@ -92,7 +93,7 @@ def test_05_phi_needs_no_product():
     """CG's phi = -x'(r + b)/2 is the quadratic, at one product an iteration and none for stopping."""
     rng, products = np.random.default_rng(0), []
     A = np.diag(rng.random(8) + 1)
-    operator = refhf.objective.operator(lambda v: products.append(1) or A @ v, 8, float)
+    operator = SymmetricOperator(lambda v: products.append(1) or A @ v, 8, float)
     b = rng.normal(size=8)
     it, _ = advance(refhf.cg_iterates(operator, b), iteration_limit(5))
     assert it.phi == pytest.approx(it.x @ A @ it.x / 2 - b @ it.x, rel=1e-12)
@@ -119,9 +120,9 @@ def test_08_warm_start_is_the_decayed_last_iterate(monkeypatch):
     objective, theta = problem()
     starts, finals = [], []
 
-    def spy(B, b, x0=None, M=None):
+    def spy(B, b, x0=None, M=None, stop_at=None):
         starts.append(x0)
-        for it in refhf.cg_iterates(B, b, x0=x0, M=M):
+        for it in refhf.cg_iterates(B, b, x0=x0, M=M, stop_at=stop_at):
             finals.append(it.x)
             yield it
 
@@ -200,13 +201,16 @@ def test_14_slope_is_of_the_full_gradient_and_never_positive():
 def test_15_negative_curvature_is_met_before_the_update():
     """CG stops at the iterate before it, with the direction kept; at the very first iteration -g is taken."""
     A, g = np.diag([2.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.1])
-    solution = candidates.cg_candidates(refhf.cg_iterates(A, -g), A, g, 10, backtracking=False)
+    solution = candidates.cg_candidates(
+        refhf.cg_iterates(A, -g, stop_at=negative_curvature), A, g, 10, backtracking=False
+    )
     assert solution.stop is Stop.NEGATIVE_CURVATURE
     np.testing.assert_array_equal(solution.candidates[-1].vector, solution.last)
     p = solution.negative_direction
     assert p @ A @ p < 0
     assert g @ p <= 0
-    solution = candidates.cg_candidates(refhf.cg_iterates(-np.eye(3), -g), -np.eye(3), g, 10, backtracking=False)
+    iterates = refhf.cg_iterates(-np.eye(3), -g, stop_at=negative_curvature)
+    solution = candidates.cg_candidates(iterates, -np.eye(3), g, 10, backtracking=False)
     np.testing.assert_array_equal(solution.candidates[-1].vector, -g)
     assert solution.candidates[-1].curvature == -g @ g
 
@@ -215,9 +219,10 @@ def test_16_curvature_test_is_scale_aware():
     """Zero curvature to rounding is met at every scale, and small positive curvature is not mistaken for it."""
     for scale in (1e-100, 1.0, 1e100):
         A = scale * np.diag([1.0, 2.0**-52 - 1])  # p'Ap = 2e-16 ||p|| ||Ap|| / 2 > 0
-        it = next(refhf.cg_iterates(A, np.array([1.0, 1.0])))
-        assert negative_curvature(it) is Stop.NEGATIVE_CURVATURE
-        assert negative_curvature(next(refhf.cg_iterates(scale * 1e-12 * np.eye(2), np.ones(2)))) is None
+        _, stop = advance(refhf.cg_iterates(A, np.array([1.0, 1.0]), stop_at=negative_curvature))
+        assert stop is Stop.NEGATIVE_CURVATURE
+        small = refhf.cg_iterates(scale * 1e-12 * np.eye(2), np.ones(2), stop_at=negative_curvature)
+        assert advance(small)[1] is Stop.EXACT
 
 
 def test_17_signs():
@@ -303,7 +308,7 @@ def test_25_bicgstab_solves_and_a_solution_is_attracted_to_saddles():
     It costs two products an iteration.
     """
     A, products = np.diag([2.0, -2.0]), []
-    counted = refhf.objective.operator(lambda v: products.append(1) or A @ v, 2, float)
+    counted = SymmetricOperator(lambda v: products.append(1) or A @ v, 2, float)
     for point in ([3.0, 1.0], [1.0, 3.0]):
         g = A @ point
         it, _ = advance(refhf.bicgstab_iterates(counted, -g), iteration_limit(2))

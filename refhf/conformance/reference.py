@@ -13,7 +13,8 @@ from refhf.conformance.oracles import norm
 from refhf.model import network
 from refhf.model.chain import Chain
 from refhf.model.elementwise import Activation
-from refhf.objective.supervised import Objective, Supervised
+from refhf.objective.protocol import Objective
+from refhf.objective.supervised import Supervised
 
 # A correct answer is right to FLOOR of its size (promise R1; our choice for float32), or to SAFETY times what moving
 # theta, v and the data by a few roundings does to the reference, whichever is more. SAFETY is our choice, by

@@ -13,7 +13,7 @@ import numpy as np
 from refhf import checks
 from refhf.methods import schedules
 from refhf.methods.report import Report, Source, begin, taken
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 BATCH = 128
 RATES = {"plain": 0.1, "momentum": 0.1, "rmsprop": 0.001}  # our choice; of RMSProp Keras's

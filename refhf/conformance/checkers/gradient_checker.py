@@ -8,7 +8,7 @@ from refhf.conformance.check_report import Cause, Pattern, Report, compared
 from refhf.conformance.checkers.derivative_bench import Bench, derivative_floor, usable
 from refhf.conformance.mistakes.diagnosis import Base, Sample, by_digits, diagnose, gradient_bases
 from refhf.conformance.oracles import norm
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 SLOPES = 6  # random directions in which the value is differentiated: our choice
 

@@ -6,7 +6,7 @@ from refhf import checks
 from refhf.conformance.check_report import Report
 from refhf.conformance.checkers.product_bench import ProductBench
 from refhf.model.losses import LOSSES
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 
 def check_hessian_product(

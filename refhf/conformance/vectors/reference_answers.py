@@ -113,16 +113,18 @@ def _gauss_newton_product(request):
     return {"product": (objective_of(request).gauss_newton(_array(request, "theta")) @ _array(request, "v")).tolist()}
 
 
-def _trace(request, iterates, *rules):
+def _trace(request, iterates):
     trace = []
-    _, stop = advance(iterates, lambda it: trace.append(it.x), iteration_limit(request["iterations"]), *rules)
+    _, stop = advance(iterates, lambda it: trace.append(it.x), iteration_limit(request["iterations"]))
     return {"x": np.concatenate(trace).tolist(), "stop": str(stop)}
 
 
 def _cg(request):
     M = _square(request, "M") if "M" in request else None
-    iterates = cg_iterates(_square(request, "A"), _array(request, "b"), _array(request, "x0"), M)
-    reply = _trace(request, iterates, negative_curvature)
+    iterates = cg_iterates(
+        _square(request, "A"), _array(request, "b"), _array(request, "x0"), M, stop_at=negative_curvature
+    )
+    reply = _trace(request, iterates)
     return reply | {"stop": {"zero curvature": "negative curvature"}.get(reply["stop"], reply["stop"])}
 
 

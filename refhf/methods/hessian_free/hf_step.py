@@ -13,12 +13,13 @@ from refhf import checks
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
-from refhf.krylov.stopping import Stop
+from refhf.krylov.stopping import Stop, negative_curvature
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, walk_back
 from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change, reduction_ratio
 from refhf.methods.report import Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
-from refhf.objective.supervised import Objective, operator
+from refhf.objective.protocol import Objective
 
 
 class Options(NamedTuple):
@@ -128,11 +129,11 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
     mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
     curvature = _curvature(options, state)
     A = mini.gauss_newton(theta) if curvature == "gauss-newton" else mini.hessian(theta)  # 5
-    B = operator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
+    B = SymmetricOperator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
     M = _preconditioner(mini, theta, damping) if options.preconditioner else None
     b, iterations = -g, options.solver_iterations
     if options.solver == "cg":  # 6
-        iterates = cg_iterates(B, b, x0=_start(state, options, k, rng), M=M)
+        iterates = cg_iterates(B, b, x0=_start(state, options, k, rng), M=M, stop_at=negative_curvature)
         solution = cg_candidates(iterates, B, g, iterations, options.backtracking)
     else:
         iterates = bicgstab_iterates(B, b, x0=_start(state, options, k, rng), M=M)
@@ -188,4 +189,4 @@ def _start(state, options, k, rng):
 def _preconditioner(mini, theta, damping):
     """(diag(mean of the cases' squared gradients) + l2 I + lambda I)^-0.75: an approximate inverse of B."""
     scale = (mini.gradient_squares(theta) + damping) ** -PRECONDITIONER_POWER
-    return operator(lambda r: scale * r, theta.size, theta.dtype)
+    return SymmetricOperator(lambda r: scale * r, theta.size, theta.dtype)

@@ -11,9 +11,10 @@ import numpy as np
 from refhf import checks
 from refhf.krylov.solve import bicgstab
 from refhf.krylov.stopping import Stop
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.hessian_free.candidates import downhill
 from refhf.methods.report import Outcome, Report, Source, begin, taken
-from refhf.objective.supervised import Objective, operator
+from refhf.objective.protocol import Objective
 
 DENSE = 500  # our choice: up to this P the matrix is built, P products, and its eigenvectors computed, O(P^3)
 RTOL = 1e-8  # our choice: beyond it, for Bi-CG-STAB's true residual
@@ -95,7 +96,7 @@ def step(state: State, objective: Objective, options: Options, k: int, rng) -> t
         if values[0] + damping < 0:
             report = report._replace(negative_curvature=True, negative_direction=downhill(vectors[:, 0], g))
     else:
-        B = operator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
+        B = SymmetricOperator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
         s, info = bicgstab(B, -g, rtol=RTOL, maxiter=options.solver_iterations)
         report = report._replace(source=Source.KRYLOV, solver_iterations=info.iterations, solver_stop=info.stop)
         if info.stop is Stop.NON_FINITE:

@@ -26,7 +26,7 @@ from refhf.methods.newton.exact_newton import State, init
 from refhf.methods.newton.truncated_newton import cut_at_negative_curvature
 from refhf.methods.report import Kind, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import SHRINK, SUFFICIENT, TRIES, Search, armijo
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 __all__ = ["Options", "State", "check", "init", "second_order", "step"]
 

@@ -18,7 +18,7 @@ from refhf.krylov.stopping import Stop, advance, iteration_limit
 from refhf.methods.hessian_free.candidates import downhill
 from refhf.methods.newton.exact_newton import DENSE, State, divide, init, spectrum, wherever_it_leads
 from refhf.methods.report import Outcome, Report, Source, begin, taken
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 __all__ = ["Options", "State", "check", "init", "step"]
 

@@ -24,7 +24,7 @@ from refhf.methods.nonlinear_cg import diagonal_bfgs, online_search
 from refhf.methods.nonlinear_cg.betas import BETAS, clip
 from refhf.methods.report import Outcome, Report, Secant, Source, begin, taken
 from refhf.methods.search.wolfe import wolfe
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 BATCH = 2048  # Adya et al. 2018, section 4.1: below it the loss is too noisy for their line search
 EXACT = ("exact", "wolfe")

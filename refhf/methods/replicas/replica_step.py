@@ -32,7 +32,7 @@ from refhf.methods.first_order import mini_batch
 from refhf.methods.replicas.replica_topology import TOPOLOGIES, Rates
 from refhf.methods.replicas.secants import Differences
 from refhf.methods.report import Outcome, Report, Source, taken
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 from refhf.parallel.communicator import Communicator, serial
 from refhf.parallel.launch import agree, as_communicator
 
