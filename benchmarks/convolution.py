@@ -44,7 +44,7 @@ import refhf  # noqa: E402
 from refhf import conv, pool  # noqa: E402
 from refhf.model import convolution  # noqa: E402
 from refhf.model.architectures import Conv, Pool  # noqa: E402
-from refhf.objective.chunks import ordered_map  # noqa: E402
+from refhf.objective.chunk_threads import results_in_order  # noqa: E402
 from refhf.objective.supervised import IMAGE_CHUNK_SIZE  # noqa: E402
 
 NETWORKS = {
@@ -160,12 +160,16 @@ def torch_convolution(layer, batch, threads):
         u = Ds[rows]
         return layer.product(W, x[rows]), layer.adjoint_input(W, u), layer.adjoint_weight(x[rows], u)
 
+    def in_order():
+        with results_in_order(ours, chunks) as results:
+            return list(results)
+
     def theirs():
         s = torch.nn.functional.conv2d(images, kernels, padding=layer.padding)
         return torch.autograd.grad(s, (images, kernels), back)
 
     return {
-        "refhf": lambda: ordered_map(ours, chunks, list),
+        "refhf": in_order,
         "PyTorch": theirs,
     }
 

@@ -31,7 +31,7 @@ import malformed_files
 import numpy as np
 
 import refhf
-from refhf.objective.chunks import blas_threads
+from refhf.objective.chunk_threads import blas_threads
 from refhf.parallel import guard, load_shard, mpi
 
 FIELDS = "RssAnon", "RssFile"

@@ -52,8 +52,8 @@ import numpy as np
 
 import refhf
 from refhf.data import data_sets
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.hessian_free.candidates import cg_candidates
-from refhf.objective.supervised import operator
 from refhf.parallel import cost_model, mpi, shard
 from refhf.parallel.communication_volume import counted_data_parallel
 from refhf.parallel.reduction import EXTRA, Partial
@@ -199,8 +199,8 @@ class Worker:
             inside[0] += time.perf_counter() - begin
             return answer
 
-        A = operator(product, len(d), d.dtype)
-        B = operator(lambda v: A @ v + 0.1 * v, len(d), d.dtype)
+        A = SymmetricOperator(product, len(d), d.dtype)
+        B = SymmetricOperator(lambda v: A @ v + 0.1 * v, len(d), d.dtype)
         begin = time.perf_counter()
         solution = cg_candidates(B, self.theta, None, None, PRODUCTS)
         return (time.perf_counter() - begin - inside[0]) / solution.iterations

@@ -1,6 +1,8 @@
 """refhf.krylov: conjugate gradients and Bi-CG-STAB, as generators and as drivers; promises R6 to R9 and R21."""
 
 import itertools
+import sys
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
 from functools import cache
 from types import SimpleNamespace
@@ -42,10 +44,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from refhf import bicgstab, bicgstab_iterates, cg, cg_iterates
+from refhf import bicgstab, bicgstab_iterates, cg, cg_iterates, mlp, supervised
 from refhf.krylov.arithmetic import ROUNDING, inner, is_zero, norm
 from refhf.krylov.solve import CODES, Info
 from refhf.krylov.stopping import advance, iteration_limit, negative_curvature, no_progress, small_residual
+from refhf.model.dense import Dense
 
 EPS = np.finfo(np.float64).eps
 SOLVERS = [cg, bicgstab]
@@ -289,7 +292,7 @@ def test_stabilising_step_fails_after_convergence():
 
 def test_exact_solution_is_not_negative_curvature():
     """At r = 0 the next direction is zero: p'Ap = 0, but nothing has been learnt about the curvature."""
-    assert advance(cg_iterates(np.eye(3), np.ones(3)), negative_curvature)[1] is Stop.EXACT
+    assert advance(cg_iterates(np.eye(3), np.ones(3), stop_at=negative_curvature))[1] is Stop.EXACT
 
 
 # R7: what makes conjugate gradients what they are.
@@ -383,6 +386,80 @@ def test_bicgstab_is_algorithm_3(n, own_shadow, seed):
         np.testing.assert_allclose(it.x, x, rtol=0, atol=1e-9 * max(1, np.abs(x).max()))
 
 
+@both
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_function_is_a_matrix(solve, dtype):
+    """A plain function v -> A v gives the bits of the matrix, in the dtype of b."""
+    A, M, b = poisson1d(8).astype(dtype), np.diag(np.arange(1, 9)).astype(dtype), integers(8).astype(dtype)
+    x, info = solve(lambda v: A @ v, b, M=lambda r: M @ r)
+    want, told = solve(A, b, M=M)
+    assert (x.tobytes(), x.dtype, info.iterations) == (want.tobytes(), dtype, told.iterations)
+    for one, other in zip(ITERATES[solve](lambda v: A @ v, b), ITERATES[solve](A, b), strict=True):
+        assert one.x.tobytes() == other.x.tobytes()
+
+
+@pytest.mark.parametrize("iterates", [cg_iterates, bicgstab_iterates])
+def test_iterates_are_complete(iterates):
+    """Nothing of an iterate can be set, and nothing of it changes when the next one is computed."""
+    its = iterates(poisson1d(4), np.ones(4))
+    it = next(its)
+    before = repr(it)
+    next(its)
+    assert repr(it) == before
+    with pytest.raises(FrozenInstanceError):
+        it.stop = Stop.EXACT
+
+
+def test_the_last_iterate_is_yielded_with_its_product():
+    """Where the step is undefined, x_k is yielded before the product, and again with p'Ap and the reason."""
+    A = Counting(np.diag([1.0, -1.0]))
+    its = cg_iterates(A.operator, np.ones(2))
+    first = next(its)
+    assert (first.k, first.stop, first.Ap, A.calls) == (0, None, None, 0)
+    last = next(its)
+    assert (last.k, last.stop, last.curvature, A.calls) == (0, Stop.ZERO_CURVATURE, 0.0, 1)
+    assert next(its, None) is None
+    with pytest.raises(ValueError, match="stop_at=negative_curvature"):
+        negative_curvature(first)
+
+
+def test_rules_are_asked_once_an_iterate():
+    """A rule sees x_k once, also where x_k is yielded again with its `stop`."""
+    seen = []
+    _, stop = advance(cg_iterates(np.diag([1.0, -1.0]), np.ones(2)), lambda it: seen.append(it.k))
+    assert (seen, stop) == ([0], Stop.ZERO_CURVATURE)
+
+
+def frames_to_product(A, b):
+    """The most Python frames from the recurrence of conjugate gradients to a matrix product, both included."""
+    deepest = 0
+
+    def profiler(frame, event, arg):
+        nonlocal deepest
+        if event == "call" and frame.f_code in (Dense.product.__code__, Dense.adjoint_weight.__code__):
+            frames = 1
+            while frame.f_code.co_name != "_recurrence":
+                frame, frames = frame.f_back, frames + 1
+            deepest = max(deepest, frames)
+
+    before = sys.getprofile()
+    sys.setprofile(profiler)
+    try:
+        next(itertools.islice(cg_iterates(A, b), 2, None))
+    finally:
+        sys.setprofile(before)
+    return deepest
+
+
+@pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
+def test_frames_to_product(curvature):
+    """From the line `Ap = A @ p` to the matrix product are at most 12 frames."""
+    rng = np.random.default_rng(0)
+    objective = supervised(net := mlp([4, 3, 2]), rng.normal(size=(9, 4)), rng.integers(2, size=9), chunk_size=4)
+    A = getattr(objective, curvature)(net.init(rng=0))
+    assert 0 < frames_to_product(A, np.ones(net.size)) <= 12
+
+
 # R8: scale.
 
 
@@ -419,7 +496,7 @@ def test_preconditioned_cg_is_cg_on_the_scaled_system(system, seed):
     pairs = zip(cg_iterates(A, b, M=np.diag(d**2)), cg_iterates(A * np.outer(d, d), d * b), strict=False)
     for it, scaled in itertools.islice(pairs, len(b) + 1):
         assert it.x.tobytes() == (d * scaled.x).tobytes()
-        assert it.curvature == scaled.curvature
+        assert it.p.tobytes() == (d * scaled.p).tobytes()
 
 
 @given(systems(nonsymmetric, definite), st.integers(0, 2**32 - 1))
@@ -549,8 +626,8 @@ def test_products_of_a_solve(solve):
 def test_negative_curvature_ends_before_the_update(system):
     """CG stops at the first p_k with p'Ap <= 0, at x_k, not x_{k+1}, and hands over that p_k."""
     A, b = system.A, system.b
-    rules = negative_curvature, small_residual(b, 1e-5, 0.0), iteration_limit(30)
-    last, stop = advance(cg_iterates(A, b), *rules)
+    rules = small_residual(b, 1e-5, 0.0), iteration_limit(30)
+    last, stop = advance(cg_iterates(A, b, stop_at=negative_curvature), *rules)
     for it in itertools.islice(cg_iterates(A, b), last.k + 1):
         noise = 2 * ROUNDING * EPS * np.linalg.norm(it.p) * np.linalg.norm(A @ it.p)
         assert it.k == last.k or it.p @ A @ it.p > -noise
@@ -726,7 +803,7 @@ def test_float32_inner_products_are_summed_in_float64():
     """4096^2 + 1 - 4096^2 is 1, and 0 in float32: the sign of a curvature can depend on it."""
     assert np.float32(2**24) + np.float32(1) - np.float32(2**24) == 0
     A, b = np.diag([1, 1, -1]).astype(np.float32), np.array([4096, 1, 4096], np.float32)
-    it = next(cg_iterates(A, b))
+    it, _ = advance(cg_iterates(A, b, stop_at=lambda it: Stop.NEGATIVE_CURVATURE))
     assert it.p.dtype == np.float32
     assert it.curvature == 1.0
     start = np.array([4096, 1, -4096], np.float32)
@@ -790,7 +867,7 @@ MISTAKES = [  # argument given, what the message says
     ({"b": ["1", "2", "3"]}, r"b: expected a real vector \(3,\); got <U1"),
     ({"b": [[1], [1, 2], 3]}, r"b: expected an array of real numbers; got list"),
     ({"b": np.array([1, 2, 3], "M8[s]")}, r"b: expected a real vector \(3,\); got datetime64"),
-    ({"A": "poisson"}, r"A: expected an array, sparse matrix or LinearOperator; got 'poisson'"),
+    ({"A": "poisson"}, r"A: expected an array, sparse matrix, LinearOperator or function; got 'poisson'"),
     ({"b": np.ones(2)}, r"b: expected a real vector \(3,\); got float64 of shape \(2,\)"),
     ({"b": np.ones((3, 1))}, r"b: expected a real vector \(3,\); got float64 of shape \(3, 1\)"),
     ({"b": 1j * np.ones(3)}, r"b: expected a real vector \(3,\); got complex128"),
@@ -860,8 +937,7 @@ def test_buffers_of_the_caller(solve, which, n):
     assert (x.tobytes(), int(info), info.iterations) == (want.tobytes(), int(told), told.iterations)
     kept = [list(itertools.islice(ITERATES[solve](m[0], b, M=m[1]), 4)) for m in (mixed, fresh)]
     for one, other in zip(*kept, strict=True):
-        names = ("x", "r", "p", "Ap") if solve is cg and not one.stop else ("x", "r", "p")
-        assert all(getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in names)
+        assert all(getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in ("x", "r", "p"))
 
 
 @both

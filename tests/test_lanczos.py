@@ -7,7 +7,7 @@ from scipy.sparse.linalg import LinearOperator
 import refhf
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
 from refhf.krylov.stopping import Stop, advance, iteration_limit
-from refhf.objective.supervised import operator
+from refhf.krylov.symmetric_operator import SymmetricOperator
 
 ENDS = [(lanczos_smallest, 0), (lanczos_largest, -1)]
 
@@ -224,7 +224,7 @@ def test_network():
 
 def test_reproducible():
     """The same rng gives the same bits, another one another vector."""
-    A = operator(lambda v: np.arange(40) * v, 40, float)
+    A = SymmetricOperator(lambda v: np.arange(40) * v, 40, float)
     a, b, c = (lanczos_smallest(A, 40, rng=seed, maxiter=5) for seed in (3, 3, 4))
     assert (a.value, a.vector.tobytes()) == (b.value, b.vector.tobytes())
     assert a.value != c.value
@@ -259,7 +259,7 @@ def test_mistakes(argument, given):
 def test_a_float32_operator_that_can_be_called():
     """A LinearOperator keeps its precision, though it can be called like a function."""
     A = np.diag([3.0, -1.0, 2.0]).astype(np.float32)
-    assert lanczos_smallest(operator(lambda v: A @ v, 3, np.float32), 3, rng=0).vector.dtype == np.float32
+    assert lanczos_smallest(SymmetricOperator(lambda v: A @ v, 3, np.float32), 3, rng=0).vector.dtype == np.float32
     assert lanczos_smallest(lambda v: A @ v, 3, rng=0).vector.dtype == np.float64
 
 

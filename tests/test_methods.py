@@ -22,7 +22,7 @@ from refhf.methods.newton.saddle_free import DAMPINGS
 from refhf.methods.report import Kind, Outcome, Source, flat
 from refhf.methods.search.armijo import armijo
 from refhf.methods.search.descent import downhill, reduction_ratio
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 from refhf.surfaces.saddles import SURFACES
 
 HESSIAN_FREE = ["gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab"]

@@ -7,9 +7,9 @@ import refhf
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
 from refhf.krylov.stopping import Stop
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.newton import exact_newton, negative_curvature, saddle_free, truncated_newton
 from refhf.methods.report import Kind, Outcome, Source
-from refhf.objective.supervised import operator
 from refhf.surfaces.saddles import SURFACES, high_dimensional, quadratic_saddle, rosenbrock, saddle, two_weights, xor
 
 FOUR = ["newton", "truncated-newton", "saddle-free-newton", "negative-curvature-newton"]
@@ -342,7 +342,7 @@ def test_probe_is_sufficient(mu):
 def test_probe_bounds_from_below():
     """When Lanczos is slow, eigenvalues 0.9 - cos(pi i/n), `at_least` is below lambda_min and rises towards it."""
     values = 0.9 - np.cos(np.pi * np.arange(2000) / 2000)
-    H = operator(lambda v: values * v, 2000, float)
+    H = SymmetricOperator(lambda v: values * v, 2000, float)
     for seed in range(5):
         bounds = [
             negative_curvature.probe(H, 2000, np.random.default_rng(seed), 1 - 1e-9, k).at_least for k in (15, 40, 90)
@@ -365,7 +365,7 @@ def test_probe_knows_its_kinds():
 def test_probe_does_not_claim_what_it_has_not_seen():
     """With one negative eigenvalue among 10,000, a probe of few products says unknown, and of more not a minimum."""
     values = np.append(np.linspace(1, 2, 9999), -1e-3)
-    H = operator(lambda v: values * v, 10_000, float)
+    H = SymmetricOperator(lambda v: values * v, 10_000, float)
     for iterations, kind in ((1, Kind.UNKNOWN), (4, Kind.UNKNOWN), (60, Kind.NOT_A_MINIMUM)):
         assert negative_curvature.probe(H, 10_000, np.random.default_rng(0), 1.0, iterations).kind is kind
 

@@ -94,7 +94,7 @@ def test_linearise_once_multiply_often(linearise, tape_bytes, sweeps, monkeypatc
     monkeypatch.setattr(module, "TAPE_BYTES", tape_bytes)
     objective, theta = refhf.supervised(net, X, np.arange(10) % 2, chunk_size=2), net.init(rng=0)
     swept, forward = [], network.forward
-    monkeypatch.setattr(network, "forward", lambda *args, **order: swept.append(1) or forward(*args, **order))
+    monkeypatch.setattr(network, "forward", lambda *args, **options: swept.append(1) or forward(*args, **options))
     A = getattr(objective, linearise)(theta)
     assert len(swept) == (5 if sweeps == 0 else 1)
     for _ in range(3):

@@ -7,12 +7,12 @@ import refhf
 from refhf.driver.registry import METHODS
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, no_progress
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.hessian_free import candidates, damping, hf_step
 from refhf.methods.report import Outcome
 from refhf.methods.search import armijo
 from refhf.methods.search.descent import reduction_ratio
 from refhf.model.losses import softmax_cross_entropy, squared_error
-from refhf.objective.operators import operator
 
 SIZES, CASES = [6, 5, 3], 40
 
@@ -91,7 +91,7 @@ def test_phi_needs_no_product():
     """CG's phi = -x'(r + b)/2 is the quadratic, at one product an iteration and none for stopping."""
     rng, products = np.random.default_rng(0), []
     A = np.diag(rng.random(8) + 1)
-    counted = operator(lambda v: products.append(1) or A @ v, 8, float)
+    counted = SymmetricOperator(lambda v: products.append(1) or A @ v, 8, float)
     b = rng.normal(size=8)
     it, _ = advance(refhf.cg_iterates(counted, b), iteration_limit(5))
     assert it.phi == pytest.approx(it.x @ A @ it.x / 2 - b @ it.x, rel=1e-12)
@@ -118,9 +118,9 @@ def test_warm_start_is_the_decayed_last_iterate(monkeypatch):
     objective, theta = problem()
     starts, finals = [], []
 
-    def spy(B, b, x0=None, M=None):
+    def spy(B, b, x0=None, M=None, stop_at=None):
         starts.append(x0)
-        for it in refhf.cg_iterates(B, b, x0=x0, M=M):
+        for it in refhf.cg_iterates(B, b, x0=x0, M=M, stop_at=stop_at):
             finals.append(it.x)
             yield it
 
@@ -199,13 +199,16 @@ def test_slope_is_of_the_full_gradient_and_never_positive():
 def test_negative_curvature_stops_before_the_update():
     """CG returns the iterate before negative curvature, and the direction. In the first iteration it returns -g."""
     A, g = np.diag([2.0, 1.0, -1.0]), np.array([1.0, 1.0, 0.1])
-    solution = candidates.cg_candidates(refhf.cg_iterates(A, -g), A, g, 10, backtracking=False)
+    solution = candidates.cg_candidates(
+        refhf.cg_iterates(A, -g, stop_at=negative_curvature), A, g, 10, backtracking=False
+    )
     assert solution.stop is Stop.NEGATIVE_CURVATURE
     np.testing.assert_array_equal(solution.candidates[-1].vector, solution.last)
     p = solution.negative_direction
     assert p @ A @ p < 0
     assert g @ p <= 0
-    solution = candidates.cg_candidates(refhf.cg_iterates(-np.eye(3), -g), -np.eye(3), g, 10, backtracking=False)
+    iterates = refhf.cg_iterates(-np.eye(3), -g, stop_at=negative_curvature)
+    solution = candidates.cg_candidates(iterates, -np.eye(3), g, 10, backtracking=False)
     np.testing.assert_array_equal(solution.candidates[-1].vector, -g)
     assert solution.candidates[-1].curvature == -g @ g
 
@@ -214,9 +217,10 @@ def test_curvature_test_is_scale_aware():
     """Curvature that is zero to rounding is detected at every scale; small positive curvature is not."""
     for scale in (1e-100, 1.0, 1e100):
         A = scale * np.diag([1.0, 2.0**-52 - 1])  # p'Ap = 2e-16 ||p|| ||Ap|| / 2 > 0
-        it = next(refhf.cg_iterates(A, np.array([1.0, 1.0])))
-        assert negative_curvature(it) is Stop.NEGATIVE_CURVATURE
-        assert negative_curvature(next(refhf.cg_iterates(scale * 1e-12 * np.eye(2), np.ones(2)))) is None
+        _, stop = advance(refhf.cg_iterates(A, np.array([1.0, 1.0]), stop_at=negative_curvature))
+        assert stop is Stop.NEGATIVE_CURVATURE
+        small = refhf.cg_iterates(scale * 1e-12 * np.eye(2), np.ones(2), stop_at=negative_curvature)
+        assert advance(small)[1] is Stop.EXACT
 
 
 def test_right_hand_side_and_residual_have_the_right_sign():
@@ -302,7 +306,7 @@ def test_bicgstab_solution_is_a_newton_step_to_the_saddle():
     It costs two products an iteration.
     """
     A, products = np.diag([2.0, -2.0]), []
-    counted = operator(lambda v: products.append(1) or A @ v, 2, float)
+    counted = SymmetricOperator(lambda v: products.append(1) or A @ v, 2, float)
     for point in ([3.0, 1.0], [1.0, 3.0]):
         g = A @ point
         it, _ = advance(refhf.bicgstab_iterates(counted, -g), iteration_limit(2))

@@ -178,7 +178,7 @@ for _ in range(10):
     assert os.waitpid(child, 0)[1] == 0
 stop.set()
 worker.join()
-from refhf.objective import chunks as threads
+from refhf.objective import chunk_threads as threads
 print(threads.blas_threads() == before)
 """
 
@@ -189,7 +189,7 @@ def test_a_fork_while_a_thread_computes(busy):
     """The child takes no lock, and no number of BLAS threads, with it from a thread that it does not have."""
     program = (
         PROBLEM
-        + "from refhf.objective import chunks as threads\nbefore = threads.blas_threads()\n"
+        + "from refhf.objective import chunk_threads as threads\nbefore = threads.blas_threads()\n"
         + FORKS.replace("BUSY", busy)
     )
     code, out, err, _ = python("import warnings; warnings.simplefilter('ignore')\n" + program, **TWO_THREADS)
@@ -199,7 +199,7 @@ def test_a_fork_while_a_thread_computes(busy):
 def test_ctrl_c_in_a_sum():
     """Ctrl-C where the results of chunks are added leaves BLAS as it was, also while its traceback is kept."""
     program = PROBLEM + (
-        "from refhf.objective import chunks as threads\n"
+        "from refhf.objective import chunk_threads as threads\n"
         "from refhf.parallel import reduction\n"
         "add, before = np.add, threads._threads_now()\n"
         "def interrupt(*args, **options): raise KeyboardInterrupt\n"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import refhf
-from refhf.objective import chunks
+from refhf.objective import chunk_threads
 
 threadpoolctl = pytest.importorskip("threadpoolctl")
 
@@ -26,11 +26,17 @@ def blas_now():
     return max(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
 
 
+def ordered(function, items, consume):
+    """consume(the results in order)."""
+    with chunk_threads.results_in_order(function, items) as results:
+        return consume(results)
+
+
 def test_order_and_blas(two):
     """Results come in the order of the items; BLAS has one thread meanwhile, and what it had afterwards."""
-    seen = chunks.ordered_map(lambda i: (i * i, blas_now()), range(9), list)
+    seen = ordered(lambda i: (i * i, blas_now()), range(9), list)
     assert seen == [(i * i, 1) for i in range(9)]
-    assert blas_now() == chunks.blas_threads() == 2
+    assert blas_now() == chunk_threads.blas_threads() == 2
 
 
 def test_an_exception_passes_and_blas_is_restored(two):
@@ -41,21 +47,21 @@ def test_an_exception_passes_and_blas_is_restored(two):
         raise KeyboardInterrupt
 
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
-        chunks.ordered_map(lambda i: np.exp(np.array([1000.0 * i])), range(9), list)
+        ordered(lambda i: np.exp(np.array([1000.0 * i])), range(9), list)
     with pytest.raises(KeyboardInterrupt) as held:  # the traceback keeps the frames, as an interactive session's does
-        chunks.ordered_map(lambda i: i, range(9), give_up)
+        ordered(lambda i: i, range(9), give_up)
     assert held.tb
-    assert blas_now() == chunks.blas_threads() == 2
+    assert blas_now() == chunk_threads.blas_threads() == 2
     assert not helpers()
 
 
 def helpers():
     """Threads of sweeps that are there."""
-    return [thread for thread in threading.enumerate() if isinstance(thread, chunks._Helper)]
+    return [thread for thread in threading.enumerate() if isinstance(thread, chunk_threads._Helper)]
 
 
 def interrupted_at(place, call):
-    """True if the call was interrupted, with Ctrl-C at the given place in `objective.chunks`.
+    """True if the call was interrupted, with Ctrl-C at the given place in `objective.chunk_threads`.
 
     They are where CPython looks for signals: at the beginning of a function, and after each call of one of C's.
     """
@@ -63,7 +69,7 @@ def interrupted_at(place, call):
 
     def profiler(frame, event, arg):
         nonlocal left
-        here = frame.f_code.co_filename == chunks.__file__
+        here = frame.f_code.co_filename == chunk_threads.__file__
         begins = event == "call" and not frame.f_code.co_flags & inspect.CO_GENERATOR
         if here and (begins or event == "c_return"):
             left -= 1
@@ -86,14 +92,14 @@ def interrupted_at(place, call):
 def test_ctrl_c_leaves_blas_as_it_was(two):
     """Wherever it comes, BLAS gets its threads back, those of the sweep end, and the next sweep is as ever."""
     want, place = list(range(5)), 0
-    while interrupted_at(place, lambda: chunks.ordered_map(int, want, list)):
+    while interrupted_at(place, lambda: ordered(int, want, list)):
         for thread in helpers():
             thread.join(10)
         assert not helpers()
         assert blas_now() == 2, place
         place += 1
     assert place > 20
-    assert chunks.ordered_map(int, want, list) == want
+    assert ordered(int, want, list) == want
 
 
 def test_few_results_wait(two):
@@ -104,28 +110,28 @@ def test_few_results_wait(two):
         next(results)
         return len(made)
 
-    assert chunks.ordered_map(made.append, range(100), first) <= 6
+    assert ordered(made.append, range(100), first) <= 6
 
 
 @pytest.mark.parametrize("started", [0, 1])
 def test_threads_that_cannot_be_had(two, monkeypatch, started):
     """If no more threads can start, the started ones, or the caller alone, do all chunks with one BLAS thread."""
-    start, count = chunks._Helper.start, itertools.count()
+    start, count = chunk_threads._Helper.start, itertools.count()
 
     def refuse(self):
         if next(count) >= started:
             raise RuntimeError("can't start new thread")
         start(self)
 
-    monkeypatch.setattr(chunks._Helper, "start", refuse)
-    seen = chunks.ordered_map(lambda i: (i, blas_now()), range(9), list)
+    monkeypatch.setattr(chunk_threads._Helper, "start", refuse)
+    seen = ordered(lambda i: (i, blas_now()), range(9), list)
     assert seen == [(i, 1) for i in range(9)]
     assert blas_now() == 2
 
 
 def test_a_sweep_within_a_sweep(two):
     """A nested sweep runs on its own thread, without deadlock."""
-    inner = chunks.ordered_map(lambda i: chunks.ordered_map(lambda j: i * j, range(4), sum), range(5), list)
+    inner = ordered(lambda i: ordered(lambda j: i * j, range(4), sum), range(5), list)
     assert inner == [6 * i for i in range(5)]
 
 
@@ -135,13 +141,13 @@ def test_sweeps_take_turns(two):
 
     def others():
         while not stop.is_set():
-            chunks.ordered_map(int, range(8), list)
+            ordered(int, range(8), list)
 
     other = threading.Thread(target=others)
     other.start()
     try:
         for _ in range(50):
-            seen += chunks.ordered_map(lambda i: blas_now(), range(1), list)
+            seen += ordered(lambda i: blas_now(), range(1), list)
     finally:
         stop.set()
         other.join()
@@ -166,6 +172,6 @@ def test_bits_do_not_depend_on_threads(two):
 
 def test_without_threadpoolctl(monkeypatch):
     """Without threadpoolctl the chunks are swept one after another."""
-    monkeypatch.setattr(chunks, "_controller", lambda: None)
-    assert chunks.blas_threads() == 1
-    assert chunks.ordered_map(lambda i: i, range(5), list) == list(range(5))
+    monkeypatch.setattr(chunk_threads, "_controller", lambda: None)
+    assert chunk_threads.blas_threads() == 1
+    assert ordered(lambda i: i, range(5), list) == list(range(5))

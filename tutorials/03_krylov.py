@@ -104,7 +104,7 @@ print("iterations with lambda = 1 / without < 1/5")
 
 # %%
 A, b = np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([1.0, 0.0])
-it, stop = advance(refhf.cg_iterates(A, b), negative_curvature)
+it, stop = advance(refhf.cg_iterates(A, b, stop_at=negative_curvature))
 print(f"x_{it.k} = ({it.x[0]:.0f}, {it.x[1]:.0f}), p_{it.k} = ({it.p[0]:.0f}, {it.p[1]:.0f})")
 print(f"p_{it.k}'A p_{it.k} = {it.curvature:.0f}: {stop.value}")
 assert (it.k, round(it.curvature)) == (1, -12)

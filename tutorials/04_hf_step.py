@@ -77,7 +77,7 @@ def watch(it):
         print(f"i = {it.k}: phi = {it.phi:.4f}, fraction of the last 10 = {1 - phis[-11] / phis[-1]:.4f}")
 
 
-it, stop = advance(refhf.cg_iterates(B, -g, x0=delta), watch, no_progress(), negative_curvature)
+it, stop = advance(refhf.cg_iterates(B, -g, x0=delta, stop_at=negative_curvature), watch, no_progress())
 print(f"{stop}: {stop.value}")
 assert (it.k, round(it.phi, 4)) == (15, -0.4485)
 assert 1 - phis[-11] / phis[-1] < 10 * 0.0005 < 1 - phis[-12] / phis[-2]
@@ -168,7 +168,7 @@ assert np.array_equal(report.theta, theta_1)
 
 # %%
 B = damp(mini.hessian(theta), damping)
-it, stop = advance(refhf.cg_iterates(B, -g), no_progress(), negative_curvature)
+it, stop = advance(refhf.cg_iterates(B, -g, stop_at=negative_curvature), no_progress())
 print(f"{stop} at i = {it.k}")
 assert it.k == 3
 assert it.p @ (B @ it.p) < 0

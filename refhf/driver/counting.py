@@ -8,8 +8,9 @@ from functools import partial
 
 import numpy as np
 
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.report import Counts
-from refhf.objective.supervised import Objective, operator
+from refhf.objective.protocol import Objective
 
 NOTHING = Counts()
 
@@ -67,7 +68,7 @@ class Counted:
         return comm.traffic[:2] if comm else (0, 0)
 
     def _counted_operator(self, A):
-        return operator(partial(self._product, A), A.shape[0], A.dtype)
+        return SymmetricOperator(partial(self._product, A), A.shape[0], A.dtype)
 
     def _product(self, A, v):
         return np.array(self._counted("curvature_products", A.matvec, v))

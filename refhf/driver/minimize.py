@@ -15,7 +15,7 @@ from refhf.krylov.stopping import Stop
 from refhf.methods import schedules
 from refhf.methods.newton import negative_curvature
 from refhf.methods.report import Counts, Kind, LossAt, Outcome, Report
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 
 def iterate(objective: Objective, theta0, *, method: str = DEFAULT_METHOD, rng=None, **options) -> "Steps":

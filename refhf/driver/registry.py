@@ -11,7 +11,7 @@ from refhf.methods.nonlinear_cg import nlcg_step
 from refhf.methods.replicas import replica_step
 from refhf.methods.report import NoDetail, Report
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 
 class Family(NamedTuple):

@@ -1,26 +1,31 @@
-"""Vectors as the solvers need them: inner products, norms, and a linear system checked."""
+"""Inner products and norms for the solvers, and the checked arguments of a linear system."""
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.sparse.linalg import aslinearoperator
+from numpy.typing import DTypeLike
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from refhf import checks
+from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.model.blocks import Array
 
-# An inner product of unit vectors that should be 0 comes out at up to this many eps: our choice, from 30,000
-# rotations of small systems whose exact recurrences break down (the largest was 19; 1 misses half of them).
+# A bound, in eps, on the rounding error of an inner product of unit vectors that is exactly 0: our choice, from 30,000
+# rotations of small systems whose exact recurrences break down (the largest was 19; a bound of 1 misses half of them).
 ROUNDING = 32
 
 
-# OpenBLAS shares out longer ones among its threads, whose number then decides the last bits (interface/ddot.c).
+# OpenBLAS splits longer ones among its threads, and the last bits then depend on their number (interface/ddot.c).
 LONGEST = 10_000
 
 
-def inner(x, y) -> float:
-    """(x, y) as a float, accumulated in float64 also for float32 vectors: it steers control flow.
+def inner(x: Array, y: Array) -> float:
+    """(x, y) as a float, accumulated in float64 also for float32 vectors, because it steers control flow.
 
     Its bits do not depend on the number of BLAS threads, which changes while other threads sweep
-    (`refhf.objective.chunks`).
+    (`refhf.objective.chunk_threads`).
     """
     with np.errstate(all="ignore"):
         if x.dtype == y.dtype == np.float64:
@@ -28,36 +33,16 @@ def inner(x, y) -> float:
         return float(np.einsum("i,i", x, y, dtype=np.float64))
 
 
-def _long(x, y):
+def _long(x: Array, y: Array) -> float:
     pieces = len(x) // LONGEST
     whole = pieces * LONGEST
-    of_pieces = np.vecdot(x[:whole].reshape(pieces, LONGEST), y[:whole].reshape(pieces, LONGEST))
-    return float(of_pieces.sum() + np.dot(x[whole:], y[whole:]))
-
-
-class lazy:  # noqa: N801 : used as property is
-    """An attribute made when it is first looked at: functools.cached_property without the lock it had in Python 3.11.
-
-    All instances of a class shared that lock. Threads that made an A p waited for each other, ranks among them for
-    ever, and a child forked meanwhile found it locked.
-    """
-
-    def __init__(self, make):
-        self.make, self.__doc__ = make, make.__doc__
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, instance, owner=None):
-        if instance is None:
-            return self
-        made = instance.__dict__[self.name] = self.make(instance)
-        return made
+    sums = np.vecdot(x[:whole].reshape(pieces, LONGEST), y[:whole].reshape(pieces, LONGEST))
+    return float(sums.sum() + np.dot(x[whole:], y[whole:]))
 
 
 @np.errstate(under="ignore")
-def norm(x) -> float:
-    """||x|| as a float, also where the squares of its components would over- or underflow."""
+def norm(x: Array) -> float:
+    """||x|| as a float, without overflow or underflow of the squared components."""
     square = inner(x, x)
     if 1e-280 < square < np.inf:
         return math.sqrt(square)
@@ -65,20 +50,20 @@ def norm(x) -> float:
     return largest * math.sqrt(inner(x / largest, x / largest)) if 0 < largest < np.inf else largest
 
 
-def is_zero(product: float, x, y) -> bool:
-    """Whether (x, y) = `product` is zero to rounding: |(x, y)| <= 32 eps ||x|| ||y||, whatever the scale."""
+def is_zero(product: float, x: Array, y: Array) -> bool:
+    """Whether (x, y) = `product` is zero to rounding: |(x, y)| <= 32 eps ||x|| ||y||, independent of scale."""
     return abs(product) <= ROUNDING * float(np.finfo(x.dtype).eps) * norm(x) * norm(y)
 
 
-def underflows(x, y) -> bool:
-    """Whether the norms of x and y, neither of them zero, put (x, y) below the smallest normal number."""
+def underflows(x: Array, y: Array) -> bool:
+    """Whether x and y are not zero, but the product of their norms is below the smallest normal number."""
     return bool(x.any() and y.any()) and norm(x) * norm(y) < np.finfo(np.float64).tiny
 
 
 class Matrix:
-    """A product as the solvers use it, v (n,) -> A v (n,): each answer is an array of its own, in one dtype.
+    """A matrix as the solvers use it: A @ v (n,) is a new array of the vectors' dtype.
 
-    The caller's function may give one array again and again, and its numbers may be wider than the vectors.
+    The function behind it may return one buffer again and again, or wider numbers than the vectors.
 
     Attributes
     ----------
@@ -86,23 +71,42 @@ class Matrix:
     dtype : float32 or float64
     """
 
-    def __init__(self, argument: str, given, dtype):
-        self.argument, self.given, self.shape, self.dtype = argument, given, given.shape, np.dtype(dtype)
+    def __init__(self, argument: str, given: LinearOperator, dtype: DTypeLike):
+        self.argument, self.given, self.dtype = argument, given, np.dtype(dtype)
+        self.shape: tuple[int, int] = given.shape
+        self.product: Callable[[Array], Array] = given.matvec
+        if isinstance(given, SymmetricOperator) and given.dtype == self.dtype:
+            self.product = given.product  # not through SciPy
 
     def __repr__(self):
         return f"<{self.shape[0]}x{self.shape[1]} matrix {self.argument} with dtype={self.dtype}>"
 
-    def __matmul__(self, v):
+    def __matmul__(self, v: Array) -> Array:
         """A v (n,)."""
-        answer = self.given.matvec(v)
-        return np.array(checks.vector(f"product with {self.argument}", answer, self.shape[0], self.dtype))
+        product = checks.vector(f"product with {self.argument}", self.product(v), self.shape[0], self.dtype)
+        return np.array(product)
 
 
-def system(A, b, x0=None, M=None):
-    """A, b, x0, M as matrices (n, n) and vectors (n,) of their common dtype; ValueError for what does not fit."""
-    A = linear_operator("A", A)
+MatrixLike: TypeAlias = Any  # array, sparse matrix, LinearOperator, Matrix, or function v (n,) -> A v (n,)
+
+
+def system(
+    A: MatrixLike, b: Any, x0: Any = None, M: MatrixLike | None = None
+) -> tuple[Matrix, Array, Array | None, Matrix | None]:
+    """A, b, x0 and M as matrices (n, n) and vectors (n,) of their common dtype.
+
+    The dtype of a plain function is that of b.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, or numbers that are not real.
+    """
+    if is_function(A):
+        b = checks.vector("b", b, None)
+    A = linear_operator("A", A, len(b) if is_function(A) else None, b)
     n = A.shape[0]
-    M = None if M is None else linear_operator("M", M, n)
+    M = None if M is None else linear_operator("M", M, n, b)
     b = checks.vector("b", b, n)
     dtype = np.result_type(A.dtype, b, *(() if M is None else (M.dtype,)))
     dtype = np.float32 if dtype == np.float32 else np.float64
@@ -110,20 +114,40 @@ def system(A, b, x0=None, M=None):
     return matrix("A", A, dtype), b.astype(dtype, copy=False), x0, None if M is None else matrix("M", M, dtype)
 
 
-def matrix(argument: str, given, dtype) -> Matrix:
+def matrix(argument: str, given: LinearOperator | Matrix, dtype: DTypeLike) -> Matrix:
     """A LinearOperator as a `Matrix`."""
-    return given if isinstance(given, Matrix) and given.dtype == dtype else Matrix(argument, given, dtype)
+    if isinstance(given, Matrix):
+        return given if given.dtype == dtype else Matrix(argument, given.given, dtype)
+    return Matrix(argument, given, dtype)
 
 
-def linear_operator(argument: str, given, n: int | None = None):
-    """`given` as a LinearOperator, (n, n) if n is not None, or square; ValueError if it is none of real numbers."""
+def is_function(given: Any) -> bool:
+    """Whether `given` is a plain function; a LinearOperator can be called, too."""
+    return callable(given) and not hasattr(given, "shape")
+
+
+def linear_operator(argument: str, given: MatrixLike, n: int | None = None, like: Any = None) -> Any:
+    """`given` as a LinearOperator (or the `Matrix` that it is), (n, n), or square if n is None.
+
+    A plain function becomes an operator (n, n) of the dtype of `like`, float64 if `like` is no float32 vector.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, has another shape, or numbers that are not real.
+    """
     if isinstance(given, Matrix):
         return given
+    if is_function(given) and n is not None:
+        dtype = np.float32 if getattr(like, "dtype", None) == np.float32 else np.float64
+        return SymmetricOperator(given, n, dtype)
     checks.unmasked(argument, given)
     try:
         operator = aslinearoperator(given)
     except (TypeError, ValueError):
-        raise ValueError(f"{argument}: expected an array, sparse matrix or LinearOperator; got {given!r}") from None
+        raise ValueError(
+            f"{argument}: expected an array, sparse matrix, LinearOperator or function; got {given!r}"
+        ) from None
     rows = operator.shape[0] if n is None else n
     if operator.shape != (rows, rows) or np.dtype(operator.dtype).kind not in "fiub":
         expected = "a square matrix" if n is None else f"shape ({n}, {n})"
@@ -133,10 +157,10 @@ def linear_operator(argument: str, given, n: int | None = None):
     return operator
 
 
-def start(A, b, x0):
-    """x_0 and r_0 = b - A x_0; no product is spent on a start from zero.
+def start(A: Matrix, b: Array, x0: Array | None) -> tuple[Array, Array]:
+    """x_0 and r_0 = b - A x_0; a start from zero costs no product.
 
-    A start that is not finite, or whose residual is not, becomes zero with a residual of NaN: the caller sees it.
+    A start that is not finite is replaced by zero, with a residual of NaN.
     """
     if x0 is None:
         return np.zeros_like(b), b.copy()

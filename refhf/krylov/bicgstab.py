@@ -1,22 +1,21 @@
 """Bi-CG-STAB, preconditioned from the right.
 
-He et al. 2016, Algorithm 3; Saad 2003, Algorithm 7.7, whose omega is the paper's gamma; with a preconditioner,
+He et al. 2016, Algorithm 3; Saad 2003, Algorithm 7.7, where omega stands for the paper's gamma; with a preconditioner,
 van der Vorst 1992. Notation: A x = b, r = b - A x, r0* the shadow residual. M is an approximate inverse of A.
 Two products an iteration.
 """
 
-import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from refhf import checks
-from refhf.krylov.arithmetic import inner, is_zero, start, system, underflows
+from refhf.krylov.arithmetic import Array, Matrix, MatrixLike, inner, is_zero, start, system, underflows
 from refhf.krylov.stopping import Stop
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class BiCGStabIterate:
     """Iterate k.
 
@@ -24,41 +23,46 @@ class BiCGStabIterate:
     ----------
     k : int
     x, r, p : ndarray (n,)
-        x_k, its recurrence's residual r_k, and the next direction p_k.
-    x_curvature, phi : float
-        x_k' A x_k = x_k'(b - r_k), and the quadratic x'Ax/2 - b'x at x_k, neither at the price of a product.
+        x_k, the recurrence's residual r_k, and the next direction p_k.
+    b : ndarray (n,)
+        The right-hand side.
     stop : Stop or None
-        Set on the last iterate where the recurrence cannot go on.
+        On the last iterate, why there is no next one.
+    half_step : bool
+        Whether x is the half step x_j + alpha_j p_j, j = k - 1, with the residual s_j; p is then p_j.
     """
 
     k: int
-    x: np.ndarray
-    r: np.ndarray
-    p: np.ndarray
-    b: np.ndarray
+    x: Array
+    r: Array
+    p: Array
+    b: Array
     stop: Stop | None = None
+    half_step: bool = False
 
     @property
     def x_curvature(self) -> float:
-        """x_k' A x_k."""
+        """x_k' A x_k = x_k'(b - r_k), without a product."""
         return inner(self.x, self.b) - inner(self.x, self.r)
 
     @property
     def phi(self) -> float:
-        """x'Ax/2 - b'x at x_k."""
+        """The quadratic x'Ax/2 - b'x = -x'(r + b)/2 at x_k, without a product."""
         return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
 
 
-def bicgstab_iterates(A, b, x0=None, shadow=None, M=None) -> Iterator[BiCGStabIterate]:
+def bicgstab_iterates(
+    A: MatrixLike, b: Array, x0: Array | None = None, shadow: Array | None = None, M: MatrixLike | None = None
+) -> Iterator[BiCGStabIterate]:
     """Iterates k = 0, 1, ... of Bi-CG-STAB on A x = b, for as long as the recurrence is defined.
 
-    The last iterate's `stop` says why there is no next one; where it is the stabilising step that fails, that iterate
-    is the half step x_j + alpha_j p_j, whose residual is s_j (van der Vorst 1992). Denominators are compared with the
-    norms of the vectors that make them, so a breakdown does not depend on the scale of A or b.
+    The last iterate has `stop`. If the stabilising step fails, it is the half step x_j + alpha_j p_j, which has the
+    residual s_j (van der Vorst 1992). Otherwise it is iterate k yielded again. Denominators are compared with the norms
+    of their vectors, so a breakdown does not depend on the scale of A or b.
 
     Parameters
     ----------
-    A : array, sparse matrix or LinearOperator (n, n)
+    A : array, sparse matrix, LinearOperator (n, n) or function v (n,) -> A v (n,)
     b : ndarray (n,)
     x0 : ndarray (n,), optional
         Start; zero if None.
@@ -66,6 +70,11 @@ def bicgstab_iterates(A, b, x0=None, shadow=None, M=None) -> Iterator[BiCGStabIt
         r0*, with (r_0, r0*) != 0; r_0 if None.
     M : like A, optional
         Approximate inverse of A.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, or numbers that are not real.
     """
     A, b, x0, M = system(A, b, x0, M)
     x, r = start(A, b, x0)
@@ -73,56 +82,80 @@ def bicgstab_iterates(A, b, x0=None, shadow=None, M=None) -> Iterator[BiCGStabIt
     return _recurrence(A, b, M, shadow, x, r)
 
 
-def _recurrence(A, b, M, shadow, x, r):
-    p, rho = r, inner(r, shadow)
-    for k in itertools.count():
-        it = BiCGStabIterate(k, x, r, p, b)
+def _recurrence(A: Matrix, b: Array, M: Matrix | None, shadow: Array, x: Array, r: Array) -> Iterator[BiCGStabIterate]:
+    rho = inner(r, shadow)
+    it = BiCGStabIterate(0, x, r, r, b, _no_direction(r, shadow, rho))
+    yield it
+    while not it.stop:
+        it, rho = _step(A, M, shadow, it, rho)
         yield it
-        with np.errstate(all="ignore"):
-            it.stop, x, r, p, rho = _step(A, M, shadow, x, r, p, rho)
-        if not (np.isfinite(rho) and np.isfinite(x).all()):
-            it.stop = Stop.NON_FINITE
-        elif it.stop and x is not it.x:
-            yield BiCGStabIterate(k + 1, x, r, p, b, it.stop)
-        if it.stop:
-            return
 
 
-def _step(A, M, shadow, x, r, p, rho):
-    """One pass of Algorithm 3, or as far as it gets: (stop, x, r, p, rho)."""
-    here = x, r, p, rho
-    if not r.any():
-        return Stop.EXACT, *here
-    if not np.isfinite(rho):
-        return Stop.NON_FINITE, *here
-    if is_zero(rho, r, shadow):
-        return Stop.UNDERFLOW if underflows(r, shadow) else Stop.RHO_BREAKDOWN, *here
+@np.errstate(all="ignore")
+def _step(A: Matrix, M: Matrix | None, shadow: Array, it: BiCGStabIterate, rho: float) -> tuple[BiCGStabIterate, float]:
+    """Iterate k + 1 and its rho; if it is not defined, the half step or iterate k, with the reason."""
+    r, p = it.r, it.p
     Mp = p if M is None else M @ p
     Ap = A @ Mp
     denominator = inner(Ap, shadow)
-    if not np.isfinite(denominator):
-        return Stop.NON_FINITE, *here
-    if is_zero(denominator, Ap, shadow):
-        return Stop.UNDERFLOW if underflows(Ap, shadow) else Stop.ALPHA_BREAKDOWN, *here
+    if stop := _no_step(Ap, shadow, denominator):
+        return replace(it, stop=stop), rho
     alpha = rho / denominator  # alpha_j = (r_j, r0*) / (A p_j, r0*)
     s = r - alpha * Ap  # s_j = r_j - alpha_j A p_j
-    x = x + alpha * Mp  # the half step, x_j + alpha_j p_j
+    x = it.x + alpha * Mp  # the half step, x_j + alpha_j p_j
     if not s.any():
-        return Stop.HALF_STEP, x, s, p, rho
+        return _half_step(it, x, s, Stop.HALF_STEP), rho
     Ms = s if M is None else M @ s
     As = A @ Ms
-    if not As.any():
-        return Stop.SINGULAR, x, s, p, rho
     numerator, square = inner(s, As), inner(As, As)
-    if not np.isfinite(numerator + square):
-        return Stop.NON_FINITE, *here
-    if is_zero(numerator, s, As):
-        return Stop.GAMMA_BREAKDOWN, x, s, p, rho
-    if square == 0 or numerator / square == 0:
-        return Stop.UNDERFLOW, x, s, p, rho
+    if stop := _no_stabilising_step(s, As, numerator, square):
+        return _half_step(it, x, s, stop), rho
     gamma = numerator / square  # gamma_j = (s_j, A s_j) / (A s_j, A s_j)
     x = x + gamma * Ms  # x_{j+1} = x_j + alpha_j p_j + gamma_j s_j
     r = s - gamma * As  # r_{j+1} = s_j - gamma_j A s_j
     rho_old, rho = rho, inner(r, shadow)
     beta = rho / rho_old * alpha / gamma  # beta_j = (r_{j+1}, r0*) / (r_j, r0*) alpha_j / gamma_j
-    return None, x, r, r + beta * (p - gamma * Ap), rho  # p_{j+1} = r_{j+1} + beta_j (p_j - gamma_j A p_j)
+    p = r + beta * (p - gamma * Ap)  # p_{j+1} = r_{j+1} + beta_j (p_j - gamma_j A p_j)
+    if not (np.isfinite(rho) and np.isfinite(x).all()):
+        return replace(it, stop=Stop.NON_FINITE), rho
+    return BiCGStabIterate(it.k + 1, x, r, p, it.b, _no_direction(r, shadow, rho)), rho
+
+
+def _half_step(it: BiCGStabIterate, x: Array, s: Array, stop: Stop) -> BiCGStabIterate:
+    """The last iterate: the half step x with its residual s, or iterate k if a number is not finite."""
+    if stop is Stop.NON_FINITE or not np.isfinite(x).all():
+        return replace(it, stop=Stop.NON_FINITE)
+    return BiCGStabIterate(it.k + 1, x, s, it.p, it.b, stop, half_step=True)
+
+
+def _no_direction(r: Array, shadow: Array, rho: float) -> Stop | None:
+    """Why (r_k, r0*) = rho ends the recurrence; None if it goes on."""
+    if not r.any():
+        return Stop.EXACT
+    if not np.isfinite(rho):
+        return Stop.NON_FINITE
+    if is_zero(rho, r, shadow):
+        return Stop.UNDERFLOW if underflows(r, shadow) else Stop.RHO_BREAKDOWN
+    return None
+
+
+def _no_step(Ap: Array, shadow: Array, denominator: float) -> Stop | None:
+    """Why alpha_k is undefined; None if it is defined."""
+    if not np.isfinite(denominator):
+        return Stop.NON_FINITE
+    if is_zero(denominator, Ap, shadow):
+        return Stop.UNDERFLOW if underflows(Ap, shadow) else Stop.ALPHA_BREAKDOWN
+    return None
+
+
+def _no_stabilising_step(s: Array, As: Array, numerator: float, square: float) -> Stop | None:
+    """Why gamma_k is undefined or zero; None if it is neither."""
+    if not As.any():
+        return Stop.SINGULAR
+    if not np.isfinite(numerator + square):
+        return Stop.NON_FINITE
+    if is_zero(numerator, s, As):
+        return Stop.GAMMA_BREAKDOWN
+    if square == 0 or numerator / square == 0:
+        return Stop.UNDERFLOW
+    return None

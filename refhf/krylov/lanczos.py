@@ -5,23 +5,22 @@ revised edition, SIAM 2011, section 6.3. Notation: q_k the basis, T the tridiago
 alpha and off-diagonal beta, (theta, s) an eigenpair of T, theta and Q s the Ritz value and vector.
 
 Each new vector is orthogonalised twice, by the recurrence and then against the whole basis ("twice is enough", Parlett
-1998, section 6.9), so that rounding brings nothing back that has been found. The basis is kept: k vectors.
+1998, section 6.9), so that rounding errors do not bring back what was found already. All k basis vectors are stored.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
-from refhf.krylov.arithmetic import inner, lazy, linear_operator, matrix, norm
+from refhf.krylov.arithmetic import Array, MatrixLike, inner, linear_operator, matrix, norm
 from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit
 
-ROUNDINGS = 10  # our choice: what is below this many times eps ||T|| is rounding
+ROUNDINGS = 10  # our choice: numbers below this many times eps ||T|| are rounding errors
 
 
 class RitzPair(NamedTuple):
@@ -29,10 +28,10 @@ class RitzPair(NamedTuple):
 
     value: float
     error_bound: float
-    coefficients: np.ndarray
+    coefficients: Array
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class LanczosIterate:
     """Iterate k, after k products; k = 0 is the start, with no Ritz pair yet.
 
@@ -40,31 +39,31 @@ class LanczosIterate:
     ----------
     k : int
     alpha, beta : ndarray (k,)
-        T's diagonal and off-diagonal; the last beta couples the basis to what is not in it.
+        Diagonal and off-diagonal of T; the last beta is the norm of the residual that the basis leaves.
     basis : ndarray (k, n)
         q_1 .. q_k, the rows.
     stop : Stop or None
-        Set on the last iterate where the recurrence cannot go on.
+        On the last iterate, why there is no next one.
     """
 
     k: int
-    alpha: np.ndarray
-    beta: np.ndarray
-    basis: np.ndarray
+    alpha: Array
+    beta: Array
+    basis: Array
     stop: Stop | None = None
 
-    @lazy
+    @property
     def norm(self) -> float:
         """The largest ||A q_j||: never above ||A||, and soon near it."""
         return float(np.hypot(np.hypot(self.alpha, self.beta), np.append(0, self.beta[:-1])).max())
 
-    @lazy
+    @property
     def rounding(self) -> float:
         """The rounding error of k products, as a norm: an estimate, our choice."""
         return float(ROUNDINGS * np.sqrt(self.k) * np.finfo(self.basis.dtype).eps * self.norm)
 
     def pair(self, index: int) -> RitzPair:
-        """The Ritz pair number `index` from below, or with -1 the one from above.
+        """The Ritz pair number `index` in ascending order; -1 is the largest.
 
         An eigenvalue of A is within the bound of theta (Parlett 1998, section 13.2; Saad 2011, section 6.3): the bound
         is the norm of the residual, A Q s - theta Q s = beta_k s_k q_{k+1}.
@@ -77,31 +76,35 @@ class LanczosIterate:
         bound = float(self.beta[-1] * abs(vectors[-1, 0])) + self.rounding
         return RitzPair(float(values[0]) * scale, bound, vectors[:, 0])
 
-    def vector(self, coefficients) -> np.ndarray:
+    def vector(self, coefficients: Array) -> Array:
         """Q s (n,), of norm 1."""
         v = coefficients.astype(self.basis.dtype) @ self.basis
         return v / norm(v)
 
 
-def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
+def lanczos_iterates(A: MatrixLike, n: int, start: Array) -> Iterator[LanczosIterate]:
     """Iterates k = 0, 1, ... of the Lanczos process, until its Krylov subspace is invariant under A.
+
+    If product k + 1 is not finite, iterate k is yielded again with its `stop`.
 
     Parameters
     ----------
-    A : array, sparse matrix or LinearOperator (n, n), symmetric
+    A : array, sparse matrix, LinearOperator (n, n) or function v (n,) -> A v (n,)
+        Symmetric.
     n : int
     start : ndarray (n,)
-        Any vector but zero. Eigenvectors orthogonal to it are out of reach, exactly where the arithmetic is exact.
+        Any vector but zero. In exact arithmetic, eigenvectors orthogonal to it are not found.
 
     Raises
     ------
     ValueError
-        At the first iterate, for a start that is no real vector of n numbers, or an A that is not (n, n).
+        At the first iterate, if start is not a real vector of n numbers, or A is not (n, n).
     """
     start = checks.vector("start", start, n)
     start = start.astype(np.float32 if start.dtype == np.float32 else np.float64, copy=False)
-    A = matrix("A", linear_operator("A", A, n), start.dtype)
-    alpha, beta, basis = [], [norm(start)], np.empty((min(n, 16), n), start.dtype)
+    A = matrix("A", linear_operator("A", A, n, start), start.dtype)
+    alpha: list[float] = []
+    beta, basis = [norm(start)], np.empty((min(n, 16), n), start.dtype)
     it, r = LanczosIterate(0, np.empty(0), np.empty(0), basis[:0]), start
     yield it
     for k in range(1, n + 1):
@@ -112,39 +115,36 @@ def lanczos_iterates(A, n: int, start) -> Iterator[LanczosIterate]:
             r = A @ q if k == 1 else A @ q - beta[-1] * basis[k - 2]
             alpha.append(inner(q, r))  # alpha_k = (q_k, A q_k)
             r = r - alpha[-1] * q  # r_k = A q_k - alpha_k q_k - beta_{k-1} q_{k-1}
-            r = r - (basis[:k] @ r) @ basis[:k]  # and what rounding left in it of q_1 .. q_k
+            r = r - (basis[:k] @ r) @ basis[:k]  # again, against all of q_1 .. q_k
             beta.append(norm(r))  # beta_k = ||r_k||
-            following = LanczosIterate(k, np.array(alpha), np.array(beta[1:]), basis[:k])
-            finite = np.isfinite(2 * following.norm)  # no Ritz value is above 3^1/2 times the norm
-        if not finite:
-            it.stop = Stop.NON_FINITE
-            return
-        it = following
-        if k == n or beta[-1] <= it.rounding:
-            it.stop = Stop.INVARIANT_SUBSPACE
+            last, it = it, LanczosIterate(k, np.array(alpha), np.array(beta[1:]), basis[:k])
+            if not np.isfinite(2 * it.norm):  # no Ritz value is above 3^1/2 times the norm
+                it = replace(last, stop=Stop.NON_FINITE)
+            elif k == n or beta[-1] <= it.rounding:
+                it = replace(it, stop=Stop.INVARIANT_SUBSPACE)
         yield it
         if it.stop:
             return
 
 
 class Eigenpair(NamedTuple):
-    """What Lanczos found.
+    """An eigenpair with its error bound, and how the process ended.
 
     Attributes
     ----------
     value : float
-        A Ritz value: the vector's Rayleigh quotient. NaN if not even one product was finite.
+        A Ritz value: the vector's Rayleigh quotient. NaN if the first product was not finite.
     vector : ndarray (n,)
         Of norm 1.
     error_bound : float
-        At least one eigenvalue of A is within this of `value`; it also bounds ||A v - value v||.
+        An eigenvalue of A lies within this of `value`; it also bounds ||A v - value v||.
     stop : Stop
     iterations : int
         Products with A.
     """
 
     value: float
-    vector: np.ndarray
+    vector: Array
     error_bound: float
     stop: Stop
     iterations: int
@@ -155,33 +155,36 @@ def small_ritz_residual(index: int, rtol: float) -> Rule:
     return partial(_small_ritz_residual, index, rtol)
 
 
-def _small_ritz_residual(index, rtol, it):
+def _small_ritz_residual(index: int, rtol: float, it: LanczosIterate) -> Stop | None:
     if it.k == 0 or it.stop:
         return it.stop
     return Stop.RITZ_CONVERGED if it.pair(index).error_bound <= rtol * it.norm else None
 
 
-def lanczos_smallest(A, n: int, *, rng=None, start=None, rtol: float = 1e-8, maxiter: int | None = None) -> Eigenpair:
+def lanczos_smallest(
+    A: MatrixLike, n: int, *, rng: Any = None, start: Any = None, rtol: float = 1e-8, maxiter: int | None = None
+) -> Eigenpair:
     """The smallest eigenvalue of a symmetric A and an eigenvector, matrix-free.
 
-    The Ritz value is never below the smallest eigenvalue; that it is near **it**, and not near the next one, rests on
-    the start: a random one has a part in every eigenvector, and the chance that the process overlooks an eigenvalue
-    falls exponentially with the iterations (Kuczynski and Wozniakowski 1992, Theorem 4.2). An eigenvalue that is
-    repeated is found once, with one vector of its eigenspace. In a cluster the value is as good as its bound says,
-    while the vector may be a mixture of the cluster's.
+    The Ritz value is never below the smallest eigenvalue. That it is near the smallest, and not near the next one,
+    depends on the start: a random start has a component along every eigenvector, and the probability that the process
+    misses an eigenvalue falls exponentially with the iterations (Kuczynski and Wozniakowski 1992, Theorem 4.2). A
+    repeated eigenvalue is found once, with one vector of its eigenspace. In a cluster of eigenvalues the value is as
+    good as its bound, but the vector may be a mixture of the cluster's eigenvectors.
 
     Parameters
     ----------
     A : array, sparse matrix, LinearOperator (n, n), or function v (n,) -> A v (n,)
     n : int
     rng : Generator, int or None
-        Draws the start, normal in each component.
+        Draws the start; each component is standard normal.
     start : array (n,), optional
-        Instead of a random one; not zero.
+        Replaces the random start; not zero.
     rtol : float
-        Converged where the error bound is at most rtol ||T||, T the projection of A. 1e-8 is our choice.
+        The process has converged where the error bound is at most rtol ||T||, T the projection of A. 1e-8 is our
+        choice.
     maxiter : int, optional
-        Most products; min(n, 300) if None (our choice). The basis takes n numbers for each.
+        The largest number of products; min(n, 300) if None (our choice). Each adds n numbers to the basis.
 
     Raises
     ------
@@ -200,17 +203,16 @@ def lanczos_smallest(A, n: int, *, rng=None, start=None, rtol: float = 1e-8, max
     return _extreme(0, A, n, rng, start, rtol, maxiter)
 
 
-def lanczos_largest(A, n: int, *, rng=None, start=None, rtol: float = 1e-8, maxiter: int | None = None) -> Eigenpair:
+def lanczos_largest(
+    A: MatrixLike, n: int, *, rng: Any = None, start: Any = None, rtol: float = 1e-8, maxiter: int | None = None
+) -> Eigenpair:
     """The largest eigenvalue of a symmetric A and an eigenvector; see `lanczos_smallest`."""
     return _extreme(-1, A, n, rng, start, rtol, maxiter)
 
 
 @np.errstate(all="ignore")
-def _extreme(index, A, n, rng, start, rtol, maxiter):
+def _extreme(index: int, A: MatrixLike, n: int, rng: Any, start: Any, rtol: float, maxiter: int | None) -> Eigenpair:
     n = checks.positive_integer("n", n)
-    if callable(A) and not hasattr(A, "shape"):  # a LinearOperator can be called, too
-        function = A
-        A = LinearOperator((n, n), matvec=lambda v: checks.vector("A", function(v), n, np.float64), dtype=np.float64)
     A = linear_operator("A", A, n)
     dtype = A.dtype if A.dtype == np.float32 else np.dtype(np.float64)
     start = np.random.default_rng(rng).standard_normal(n) if start is None else checks.array("start", start, (n,))

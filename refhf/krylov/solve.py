@@ -1,14 +1,17 @@
-"""SciPy-shaped drivers over the iterates: cg(A, b, ...) -> (x, info)."""
+"""Solvers with SciPy's signature, cg(A, b, ...) -> (x, info), over the iterates."""
 
-import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from refhf import checks
-from refhf.krylov.arithmetic import norm, system
+from refhf.krylov.arithmetic import Array, Matrix, MatrixLike, norm, system
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
-from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
+from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, negative_curvature, small_residual
 
 # 0 and -10, -11 are SciPy's (converged; rho and omega breakdown), the others our choice.
 # A positive code is the number of iterations done without convergence, as in SciPy.
@@ -26,8 +29,11 @@ CODES = {
 }
 
 
+SOLVED = (Stop.CONVERGED, Stop.EXACT, Stop.HALF_STEP)  # the recurrence's residual is small enough
+
+
 class Info(int):
-    """SciPy's integer, 0 where the solver converged, that knows more.
+    """SciPy's integer, 0 where the solver converged, with the reason to stop.
 
     Attributes
     ----------
@@ -38,31 +44,45 @@ class Info(int):
         p with p'Ap <= 0, where negative curvature was met.
     """
 
-    def __new__(cls, stop: Stop, iterations: int, direction=None):
+    stop: Stop
+    iterations: int
+    direction: Array | None
+
+    def __new__(cls, stop: Stop, iterations: int, direction: Array | None = None) -> "Info":
         """The integer of `CODES`, or the iterations done; 0 only where it converged."""
         info = super().__new__(cls, CODES.get(stop, max(iterations, 1)))
         info.stop, info.iterations, info.direction = stop, iterations, direction
         return info
 
-    def __getnewargs__(self):
-        """What copies and pickles are made of."""
+    def __getnewargs__(self) -> Any:
+        """The arguments from which copies and pickles are made."""
         return self.stop, self.iterations, self.direction
 
     def __repr__(self):
         return f"{int(self)} ({self.stop}, {self.iterations} iterations)"
 
 
-def cg(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=None):
+def cg(
+    A: MatrixLike,
+    b: Any,
+    x0: Any = None,
+    *,
+    rtol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    M: MatrixLike | None = None,
+    callback: Callable[[Array], object] | None = None,
+) -> tuple[Array, Info]:
     """Solve A x = b by conjugate gradients, A symmetric positive definite (Saad 2003, Algorithm 9.1).
 
-    Convergence, ||b - A x|| <= max(rtol ||b||, atol), is claimed on the true residual. Unlike SciPy's, it stops
+    Convergence, ||b - A x|| <= max(rtol ||b||, atol), is tested on the true residual. Unlike SciPy's cg, it stops
     at negative curvature, before the update, with the direction in `info.direction`. x is then the iterate of
     smallest residual; He et al. 2016, section 4.1, take the current one, which is the last of `cg_iterates`.
 
     Parameters
     ----------
-    A, M : array, sparse matrix or LinearOperator (n, n)
-        The matrix, and optionally an approximate inverse of it. Their products may come in one array again and again.
+    A, M : array, sparse matrix, LinearOperator (n, n) or function v (n,) -> A v (n,)
+        The matrix, and optionally an approximate inverse of it. A function may return the same buffer every time.
     b, x0 : array (n,)
         Right-hand side, and start (zero if None, or if b = 0; never overwritten).
     rtol, atol : float
@@ -76,7 +96,7 @@ def cg(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=Non
     x : ndarray (n,)
         Always finite: the last iterate, or after a breakdown the one of smallest residual, never worse than x0.
     info : Info
-        An int as SciPy's, with `stop`, `iterations` and `direction`.
+        An int like SciPy's, with `stop`, `iterations` and `direction`.
 
     Raises
     ------
@@ -89,13 +109,24 @@ def cg(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=Non
     >>> refhf.cg(np.array([[4.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0]))
     (array([0.09090909, 0.63636364]), 0 (converged, 2 iterations))
     """
-    return _drive(cg_iterates, A, b, x0, rtol, atol, maxiter, M, callback, negative_curvature)
+    iterates = partial(cg_iterates, stop_at=negative_curvature)
+    return _with_restarts(iterates, _problem(A, b, x0, M, rtol, atol, maxiter), callback)
 
 
-def bicgstab(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callback=None):
+def bicgstab(
+    A: MatrixLike,
+    b: Any,
+    x0: Any = None,
+    *,
+    rtol: float = 1e-5,
+    atol: float = 0.0,
+    maxiter: int | None = None,
+    M: MatrixLike | None = None,
+    callback: Callable[[Array], object] | None = None,
+) -> tuple[Array, Info]:
     """Solve A x = b by Bi-CG-STAB, A any square matrix (He et al. 2016, Algorithm 3).
 
-    Parameters, returns and errors as for `cg`; an iteration costs two products with A. The reason of a
+    Parameters, returns and errors are those of `cg`. An iteration costs two products with A. The reason for a
     breakdown is in `info.stop`.
 
     Examples
@@ -105,57 +136,85 @@ def bicgstab(A, b, x0=None, *, rtol=1e-5, atol=0.0, maxiter=None, M=None, callba
     >>> info.stop
     <Stop.ALPHA_BREAKDOWN: '(Ap, r0*) is zero to rounding: the step along p is undefined.'>
     """
-    return _drive(bicgstab_iterates, A, b, x0, rtol, atol, maxiter, M, callback)
+    return _with_restarts(bicgstab_iterates, _problem(A, b, x0, M, rtol, atol, maxiter), callback)
 
 
-def _drive(iterates, A, b, x0, rtol, atol, maxiter, M, callback, *exits):
+class _Problem(NamedTuple):
+    """A checked linear system, and when to stop."""
+
+    A: Matrix
+    b: Array
+    x0: Array | None
+    M: Matrix | None
+    converged: Rule
+    limit: int
+
+
+def _problem(
+    A: MatrixLike, b: Any, x0: Any, M: MatrixLike | None, rtol: float, atol: float, maxiter: int | None
+) -> _Problem:
     A, b, x0, M = system(A, b, x0, M)
     rtol, atol = checks.real("rtol", rtol, low=0.0), checks.real("atol", atol, low=0.0)
-    maxiter = 10 * b.size if maxiter is None else checks.positive_integer("maxiter", maxiter)
+    limit = 10 * b.size if maxiter is None else checks.positive_integer("maxiter", maxiter)
     if x0 is not None and not b.any() and np.isfinite(x0).all():
         x0 = None  # as in SciPy: x = 0 is the solution, and no other residual is small against b = 0
-    converged = small_residual(b, rtol, atol)
-    done, restarted_at, starts = 0, np.inf, _Smallest()
+    return _Problem(A, b, x0, M, small_residual(b, rtol, atol), limit)
+
+
+def _with_restarts(
+    iterates: Callable[..., Iterator[Any]], problem: _Problem, callback: Callable[[Array], object] | None
+) -> tuple[Array, Info]:
+    """Solve; where the recurrence converged and the true residual did not, restart from x while the latter falls."""
+    A, b, x0, M, converged, limit = problem
+    done, before, starts = 0, np.inf, _SmallestResidual()
     while True:
-        seen = _Smallest()
-
-        def watch(it, seen=seen):
-            seen.show(it)
-            if it.k == 0:
-                starts.show(it)
-            elif callback:
-                callback(it.x.copy())
-
-        it, stop = advance(iterates(A, b, x0=x0, M=M), watch, converged, iteration_limit(maxiter - done), *exits)
+        run = _SmallestResidual()
+        watch = partial(_watch, run, starts, callback)
+        it, stop = advance(iterates(A, b, x0=x0, M=M), watch, converged, iteration_limit(limit - done))
         done += it.k
-        if stop is Stop.ITERATION_LIMIT and restarted_at == np.inf:
+        if stop is Stop.ITERATION_LIMIT and before == np.inf:
             return it.x, Info(stop, done)
-        finished = stop in (Stop.CONVERGED, Stop.EXACT, Stop.HALF_STEP)
-        x = it.x if finished else seen.x
+        x = it.x if stop in SOLVED else run.x
         with np.errstate(all="ignore"):
-            true = dataclasses.replace(it, r=b - A @ x)
-        if finished and converged(true):
+            r = b - A @ x
+        if stop in SOLVED and converged(replace(it, r=r)):
             return x, Info(Stop.CONVERGED, done)
-        size = norm(true.r)
-        # A restart begins at x; who returns here has the better of x and the starts.
-        x0, x = x, starts.x if np.inf > size > starts.size else x
-        if not finished:
-            return x, Info(stop, done, it.p if stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None)
-        if not np.isfinite(size):
-            return x, Info(Stop.NON_FINITE, done)
-        if not size < restarted_at:
-            return x, Info(Stop.STAGNATED, done)
-        restarted_at = size
+        residual = norm(r)
+        if failure := _failure(stop, residual, before):
+            best = starts.x if np.inf > residual > starts.residual else x
+            direction = it.p if failure in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None
+            return best, Info(failure, done, direction)
+        x0, before = x, residual
 
 
-class _Smallest:
-    """The x of smallest residual among the iterates shown."""
+def _failure(stop: Stop, residual: float, before: float) -> Stop | None:
+    """Why there is no further restart, from the true residual now and at the restart before; None if there is one."""
+    if stop not in SOLVED:
+        return stop
+    if not np.isfinite(residual):
+        return Stop.NON_FINITE
+    return None if residual < before else Stop.STAGNATED
+
+
+class _SmallestResidual:
+    """The x of smallest residual among the iterates seen."""
 
     def __init__(self):
-        self.size, self.x = np.inf, None
+        self.residual, self.x = np.inf, np.empty(0)
 
-    def show(self, it):
-        """Keep x if its residual is the smallest so far."""
-        size = norm(it.r)
-        if self.x is None or size < self.size:
-            self.size, self.x = size, it.x
+    def see(self, it: Any) -> None:
+        """Take x if it is the first, or its residual is the smallest so far."""
+        residual = norm(it.r)
+        if not self.x.size or residual < self.residual:
+            self.residual, self.x = residual, it.x
+
+
+def _watch(
+    run: _SmallestResidual, starts: _SmallestResidual, callback: Callable[[Array], object] | None, it: Any
+) -> None:
+    """A rule that never stops: note each iterate of this run and the first of every run; call the callback."""
+    run.see(it)
+    if it.k == 0:
+        starts.see(it)
+    elif callback:
+        callback(it.x.copy())

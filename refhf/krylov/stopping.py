@@ -1,20 +1,24 @@
-"""Why a solver stopped, and the rules that say so: plain functions of an iterate.
+"""Stopping rules, and the reasons why a solver stops.
 
-A rule takes an iterate and returns a `Stop` or None. `advance` runs a solver's iterates until a rule speaks
-or the recurrence itself cannot go on.
+A rule is a function of an iterate that returns a `Stop` or None. `advance` runs a solver's iterates until a rule
+returns a `Stop` or the recurrence ends.
 """
 
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from refhf.krylov.arithmetic import ROUNDING, norm
+from refhf.krylov.arithmetic import ROUNDING, Array, norm
+
+if TYPE_CHECKING:
+    from refhf.krylov.cg import CGIterate
 
 
 class Stop(Enum):
-    """Why a solver stopped; the value is a sentence."""
+    """Reasons to stop; the value is a sentence."""
 
     CONVERGED = "The true residual b - Ax meets the tolerance."
     EXACT = "The residual is exactly zero."
@@ -40,21 +44,40 @@ class Stop(Enum):
         return self.name.lower().replace("_", " ")
 
 
-Rule = Callable[[object], Stop | None]
+Rule: TypeAlias = Callable[[Any], Stop | None]  # Any: an iterate that has what the rule looks at
 
 
-def advance(iterates: Iterable, *rules: Rule):
-    """The iterate at which the first rule speaks, or the last one there is, and the reason.
+class Iterate(Protocol):
+    """The part that all solvers' iterates share: their number, and on the last one the reason to stop."""
 
-    Returns
-    -------
-    iterate, stop : the solver's iterate, Stop
+    @property
+    def k(self) -> int:
+        """The number, from 0."""
+        ...
+
+    @property
+    def stop(self) -> Stop | None:
+        """Why there is no next iterate; None if there may be one."""
+        ...
+
+
+AnyIterate = TypeVar("AnyIterate", bound=Iterate)
+
+
+def advance(iterates: Iterable[AnyIterate], *rules: Rule) -> tuple[AnyIterate, Stop]:
+    """The iterate at which a rule returns a `Stop`, and that `Stop`; or the last iterate and its `stop`.
+
+    Rules are called in their order, once for each k: not for an iterate that is yielded again with its `stop`.
     """
+    it, stop, k = None, None, -1
     for it in iterates:
-        for rule in rules:
+        for rule in rules if it.k > k else ():
             if stop := rule(it):
                 return it, stop
-    return it, it.stop
+        k, stop = it.k, it.stop
+    if it is None or stop is None:
+        raise ValueError("iterates: expected at least one, and the last with its stop; got others")
+    return it, stop
 
 
 def iteration_limit(limit: int) -> Rule:
@@ -62,29 +85,32 @@ def iteration_limit(limit: int) -> Rule:
     return partial(_at_limit, limit)
 
 
-def _at_limit(limit, it):
+def _at_limit(limit: int, it: Iterate) -> Stop | None:
     return Stop.ITERATION_LIMIT if it.k >= limit else None
 
 
-def small_residual(b, rtol: float, atol: float) -> Rule:
+def small_residual(b: Array, rtol: float, atol: float) -> Rule:
     """Stop where ||r|| <= max(rtol ||b||, atol), SciPy's rule, on the recurrence's residual."""
     return partial(_at_tolerance, max(rtol * norm(b), atol))
 
 
-def _at_tolerance(tolerance, it):
+def _at_tolerance(tolerance: float, it: Any) -> Stop | None:
     return Stop.CONVERGED if norm(it.r) <= tolerance < np.inf else None
 
 
-def negative_curvature(it) -> Stop | None:
-    """Stop **before** a conjugate-gradient update whose p'Ap < 32 eps ||p|| ||Ap||.
+def negative_curvature(it: "CGIterate") -> Stop | None:
+    """Stop **before** a conjugate-gradient update with p'Ap < 32 eps ||p|| ||Ap||; for `stop_at` of `cg_iterates`.
 
-    eps is the dtype's epsilon, and 32 eps what rounding makes of a zero (`vectors.ROUNDING`, our choice). What is
-    not finite, or has Ap = 0 or p = 0, is the recurrence's affair.
+    eps is that of the dtype. 32 eps is the largest rounding error of a zero inner product
+    (`refhf.krylov.arithmetic.ROUNDING`, our choice). A curvature that is not finite, Ap = 0 and p = 0 are left to the
+    recurrence.
 
     Departure: the curvature test allows for rounding. He et al. 2016, section 4.1, test p'Bp < 0; a curvature that
     is zero to rounding has no sign and would make a step of arbitrary length, so it counts as negative here. It
     changes only steps that would have been noise.
     """
+    if it.Ap is None or it.curvature is None:
+        raise ValueError("it: expected one with its product A p: cg_iterates(..., stop_at=negative_curvature)")
     if not np.isfinite(it.curvature):
         return None
     bound = ROUNDING * float(np.finfo(it.p.dtype).eps) * norm(it.p) * norm(it.Ap)
@@ -94,13 +120,14 @@ def negative_curvature(it) -> Stop | None:
 def no_progress(tolerance: float = 5e-4, window: int = 10, fraction: float = 0.1) -> Rule:
     """Martens 2010, section 4.4: stop at iteration i if i > k, phi_i < 0 and (phi_i - phi_{i-k})/phi_i < k eps.
 
-    k = max(10, 0.1 i) and eps = 5e-4 are his; 0.1 i is rounded up as in his code. phi is relative to
+    k = max(10, 0.1 i) and eps = 5e-4 are Martens'; 0.1 i is rounded up as in his code. phi is relative to
     phi(0) = 0 also where the start is not 0, so a warm start is measured like any other.
     """
-    return partial(_no_progress, tolerance, window, fraction, [])
+    phis: list[float] = []
+    return partial(_no_progress, tolerance, window, fraction, phis)
 
 
-def _no_progress(tolerance, window, fraction, phis, it):
+def _no_progress(tolerance: float, window: int, fraction: float, phis: list[float], it: Any) -> Stop | None:
     phis.append(it.phi)
     k = max(window, int(np.ceil(fraction * it.k)))
     phi = phis[-1]

@@ -16,7 +16,7 @@ from refhf.methods import schedules
 from refhf.methods.mini_batch import mini_batch
 from refhf.methods.report import LossAt, NoDetail, Report, Source, begin, taken
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 BATCH = 128
 RATES = {"plain": 0.1, "momentum": 0.1, "rmsprop": 0.001}  # our choice; of RMSProp Keras's

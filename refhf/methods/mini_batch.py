@@ -2,7 +2,7 @@
 
 from numpy.random import Generator
 
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 
 def mini_batch(objective: Objective, cases: int, rng: Generator) -> Objective:

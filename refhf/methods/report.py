@@ -8,7 +8,7 @@ import numpy as np
 
 from refhf.krylov.arithmetic import norm
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 
 class Word(Enum):

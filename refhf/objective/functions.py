@@ -1,69 +1,75 @@
-"""Anybody's functions as an Objective."""
+"""User-supplied functions as an Objective."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
-from refhf.objective.supervised import operator
+from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.model.blocks import Array
+
+Function = Callable[..., Any]
 
 
 class FromFunctions:
-    """An objective made of a caller's functions. Made by `from_functions`."""
+    """An objective made of user-supplied functions. Made by `from_functions`."""
 
     size = None
     cases = 1
-    dtype = np.dtype(np.float64)
+    dtype: np.dtype[Any] = np.dtype(np.float64)
     comm = None
 
-    def __init__(self, value, gradient, hessp, gauss_newton):
+    def __init__(self, value: Function, gradient: Function, hessp: Function | None, gauss_newton: Function | None):
         self._value, self._gradient, self._hessp, self._gauss_newton = value, gradient, hessp, gauss_newton
         have = {"hessian": hessp, "gauss-newton": gauss_newton}
         self.curvatures = frozenset(name for name, product in have.items() if product)
 
-    def value(self, theta) -> float:
+    def value(self, theta: Any) -> float:
         """f(theta), a float."""
         return self._number(self._value(self._theta(theta)))
 
-    def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
+    def value_and_gradient(self, theta: Any) -> tuple[float, Array]:
         """f(theta) and its gradient (P,)."""
         theta = self._theta(theta)
         return self._number(self._value(theta)), self._vector("gradient", self._gradient(theta), theta)
 
-    def hessian(self, theta) -> LinearOperator:
+    def hessian(self, theta: Any) -> SymmetricOperator:
         """H (P, P) at theta, from `hessp`."""
         return self._curvature("hessp", self._hessp, theta)
 
-    def gauss_newton(self, theta) -> LinearOperator:
+    def gauss_newton(self, theta: Any) -> SymmetricOperator:
         """G (P, P) at theta, from `gauss_newton`."""
         return self._curvature("gauss_newton", self._gauss_newton, theta)
 
-    def sample(self, cases: int, *, rng=None) -> "FromFunctions":
-        """Itself: there are no cases to draw from."""
+    def sample(self, cases: int, *, rng: Any = None) -> "FromFunctions":
+        """The objective itself, as there are no cases to draw from."""
         return self
 
-    def _theta(self, theta):
-        return checks.vector("theta", theta, None, self.dtype).copy()  # the caller's functions get their own
+    def _theta(self, theta: Any) -> Array:
+        return checks.vector("theta", theta, None, self.dtype).copy()  # user code may overwrite it
 
-    def _number(self, given):
+    def _number(self, given: Any) -> float:
         return checks.number("value", given)
 
-    def _vector(self, name, given, theta):
-        # A copy: the caller may return one buffer again and again, or v itself.
+    def _vector(self, name: str, given: Any, theta: Array) -> Array:
+        # A copy: the function may return the same buffer every time, or v itself.
         return np.array(checks.vector(name, given, theta.size, self.dtype))
 
-    def _curvature(self, name, function, theta):
+    def _curvature(self, name: str, function: Function | None, theta: Any) -> SymmetricOperator:
         checks.has_curvature(self, "hessian" if name == "hessp" else "gauss-newton")
         theta = self._theta(theta)
-        return operator(partial(self._product, name, function, theta), theta.size, self.dtype)
+        return SymmetricOperator(partial(self._product, name, function, theta), theta.size, self.dtype)
 
-    def _product(self, name, function, theta, v):
+    def _product(self, name: str, function: Any, theta: Array, v: Array) -> Array:
         return self._vector(name, function(theta.copy(), v.copy()), theta)
 
 
-def from_functions(value, gradient, hessp=None, gauss_newton=None) -> FromFunctions:
-    """Anybody's function as an Objective.
+def from_functions(
+    value: Function, gradient: Function, hessp: Function | None = None, gauss_newton: Function | None = None
+) -> FromFunctions:
+    """User-supplied functions as an Objective.
 
     Parameters
     ----------
@@ -72,14 +78,14 @@ def from_functions(value, gradient, hessp=None, gauss_newton=None) -> FromFuncti
     gradient : callable
         theta (P,) -> (P,).
     hessp, gauss_newton : callable, optional
-        (theta, v) -> (P,), the Hessian's and the Gauss-Newton matrix's product with v (SciPy's `hessp` order).
+        (theta, v) -> (P,): the products H v and G v, with SciPy's `hessp` order of arguments.
 
     Raises
     ------
     ValueError
         If one of them is not callable.
     """
-    functions = {"value": value, "gradient": gradient, "hessp": hessp, "gauss_newton": gauss_newton}
+    functions: dict[str, Any] = {"value": value, "gradient": gradient, "hessp": hessp, "gauss_newton": gauss_newton}
     for name, function in functions.items():
         if not callable(function) and not (function is None and name in ("hessp", "gauss_newton")):
             raise ValueError(f"{name}: expected a function; got {function!r}")

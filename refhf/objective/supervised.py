@@ -1,67 +1,34 @@
-"""Objective: value, gradient, curvature and sampling; what every method sees, and all it sees.
+"""The mean loss of a network over cases, plus weight decay, as an objective.
 
 f(theta) = (1/B) sum of the cases' losses + l2/2 ||theta||^2, with its gradient g, its Hessian H and its
-Gauss-Newton matrix G = J' H_L J / B + l2 I. Weight decay enters all four alike.
-
-Losses, gradients and products are summed over chunks of cases, over the ranks that share the cases (He et al. 2016,
-Algorithm 2, lines 3 to 5), and divided by B once.
+Gauss-Newton matrix G = J' H_L J / B + l2 I. All four include the weight decay. Losses, gradients and products are
+summed over all cases (`refhf.objective.case_sums`) and divided by B once.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.model import network
+from refhf.model.blocks import Array
 from refhf.model.cases import inputs, targets
 from refhf.model.elementwise import harmless_underflow
 from refhf.model.network import Network
-from refhf.objective.chunks import ordered_map
-from refhf.objective.operators import operator
-from refhf.parallel.communicator import Communicator
+from refhf.objective.case_sums import chunks, sum_over_cases
+from refhf.objective.chunk_threads import results_in_order
 from refhf.parallel.launch import agree, as_communicator
-from refhf.parallel.reduction import Partial, Reduction, added
+from refhf.parallel.reduction import Partial, Reduction
 from refhf.parallel.shards import REDUCTIONS, Rows, layout
 
-CHUNK_SIZE = 512  # cases; our choice, by `python benchmarks/chunk_size.py`
-IMAGE_CHUNK_SIZE = 64  # the same for convolutional networks, by `python benchmarks/convolution.py`
-TAPE_BYTES = 2**30  # our choice: the tapes a curvature operator may keep; beyond it chunks are swept anew
+Product = Callable[[Array], Array]
 
-
-class Objective(Protocol):
-    """What a method may ask of a function of theta (P,).
-
-    `size` is P, None where any will do; `cases` the number of cases behind it (1 for a function without data,
-    which samples itself); `dtype` that of its vectors; `curvatures` which of 'hessian', 'gauss-newton' and
-    'gradient-squares' it has, without which the methods of these names are never called; `comm` the communicator of
-    the ranks that share its cases, None where there is none.
-    """
-
-    size: int | None
-    cases: int
-    dtype: np.dtype
-    curvatures: frozenset
-    comm: Communicator | None
-
-    def value(self, theta) -> float:
-        """f(theta)."""
-
-    def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
-        """f(theta) and its gradient (P,)."""
-
-    def hessian(self, theta) -> LinearOperator:
-        """H (P, P) at theta."""
-
-    def gauss_newton(self, theta) -> LinearOperator:
-        """G (P, P) at theta."""
-
-    def gradient_squares(self, theta) -> np.ndarray:
-        """The mean over cases of the squares of their gradients (P,)."""
-
-    def sample(self, cases: int, *, rng=None) -> "Objective":
-        """The same objective on some of its cases."""
+CHUNK_SIZE = 512  # cases; our choice, from `python benchmarks/chunk_size.py`
+IMAGE_CHUNK_SIZE = 64  # the same for convolutional networks, from `python benchmarks/convolution.py`
+TAPE_BYTES = 2**30  # our choice: the memory for an operator's tapes; the chunks beyond it are swept again each time
 
 
 class Supervised:
@@ -74,33 +41,38 @@ class Supervised:
         self.reduction, self.comm = reduction, reduction.comm
         self.size, self.cases, self.dtype = net.size, reduction.layout.cases, X.dtype
 
-    def value(self, theta) -> float:
-        """f(theta), a float; sums are accumulated in float64."""
-        theta = self._theta(theta)
+    def value(self, theta: Any) -> float:
+        """f(theta); sums are accumulated in float64."""
+        theta, nothing = self._theta(theta), np.empty(0, self.dtype)
 
-        def loss(X, y):
-            return self.net.loss.value(network.forward(self.net, theta, X, order=0)[0], y)
+        def loss(rows: slice) -> tuple[Any, Array]:
+            z, _ = network.forward(self.net, theta, self.X[rows], order=0)
+            return self.net.loss.value(z, self.y[rows]), nothing
 
-        return self._number(loss, theta) / self.cases + self._decay(theta)
+        return self._sum_over_cases(loss, theta, 0).loss / self.cases + self._decay(theta)
 
     @harmless_underflow
-    def value_and_gradient(self, theta) -> tuple[float, np.ndarray]:
+    def value_and_gradient(self, theta: Any) -> tuple[float, Array]:
         """f(theta) and its gradient (P,)."""
         theta = self._theta(theta)
-        loss, gradient = self._sum(lambda X, y: network.loss_and_gradient(self.net, theta, X, y), theta)
+
+        def loss_and_gradient(rows: slice) -> tuple[Any, Array]:
+            return network.loss_and_gradient(self.net, theta, self.X[rows], self.y[rows])
+
+        loss, gradient = self._sum_over_cases(loss_and_gradient, theta, self.size)
         gradient /= self.cases
         gradient += self.l2 * theta
         return loss / self.cases + self._decay(theta), gradient
 
-    def hessian(self, theta) -> LinearOperator:
-        """H (P, P) at theta, exact: each H @ v is one R-forward and one R-backward sweep over a kept tape."""
+    def hessian(self, theta: Any) -> SymmetricOperator:
+        """H (P, P) at theta, exact: each H @ v is one R-forward and one R-backward sweep over a tape."""
         return self._curvature(network.hessian_product, theta)
 
-    def gauss_newton(self, theta) -> LinearOperator:
+    def gauss_newton(self, theta: Any) -> SymmetricOperator:
         """G (P, P) at theta, positive semidefinite: J' H_L J / B + l2 I (Schraudolph 2002, section 3)."""
         return self._curvature(network.gauss_newton_product, theta)
 
-    def sample(self, cases: int, *, rng=None) -> "Supervised":
+    def sample(self, cases: int, *, rng: Any = None) -> "Supervised":
         """The same objective on `cases` cases, drawn without replacement."""
         cases = checks.positive_integer("cases", cases)
         if cases > self.cases:
@@ -109,79 +81,73 @@ class Supervised:
         return Supervised(self.net, self.X[rows], self.y[rows], self.l2, self.chunk_size, reduction)
 
     @harmless_underflow
-    def gradient_squares(self, theta) -> np.ndarray:
+    def gradient_squares(self, theta: Any) -> Array:
         """The mean over cases of g_i * g_i, plus l2 (P,): Martens 2010, section 4.7, and his code's weight decay."""
         theta = self._theta(theta)
-        squares = self._sum(lambda X, y: (0.0, network.gradient_squares(self.net, theta, X, y)), theta).vector
-        return squares / self.cases + self.l2
 
-    def predict(self, theta, X):
-        """The network's answer (B, n_L) for other inputs X (B, n_0), or (n_L,) for one case (n_0,)."""
+        def squares(rows: slice) -> tuple[float, Array]:
+            return 0.0, network.gradient_squares(self.net, theta, self.X[rows], self.y[rows])
+
+        return self._sum_over_cases(squares, theta, self.size).vector / self.cases + self.l2
+
+    def predict(self, theta: Any, X: Any) -> Array:
+        """The network's predictions (B, n_L) for inputs X (B, n_0), or (n_L,) for one case (n_0,)."""
         return self.net.predict(self._theta(theta), X)
 
-    def error(self, theta) -> float:
-        """The fraction of cases in the wrong class (labels, or one column a class); NaN if an output is not finite."""
-        theta = self._theta(theta)
+    def error(self, theta: Any) -> float:
+        """The fraction of cases in the wrong class; NaN if an output is not finite.
 
-        def wrong(X, y):
-            z = network.forward(self.net, theta, X, order=0)[0]
+        The class of a target is its label, or its largest column; of a single output, whether it is above 1/2.
+        """
+        theta, nothing = self._theta(theta), np.empty(0, self.dtype)
+
+        def wrong(rows: slice) -> tuple[Any, Array]:
+            z, y = network.forward(self.net, theta, self.X[rows], order=0)[0], self.y[rows]
             if not np.isfinite(z).all():
-                return np.nan  # it says nothing of these cases, and so of no fraction of all
-            said = self.net.loss.predict(z)[:, 0] > 0.5 if z.shape[1] == 1 else z.argmax(axis=1)
+                return np.nan, nothing
+            predicted = self.net.loss.predict(z)[:, 0] > 0.5 if z.shape[1] == 1 else z.argmax(axis=1)
             truth = y if y.ndim == 1 else (y[:, 0] > 0.5 if y.shape[1] == 1 else y.argmax(axis=1))
-            return (said != truth).sum()
+            return (predicted != truth).sum(), nothing
 
-        return self._number(wrong, theta) / self.cases
+        return self._sum_over_cases(wrong, theta, 0).loss / self.cases
 
-    def _theta(self, theta):
+    def _theta(self, theta: Any) -> Array:
         return checks.vector("theta", theta, self.size, self.dtype)
 
+    def _sum_over_cases(self, function: Callable[[slice], tuple[Any, Array]], asked: Array, size: int) -> Partial:
+        return sum_over_cases(function, self.reduction, self.chunk_size, asked, size)
+
     @harmless_underflow
-    def _decay(self, theta):
+    def _decay(self, theta: Array) -> float:
         return 0.5 * self.l2 * float(np.einsum("i,i", theta, theta, dtype=np.float64)) if self.l2 else 0.0
 
-    def _sum(self, of_cases, asked) -> Partial:
-        """The sum over all cases, on all ranks, of what of_cases(X, y) -> (loss, vector (P,)) gives for some."""
-        return self._total(lambda rows: of_cases(self.X[rows], self.y[rows]), asked, self.size)
-
-    def _number(self, of_cases, asked) -> float:
-        """The same for of_cases(X, y) -> float."""
-        nothing = np.empty(0, self.dtype)
-        return self._total(lambda rows: (of_cases(self.X[rows], self.y[rows]), nothing), asked, 0).loss
-
     @harmless_underflow
-    def _total(self, of_rows, asked, size):
-        pieces = self.reduction.layout.mine
-        total = partial(added, size=size, dtype=self.dtype)
-        partials = [ordered_map(of_rows, self._chunks(piece), total) for piece in pieces]
-        return self.reduction.total(partials, asked, size)
-
-    def _chunks(self, piece):
-        starts = range(piece.start, piece.stop, self.chunk_size)
-        return [slice(start, min(start + self.chunk_size, piece.stop)) for start in starts]
-
-    @harmless_underflow
-    def _curvature(self, linearise, theta):
+    def _curvature(self, linearise: Callable[..., Product], theta: Any) -> SymmetricOperator:
+        """Linearise the chunks whose tapes fit into memory now, the others at each product."""
         theta = self._theta(theta).copy()
         theta.flags.writeable = False
-        chunks = [rows for piece in self.reduction.layout.mine for rows in self._chunks(piece)]
+        pieces = [rows for piece in self.reduction.layout.mine for rows in chunks(piece, self.chunk_size)]
         numbers = self.net.tape_numbers * self.chunk_size + self.size
-        keep = chunks[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
+        fitting = pieces[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
         linearised = partial(self._linearised, linearise, theta)
-        kept = dict(zip((rows.start for rows in keep), ordered_map(linearised, keep, list), strict=True))
-        return operator(partial(self._product, kept, linearised), self.size, self.dtype)
+        with results_in_order(linearised, fitting) as results:
+            products = dict(zip((rows.start for rows in fitting), results, strict=True))
+        return SymmetricOperator(partial(self._product, products, linearised), self.size, self.dtype)
 
-    def _linearised(self, linearise, theta, rows):
+    def _linearised(self, linearise: Callable[..., Product], theta: Array, rows: slice) -> Product:
         return linearise(self.net, theta, self.X[rows], self.y[rows])
 
-    def _product(self, kept, linearised, v):
-        def of_rows(rows):
-            return 0.0, (kept.get(rows.start) or linearised(rows))(v)
+    def _product(self, products: dict[int, Product], linearised: Callable[[slice], Product], v: Array) -> Array:
+        """The sum of the chunks' products, over B, plus l2 v."""
 
-        Hv = self._total(of_rows, v, self.size).vector
-        Hv /= self.cases
-        if self.l2:
-            Hv += self.l2 * v
+        def of_chunk(rows: slice) -> tuple[float, Array]:
+            return 0.0, (products.get(rows.start) or linearised(rows))(v)
+
+        with np.errstate(under="ignore"):
+            Hv = sum_over_cases(of_chunk, self.reduction, self.chunk_size, v, self.size).vector
+            Hv /= self.cases
+            if self.l2:
+                Hv += self.l2 * v
         return Hv
 
 

@@ -39,16 +39,6 @@ def mark(x) -> int:
     return bits * 0x9E3779B97F4A7C15 % 2**64 // (2**64 // MARKS)  # Fibonacci hashing, Knuth 1998, section 6.4
 
 
-def added(partials, size: int, dtype) -> Partial:
-    """Pairs (loss, vector) added one after the other; the first vector (size,) is overwritten, and none are zeros."""
-    loss, vector = 0.0, None
-    for more_loss, more in partials:
-        loss += more_loss
-        vector = more if vector is None else np.add(vector, more, out=vector)
-        del more  # it would be held while the next one is made
-    return Partial(float(loss), np.zeros(size, dtype) if vector is None else vector)
-
-
 class Reduction(NamedTuple):
     """The cases of an objective over ranks, and how sums over them are made.
 

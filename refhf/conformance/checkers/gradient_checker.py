@@ -11,7 +11,7 @@ from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradie
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 SLOPES = 6  # random directions along which the value is differentiated: our choice
 

@@ -7,7 +7,7 @@ from refhf import checks
 from refhf.conformance.check_report import CheckReport
 from refhf.conformance.checkers.product_check import ProductCheck
 from refhf.model.losses import LOSSES
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 
 def check_hessian_product(

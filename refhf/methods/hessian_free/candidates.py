@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf.krylov.arithmetic import inner
-from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, negative_curvature, no_progress
+from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, no_progress
 from refhf.methods.search.descent import downhill
 
 
@@ -61,10 +61,10 @@ def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool)
     descent direction. From a zero start every iterate of CG is one, and nothing changes.
     """
     candidates, keep = _kept(grid(iterations) if backtracking else ())
-    it, stop = advance(iterates, keep, iteration_limit(iterations), no_progress(), negative_curvature)
+    it, stop = advance(iterates, keep, iteration_limit(iterations), no_progress())
     negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
     if it.k == 0:
-        known = np.array_equal(it.p, it.b)  # without start and preconditioner
+        known = it.Ap is not None and np.array_equal(it.p, it.b)  # without start and preconditioner
         candidates[0], stop = _steepest(it.b, it.curvature if known else inner(it.b, B @ it.b), stop)
     else:
         candidates[it.k] = _candidate(it)

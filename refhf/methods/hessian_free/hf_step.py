@@ -16,14 +16,15 @@ from refhf import checks
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
-from refhf.krylov.stopping import Stop
+from refhf.krylov.stopping import Stop, negative_curvature
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.hessian_free.candidates import Solution, bicgstab_candidates, cg_candidates, walk_back
 from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
 from refhf.methods.search.descent import reduction_ratio
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective, operator
+from refhf.objective.protocol import Objective
 
 
 class HessianFreeOptions(NamedTuple):
@@ -163,7 +164,7 @@ def step(
     mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
     curvature = _curvature(state, options)
     A = mini.gauss_newton(theta) if curvature == "gauss-newton" else mini.hessian(theta)  # 5
-    B = operator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
+    B = SymmetricOperator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
     solution = _solve(B, g, state, mini, options)  # 6
     report = _solved(report, solution, state, curvature)
     if solution.stop is Stop.NON_FINITE:
@@ -201,7 +202,7 @@ def _solve(
     M = _preconditioner(mini, state.theta, state.damping) if options.preconditioner else None
     iterations = cast(int, options.solver_iterations)
     if options.solver == "cg":
-        iterates = cg_iterates(B, -g, x0=state.delta, M=M)
+        iterates = cg_iterates(B, -g, x0=state.delta, M=M, stop_at=negative_curvature)
         return cg_candidates(iterates, B, g, iterations, options.backtracking)
     return bicgstab_candidates(bicgstab_iterates(B, -g, x0=state.delta, M=M), B, g, iterations)
 
@@ -227,4 +228,4 @@ def _solved(
 def _preconditioner(mini: Objective, theta: Array, damping: float) -> LinearOperator:
     """(diag(mean of the cases' squared gradients) + l2 I + lambda I)^-0.75: an approximate inverse of B."""
     scale = (mini.gradient_squares(theta) + damping) ** -PRECONDITIONER_POWER
-    return operator(lambda r: scale * r, theta.size, theta.dtype)
+    return SymmetricOperator(lambda r: scale * r, theta.size, theta.dtype)

@@ -28,7 +28,7 @@ from refhf.methods.report import Kind, LossAt, Outcome, Report, Source, begin, t
 from refhf.methods.search.armijo import SHRINK, SUFFICIENT, TRIES, Search, armijo
 from refhf.methods.search.descent import downhill
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 CHANCE = 1e-3  # our choice: of a probe whose `at_least` is wrong; the bound it is computed from is generous
 CURVATURE_TOLERANCE = 1e-8  # our choice: an eigenvalue this small against ||H|| is zero, about sqrt(eps)

@@ -20,7 +20,7 @@ from refhf.methods.newton.exact_newton import DENSE, NewtonState, divide, spectr
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.descent import downhill
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 DAMPINGS = 10.0 ** np.arange(-6, 3)  # times ||H||; our choice: Dauphin et al. search a set and do not print it
 SUBSPACE = 50  # our choice; Dauphin et al. 2014, section 7, take 500

@@ -17,12 +17,13 @@ from refhf import checks
 from refhf.krylov.arithmetic import inner, norm
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
 from refhf.methods.search.descent import reduction_ratio
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective, operator
+from refhf.objective.protocol import Objective
 
 RULES = ("paper", "steihaug")
 FORCING = 0.5  # Nocedal and Wright 2006, Algorithm 7.1: ||r|| <= min(0.5, sqrt ||g||) ||g||
@@ -89,26 +90,30 @@ class TruncatedDirection(NamedTuple):
 
 def cut_at_negative_curvature(B, g, iterations: int) -> TruncatedDirection:
     """Algorithm 1's rule: CG's iterate when negative curvature is met, and -g where that is at the first."""
-    it, stop = _conjugate_gradients(B, g, iterations)
+    it, stop = _conjugate_gradients(B, g, iterations, negative_curvature)
     negative = _negative(it, stop)
     if it.k == 0:
-        return TruncatedDirection(-g, 0.5 * it.curvature - inner(g, g), Source.GRADIENT, stop, 0, negative)
+        curvature = inner(g, B @ g) if it.curvature is None else it.curvature
+        return TruncatedDirection(-g, 0.5 * curvature - inner(g, g), Source.GRADIENT, stop, 0, negative)
     return TruncatedDirection(it.x, it.phi, Source.KRYLOV, stop, it.k, negative)
 
 
 def steihaug(B, g, iterations: int, radius: float) -> TruncatedDirection:
     """CG within ||p|| <= radius; where it leaves, or meets negative curvature, along its direction to the boundary."""
-    path = []
+    path = []  # the last iterate with its product
+
+    def curved(it):
+        path[:] = [it]
+        return negative_curvature(it)
 
     def boundary(it):
-        path[:] = [*path[-1:], it]
         return Stop.TRUST_BOUNDARY if norm(it.x) >= radius else None
 
-    it, stop = _conjugate_gradients(B, g, iterations, boundary)
+    it, stop = _conjugate_gradients(B, g, iterations, curved, boundary)
     negative = _negative(it, stop)
     if stop is not Stop.TRUST_BOUNDARY and negative is None:
         return TruncatedDirection(it.x, it.phi, Source.KRYLOV, stop, it.k, None)
-    at = it if negative is not None else path[0]
+    at = path[-1]
     x, p = at.x, at.p
     p_p, x_p = inner(p, p), inner(x, p)
     tau = (math.sqrt(x_p**2 + p_p * (radius**2 - inner(x, x))) - x_p) / p_p  # ||x + tau p|| = radius, tau > 0
@@ -117,11 +122,10 @@ def steihaug(B, g, iterations: int, radius: float) -> TruncatedDirection:
     return TruncatedDirection(x + tau * p, predicted, source, stop, it.k, negative)
 
 
-def _conjugate_gradients(B, g, iterations, *rules):
+def _conjugate_gradients(B, g, iterations, curvature_rule, *rules):
     forcing = min(FORCING, np.sqrt(norm(g)))
-    return advance(
-        cg_iterates(B, -g), *rules, small_residual(g, forcing, 0.0), iteration_limit(iterations), negative_curvature
-    )
+    iterates = cg_iterates(B, -g, stop_at=curvature_rule)
+    return advance(iterates, *rules, small_residual(g, forcing, 0.0), iteration_limit(iterations))
 
 
 def _negative(it, stop):
@@ -137,7 +141,7 @@ def step(
     if over:
         return state, report
     H = objective.hessian(theta)
-    B = operator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
+    B = SymmetricOperator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
     if options.rule == "paper":
         p = cut_at_negative_curvature(B, g, options.solver_iterations)
     else:

@@ -27,7 +27,7 @@ from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.wolfe import wolfe
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 
 BATCH = 2048  # Adya et al. 2018, section 4.1: below it the loss is too noisy for their line search
 EXACT = ("exact", "wolfe")

@@ -34,7 +34,7 @@ from refhf.methods.replicas.replica_topology import TOPOLOGIES, Rates
 from refhf.methods.replicas.secants import Differences
 from refhf.methods.report import Counts, LossAt, Outcome, Report, Source, taken
 from refhf.model.blocks import Array
-from refhf.objective.supervised import Objective
+from refhf.objective.protocol import Objective
 from refhf.parallel.communicator import Communicator, serial
 from refhf.parallel.launch import agree, as_communicator
 

@@ -1,0 +1,46 @@
+"""A symmetric matrix given by its product, as a SciPy LinearOperator: the public edge of the products inside."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+from scipy.sparse.linalg import LinearOperator
+
+from refhf import checks
+from refhf.model.blocks import Array
+
+
+class SymmetricOperator(LinearOperator):
+    """A symmetric scipy LinearOperator (n, n), made of a real product v (n,) -> A v (n,).
+
+    `A @ v` checks v and passes through SciPy. The solvers of `refhf.krylov` call `product` instead. A complex vector
+    costs two products: A (x + iy) = A x + i A y.
+
+    Attributes
+    ----------
+    product : callable
+        v (n,) -> A v (n,), for a contiguous v of the operator's dtype.
+    """
+
+    def __init__(self, product: Callable[[Array], Array], size: int, dtype: DTypeLike):
+        super().__init__(np.dtype(dtype), (size, size))
+        self.product = product
+
+    def _matvec(self, x: Any) -> Array:
+        v: Any = np.asarray(x).reshape(-1)
+        if np.iscomplexobj(v):
+            Hv: Any = self._real(v.real).astype(np.result_type(self.dtype, np.complex64))
+            Hv.imag = self._real(v.imag)
+            return Hv
+        return self._real(v)
+
+    def _real(self, v: Array) -> Array:
+        with np.errstate(under="ignore"):
+            return self.product(np.ascontiguousarray(checks.vector("v", v, self.shape[0], self.dtype)))
+
+    def _adjoint(self) -> Any:
+        return self
+
+    def _rmatvec(self, x: Any) -> Array:
+        return self._matvec(x)

@@ -1,0 +1,58 @@
+"""The interface between objectives and methods: all that a method may call."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from refhf.model.blocks import Array
+from refhf.parallel.communicator import Communicator
+
+
+class Objective(Protocol):
+    """A function f of theta (P,) with its gradient, its curvature and its mini-batches.
+
+    Attributes
+    ----------
+    size : int or None
+        P; None if theta may have any length.
+    cases : int
+        The number of cases; 1 for a function without data.
+    dtype : dtype
+        That of theta, gradients and products.
+    curvatures : frozenset of str
+        Those of 'hessian', 'gauss-newton' and 'gradient-squares' that the objective has. Methods do not call the
+        others.
+    comm : Communicator or None
+        The ranks that share the cases; None if there are none.
+    """
+
+    size: int | None
+    cases: int
+    dtype: np.dtype[Any]
+    curvatures: frozenset[str]
+    comm: Communicator | None
+
+    def value(self, theta: Any) -> float:
+        """f(theta)."""
+        ...
+
+    def value_and_gradient(self, theta: Any) -> tuple[float, Array]:
+        """f(theta) and its gradient (P,)."""
+        ...
+
+    def hessian(self, theta: Any) -> LinearOperator:
+        """The Hessian H (P, P) at theta."""
+        ...
+
+    def gauss_newton(self, theta: Any) -> LinearOperator:
+        """The Gauss-Newton matrix G (P, P) at theta."""
+        ...
+
+    def gradient_squares(self, theta: Any) -> Array:
+        """The mean over cases of the squared gradient (P,) of each case."""
+        ...
+
+    def sample(self, cases: int, *, rng: Any = None) -> "Objective":
+        """The same objective on a mini-batch; a function without data returns itself."""
+        ...
