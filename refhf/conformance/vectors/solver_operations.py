@@ -19,18 +19,18 @@ def square(request: Request, name: str) -> Array:
     return array(request, name).reshape(len(request["b"]), -1)
 
 
-def _trace(request: Request, iterates: Iterable[Any], *rules: Any) -> Reply:
+def _trace(request: Request, iterates: Iterable[Any]) -> Reply:
     trace: list[Array] = []
     record: Any = lambda it: trace.append(it.x)  # noqa: E731 : a stopping rule that never stops
-    _, stop = advance(iterates, record, iteration_limit(request["iterations"]), *rules)
+    _, stop = advance(iterates, record, iteration_limit(request["iterations"]))
     return {"x": np.concatenate(trace).tolist(), "stop": str(stop)}
 
 
 def cg(request: Request) -> Reply:
     """The iterates of conjugate gradients, and why they end."""
     M = square(request, "M") if "M" in request else None
-    iterates = cg_iterates(square(request, "A"), array(request, "b"), array(request, "x0"), M)
-    reply = _trace(request, iterates, negative_curvature)
+    A, b, x0 = square(request, "A"), array(request, "b"), array(request, "x0")
+    reply = _trace(request, cg_iterates(A, b, x0, M, stop_at=negative_curvature))
     return reply | {"stop": {"zero curvature": "negative curvature"}.get(reply["stop"], reply["stop"])}
 
 
