@@ -349,10 +349,10 @@ def test_what_is_good_enough(search):
     assert search(lambda alpha: bound + 1e-12, 1.0, -0.25).step_length < 1
 
 
-def test_the_default_is_bicgstab_on_the_hessian():
-    """Without a name, `iterate` and `minimize` run hessian-bicgstab."""
+def test_the_default_method():
+    """Without a name, `iterate`, `minimize` and `refhf train` run gn-cg."""
     objective, theta = digits(0, 20, (4, 3, 2))
-    want = refhf.minimize(objective, theta, "hessian-bicgstab", 1).x
+    want = refhf.minimize(objective, theta, "gn-cg", 1).x
     np.testing.assert_array_equal(refhf.minimize(objective, theta, steps=1).x, want)
     np.testing.assert_array_equal(next(refhf.iterate(objective, theta)).theta, want)
 
