@@ -73,8 +73,11 @@ def hint(given, valid: Iterable[str]) -> str:
 
 
 def _one_letter(a, b) -> bool:
-    """Whether they differ in one letter; in words of two letters that says nothing."""
-    return len(a) == len(b) > 2 and sum(x != y for x, y in zip(a, b, strict=True)) == 1
+    """Whether they differ in one letter; a word of three keeps its first, and one of two says nothing."""
+    short = len(a) <= 3
+    if len(a) != len(b) or len(a) < 3 or (short and a[0] != b[0]):
+        return False
+    return sum(x != y for x, y in zip(a, b, strict=True)) == 1
 
 
 def _words(name):

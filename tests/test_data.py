@@ -337,7 +337,9 @@ def test_a_download_is_no_bomb(tmp_path, server, monkeypatch):
         tracemalloc.stop()
     file.write_bytes(good)
     monkeypatch.setattr(fetch, "DOWNLOAD_BYTES", len(good) - 1)
-    with pytest.raises(FormatError, match=f"^{server[0]}/{file.name}: expected at most {len(good) - 1} bytes; more"):
+    with pytest.raises(
+        FormatError, match=f"^{server[0]}/{file.name}: expected at most {len(good) - 1} bytes; received more"
+    ):
         load("tiny", base_url=server[0])
     assert not list((tmp_path / "cache" / "refhf" / "tiny").iterdir())
 
@@ -591,4 +593,4 @@ def test_a_user_without_a_home(monkeypatch):
     monkeypatch.delenv("REFHF_DATA_DIR", raising=False)
     monkeypatch.setattr(pooch, "os_cache", homeless)
     with pytest.raises(ValueError, match="data_dir: expected a folder with the files of mnist, or a home folder"):
-        fetch.locate("mnist")
+        fetch.locate_idx_set("mnist")

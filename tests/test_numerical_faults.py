@@ -102,7 +102,7 @@ def test_vector_given_to_a_solver(solve, fault):
     given[fault.place][SPOILED[fault.call]] = fault.value
     x, info = solve(A.operator, given["b"], given["x0"])
     assert_stopped(x, info, 0)
-    assert A.calls == {cg: 3, bicgstab: 2}[solve]  # b - A x_0, CG's A p_0, and b - A x
+    assert A.calls == 2  # b - A x_0 and b - A x
     assert fault.place == "b" or not x.any()
 
 

@@ -279,7 +279,7 @@ def test_a_file_of_something_else_is_refused(text, tmp_path):
         (SETTING, [*CELLS, Configuration("sgd", 41, 0, {})], "batch"),
         (SETTING, [*CELLS, Configuration("gn-cg", 0, 0, {})], "curvature_batch"),
         (SETTING, [*CELLS, CELLS[3]], "cells: expected each once"),
-        (SETTING, [Configuration("sgd", 8, 0, {"learning_rate": rate}) for rate in (1, 1.0)], "expected each once"),
+        (SETTING, [Configuration("sgd", 8, 0, {"learning_rate": rate}) for rate in (1, 1.0)], "cells: expected each"),
         (SETTING, [*CELLS, Configuration("sgd", 4, 0, {"learning_rate": -1.0})], "learning_rate"),
         (SETTING, [*CELLS, Configuration("sgd", 4, 0, {"learning_rate": lambda k: 0.1})], "options of sgd"),
     ],

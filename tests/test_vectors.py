@@ -413,7 +413,7 @@ def test_a_loud_adapter_fills_nothing(misbehaving):
     """Of what an adapter writes to stderr the end is kept, however much it is, and it does not block the adapter."""
     with pytest.raises(NoReply, match="ended with status 3: the last line"):
         misbehaving.ask("t/x", {"kind": "shouts", "x": 1.0})
-    assert len(misbehaving.complaints) <= 2000
+    assert len(misbehaving.errors) <= 2000
 
 
 def test_patience(misbehaving):

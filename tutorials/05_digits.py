@@ -70,7 +70,7 @@ runs["hessian-bicgstab"] = run("hessian-bicgstab", PASSES, **common, solver_iter
 # %%
 def at(reports, count, budget):
     """The last report within a budget of 'curvature_products' or 'epochs'."""
-    return [report for report in reports if getattr(report, count) <= budget][-1]
+    return [report for report in reports if getattr(report.counts, count) <= budget][-1]
 
 
 def line(name, report):

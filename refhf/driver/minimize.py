@@ -21,7 +21,7 @@ from refhf.objective.protocol import Objective
 def iterate(objective: Objective, theta0, *, method: str = DEFAULT_METHOD, rng=None, **options) -> "Steps":
     """Run a method step by step, without end: a report a step.
 
-    Step k draws from a stream of its own, keyed by one seed and k; the initial state from stream 0.
+    Step k draws from a stream of its own, keyed by one seed and k; the initial state from the first of them.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def iterate(objective: Objective, theta0, *, method: str = DEFAULT_METHOD, rng=N
     chosen, options = _chosen(objective, method, options)
     theta = checks.array("theta0", theta0, (objective.size,), objective.dtype).copy()
     seed = int(np.random.default_rng(rng).integers(2**63))
-    state = chosen.family.init(theta, options, np.random.default_rng([seed, 0]))
+    state = chosen.family.init(theta, options, np.random.default_rng([seed, 1]))
     progress = Progress(0, seed, state, Counts())
     return Steps(method, Counted(objective), options, progress)
 

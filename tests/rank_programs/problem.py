@@ -9,6 +9,7 @@ from refhf.parallel import shard
 
 HESSIAN_FREE = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 # Damped and cut short, lest the methods themselves make 1e-16 large: Bi-CG-STAB undamped turns it into 1 in ten steps.
+SOLVER = "solver_stop", "solver_iterations"  # of a report's detail
 OPTIONS = {method: {"curvature_batch": 40, "damping": 1.0, "solver_iterations": 5} for method in HESSIAN_FREE}
 OPTIONS |= {
     "sgd": {"batch": 40},
@@ -60,7 +61,7 @@ def train(method, comm=None, reduction="fast", steps=None, cases=101, **options)
     steps = steps or min(STEPS.get(method, 3), 10 if reduction == "fast" else 3)
     reports = refhf.minimize(f, theta, method, steps, rng=0, **chosen)
     told = [
-        (r.outcome.name, str(r.detail.solver_stop), r.detail.solver_iterations, r.step_length) for r in reports.history
+        (r.outcome.name, *(str(getattr(r.detail, name, "")) for name in SOLVER), r.step_length) for r in reports.history
     ]
     return reports.x, reports.fun, told, reports.history[-1]
 

@@ -125,8 +125,8 @@ def configurations(
 
     Examples
     --------
-    >>> for cell in cells(["sgd", "newton"], [64, 128], range(1), grid={"learning_rate": [0.1, 0.3]}):
-    ...     print(*cell)
+    >>> for configuration in configurations(["sgd", "newton"], [64, 128], range(1), grid={"learning_rate": [0.1, 0.3]}):
+    ...     print(*configuration)
     sgd 64 0 {'learning_rate': 0.1}
     sgd 64 0 {'learning_rate': 0.3}
     sgd 128 0 {'learning_rate': 0.1}
