@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from scipy.sparse.linalg import aslinearoperator  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # SciPy has none
 
 from refhf import checks
 from refhf.krylov.symmetric_operator import SymmetricOperator
@@ -71,7 +71,7 @@ class Matrix:
     dtype : float32 or float64
     """
 
-    def __init__(self, argument: str, given: LinearOperator, dtype: DTypeLike):
+    def __init__(self, argument: str, given: Any, dtype: DTypeLike):
         self.argument, self.given, self.dtype = argument, given, np.dtype(dtype)
         self.shape: tuple[int, int] = given.shape
         self.product: Callable[[Array], Array] = given.matvec
@@ -104,17 +104,18 @@ def system(
     """
     if is_function(A):
         b = checks.vector("b", b, None)
-    A = linear_operator("A", A, len(b) if is_function(A) else None, b)
-    n = A.shape[0]
-    M = None if M is None else linear_operator("M", M, n, b)
+    operator = linear_operator("A", A, len(b) if is_function(A) else None, b)
+    n = operator.shape[0]
+    inverse = None if M is None else linear_operator("M", M, n, b)
     b = checks.vector("b", b, n)
-    dtype = np.result_type(A.dtype, b, *(() if M is None else (M.dtype,)))
+    dtype = np.result_type(operator.dtype, b, *(() if inverse is None else (inverse.dtype,)))
     dtype = np.float32 if dtype == np.float32 else np.float64
     x0 = None if x0 is None else checks.vector("x0", x0, n, dtype)
-    return matrix("A", A, dtype), b.astype(dtype, copy=False), x0, None if M is None else matrix("M", M, dtype)
+    preconditioner = None if inverse is None else matrix("M", inverse, dtype)
+    return matrix("A", operator, dtype), b.astype(dtype, copy=False), x0, preconditioner
 
 
-def matrix(argument: str, given: LinearOperator | Matrix, dtype: DTypeLike) -> Matrix:
+def matrix(argument: str, given: Any, dtype: DTypeLike) -> Matrix:
     """A LinearOperator as a `Matrix`."""
     if isinstance(given, Matrix):
         return given if given.dtype == dtype else Matrix(argument, given.given, dtype)
@@ -143,7 +144,7 @@ def linear_operator(argument: str, given: MatrixLike, n: int | None = None, like
         return SymmetricOperator(given, n, dtype)
     checks.unmasked(argument, given)
     try:
-        operator = aslinearoperator(given)
+        operator = cast(Any, aslinearoperator(given))
     except (TypeError, ValueError):
         raise ValueError(
             f"{argument}: expected an array, sparse matrix, LinearOperator or function; got {given!r}"

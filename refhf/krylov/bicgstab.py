@@ -76,10 +76,10 @@ def bicgstab_iterates(
     ValueError
         For shapes that do not fit, or numbers that are not real.
     """
-    A, b, x0, M = system(A, b, x0, M)
-    x, r = start(A, b, x0)
+    matrix, b, x0, inverse = system(A, b, x0, M)
+    x, r = start(matrix, b, x0)
     shadow = r if shadow is None else checks.vector("shadow", shadow, b.size, b.dtype)
-    return _recurrence(A, b, M, shadow, x, r)
+    return _recurrence(matrix, b, inverse, shadow, x, r)
 
 
 def _recurrence(A: Matrix, b: Array, M: Matrix | None, shadow: Array, x: Array, r: Array) -> Iterator[BiCGStabIterate]:

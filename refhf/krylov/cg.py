@@ -78,8 +78,8 @@ def cg_iterates(
     ValueError
         For shapes that do not fit, or numbers that are not real.
     """
-    A, b, x0, M = system(A, b, x0, M)
-    return _recurrence(A, b, M, stop_at, *start(A, b, x0))
+    matrix, b, x0, inverse = system(A, b, x0, M)
+    return _recurrence(matrix, b, inverse, stop_at, *start(matrix, b, x0))
 
 
 def _recurrence(A: Matrix, b: Array, M: Matrix | None, stop_at: Rule | None, x: Array, r: Array) -> Iterator[CGIterate]:

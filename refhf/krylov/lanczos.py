@@ -11,10 +11,10 @@ Each new vector is orthogonalised twice, by the recurrence and then against the 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg import eigh_tridiagonal  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # SciPy has none
 
 from refhf import checks
 from refhf.krylov.arithmetic import Array, MatrixLike, inner, linear_operator, matrix, norm
@@ -72,7 +72,8 @@ class LanczosIterate:
         an invariant subspace, where the value is right to rounding only; here `rounding` is added to it.
         """
         i, scale = index % self.k, self.norm or 1.0  # scaled, so that LAPACK's squares do not underflow
-        values, vectors = eigh_tridiagonal(self.alpha / scale, self.beta[:-1] / scale, select="i", select_range=(i, i))
+        diagonals = self.alpha / scale, self.beta[:-1] / scale
+        values, vectors = cast(tuple[Array, Array], eigh_tridiagonal(*diagonals, select="i", select_range=(i, i)))
         bound = float(self.beta[-1] * abs(vectors[-1, 0])) + self.rounding
         return RitzPair(float(values[0]) * scale, bound, vectors[:, 0])
 
@@ -102,7 +103,7 @@ def lanczos_iterates(A: MatrixLike, n: int, start: Array) -> Iterator[LanczosIte
     """
     start = checks.vector("start", start, n)
     start = start.astype(np.float32 if start.dtype == np.float32 else np.float64, copy=False)
-    A = matrix("A", linear_operator("A", A, n, start), start.dtype)
+    operator = matrix("A", linear_operator("A", A, n, start), start.dtype)
     alpha: list[float] = []
     beta, basis = [norm(start)], np.empty((min(n, 16), n), start.dtype)
     it, r = LanczosIterate(0, np.empty(0), np.empty(0), basis[:0]), start
@@ -112,7 +113,7 @@ def lanczos_iterates(A: MatrixLike, n: int, start: Array) -> Iterator[LanczosIte
             basis = np.concatenate([basis, np.empty((min(n - len(basis), len(basis)), n), basis.dtype)])
         with np.errstate(all="ignore"):
             q = basis[k - 1] = r / beta[-1]  # q_k = r_{k-1} / beta_{k-1}
-            r = A @ q if k == 1 else A @ q - beta[-1] * basis[k - 2]
+            r = operator @ q if k == 1 else operator @ q - beta[-1] * basis[k - 2]
             alpha.append(inner(q, r))  # alpha_k = (q_k, A q_k)
             r = r - alpha[-1] * q  # r_k = A q_k - alpha_k q_k - beta_{k-1} q_{k-1}
             r = r - (basis[:k] @ r) @ basis[:k]  # again, against all of q_1 .. q_k
@@ -213,15 +214,15 @@ def lanczos_largest(
 @np.errstate(all="ignore")
 def _extreme(index: int, A: MatrixLike, n: int, rng: Any, start: Any, rtol: float, maxiter: int | None) -> Eigenpair:
     n = checks.positive_integer("n", n)
-    A = linear_operator("A", A, n)
-    dtype = A.dtype if A.dtype == np.float32 else np.dtype(np.float64)
+    operator = linear_operator("A", A, n)
+    dtype = operator.dtype if operator.dtype == np.float32 else np.dtype(np.float64)
     start = np.random.default_rng(rng).standard_normal(n) if start is None else checks.array("start", start, (n,))
     if not start.any():
         raise ValueError("start: expected a vector other than zero")
     rtol = checks.real("rtol", rtol, low=0.0)
     limit = min(n, 300) if maxiter is None else checks.positive_integer("maxiter", maxiter)
     it, stop = advance(
-        lanczos_iterates(A, n, start.astype(dtype)), small_ritz_residual(index, rtol), iteration_limit(limit)
+        lanczos_iterates(operator, n, start.astype(dtype)), small_ritz_residual(index, rtol), iteration_limit(limit)
     )
     if it.k == 0:
         return Eigenpair(np.nan, start.astype(dtype) / norm(start), np.inf, stop, 0)

@@ -153,12 +153,12 @@ class _Problem(NamedTuple):
 def _problem(
     A: MatrixLike, b: Any, x0: Any, M: MatrixLike | None, rtol: float, atol: float, maxiter: int | None
 ) -> _Problem:
-    A, b, x0, M = system(A, b, x0, M)
+    matrix, b, x0, inverse = system(A, b, x0, M)
     rtol, atol = checks.real("rtol", rtol, low=0.0), checks.real("atol", atol, low=0.0)
     limit = 10 * b.size if maxiter is None else checks.positive_integer("maxiter", maxiter)
     if x0 is not None and not b.any() and np.isfinite(x0).all():
         x0 = None  # as in SciPy: x = 0 is the solution, and no other residual is small against b = 0
-    return _Problem(A, b, x0, M, small_residual(b, rtol, atol), limit)
+    return _Problem(matrix, b, x0, inverse, small_residual(b, rtol, atol), limit)
 
 
 def _with_restarts(

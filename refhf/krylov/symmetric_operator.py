@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator  # pyright: ignore[reportMissingTypeStubs] # SciPy has none
 
 from refhf import checks
 from refhf.model.blocks import Array
@@ -22,6 +22,8 @@ class SymmetricOperator(LinearOperator):
     product : callable
         v (n,) -> A v (n,), for a contiguous v of the operator's dtype.
     """
+
+    shape: tuple[int, int]
 
     def __init__(self, product: Callable[[Array], Array], size: int, dtype: DTypeLike):
         super().__init__(np.dtype(dtype), (size, size))

@@ -17,16 +17,18 @@ import contextvars
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
-def results_in_order(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Iterator[Result]]:
+def results_in_order(
+    function: Callable[[Item], Result], items: Sequence[Item]
+) -> Generator[Iterator[Result], None, None]:
     """A context with an iterator over function(item) for the items in their order, by as many threads as BLAS may use.
 
     At most two results a thread wait to be taken, so memory does not grow with the number of items. On leaving the
@@ -65,7 +67,7 @@ def _controller() -> Any:
         import threadpoolctl  # type: ignore[import-not-found] # an optional dependency
     except ImportError:
         return None
-    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+    return cast(Any, threadpoolctl.ThreadpoolController()).select(user_api="blas")
 
 
 class _Helper(threading.Thread):

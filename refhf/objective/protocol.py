@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
+from scipy.sparse.linalg import LinearOperator  # pyright: ignore[reportMissingTypeStubs] # SciPy has none
 
 from refhf.model.blocks import Array
 from refhf.parallel.communicator import Communicator

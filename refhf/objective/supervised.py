@@ -36,10 +36,11 @@ class Supervised:
 
     curvatures = frozenset({"hessian", "gauss-newton", "gradient-squares"})
 
-    def __init__(self, net: Network, X, y, l2: float, chunk_size: int, reduction: Reduction):
+    def __init__(self, net: Network, X: Any, y: Any, l2: float, chunk_size: int, reduction: Reduction):
         self.net, self.X, self.y, self.l2, self.chunk_size = net, X, y, l2, chunk_size
         self.reduction, self.comm = reduction, reduction.comm
-        self.size, self.cases, self.dtype = net.size, reduction.layout.cases, X.dtype
+        self.size, self.cases = net.size, reduction.layout.cases
+        self.dtype: np.dtype[Any] = X.dtype
 
     def value(self, theta: Any) -> float:
         """f(theta); sums are accumulated in float64."""
@@ -152,7 +153,14 @@ class Supervised:
 
 
 def supervised(
-    net: Network, X, y, *, l2: float = 0.0, chunk_size: int | None = None, comm=None, reduction: str = "fast"
+    net: Network,
+    X: Any,
+    y: Any,
+    *,
+    l2: float = 0.0,
+    chunk_size: int | None = None,
+    comm: Any = None,
+    reduction: str = "fast",
 ) -> Supervised:
     """The mean loss of `net` over the cases (X, y), plus l2/2 ||theta||^2.
 
@@ -185,22 +193,25 @@ def supervised(
     l2, chunk_size = checks.real("l2", l2, low=0.0), checks.positive_integer("chunk_size", chunk_size)
     checks.choice("reduction", reduction, REDUCTIONS)
     comm = as_communicator(comm)
-    X, y = _cases(net, X, y, chunk_size)
-    same = {"network": (net.chain, net.loss.name), "dtype": X.dtype.str, "l2": l2}
+    checked, y = _cases(net, X, y, chunk_size)
+    same = {"network": (net.chain, net.loss.name), "dtype": checked.dtype.str, "l2": l2}
     agree(comm, **same, chunk_size=chunk_size, reduction=reduction)
-    return Supervised(net, X, y, l2, chunk_size, Reduction(comm, layout(len(X), comm, reduction), reduction))
+    return Supervised(
+        net, checked, y, l2, chunk_size, Reduction(comm, layout(len(checked), comm, reduction), reduction)
+    )
 
 
-def _cases(net, X, y, chunk_size):
+def _cases(net: Network, X: Any, y: Any, chunk_size: int) -> tuple[Any, Any]:
     """X and y, checked; what is on disk is checked a chunk at a time, and left there, but for a number a case."""
     if isinstance(X, Rows):
         for start in range(0, max(len(X), 1), chunk_size):
             inputs(net, X[start : start + chunk_size])
+        held: Any = X
     else:
-        X = inputs(net, X)
+        held = inputs(net, X)
     if not (isinstance(y, Rows) and y.shape[1:] not in ((), (1,))):
-        return X, targets(net, y, len(X), X.dtype)
-    for start in range(0, max(len(X), len(y), 1), chunk_size):
+        return held, targets(net, y, len(held), held.dtype)
+    for start in range(0, max(len(held), len(y), 1), chunk_size):
         rows = slice(start, start + chunk_size)
-        targets(net, y[rows], len(range(len(X))[rows]), X.dtype)
-    return X, y
+        targets(net, y[rows], len(range(len(held))[rows]), held.dtype)
+    return held, y
