@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 import refhf
-from refhf import checks
+from refhf import hints
 from refhf.data import data_sets
 from refhf.data.data_sets import load
 from refhf.driver.minimize import Status
@@ -589,8 +589,8 @@ def test_a_slip_of_the_finger(names):
     for name in (name for name in names if len(name) > 3):
         for i in range(len(name)):
             for wrong in (name[:i] + name[i + 1 :], name[:i] + name[i] + name[i:], swapped(name, i)):
-                found = re.findall(r"'(.*)'", checks.hint(wrong, names))
-                assert found == [name] or wrong in checks.OTHERS_SAY or len(found[0]) == len(name), (wrong, found)
+                found = re.findall(r"'(.*)'", hints.hint(wrong, names))
+                assert found == [name] or wrong in hints.OTHERS_SAY or len(found[0]) == len(name), (wrong, found)
 
 
 def swapped(name, i):

@@ -2,11 +2,14 @@
 
 import ast
 import importlib
+import io
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ import refhf
 PACKAGE = Path(refhf.__file__).parent
 ROOT = Path(__file__).parents[1]  # the package may be installed elsewhere
 ROOMS = (
+    "hints",
     "checks",
     "formats",
     "text",
@@ -32,7 +36,13 @@ ROOMS = (
 )
 MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 HOUSE = "refhf", "tests", "tutorials", "figures", "benchmarks", "examples", "scripts"
-PAGES = 200  # lines of code, without docstrings, comments and blanks; a module is a page or two
+WITHIN = {  # a line may import from the lines above it; those of one line do not import each other
+    "methods": ("report", "schedules", "search", "mini_batch", "first_order hessian_free newton nonlinear_cg replicas"),
+    "conformance": ("oracles", "check_report", "float64_reference", "mistakes", "checkers vectors"),
+    "lab": ("runs", "plots", "saddle sweep", "cli"),
+}
+MOST_OF_A_MODULE, MOST_OF_A_FUNCTION = 150, 40  # lines of code, without docstrings, comments and blanks; our choice
+NOT_CODE = tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER
 
 
 def room(module: str) -> int:
@@ -59,15 +69,54 @@ def test_arrows_point_one_way(path):
             assert room(name) <= here, f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_a_module_is_a_page_or_two(path):
-    """No module outgrows two pages; what is said of it in docstrings is not counted."""
-    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+def levels(name):
+    """The room of a module `refhf.room.part...`, and its part's place in WITHIN."""
+    _, within, part, *_ = [*name.split("."), "", ""]
+    places = [place for place, parts in enumerate(WITHIN.get(within, ())) if part in parts.split()]
+    return within, part, places[0] if places else None
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.parts[0] in WITHIN and p.name != "__init__.py"], ids=str)
+def test_arrows_point_one_way_within_a_room(path):
+    """In methods, conformance and lab too; the families of methods do not import each other."""
+    within, here, place = levels("refhf." + ".".join(path.with_suffix("").parts))
+    assert place is not None, f"{here} has no place in WITHIN"
+    for name in imports(path):
+        its_room, there, its_place = levels(name)
+        if its_room == within and its_place is not None and there != here:
+            assert its_place < place, f"{path} imports {name}"
+
+
+def lines_of_code(path):
+    """The numbers of the lines that hold code, and the syntax tree."""
+    text = (PACKAGE / path).read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    tokens = [t for t in tokenize.generate_tokens(io.StringIO(text).readline) if t.type not in NOT_CODE]
+    lines = {n for token in tokens for n in range(token.start[0], token.end[0] + 1)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            del node.body[0]
-    code = {n for node in ast.walk(tree) if hasattr(node, "lineno") for n in (node.lineno, node.end_lineno)}
-    assert len(code) <= PAGES
+            lines -= set(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return lines, tree
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_modules_and_functions_are_short(path):
+    """No module has more than 150 lines of code and no function more than 40."""
+    lines, tree = lines_of_code(path)
+    assert len(lines) <= MOST_OF_A_MODULE
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            own = lines & set(range(node.lineno, node.end_lineno + 1))
+            assert len(own) <= MOST_OF_A_FUNCTION, node.name
+
+
+def test_one_name_one_thing():
+    """No two modules, and no two public classes, have one name."""
+    stems = [path.stem for path in MODULES if not path.stem.startswith("__")]
+    trees = [ast.parse((PACKAGE / path).read_text(encoding="utf-8")) for path in MODULES]
+    classes = [n.name for tree in trees for n in tree.body if isinstance(n, ast.ClassDef) and n.name[0] != "_"]
+    for names in (stems, classes):
+        assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 def notation():

@@ -192,7 +192,8 @@ def test_a_fork_while_a_thread_computes(busy):
         + "from refhf.objective import chunk_threads as threads\nbefore = threads.blas_threads()\n"
         + FORKS.replace("BUSY", busy)
     )
-    code, out, err, _ = python("import warnings; warnings.simplefilter('ignore')\n" + program, **TWO_THREADS)
+    program = "import warnings; warnings.simplefilter('ignore')\n" + program
+    code, out, err, _ = finish([sys.executable, "-c", program], 100, TWO_THREADS)  # ten children, each with threads
     assert (code, out) == (0, "True\n"), err
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf import checks
+from refhf import hints
 from refhf.data import array_files, cifar
 from refhf.data.array_files import ARRAYS, row_pieces
 from refhf.data.fetch import IDX_SETS, locate_idx_set, read_idx_set
@@ -112,7 +112,7 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
         return DataSet(path.stem, **array_files.read_npz_cases(path, dtype))
     if any(path.glob("*.npy")):
         return DataSet(path.name, **array_files.read_npy_folder(path, dtype))
-    more = f", a path that {contents(path)}" if path.exists() else checks.hint(name, NAMES)
+    more = f", a path that {contents(path)}" if path.exists() else hints.hint(name, NAMES)
     raise ValueError(
         f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz or a folder with X.npy; got {name!r}{more}"
     )

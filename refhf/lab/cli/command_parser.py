@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from refhf import checks
+from refhf import checks, hints
 from refhf.driver.registry import METHODS
 from refhf.lab.cli import (
     check_command,
@@ -62,7 +62,7 @@ def _refuse(command: str, given: str, flags: Sequence[str]) -> NoReturn:
     options: Iterable[str] = ()
     if "--option" in flags:
         options = {name for method in METHODS.values() for name in method.options}
-    meant = checks.hint(given, flags) or checks.hint(given, sorted(options)).replace("'", "'--option ", 1)
+    meant = hints.hint(given, flags) or hints.hint(given, sorted(options)).replace("'", "'--option ", 1)
     raise ValueError(f"argument of {command}: expected one of {', '.join(flags)}; got {given!r}{meant}")
 
 

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from refhf import checks
+from refhf import hints
 from refhf.conformance.vectors import vector_operations, vector_run
 from refhf.conformance.vectors.adapter_process import Adapter
 from refhf.conformance.vectors.load_vectors import load
@@ -81,7 +81,7 @@ def _names(file, argument, known):
     lines = (line.split("#")[0].strip() for line in Path(file).read_text(encoding="utf-8").splitlines())
     names = frozenset(line for line in lines if line)
     for name in sorted(names - known):
-        hint = checks.hint(name, sorted(known))
+        hint = hints.hint(name, sorted(known))
         raise ValueError(f"{argument}: expected ids, topics or flags of vectors; got {name!r}{hint}")
     return names
 

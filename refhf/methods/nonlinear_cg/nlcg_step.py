@@ -80,10 +80,9 @@ class NonlinearCGOptions(NamedTuple):
 def check(options: NonlinearCGOptions, objective: Objective) -> NonlinearCGOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
     checks.choice("beta", options.beta, BETAS)
-    batch = min(BATCH, objective.cases) if options.batch is None else options.batch
-    batch = checks.positive_integer("batch", batch, maximum=objective.cases)
-    noisy = batch < min(BATCH, objective.cases)
-    search = options.line_search or ("off" if noisy else "online")
+    usual = min(BATCH, objective.cases)
+    batch = checks.positive_integer("batch", usual if options.batch is None else options.batch, objective.cases)
+    search = options.line_search or ("off" if batch < usual else "online")
     searches = checks.choice("line_search", search, (*online_search.RULES, *EXACT)) in EXACT
     if search == "exact":
         checks.has_curvature(objective, "hessian")
@@ -167,9 +166,8 @@ def step(
 ) -> tuple[NonlinearCGState, Report[NonlinearCGDetail]]:
     """Step k, which is t = k - 1; on the right the lines of Algorithm 1."""
     mini = mini_batch(objective, cast(int, options.batch), rng)
-    f, g, report, over = begin(
-        mini, state.theta, k, LossAt.START, NonlinearCGDetail(skipped=state.skipped, floored=state.floored)
-    )
+    detail = NonlinearCGDetail(skipped=state.skipped, floored=state.floored)
+    f, g, report, over = begin(mini, state.theta, k, LossAt.START, detail)
     if over:
         return state, report
     r = -g  # r = -grad L(w)
