@@ -10,7 +10,7 @@ What underflows is zero, as it should be, and harmless: `np.seterr(under="raise"
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Nonlinearity(NamedTuple):
 @harmless_underflow
 def _exp_minus_abs(s: Any) -> Array:
     """e^-|s|, with |s| read off the real part: never overflows."""
-    return np.exp(np.where(s.real > 0, -s, s))
+    return np.exp(np.where(s.real > 0, cast(Array, -s), s))
 
 
 @harmless_underflow

@@ -9,7 +9,7 @@ Targets are y (B, n_L), or labels y (B,) of integers where that is said.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -106,7 +106,7 @@ def _softmax_times(p: Array, Rz: Array) -> Array:
 def _logistic_value(z: Any, y: Array) -> Any:
     """log(1 + e^z) - y z, summed; max(z, 0) is taken out of both, as in `_softmax_value`."""
     positive = z.real > 0
-    return _total(softplus.f(np.where(positive, -z, z)) + (positive - y) * z)
+    return _total(softplus.f(np.where(positive, cast(Array, -z), z)) + (positive - y) * z)
 
 
 def _logistic_gradient(z: Array, y: Array) -> Array:
