@@ -6,7 +6,7 @@ its own.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,9 +31,22 @@ class Bilinear(ABC):
 
     bias: bool
     rule: str
-    weight_shape: Shape
-    fan_in: int
-    fan_out: int
+    if TYPE_CHECKING:
+
+        @property
+        def weight_shape(self) -> Shape:
+            """See above."""
+            ...
+
+        @property
+        def fan_in(self) -> int:
+            """See above."""
+            ...
+
+        @property
+        def fan_out(self) -> int:
+            """See above."""
+            ...
 
     @abstractmethod
     def product(self, W: Array, x: Array) -> Array:
@@ -96,7 +109,7 @@ class Bilinear(ABC):
         (W, x, Ds), (V, Rx), (RDW, *RDb) = tape, r_tape, RDw
         self.adjoint_weight(x, RDs, out=RDW)
         if Rx is not None:
-            RDW += self.adjoint_weight(Rx, Ds)  # RDW = x' RDs + Rx' Ds
+            np.add(RDW, self.adjoint_weight(Rx, Ds), out=RDW)  # RDW = x' RDs + Rx' Ds
         if RDb:
             RDb[0][...] = _sum_to_channels(RDs)  # RDb = sum of RDs
         if not below:

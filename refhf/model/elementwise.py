@@ -10,7 +10,7 @@ What underflows is zero, as it should be, and harmless: `np.seterr(under="raise"
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from refhf.model.blocks import Array, Shape, Tape, Weightless, Weights
 
 harmless_underflow = np.errstate(under="ignore")
 
-Elementwise = Callable[[np.ndarray], np.ndarray]
+Elementwise = Callable[[Array], Array]
 
 
 class Nonlinearity(NamedTuple):
@@ -41,53 +41,53 @@ class Nonlinearity(NamedTuple):
 
 
 @harmless_underflow
-def _exp_minus_abs(s):
+def _exp_minus_abs(s: Any) -> Array:
     """e^-|s|, with |s| read off the real part: never overflows."""
-    return np.exp(np.where(s.real > 0, -s, s))
+    return np.exp(np.where(s.real > 0, cast(Array, -s), s))
 
 
 @harmless_underflow
-def _logistic(s):
+def _logistic(s: Any) -> Array:
     e = _exp_minus_abs(s)
     return np.where(s.real > 0, 1, e) / (1 + e)
 
 
 @harmless_underflow
-def _logistic_d(s):
+def _logistic_d(s: Array) -> Array:
     e = _exp_minus_abs(s)
     return e / (1 + e) ** 2
 
 
 @harmless_underflow
-def _logistic_dd(s):
+def _logistic_dd(s: Array) -> Array:
     return -np.tanh(0.5 * s) * _logistic_d(s)  # f'(1 - 2f), and 1 - 2f = -tanh(s/2)
 
 
 @harmless_underflow
-def _softplus(s):
+def _softplus(s: Any) -> Array:
     """log(1 + e^s) = max(s, 0) + log(1 + e^-|s|)."""
     return np.where(s.real > 0, s, 0) + np.log1p(_exp_minus_abs(s))
 
 
 @harmless_underflow
-def _tanh_d(s):
+def _tanh_d(s: Array) -> Array:
     return 1 - np.tanh(s) ** 2
 
 
 @harmless_underflow
-def _tanh_dd(s):
+def _tanh_dd(s: Array) -> Array:
     return -2 * np.tanh(s) * _tanh_d(s)
 
 
-def _identity(s):
+def _identity(s: Array) -> Array:
     return s
 
 
-def _relu(s):
+def _relu(s: Array) -> Array:
     return np.maximum(s, 0)
 
 
-def _relu_d(s):
+def _relu_d(s: Array) -> Array:
     return (s > 0).astype(s.dtype)
 
 
@@ -113,7 +113,7 @@ class Activation(Weightless):
 
     nonlinearity: Nonlinearity
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Activation({self.nonlinearity.name!r})"
 
     def out_shape(self, in_shape: Shape) -> Shape:

@@ -9,11 +9,12 @@ Targets are y (B, n_L), or labels y (B,) of integers where that is said.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from refhf.model.elementwise import harmless_underflow, logistic, softplus
+from refhf.model.blocks import Array
+from refhf.model.elementwise import Elementwise, harmless_underflow, logistic, softplus
 
 
 class Loss(NamedTuple):
@@ -35,43 +36,43 @@ class Loss(NamedTuple):
     """
 
     name: str
-    value: Callable
-    gradient: Callable
-    hessian: Callable
-    predict: Callable
+    value: Callable[[Array, Array], Any]
+    gradient: Callable[[Array, Array], Array]
+    hessian: Callable[[Array, Array], Elementwise]
+    predict: Elementwise
     labels: bool
 
 
-def _total(x):
+def _total(x: Array) -> Any:
     return x.sum(dtype=np.result_type(x.dtype, np.float64))
 
 
-def _itself(z):
+def _itself(z: Array) -> Array:
     return z
 
 
 @harmless_underflow
-def _squared_error_value(z, y):
+def _squared_error_value(z: Array, y: Array) -> Any:
     return 0.5 * _total((z - y) ** 2)
 
 
-def _squared_error_gradient(z, y):
+def _squared_error_gradient(z: Array, y: Array) -> Array:
     return z - y
 
 
-def _squared_error_hessian(z, y):
+def _squared_error_hessian(z: Array, y: Array) -> Elementwise:
     return _itself
 
 
 @harmless_underflow
-def _softmax(z):
+def _softmax(z: Any) -> Array:
     e = np.exp(z - z.real.max(axis=1, keepdims=True))
     e /= e.sum(axis=1, keepdims=True)
     return e
 
 
 @harmless_underflow
-def _softmax_value(z, y):
+def _softmax_value(z: Any, y: Array) -> Any:
     """The log of sum_j exp z_j, less y'z; both of z less its largest, lest a sure answer's loss be rounded away."""
     largest = z.real.max(axis=1)
     z = z - largest[:, None]
@@ -81,7 +82,7 @@ def _softmax_value(z, y):
     return _total(log_partition - (y * z).sum(axis=1) + largest * (1 - y.sum(axis=1)))  # rows of y sum to 1 roughly
 
 
-def _softmax_gradient(z, y):
+def _softmax_gradient(z: Array, y: Array) -> Array:
     p = _softmax(z)
     if y.ndim == 1:
         p[np.arange(len(z)), y] -= 1
@@ -89,35 +90,35 @@ def _softmax_gradient(z, y):
     return p - y
 
 
-def _softmax_hessian(z, y):
+def _softmax_hessian(z: Array, y: Array) -> Elementwise:
     """(diag(p) - p p') Rz, case by case."""
     return partial(_softmax_times, _softmax(z))
 
 
 @harmless_underflow
-def _softmax_times(p, Rz):
+def _softmax_times(p: Array, Rz: Array) -> Array:
     HRz = Rz - np.einsum("bj,bj->b", p, Rz)[:, None]
     HRz *= p
     return HRz
 
 
 @harmless_underflow
-def _logistic_value(z, y):
+def _logistic_value(z: Any, y: Array) -> Any:
     """log(1 + e^z) - y z, summed; max(z, 0) is taken out of both, as in `_softmax_value`."""
     positive = z.real > 0
-    return _total(softplus.f(np.where(positive, -z, z)) + (positive - y) * z)
+    return _total(softplus.f(np.where(positive, cast(Array, -z), z)) + (positive - y) * z)
 
 
-def _logistic_gradient(z, y):
+def _logistic_gradient(z: Array, y: Array) -> Array:
     return logistic.f(z) - y
 
 
-def _logistic_hessian(z, y):
+def _logistic_hessian(z: Array, y: Array) -> Elementwise:
     return partial(_times, logistic.d(z))  # p (1 - p)
 
 
 @harmless_underflow
-def _times(x, y):
+def _times(x: Array, y: Array) -> Array:
     return x * y
 
 

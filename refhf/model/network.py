@@ -12,9 +12,8 @@ ones included; shapes are the caller's business (`refhf.supervised` checks them)
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from refhf import checks
 from refhf.model.blocks import Array, Block, Shape, Tape, Weights, read_only, size, views
 from refhf.model.cases import inputs, many, parameters
 from refhf.model.chain import Chain
-from refhf.model.elementwise import Activation, Nonlinearity, harmless_underflow
+from refhf.model.elementwise import Activation, Elementwise, Nonlinearity, harmless_underflow
 from refhf.model.losses import Loss
 
 
@@ -81,14 +80,14 @@ class Network(NamedTuple):
         """Numbers that a linearisation keeps of a case, at most, besides theta; the loss keeps three of z's size."""
         return self.chain.tape_numbers(self.in_shape) + 3 * math.prod(self.out_shape)
 
-    def unpack(self, theta: Array) -> tuple:
+    def unpack(self, theta: Array) -> tuple[Any, ...]:
         """The layers' weights, ((W_1, b_1), ..., (W_L, b_L)), as views of theta (P,) in C order."""
         if np.shape(theta) != (self.size,):
             raise ValueError(f"theta: expected shape ({self.size},); got {np.shape(theta)}")
         weights = views(self.chain.weight_shapes, theta)
         return tuple(w for w, block in zip(weights, self.chain.blocks, strict=True) if size(block.weight_shapes))
 
-    def init(self, rng=None, dtype=np.float64) -> Array:
+    def init(self, rng: Any = None, dtype: Any = np.float64) -> Array:
         """A starting point theta (P,): each block's own rule.
 
         Parameters
@@ -102,7 +101,7 @@ class Network(NamedTuple):
         return theta
 
     @harmless_underflow
-    def predict(self, theta, X):
+    def predict(self, theta: Any, X: Any) -> Array:
         """Probabilities for the cross-entropies, z for the squared error: (B, n_L), of one case (n_0,) (n_L,)."""
         theta = parameters(theta, self.size)
         z, _ = forward(self, theta, inputs(self, X, theta.real.dtype, one=True), order=0)
@@ -110,7 +109,7 @@ class Network(NamedTuple):
         return y if many(self, np.shape(X)) else y[0]
 
 
-def forward(net: Network, theta, X, *, order: int = 2) -> tuple[Array, Tape]:
+def forward(net: Network, theta: Array, X: Array, *, order: int = 2) -> tuple[Array, Tape]:
     """Sweep 1: z (B, *out_shape), and the tape for `order` derivatives.
 
     The tape is read-only, and its theta nobody else's: nothing that happens later can change a product.
@@ -124,32 +123,32 @@ def _frozen(theta: Array) -> Array:
     return theta if theta.flags.owndata and not theta.flags.writeable else read_only(theta.copy())
 
 
-def backward(net: Network, tape: Tape, Dz, *, keep: bool = False) -> tuple[Array, Tape]:
+def backward(net: Network, tape: Tape, Dz: Array, *, keep: bool = False) -> tuple[Array, Tape]:
     """Sweep 2: J' Dz (P,), J = dz/dtheta, and the tape for sweep 4. With Dz = dL/dz it is the gradient."""
     Dtheta = np.empty(net.size, Dz.dtype)
     _, tape = net.chain.backward(tape, Dz, views(net.chain.weight_shapes, Dtheta), keep=keep, below=False)
     return Dtheta, read_only(tape)
 
 
-def r_forward(net: Network, tape: Tape, v) -> tuple[Array, Tape]:
+def r_forward(net: Network, tape: Tape, v: Array) -> tuple[Array, Tape]:
     """Sweep 3: Rz = J v, and the tape for sweep 4."""
     return net.chain.r_forward(tape, views(net.chain.weight_shapes, v), None)
 
 
-def r_backward(net: Network, tape: Tape, r_tape: Tape, RDz) -> Array:
+def r_backward(net: Network, tape: Tape, r_tape: Tape, RDz: Array) -> Array:
     """Sweep 4: R{gradient} (P,), the derivative of sweep 2 along the direction of sweep 3."""
     Hv = np.empty(net.size, RDz.dtype)
     net.chain.r_backward(tape, r_tape, RDz, views(net.chain.weight_shapes, Hv), below=False)
     return Hv
 
 
-def loss_and_gradient(net: Network, theta, X, y):
+def loss_and_gradient(net: Network, theta: Array, X: Array, y: Array) -> tuple[Any, Array]:
     """The loss and its gradient (P,), summed over the cases: sweeps 1 and 2."""
     z, tape = forward(net, theta, X, order=1)
     return net.loss.value(z, y), backward(net, tape, net.loss.gradient(z, y))[0]
 
 
-def gradient_squares(net: Network, theta, X, y):
+def gradient_squares(net: Network, theta: Array, X: Array, y: Array) -> Array:
     """The sum over cases of g_i * g_i (P,), g_i the gradient of case i alone (Martens 2010, section 4.7)."""
     z, tape = forward(net, theta, X)
     _, tape = backward(net, tape, net.loss.gradient(z, y), keep=True)
@@ -158,26 +157,26 @@ def gradient_squares(net: Network, theta, X, y):
     return squares
 
 
-def hessian_product(net: Network, theta, X, y) -> Callable:
+def hessian_product(net: Network, theta: Array, X: Array, y: Array) -> Elementwise:
     """The map v -> H v (P,), exact (R-operator). Sweeps 1 and 2 now, sweeps 3 and 4 at each product."""
     z, tape = forward(net, theta, X)
     _, tape = backward(net, tape, net.loss.gradient(z, y), keep=True)
     return partial(_hessian_times, net, tape, net.loss.hessian(z, y))
 
 
-def _hessian_times(net, tape, loss_hessian, v):
+def _hessian_times(net: Network, tape: Tape, loss_hessian: Elementwise, v: Array) -> Array:
     Rz, r_tape = r_forward(net, tape, v)
     RDz = loss_hessian(Rz)  # RDz = H_L Rz
     return r_backward(net, tape, r_tape, RDz)
 
 
-def gauss_newton_product(net: Network, theta, X, y) -> Callable:
+def gauss_newton_product(net: Network, theta: Array, X: Array, y: Array) -> Elementwise:
     """The map v -> J' H_L J v (P,). Sweep 1 now, sweeps 3 and 2 at each product."""
     z, tape = forward(net, theta, X, order=1)
     return partial(_gauss_newton_times, net, tape, net.loss.hessian(z, y))
 
 
-def _gauss_newton_times(net, tape, loss_hessian, v):
+def _gauss_newton_times(net: Network, tape: Tape, loss_hessian: Elementwise, v: Array) -> Array:
     Rz, _ = r_forward(net, tape, v)  # v -> J v
     HJv = loss_hessian(Rz)  # J v -> H_L J v
     return backward(net, tape, HJv)[0]  # H_L J v -> J' H_L J v
