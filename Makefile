@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo seeds test kernels portability long mutants lint types figures tutorials bench crosscheck vectors release clean
+.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck vectors release clean
 
 DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
 
@@ -37,8 +37,6 @@ mutants: $(STAMP)-mutants
 lint: $(STAMP)-lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-types: $(STAMP)-lint
 	$(BIN)/pyright
 
 tutorials: $(STAMP)-test

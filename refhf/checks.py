@@ -7,13 +7,16 @@ would turn float32 vectors into float64, and one of float16 would round what it 
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
 from refhf.hints import hint
 
+Array = np.ndarray[Any, np.dtype[Any]]
 
-def choice(argument: str, given, valid: Iterable[str]):
+
+def choice(argument: str, given: Any, valid: Iterable[str]) -> Any:
     """`given` if it is one of `valid`; otherwise a ValueError with the one that was meant, if that can be told."""
     valid = list(valid)
     if given in valid:
@@ -21,7 +24,7 @@ def choice(argument: str, given, valid: Iterable[str]):
     raise ValueError(f"{argument}: expected one of {', '.join(valid)}; got {given!r}{hint(given, valid)}")
 
 
-def option_names(given: Iterable[str], valid: Iterable[str], owner: str):
+def option_names(given: Iterable[str], valid: Iterable[str], owner: str) -> None:
     """Refuse a keyword that `owner` does not have, naming the nearest one that it has."""
     for name in given:
         choice(f"option of {owner}", name, valid)
@@ -44,39 +47,39 @@ SCIPYS = {  # what scipy.optimize.minimize calls, or takes, otherwise
 }
 
 
-def not_scipys(names: Iterable[str]):
+def not_scipys(names: Iterable[str]) -> None:
     """Refuse a keyword of `scipy.optimize.minimize`, saying what stands for it here."""
     for name in sorted(set(names) & set(SCIPYS)):
         raise ValueError(f"{name}: expected {SCIPYS[name]}; got SciPy's {name}")
 
 
-def integer(argument: str, given, low: int, high: int = LARGEST) -> int:
+def integer(argument: str, given: Any, low: int, high: int = LARGEST) -> int:
     """`given` as an int of at least `low` and at most `high`."""
-    is_integer = isinstance(given, Integral) and not isinstance(given, NO_NUMBERS)
-    if not is_integer or not low <= given <= high:
-        limit = f" and <= {high}" if high < LARGEST or (is_integer and given > low) else ""
+    value = int(given) if isinstance(given, Integral) and not isinstance(given, NO_NUMBERS) else None
+    if value is None or not low <= value <= high:
+        limit = f" and <= {high}" if high < LARGEST or (value is not None and value > low) else ""
         raise ValueError(f"{argument}: expected an integer >= {low}{limit}; got {_shown(given)}")
-    return int(given)
+    return value
 
 
-def positive_integer(argument: str, given, maximum: int = LARGEST) -> int:
+def positive_integer(argument: str, given: Any, maximum: int = LARGEST) -> int:
     """`given` as an int of at least 1, and at most `maximum`."""
     return integer(argument, given, 1, maximum)
 
 
-def whole(argument: str, given) -> int:
+def whole(argument: str, given: Any) -> int:
     """`given` as an int of at least 0."""
     return integer(argument, given, 0)
 
 
-def boolean(argument: str, given) -> bool:
+def boolean(argument: str, given: Any) -> bool:
     """`given` if it is True or False."""
     if not isinstance(given, bool | np.bool_):
         raise ValueError(f"{argument}: expected True or False; got {given!r}")
     return bool(given)
 
 
-def real(argument: str, given, low: float = -np.inf, high: float = np.inf) -> float:
+def real(argument: str, given: Any, low: float = -np.inf, high: float = np.inf) -> float:
     """`given` as a finite float within [low, high]."""
     x = _float(given) if isinstance(given, Real) and not isinstance(given, NO_NUMBERS) else math.nan
     if not low <= x <= high or math.isinf(x):
@@ -84,7 +87,7 @@ def real(argument: str, given, low: float = -np.inf, high: float = np.inf) -> fl
     return x
 
 
-def positive(argument: str, given) -> float:
+def positive(argument: str, given: Any) -> float:
     """`given` as a finite float above 0."""
     x = real(argument, given, low=0.0)
     if x == 0:
@@ -92,7 +95,7 @@ def positive(argument: str, given) -> float:
     return x
 
 
-def number(argument: str, given) -> float:
+def number(argument: str, given: Any) -> float:
     """A function's result, a number or an array of one, as a float; infinities and NaN are allowed."""
     if not isinstance(given, Real) or isinstance(given, NO_NUMBERS):
         x = as_array(argument, given)
@@ -102,20 +105,20 @@ def number(argument: str, given) -> float:
     return _float(given)
 
 
-def _float(given):
+def _float(given: Any) -> float:
     try:
         return float(given)
     except OverflowError:  # of an integer or a fraction
         return math.copysign(math.inf, given > 0 or -1)
 
 
-def _shown(given):
+def _shown(given: Any) -> str:
     """Its repr, without the digits of an integer that has too many."""
     huge = isinstance(given, Integral) and abs(int(given)) > 10**30
     return f"an integer of {int(given).bit_length()} bits" if huge else repr(given)
 
 
-def objective(given):
+def objective(given: Any) -> None:
     """Refuse what is no objective: a function above all, as SciPy takes it."""
     needed = ("size", "cases", "dtype", "curvatures", "value", "value_and_gradient", "sample")
     lacking = [name for name in needed if not hasattr(given, name)]
@@ -130,7 +133,7 @@ def objective(given):
         raise ValueError(f"objective: expected one of refhf.supervised or refhf.from_functions; got a {what}")
 
 
-def has_curvature(objective, *needed: str):
+def has_curvature(objective: Any, *needed: str) -> None:
     """Refuse an objective that lacks one of 'hessian', 'gauss-newton', 'gradient-squares'."""
     for name in needed:
         if name not in objective.curvatures:
@@ -138,7 +141,7 @@ def has_curvature(objective, *needed: str):
             raise ValueError(f"objective: expected one that has {name}, for this method and options; it has {have}")
 
 
-def precision(argument: str, given) -> np.dtype:
+def precision(argument: str, given: Any) -> np.dtype[Any]:
     """`given` as one of the dtypes float32 and float64."""
     try:
         dtype = np.dtype(given)
@@ -149,7 +152,7 @@ def precision(argument: str, given) -> np.dtype:
     return dtype
 
 
-def unmasked(argument: str, given):
+def unmasked(argument: str, given: Any) -> Any:
     """`given`, unless some of its numbers are masked: the numbers below a mask are not meant."""
     parts = given if isinstance(given, list | tuple) else [given]
     if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
@@ -157,7 +160,7 @@ def unmasked(argument: str, given):
     return given
 
 
-def as_array(argument: str, given) -> np.ndarray:
+def as_array(argument: str, given: Any) -> Array:
     """`given` as an array of whatever kind, with nothing masked."""
     unmasked(argument, given)
     try:
@@ -166,7 +169,7 @@ def as_array(argument: str, given) -> np.ndarray:
         raise ValueError(f"{argument}: expected an array of real numbers; got {type(given).__name__}") from error
 
 
-def array(argument: str, given, shape: tuple, dtype=None) -> np.ndarray:
+def array(argument: str, given: Any, shape: tuple[int | None, ...], dtype: Any = None) -> Array:
     """`given` as a finite array of real numbers of `shape`, in which None stands for any length."""
     x = as_array(argument, given)
     fits = x.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, x.shape, strict=True))
@@ -183,7 +186,7 @@ def array(argument: str, given, shape: tuple, dtype=None) -> np.ndarray:
     return x
 
 
-def vector(argument: str, given, size: int | None, dtype=None) -> np.ndarray:
+def vector(argument: str, given: Any, size: int | None, dtype: Any = None) -> Array:
     """`given` as an array (size,) of `dtype` (its own if None), non-finite numbers allowed: they have an outcome."""
     x = as_array(argument, given)
     if x.ndim != 1 or size not in (None, x.size) or x.dtype.kind not in "fiub":

@@ -25,9 +25,9 @@ def columns(rows: Iterable[Sequence], left: int = 1, indent: int = 0) -> list[st
     """
     rows = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    aligned = [str.ljust if i < left else str.rjust for i, _ in enumerate(widths)]
+    signs = ["<" if i < left else ">" for i, _ in enumerate(widths)]
     return [
-        (" " * indent + "  ".join(align(*pair) for align, *pair in zip(aligned, row, widths, strict=True))).rstrip()
+        (" " * indent + "  ".join(f"{x:{sign}{n}}" for x, sign, n in zip(row, signs, widths, strict=True))).rstrip()
         for row in rows
     ]
 

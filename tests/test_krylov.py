@@ -49,6 +49,7 @@ from refhf.krylov.arithmetic import ROUNDING, inner, is_zero, norm
 from refhf.krylov.solve import CODES, Info
 from refhf.krylov.stopping import advance, iteration_limit, negative_curvature, no_progress, small_residual
 from refhf.model.dense import Dense
+from refhf.objective import chunk_threads
 
 EPS = np.finfo(np.float64).eps
 SOLVERS = [cg, bicgstab]
@@ -452,8 +453,9 @@ def frames_to_product(A, b):
 
 
 @pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
-def test_frames_to_product(curvature):
-    """From the line `Ap = A @ p` to the matrix product are at most 12 frames."""
+def test_frames_to_product(curvature, monkeypatch):
+    """From the line `Ap = A @ p` to the matrix product are at most 12 frames, in a thread of its own or not."""
+    monkeypatch.setattr(chunk_threads, "blas_threads", lambda: 1)  # the profile follows this thread alone
     rng = np.random.default_rng(0)
     objective = supervised(net := mlp([4, 3, 2]), rng.normal(size=(9, 4)), rng.integers(2, size=9), chunk_size=4)
     A = getattr(objective, curvature)(net.init(rng=0))

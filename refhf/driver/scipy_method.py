@@ -1,7 +1,8 @@
 """The methods as `scipy.optimize.minimize` takes them."""
 
 import inspect
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -97,7 +98,7 @@ def scipy_method(name: str, **options) -> ScipyMethod:
     return ScipyMethod(name, options)
 
 
-def _functions(fun, args, jac, hess, hessp, bounds, constraints):
+def _functions(fun, args, jac: Callable[..., Any] | None, hess, hessp, bounds, constraints):
     """The value, the gradient and the Hessian's product, or None, as `from_functions` takes them."""
     if not callable(jac):
         raise ValueError(f"jac: expected the gradient as a function, or True where fun gives both; got {jac!r}")

@@ -7,7 +7,7 @@ that.
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from refhf import checks
 
@@ -109,7 +109,9 @@ SCHEDULES = {"adya-2018": adya_2018}  # of (batch, cases, epochs), by the names 
 
 def check(learning_rate: Any) -> Rate:
     """A learning rate that is a function, or a number that is not negative."""
-    return learning_rate if callable(learning_rate) else checks.real("learning_rate", learning_rate, low=0.0)
+    if callable(learning_rate):
+        return cast(Rate, learning_rate)
+    return checks.real("learning_rate", learning_rate, low=0.0)
 
 
 def check_length(learning_rate: Any, steps: int) -> None:

@@ -4,21 +4,22 @@ import itertools
 import math
 from collections.abc import Sequence
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from refhf import checks
+from refhf.model.blocks import Block, Shape
 from refhf.model.chain import Chain
 from refhf.model.convolution import Convolution
 from refhf.model.dense import Dense
 from refhf.model.elementwise import NONLINEARITIES, Activation
-from refhf.model.losses import LOSSES
+from refhf.model.losses import LOSSES, Loss
 from refhf.model.network import Network
 from refhf.model.pooling import AveragePool, Flatten
 
 
-def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entropy") -> Network:
+def mlp(sizes: Any, *, nonlinearity: str = "tanh", loss: str = "softmax_cross_entropy") -> Network:
     """A fully connected network.
 
     Parameters
@@ -37,20 +38,20 @@ def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entrop
         raise ValueError(f"sizes: expected at least two (inputs and outputs); got {sizes!r}")
     sizes = [checks.positive_integer(f"sizes[{i}]", n) for i, n in enumerate(sizes)]
     f, rule = _activation(nonlinearity)
-    blocks: list = []
+    blocks: list[Block] = []
     for n_in, n_out in itertools.pairwise(sizes[:-1]):
         blocks += [Dense(n_in, n_out, rule=rule), f]
-    blocks.append(Dense(*sizes[-2:]))
+    blocks.append(Dense(sizes[-2], sizes[-1]))
     return Network((sizes[0],), Chain(tuple(blocks)), _loss("sizes[-1]", sizes[-1], loss))
 
 
-def _activation(nonlinearity):
+def _activation(nonlinearity: str) -> tuple[Activation, str]:
     """The block, and the starting rule of the layer before it."""
     f = NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)]
     return Activation(f), "he" if f.name == "relu" else "glorot"
 
 
-def _loss(last, outputs, name):
+def _loss(last: str, outputs: int, name: str) -> Loss:
     if checks.choice("loss", name, LOSSES) == "softmax_cross_entropy" and outputs == 1:
         raise ValueError(f"{last}: expected two or more outputs for a softmax (one: logistic_cross_entropy); got 1")
     return LOSSES[name]
@@ -77,7 +78,7 @@ class Pool(NamedTuple):
         return f"pool({self.size})"
 
 
-def conv(channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> Conv:
+def conv(channels: int, kernel: int, *, stride: int = 1, padding: Any = 0) -> Conv:
     """A stage of `refhf.convnet`: a convolution by `channels` kernels of kernel x kernel pixels, and a bias to each.
 
     Parameters
@@ -95,9 +96,9 @@ def conv(channels: int, kernel: int, *, stride: int = 1, padding: int = 0) -> Co
     """
     for name, given in (("channels", channels), ("kernel", kernel), ("stride", stride)):
         checks.positive_integer(name, given)
-    if not isinstance(padding, Integral) or isinstance(padding, bool) or not 0 <= padding < kernel:
+    if not isinstance(padding, int | np.integer) or isinstance(padding, bool) or not 0 <= padding < kernel:
         raise ValueError(f"padding: expected an integer from 0 to kernel - 1 = {kernel - 1}; got {padding!r}")
-    return Conv(int(channels), int(kernel), int(stride), int(padding))
+    return Conv(int(channels), int(kernel), int(stride), int(cast(int, padding)))
 
 
 def pool(size: int) -> Pool:
@@ -111,7 +112,7 @@ def pool(size: int) -> Pool:
     return Pool(checks.positive_integer("size", size))
 
 
-def convnet(shape, stages, *, nonlinearity="tanh", loss="softmax_cross_entropy") -> Network:
+def convnet(shape: Any, stages: Any, *, nonlinearity: str = "tanh", loss: str = "softmax_cross_entropy") -> Network:
     """A convolutional network.
 
     A case's row of X is an image in C order, channels last (`refhf.model.convolution` says how PyTorch's order becomes
@@ -155,15 +156,17 @@ def convnet(shape, stages, *, nonlinearity="tanh", loss="softmax_cross_entropy")
     shape = tuple(checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
     if not isinstance(stages, Sequence) or isinstance(stages, str):
         raise ValueError(f"stages: expected a sequence of conv(...), pool(...) and numbers of units; got {stages!r}")
+    given = cast(Sequence[Any], stages)
     f, rule = _activation(nonlinearity)
-    at, sizes, blocks = shape, _by(shape), []
-    for i, stage in enumerate(stages):
+    at, sizes = shape, _by(shape)
+    blocks: list[Block] = []
+    for i, stage in enumerate(given):
         if misfit := _misfit(stage, at):
             raise ValueError(f"stages[{i}]: {misfit}; sizes: {sizes} -> {stage!r}: ?")
         if not isinstance(stage, Conv | Pool) and len(at) == 3:
             blocks.append(Flatten(at))
             at = (math.prod(at),)
-        last = i == len(stages) - 1
+        last = i == len(given) - 1
         blocks.append(_block(stage, at, "glorot" if last else rule))
         at = blocks[-1].out_shape(at)
         if not (last or isinstance(stage, Pool)):
@@ -176,20 +179,22 @@ def convnet(shape, stages, *, nonlinearity="tanh", loss="softmax_cross_entropy")
     return Network(shape, Chain(tuple(blocks)), _loss("stages[-1]", math.prod(at), loss))
 
 
-def _block(stage, shape, rule):
+def _block(stage: Any, shape: Shape, rule: str) -> Block:
     if isinstance(stage, Pool):
         return AveragePool(stage.size)
-    return Convolution(shape, *stage, rule=rule) if isinstance(stage, Conv) else Dense(shape[0], int(stage), rule=rule)
+    if isinstance(stage, Conv):
+        return Convolution(cast(tuple[int, int, int], shape), *stage, rule=rule)
+    return Dense(shape[0], int(stage), rule=rule)
 
 
-def _by(shape):
+def _by(shape: Shape) -> str:
     return " x ".join(map(str, shape))
 
 
-def _misfit(stage, shape):
+def _misfit(stage: Any, shape: Shape) -> str | None:
     """What is wrong with a stage for what comes in; None if nothing is."""
     if not isinstance(stage, Conv | Pool):
-        if isinstance(stage, Integral) and not isinstance(stage, bool) and stage >= 1:
+        if isinstance(stage, Integral) and stage is not True and int(stage) >= 1:
             return None
         return f"expected conv(...), pool(...) or a number of units >= 1; got {stage!r}"
     if len(shape) == 1:

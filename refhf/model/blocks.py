@@ -57,11 +57,11 @@ class Block(Protocol):
         """Write starting weights into w, which holds zeros."""
         ...
 
-    def forward(self, w: Weights, a: Array, *, order: int = 2) -> tuple[Array, Tape]:
+    def forward(self, w: Weights, a: Array, /, *, order: int = 2) -> tuple[Array, Tape]:
         """(s, tape), the tape for `order` derivatives: 0 for s alone, 1 for `backward` and `r_forward`, 2 for all."""
         ...
 
-    def backward(self, tape: Tape, Ds: Array, Dw: Weights, *, keep: bool = False, below: bool = True) -> Any:
+    def backward(self, tape: Tape, Ds: Array, Dw: Weights, /, *, keep: bool = False, below: bool = True) -> Any:
         """(Da, tape); Dw is written.
 
         `keep` says whether `r_backward` or `squares` follow, which take the new tape; else it is None. `below` says
@@ -69,11 +69,11 @@ class Block(Protocol):
         """
         ...
 
-    def r_forward(self, tape: Tape, u: Weights, Ra: Any) -> tuple[Any, Tape]:
+    def r_forward(self, tape: Tape, u: Weights, Ra: Any, /) -> tuple[Any, Tape]:
         """(Rs, r_tape), with either tape; Ra is None where a is data, which no direction changes."""
         ...
 
-    def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, *, below: bool = True) -> Any:
+    def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, /, *, below: bool = True) -> Any:
         """RDa, of no meaning if nothing `below` needs it; RDw is written."""
         ...
 

@@ -1,13 +1,15 @@
 """Cases as a network takes them: what is given in an unambiguous form is read, the rest is refused by name."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from refhf import checks
+from refhf.model.blocks import Array, Shape
 
 
-def inputs(net, X, dtype=None, *, one=False):
+def inputs(net: Any, X: Any, dtype: Any = None, *, one: bool = False) -> Array:
     """Inputs X (B, n_0), finite and real.
 
     Parameters
@@ -38,18 +40,18 @@ def inputs(net, X, dtype=None, *, one=False):
     return checks.array("X", X if shape == rows else np.reshape(X, rows), rows, dtype)
 
 
-def many(net, shape) -> bool:
+def many(net: Any, shape: Shape) -> bool:
     """Whether X of this shape has cases in rows, rather than being one case."""
     flat = not net.images and len(shape) > 2 and math.prod(shape[1:]) == net.inputs
     return flat or shape[1:] in _case(net)
 
 
-def _case(net):
+def _case(net: Any) -> tuple[Shape, ...]:
     """The shapes that a case may have; a dense layer takes others besides."""
     return (net.inputs,), *(_images(net.in_shape) if net.images else ())
 
 
-def targets(net, y, cases: int, dtype):
+def targets(net: Any, y: Any, cases: int, dtype: Any) -> Array:
     """What the loss compares with: labels (B,) for the softmax cross-entropy, or targets (B, n_L).
 
     Parameters
@@ -88,7 +90,7 @@ def targets(net, y, cases: int, dtype):
     return y
 
 
-def parameters(theta, size: int) -> np.ndarray:
+def parameters(theta: Any, size: int) -> Array:
     """theta (P,) as an array of floats, complex ones too: a complex step goes through it."""
     theta = np.asarray(theta)
     if theta.dtype.kind == "c" and theta.shape == (size,):
@@ -98,12 +100,12 @@ def parameters(theta, size: int) -> np.ndarray:
     )
 
 
-def whole(y) -> bool:
+def whole(y: Array) -> bool:
     """Whether all numbers of an array of floats, integers or booleans are whole."""
     return y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((y == np.floor(y)).all()))
 
 
-def _labels(y, classes):
+def _labels(y: Array, classes: int) -> Array:
     if y.dtype.kind in "fiub":
         y = checks.array("y", y, y.shape, y.dtype)
     if not whole(y):
@@ -115,26 +117,26 @@ def _labels(y, classes):
     return y.astype(np.intp)
 
 
-def _of_labels(loss, labels, outputs, dtype):
+def _of_labels(loss: Any, labels: Array, outputs: int, dtype: Any) -> Array:
     if loss.name == "logistic_cross_entropy":
         return (labels[:, None] if outputs == 1 else np.eye(outputs)[labels]).astype(dtype)
     return labels
 
 
-def _images(shape):
+def _images(shape: Shape) -> tuple[Shape, ...]:
     """The shapes in which an image of `shape` is given: with its channels; a single channel also first, or left out."""
     if shape[2:] == (1,):
         return shape, shape[:2], (1, *shape[:2])
     return (shape,) if shape else ()
 
 
-def _last_image(net):
+def _last_image(net: Any) -> Shape:
     """The shape of the images that a network ends in, before they become rows; () if there are none."""
     shapes = net.chain.shapes(net.in_shape)
     return shapes[-2] if len(shapes[-2]) == 3 and math.prod(shapes[-2]) == net.outputs else ()
 
 
-def _shape(argument, given):
+def _shape(argument: str, given: Any) -> Shape:
     checks.unmasked(argument, given)
     try:
         return np.shape(given)
@@ -142,5 +144,5 @@ def _shape(argument, given):
         raise ValueError(f"{argument}: expected an array; got rows of different lengths") from None
 
 
-def _furthest(x, target):
+def _furthest(x: Array, target: float) -> float:
     return x[abs(x - target).argmax()]

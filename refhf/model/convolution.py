@@ -13,6 +13,7 @@ keep the strips and read them from memory, and k times less memory (`python benc
 """
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from refhf.model.bilinear import Bilinear
 from refhf.model.blocks import Array, Shape
 
+Seen = tuple[slice, list[Array]]  # which cases, and what each row of the kernel sees of them
 STRIP_BYTES = 2**20  # our choice, by `python benchmarks/convolution.py`: the buffer of strips
 SMALL = 100**3  # multiplications: OpenBLAS 0.3.31, kernel/x86_64/sgemm_small_kernel_permit_skylakex.c
 FEWEST = 16  # pixels of a small product; our choice: with fewer, other processors lose more than is gained
@@ -98,7 +100,7 @@ class Convolution(Bilinear):
         """DW (k, k, C_in, C_out)."""
         DW = np.empty(self.weight_shape, np.result_type(x, Ds)) if out is None else out
         DW[...] = 0
-        Ds = Ds.reshape(len(Ds), *_bands(*Ds.shape[1:3], DW[0].size), self.channels)
+        Ds = Ds.reshape(len(Ds), *_bands(Ds.shape[1], Ds.shape[2], DW[0].size), self.channels)
         for cases, seen in self._seen(x):
             u = Ds[cases]
             for p in range(self.kernel):
@@ -117,31 +119,31 @@ class Convolution(Bilinear):
                 out[p] += (each * each).sum(axis=0).reshape(out[p].shape)
         return out
 
-    def _seen(self, x):
+    def _seen(self, x: Array) -> Iterator[Seen]:
         frame = [n + 2 * self.padding for n in self.shape[:2]]
         return _seen(x, frame, self.padding, 1, self.kernel, self.stride)
 
 
-def _correlate(seen, W, s):
+def _correlate(seen: Iterable[Seen], W: Array, s: Array) -> None:
     """s = the sum over p of what row p of the kernel sees by W[p]; s (B, rows, columns, C)."""
     (rows, columns, channels), weights = s.shape[1:], W[0].size
     s = s.reshape(len(s), *_bands(rows, columns, weights), channels)
-    W = W.reshape(len(W), -1, channels)
+    rows_of_kernel = W.reshape(len(W), -1, channels)
     for cases, (first, *others) in seen:
         out = s[cases]
-        np.matmul(first.reshape(*out.shape[:3], -1), W[0], out=out)
+        np.matmul(first.reshape(*out.shape[:3], -1), rows_of_kernel[0], out=out)
         for p, other in enumerate(others, 1):
-            out += other.reshape(*out.shape[:3], -1) @ W[p]
+            out += other.reshape(*out.shape[:3], -1) @ rows_of_kernel[p]
 
 
-def _bands(rows, columns, weights):
+def _bands(rows: int, columns: int, weights: int) -> tuple[int, int]:
     """How many bands of rows to cut an image into, and the pixels of one: its product by so many weights is small."""
     fit = (r for r in range(1, rows + 1) if rows % r == 0 and FEWEST <= r * columns <= SMALL // weights)
     tall = max(fit, default=rows)
     return rows // tall, tall * columns
 
 
-def _seen(x, frame, before, step, kernel, stride):
+def _seen(x: Array, frame: list[int], before: int, step: int, kernel: int, stride: int) -> Iterator[Seen]:
     """For a few cases at a time, which they are and what each row of the kernel sees, k of (n, rows, columns, k C).
 
     Images x (B, height, width, C) are put into a frame of zeros, `before` pixels from its upper left corner and `step`

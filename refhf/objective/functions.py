@@ -9,6 +9,7 @@ import numpy as np
 from refhf import checks
 from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.model.blocks import Array
+from refhf.parallel.communicator import Communicator
 
 Function = Callable[..., Any]
 
@@ -16,10 +17,10 @@ Function = Callable[..., Any]
 class FromFunctions:
     """An objective made of user-supplied functions. Made by `from_functions`."""
 
-    size = None
-    cases = 1
+    size: int | None = None
+    cases: int = 1
     dtype: np.dtype[Any] = np.dtype(np.float64)
-    comm = None
+    comm: Communicator | None = None
 
     def __init__(self, value: Function, gradient: Function, hessp: Function | None, gauss_newton: Function | None):
         self._value, self._gradient, self._hessp, self._gauss_newton = value, gradient, hessp, gauss_newton
@@ -42,6 +43,11 @@ class FromFunctions:
     def gauss_newton(self, theta: Any) -> SymmetricOperator:
         """G (P, P) at theta, from `gauss_newton`."""
         return self._curvature("gauss_newton", self._gauss_newton, theta)
+
+    def gradient_squares(self, theta: Any) -> Array:
+        """A ValueError, as there are no gradients of cases."""
+        checks.has_curvature(self, "gradient-squares")
+        raise AssertionError("unreachable")
 
     def sample(self, cases: int, *, rng: Any = None) -> "FromFunctions":
         """The objective itself, as there are no cases to draw from."""

@@ -27,11 +27,16 @@ class Objective(Protocol):
         The ranks that share the cases; None if there are none.
     """
 
-    size: int | None
-    cases: int
-    dtype: np.dtype[Any]
-    curvatures: frozenset[str]
-    comm: Communicator | None
+    @property
+    def size(self) -> int | None: ...  # noqa: D102
+    @property
+    def cases(self) -> int: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    @property
+    def curvatures(self) -> frozenset[str]: ...  # noqa: D102
+    @property
+    def comm(self) -> Communicator | None: ...  # noqa: D102
 
     def value(self, theta: Any) -> float:
         """f(theta)."""

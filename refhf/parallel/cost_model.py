@@ -94,7 +94,8 @@ def quantities(kind: str, sizes: Sequence[int], ranks: int, cases: float, algori
         return own | quantities("total", sizes, ranks, 0 if kind == "value" else size, algorithm)
     if ranks == 1:
         return {}
-    summed = dict(zip(("messages", "bytes"), hops(ranks, EXTRA + cases, algorithm), strict=True))
+    messages, sent = hops(ranks, EXTRA + cases, algorithm)
+    summed = {"messages": messages, "bytes": sent}
     return summed if kind == "sum" else {"marked": size, "widened": cases} | summed
 
 

@@ -8,6 +8,7 @@ import time
 import traceback
 import zlib
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def mpi(required: bool = False) -> Communicator:
     return comm
 
 
-def as_communicator(comm) -> Communicator:
+def as_communicator(comm: Any) -> Communicator:
     """`comm` as it is used here: None is one rank, and any mpi4py intracommunicator will do.
 
     Over several ranks of mpi4py's, an exception that nobody catches on any of them ends them all, as with `mpi`; not
@@ -106,7 +107,7 @@ def as_communicator(comm) -> Communicator:
     return ranks
 
 
-def agree(comm, **facts) -> None:
+def agree(comm: Any, **facts: Any) -> None:
     """Make sure that all ranks were given the same, at the cost of one gathered number a rank.
 
     Parameters

@@ -14,12 +14,14 @@ back; but every rank has all of z and so of Ds_L. An iteration on b cases is one
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
+from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.model import network
 from refhf.model.bilinear import Bilinear
+from refhf.model.blocks import Array, Shape, Shapes
 from refhf.model.chain import Chain
 from refhf.model.dense import Dense
 from refhf.parallel.communicator import Communicator
@@ -39,7 +41,8 @@ class SplitDense(Bilinear):
     n_out: int
     comm: Communicator
 
-    bias = True
+    bias: bool = True
+    rule: str = "glorot"
 
     @property
     def columns(self) -> slice:
@@ -48,32 +51,36 @@ class SplitDense(Bilinear):
         return slice(int(bounds[self.comm.rank]), int(bounds[self.comm.rank + 1]))
 
     @property
-    def weight_shape(self):
+    def weight_shape(self) -> Shape:
         """(n_in, columns here)."""
         return (self.n_in, self.columns.stop - self.columns.start)
 
     @property
-    def weight_shapes(self):
+    def weight_shapes(self) -> Shapes:
         """W's, and b's (n_out,)."""
         return (self.weight_shape, (self.n_out,))
 
-    def out_shape(self, in_shape):
+    def out_shape(self, in_shape: Shape) -> Shape:
         """(n_out,)."""
         return (self.n_out,)
 
-    def product(self, W, x):
+    def tape_numbers(self, in_shape: Shape) -> int:
+        """Of s, all columns."""
+        return self.n_out
+
+    def product(self, W: Array, x: Array) -> Array:
         """The pre-activation without its bias (B, n_out), of which this rank makes its columns."""
         return self.gather(x @ W)
 
-    def adjoint_input(self, W, Ds):
+    def adjoint_input(self, W: Array, Ds: Array) -> Array:
         """Dx (B, n_in), the sum of what the ranks' columns contribute."""
         return self.comm.sum(Ds[:, self.columns] @ W.T)
 
-    def adjoint_weight(self, x, Ds, out=None):
+    def adjoint_weight(self, x: Array, Ds: Array, out: Array | None = None) -> Array:
         """DW (n_in, columns here); nothing is communicated."""
         return np.matmul(x.T, Ds[:, self.columns], out=out)
 
-    def adjoint_weight_squares(self, x, Ds, out):
+    def adjoint_weight_squares(self, x: Array, Ds: Array, out: Array) -> Array:
         """The sum over cases of each case's DW squared; nothing is communicated."""
         return np.matmul((x * x).T, Ds[:, self.columns] ** 2, out=out)
 
@@ -98,7 +105,7 @@ class ModelParallel:
     def __init__(self, objective, comm: Communicator):
         self.objective, self.comm, self.cases = objective, comm, objective.cases
         blocks = objective.net.chain.blocks
-        split = (SplitDense(b.n_in, b.n_out, comm) if isinstance(b, Dense) else b for b in blocks)
+        split: list[Any] = [SplitDense(b.n_in, b.n_out, comm) if isinstance(b, Dense) else b for b in blocks]
         self.net = objective.net._replace(chain=Chain(tuple(split)))
         self._data = objective.X, objective.y
 
@@ -107,11 +114,11 @@ class ModelParallel:
         loss, gradient = network.loss_and_gradient(self.net, part, *self._data)
         return float(loss) / self.cases, gradient / self.cases
 
-    def gauss_newton(self, part) -> LinearOperator:
+    def gauss_newton(self, part) -> SymmetricOperator:
         """From this rank's part of v to its part of G v (P_r,)."""
         return self._mean(network.gauss_newton_product(self.net, part, *self._data))
 
-    def hessian(self, part) -> LinearOperator:
+    def hessian(self, part) -> SymmetricOperator:
         """From this rank's part of v to its part of H v (P_r,)."""
         return self._mean(network.hessian_product(self.net, part, *self._data))
 
@@ -133,11 +140,10 @@ class ModelParallel:
         return theta
 
     def _mean(self, product):
-        mean, size = partial(self._mean_times, product), self.net.size
-        return LinearOperator((size, size), matvec=mean, rmatvec=mean, dtype=self.objective.dtype)
+        return SymmetricOperator(partial(self._mean_times, product), self.net.size, self.objective.dtype)
 
     def _mean_times(self, product, v):
-        return product(np.ascontiguousarray(v).reshape(-1)) / self.cases
+        return product(v) / self.cases
 
 
 def model_parallel(objective, comm) -> ModelParallel:

@@ -14,7 +14,7 @@ for shards of equal size only; here sums over cases are divided by the number of
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -62,7 +62,7 @@ class Reduction(NamedTuple):
     kind: str
     key: int = 0
 
-    def draw(self, cases: int, rng) -> tuple["Reduction", np.ndarray]:
+    def draw(self, cases: int, rng: Any) -> tuple["Reduction", np.ndarray[Any, np.dtype[Any]]]:
         """A mini-batch of all cases without replacement: its reduction, and which of this rank's rows are in it.
 
         Every rank draws the same numbers and keeps those of its rows; nothing is communicated.
@@ -76,7 +76,7 @@ class Reduction(NamedTuple):
         batch, rows = self.layout.take(drawn)
         return self._replace(layout=batch, key=crc32(drawn) + self.key), rows
 
-    def total(self, partials: Sequence[Partial], asked, size: int) -> Partial:
+    def total(self, partials: Sequence[Partial], asked: Any, size: int) -> Partial:
         """The sum over all pieces of all ranks, from this rank's, for a question about the vector `asked` (P,).
 
         Sums over ranks are made in float64; vectors are (size,) and come back in the dtype of `asked`.

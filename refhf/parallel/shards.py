@@ -5,7 +5,7 @@ Ranks hold consecutive rows in the order of the ranks, any number of them, none 
 
 import itertools
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,7 +79,7 @@ class Layout(NamedTuple):
         return self.bounds[first : last + 1]
 
 
-def layout(held: int, comm, reduction: str) -> Layout:
+def layout(held: int, comm: Any, reduction: str) -> Layout:
     """The layout of ranks that hold `held` rows each; one gathered number.
 
     Raises

@@ -64,7 +64,7 @@ def hf_step(request: Request) -> Reply:
         backtracking=request.get("backtracking", False),
     )
     options = hessian_free.check(options, objective)
-    warm = "delta" in request and options.warm_start > 0
+    warm = "delta" in request and bool(options.warm_start)
     state = hessian_free.HessianFreeState(
         array(request, "theta"),
         request["damping"],

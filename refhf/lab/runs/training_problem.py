@@ -9,6 +9,7 @@ from refhf.data.array_files import MAX_CLASSES
 from refhf.data.data_sets import DataSet, local_rows
 from refhf.model.architectures import mlp
 from refhf.model.cases import whole
+from refhf.model.dense import Dense
 from refhf.model.network import Network
 from refhf.objective.supervised import Supervised, supervised
 from refhf.parallel import as_communicator
@@ -47,7 +48,7 @@ class TrainingProblem(NamedTuple):
     @property
     def sizes(self) -> list[int]:
         """n_0, hidden widths, n_L."""
-        return [self.net.inputs, *(layer.n_out for layer in self.net.layers)]
+        return [self.net.inputs, *(block.n_out for block in self.net.chain.blocks if isinstance(block, Dense))]
 
     @property
     def nonlinearity(self) -> str:

@@ -153,15 +153,17 @@ def _point(f, theta, report=None):
     """The point theta, and the step from it that the report describes."""
     value, gradient = f.value_and_gradient(theta)
     H = f.hessian(theta)
-    step = report.theta - theta if report and report.accepted else np.zeros_like(theta)
-    curved = report is not None and report.accepted and report.source is Source.PROBE
-    tangent = report.step_length * report.negative_direction if curved else None
+    step, tangent = np.zeros_like(theta), None
+    if report is not None and report.accepted:
+        step = report.theta - theta
+        if report.source is Source.PROBE:
+            tangent = report.step_length * report.negative_direction
     return TrajectoryPoint(
         theta,
         gradient,
         value,
         _eigenvalues(H, theta.size),
-        _curvature(H, tangent if curved else step),
+        _curvature(H, step if tangent is None else tangent),
         tangent,
         _reason(report) if report else "",
         report.source if report else Source.NONE,

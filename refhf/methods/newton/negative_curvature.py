@@ -13,7 +13,7 @@ Departure: the sufficient-curvature test is for a unit vector d. The paper does 
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -193,10 +193,10 @@ def step(
         report = report.detailed(solver_iterations=newton.iterations, solver_stop=newton.stop)
         if newton.stop is Stop.NON_FINITE:
             return state, report
-    s = np.zeros_like(g) if flat else newton.vector
+    s = newton.vector if newton else np.zeros_like(g)
     slope = inner(g, s)
     if found.negative:
-        d = downhill(found.vector, g)
+        d = downhill(cast(Array, found.vector), g)
         report = report._replace(source=Source.PROBE, negative_direction=d)
 
         def path(alpha):
@@ -204,7 +204,7 @@ def step(
 
         alpha, f = curvilinear(lambda alpha: objective.value(path(alpha)), f, slope, found.value)
     else:
-        report = report._replace(source=newton.source)
+        report = report._replace(source=newton.source if newton else report.source)
         if not slope < 0:
             return state, report._replace(outcome=Outcome.NOT_DESCENT)
 

@@ -25,12 +25,13 @@ al. 2012, "Communication-optimal parallel and sequential QR and LU factorization
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from refhf import checks
 from refhf.methods.report import Word
+from refhf.model.blocks import Array
 
 RCOND = 0.5  # the rank's rule: eps^0.5. Our choice: there a secant pair has lost half its digits, as one by differences
 ROUNDING = 4  # times M eps ||x||: differences below it are rounding of the x that were subtracted; our choice
@@ -89,10 +90,10 @@ def centred(x):
     return x - mean[:, None], mean
 
 
-def triangle(W, G, z):
+def triangle(W: Array, G: Array, z: Array) -> Array:
     """The R (k, 2 M + 3) of [W G w g z], W and G (P, M) not yet centred, k the smaller of P and 2 M + 3."""
     (W, w), (G, g) = centred(W), centred(G)
-    return np.linalg.qr(np.column_stack([W, G, w, g, z]), mode="r") if W.shape[1] > 1 else np.empty((0, 5))
+    return cast(Array, np.linalg.qr(np.column_stack([W, G, w, g, z]), mode="r")) if W.shape[1] > 1 else np.empty((0, 5))
 
 
 @np.errstate(all="ignore")
