@@ -16,7 +16,7 @@ import tokenize
 import warnings
 import zipfile
 from collections.abc import Container, Mapping
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 import numpy as np
 
@@ -127,7 +127,8 @@ def read_npz(path, names: Container[str] | None = None, compressions=COMPRESSION
     with _opened(path) as archive:
         members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
         chosen = {name: m for name, m in members.items() if names is None or name in names}
-        _refuse_bombs(chosen.values(), os.path.getsize(path), compressions, path)
+        size = cast(IO[bytes], archive.fp).seek(0, os.SEEK_END)
+        _refuse_bombs(chosen.values(), size, compressions, path)
         return {name: _array(archive, member, path) for name, member in chosen.items()}
 
 
