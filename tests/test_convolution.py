@@ -3,6 +3,7 @@
 import contextlib
 import math
 import tracemalloc
+from numbers import Integral
 
 import numpy as np
 import pytest
@@ -356,6 +357,14 @@ REFUSED = {
         "padding: expected an integer from 0 to kernel - 1 = 2; got -1",
     ),
     "padding past the kernel": (lambda: conv(3, 2, padding=2), "padding: expected an integer from 0 to kernel - 1 = 1"),
+    "padding by a time": (
+        lambda: conv(3, 3, padding=np.timedelta64(1)),
+        "padding: expected an integer from 0 to kernel - 1 = 2",
+    ),
+    "units of no time": (
+        lambda: refhf.convnet((4, 4, 1), [np.timedelta64("NaT"), 2]),
+        "stages[0]: expected conv(...), pool(...) or a number",
+    ),
     "half a pool": (lambda: pool(0.5), "size: expected an integer >= 1; got 0.5"),
     "images of other channels": (
         lambda: refhf.supervised(NET, np.zeros((4, 784)), np.zeros(4, int)),
@@ -377,3 +386,33 @@ def test_refused(what):
     with pytest.raises(ValueError) as caught:
         call()
     assert str(caught.value).startswith(message)
+
+
+@Integral.register
+class Other:
+    """An integer that is no int, as those of computer algebra are."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def __int__(self):
+        return self.n
+
+    def __le__(self, other):
+        return self.n <= other
+
+    def __lt__(self, other):
+        return self.n < other
+
+    def __ge__(self, other):
+        return self.n >= other
+
+    def __gt__(self, other):
+        return self.n > other
+
+
+def test_integers_of_other_libraries():
+    """Padding and units take the integers that channels, kernel and stride take."""
+    one, three = Other(1), Other(3)
+    assert conv(three, three, stride=one, padding=one) == conv(3, 3, stride=1, padding=1)
+    assert refhf.convnet((4, 4, 1), [three, three]).size == refhf.convnet((4, 4, 1), [3, 3]).size

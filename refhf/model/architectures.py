@@ -96,9 +96,9 @@ def conv(channels: int, kernel: int, *, stride: int = 1, padding: Any = 0) -> Co
     """
     for name, given in (("channels", channels), ("kernel", kernel), ("stride", stride)):
         checks.positive_integer(name, given)
-    if not isinstance(padding, int | np.integer) or isinstance(padding, bool) or not 0 <= padding < kernel:
+    if not _counts(padding) or not 0 <= padding < kernel:
         raise ValueError(f"padding: expected an integer from 0 to kernel - 1 = {kernel - 1}; got {padding!r}")
-    return Conv(int(channels), int(kernel), int(stride), int(cast(int, padding)))
+    return Conv(int(channels), int(kernel), int(stride), int(padding))
 
 
 def pool(size: int) -> Pool:
@@ -191,10 +191,15 @@ def _by(shape: Shape) -> str:
     return " x ".join(map(str, shape))
 
 
+def _counts(given: Any) -> bool:
+    """Whether it is an integer, as `checks.positive_integer` takes them."""
+    return isinstance(given, Integral) and not isinstance(cast(Any, given), checks.NO_NUMBERS)
+
+
 def _misfit(stage: Any, shape: Shape) -> str | None:
     """What is wrong with a stage for what comes in; None if nothing is."""
     if not isinstance(stage, Conv | Pool):
-        if isinstance(stage, Integral) and stage is not True and int(stage) >= 1:
+        if _counts(stage) and stage >= 1:
             return None
         return f"expected conv(...), pool(...) or a number of units >= 1; got {stage!r}"
     if len(shape) == 1:
