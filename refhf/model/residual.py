@@ -65,7 +65,7 @@ class Residual:
         """Sweep 3."""
         Rs, main = self.main.r_forward(tape[0], u[0], Ra)
         beside, shortcut = self.shortcut.r_forward(tape[1], u[1], Ra)
-        return Rs if beside is None else Rs + beside, (main, shortcut)  # None: the identity of data
+        return _sum(Rs, beside), (main, shortcut)  # Rs = R{F(a)} + R{shortcut(a)}
 
     def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, *, below: bool = True) -> Any:
         """Sweep 4."""
@@ -77,3 +77,8 @@ class Residual:
         """Both chains'."""
         self.main.squares(tape[0], Dw[0])
         self.shortcut.squares(tape[1], Dw[1])
+
+
+def _sum(x: Any, y: Any) -> Any:
+    """x + y, where None is zero: a chain without weights changes nothing of data."""
+    return x if y is None else y if x is None else x + y

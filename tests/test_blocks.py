@@ -1,0 +1,217 @@
+"""Chains of random blocks: their four sweeps against the complex step, central differences and a dense Jacobian."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from refhf.model import network
+from refhf.model.attention import Attention
+from refhf.model.batch_norm import BatchNorm, FrozenNorm
+from refhf.model.blocks import arrays, size
+from refhf.model.chain import Chain
+from refhf.model.convolution import Convolution
+from refhf.model.dense import Dense
+from refhf.model.elementwise import NONLINEARITIES, Activation
+from refhf.model.embedding import Embedding
+from refhf.model.layer_norm import LayerNorm
+from refhf.model.losses import LOSSES
+from refhf.model.max_pooling import MaxPool
+from refhf.model.network import Network
+from refhf.model.pooling import AveragePool, Flatten, GlobalAveragePool
+from refhf.model.residual import Residual
+
+EXACT = 1e-12
+ANALYTIC = sorted(name for name, f in NONLINEARITIES.items() if f.analytic)
+CASES = 6
+
+
+def norms(draw, channels):
+    """A block that keeps the shape and normalises."""
+    kind = draw(st.sampled_from(("layer", "batch", "frozen")))
+    if kind == "layer":
+        return LayerNorm(channels)
+    if kind == "batch":
+        return BatchNorm(channels, draw(st.sampled_from((2, 3, 6, 9))))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    return FrozenNorm(rng.normal(size=channels), 0.5 + rng.random(channels))
+
+
+def keeping(draw, shape, depth):
+    """A block that keeps the shape."""
+    kinds = ["activation", "norm", "dense", "residual"] + (["attention"] if len(shape) == 2 else [])
+    kind = draw(st.sampled_from(kinds if depth else kinds[:3]))
+    if kind == "activation":
+        return [Activation(NONLINEARITIES[draw(st.sampled_from(ANALYTIC))])]
+    if kind == "norm":
+        return [norms(draw, shape[-1])]
+    if kind == "dense":
+        return [Dense(shape[-1], shape[-1], bias=draw(st.booleans()))]
+    if kind == "residual":
+        inside = [b for _ in range(draw(st.integers(1, 2))) for b in keeping(draw, shape, depth - 1)]
+        shortcut = [Dense(shape[-1], shape[-1], bias=False)] if draw(st.booleans()) else []
+        return [Residual(Chain(tuple(inside)), Chain(tuple(shortcut)))]
+    heads, causal = draw(st.sampled_from((1, shape[-1]))), draw(st.booleans())
+    return [Dense(shape[-1], 3 * shape[-1]), Attention(heads, causal)]
+
+
+@st.composite
+def chains(draw, depth=2):
+    """A network of random blocks on rows, images or sequences, with theta, cases and directions of ordinary size."""
+    kind = draw(st.sampled_from(("rows", "images", "sequences", "tokens")))
+    shape, blocks = {"rows": (3,), "images": (4, 4, 2), "sequences": (3, 4), "tokens": (3,)}[kind], []
+    in_shape = shape
+    if kind == "tokens":
+        blocks.append(Embedding(5, 3, 4))
+    elif kind == "images" and draw(st.booleans()):
+        blocks.append(Convolution(shape, 3, 3, draw(st.sampled_from((1, 2))), 1, bias=draw(st.booleans())))
+    shape = Chain(tuple(blocks)).out_shape(in_shape)
+    for _ in range(draw(st.integers(1, 4))):
+        blocks += keeping(draw, shape, depth)
+    if len(shape) == 3 and draw(st.booleans()):
+        blocks.append(AveragePool(2))
+        shape = blocks[-1].out_shape(shape)
+    if len(shape) > 1:
+        blocks.append(draw(st.sampled_from((Flatten, GlobalAveragePool)))(shape))
+        shape = blocks[-1].out_shape(shape)
+    blocks.append(Dense(shape[0], 3))
+    net = Network(in_shape, Chain(tuple(blocks)), LOSSES[draw(st.sampled_from(sorted(LOSSES)))])
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    theta = net.init(rng) + 0.3 * rng.standard_normal(net.size)
+    X = rng.integers(0, 5, (CASES, 3)) if kind == "tokens" else rng.standard_normal((CASES, *in_shape))
+    y = rng.dirichlet(np.ones(3), CASES)
+    v, w = rng.standard_normal((2, net.size))
+    return net, theta, X, y, v, w
+
+
+def complex_step(function, theta, v):
+    return function(theta + 1e-30j * v).imag / 1e-30
+
+
+def close(got, want, size=0.0):
+    """Whether two vectors agree to EXACT, relative to the larger of their size and the one that is given."""
+    return np.linalg.norm(got - want) <= EXACT * max(np.linalg.norm(want), size, 1e-3)
+
+
+@given(chains())
+def test_products_are_the_complex_steps(drawn):
+    """g v, J v and H v are derivatives along v of f, z and g, exact to rounding."""
+    net, theta, X, y, v, _ = drawn
+    loss, g = network.loss_and_gradient(net, theta, X, y)
+    want = complex_step(lambda t: network.loss_and_gradient(net, t, X, y)[0], theta, v)
+    assert abs(g @ v - want) <= EXACT * max(np.linalg.norm(g) * np.linalg.norm(v), abs(loss))
+    _, tape = network.forward(net, theta, X)
+    Rz, _ = network.r_forward(net, tape, v)
+    assert close(Rz.ravel(), complex_step(lambda t: network.forward(net, t, X, order=0)[0], theta, v).ravel())
+    Hv = network.hessian_product(net, theta, X, y)(v)
+    want = complex_step(lambda t: network.loss_and_gradient(net, t, X, y)[1], theta, v)
+    assert close(Hv, want, np.linalg.norm(g))
+
+
+@given(chains())
+def test_adjoint_and_gauss_newton(drawn):
+    """<u, J v> = <J'u, v>, H and G are symmetric, and G v = J' H_L J v with J by columns."""
+    net, theta, X, y, v, w = drawn
+    z, tape = network.forward(net, theta, X, order=1)
+    Rz, _ = network.r_forward(net, tape, v)
+    u = np.random.default_rng(0).standard_normal(z.shape)
+    back, _ = network.backward(net, tape, u)
+    bound = EXACT * max(np.linalg.norm(u) * np.linalg.norm(Rz), np.linalg.norm(back) * np.linalg.norm(v))
+    assert abs(np.vdot(u, Rz) - back @ v) <= bound
+    for product in network.hessian_product(net, theta, X, y), network.gauss_newton_product(net, theta, X, y):
+        of_v, of_w = product(v), product(w)
+        assert abs(w @ of_v - v @ of_w) <= EXACT * (
+            np.linalg.norm(w) * np.linalg.norm(of_v) + np.linalg.norm(v) * np.linalg.norm(of_w)
+        )
+    assume(net.size <= 150)
+    jacobian = np.stack([network.r_forward(net, tape, e)[0].ravel() for e in np.eye(net.size)], axis=1)
+    want = jacobian.T @ net.loss.hessian(z, y)((jacobian @ v).reshape(z.shape)).ravel()
+    assert close(network.gauss_newton_product(net, theta, X, y)(v), want)
+
+
+@given(chains())
+def test_gradient_squares_are_those_of_single_cases(drawn):
+    """The sum of each case's squared gradient; batch normalisation, which couples the cases, refuses."""
+    net, theta, X, y, _, _ = drawn
+    try:
+        got = network.gradient_squares(net, theta, X, y)
+    except ValueError as error:
+        assert "batch normalisation" in str(error)
+        return
+    each = [network.loss_and_gradient(net, theta, X[i : i + 1], y[i : i + 1])[1] ** 2 for i in range(CASES)]
+    np.testing.assert_allclose(got, sum(each), rtol=1e-10, atol=1e-13)
+
+
+@given(chains())
+def test_tapes_are_read_only_and_as_large_as_reckoned(drawn):
+    """No array of a tape can be written to; a chain's weights stand one after the other in theta."""
+    net, theta, X, *_ = drawn
+    z, tape = network.forward(net, theta, X)
+    _, after = network.backward(net, tape, np.ones_like(z), keep=True)
+    assert not any(x.flags.writeable for x in arrays((tape, after)))
+    weights = [x for layer in net.unpack(np.arange(net.size)) for x in arrays(layer)]
+    np.testing.assert_array_equal(np.concatenate([x.ravel() for x in weights]), np.arange(net.size))
+    assert net.size == size(net.chain.weight_shapes)
+
+
+@given(chains())
+def test_float32_is_float64_to_its_rounding(drawn):
+    """In float32 the products are float32, and near the float64 ones."""
+    net, theta, X, y, v, _ = drawn
+    narrow = [x if x.dtype.kind == "i" else x.astype(np.float32) for x in (theta, X, y, v)]
+    for wide, of in ((network.hessian_product, 3e-2), (network.gauss_newton_product, 3e-2)):
+        want = wide(net, theta, X, y)(v)
+        got = wide(net, *narrow[:3])(narrow[3])
+        assert got.dtype == np.float32
+        assert np.linalg.norm(got - want) <= of * max(np.linalg.norm(want), np.linalg.norm(v))
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+def test_max_pooling_takes_the_largest(side):
+    """s is the maximum of each square, its derivative picks it, and the adjoint puts it back."""
+    rng = np.random.default_rng(side)
+    a, block = rng.standard_normal((4, 2 * side, 3 * side, 2)), MaxPool(side)
+    s, tape = block.forward((), a)
+    want = a.reshape(4, 2, side, 3, side, 2).max(axis=(2, 4))
+    np.testing.assert_array_equal(s, want)
+    t, Ra, Ds = 1e-7, rng.standard_normal(a.shape), rng.standard_normal(s.shape)
+    Rs = block.r_forward(tape, (), Ra)[0]
+    np.testing.assert_allclose(Rs, (block.forward((), a + t * Ra)[0] - s) / t, atol=1e-6)
+    assert np.sum(Ds * Rs) == pytest.approx(np.sum(block.backward(tape, Ds, ())[0] * Ra))
+
+
+def test_batch_norm_is_of_its_groups():
+    """Each group is normalised alone, the last one may be smaller than a group only if it is the only one."""
+    rng = np.random.default_rng(0)
+    a, block, w = rng.standard_normal((6, 5, 4)), BatchNorm(4, 3), (np.ones(4), np.zeros(4))
+    s, _ = block.forward(w, a)
+    for group in (slice(0, 3), slice(3, 6)):
+        want = (a[group] - a[group].mean((0, 1))) / np.sqrt(a[group].var((0, 1)) + block.epsilon)
+        np.testing.assert_allclose(s[group], want, rtol=1e-12, atol=1e-14)
+    assert block.forward(w, a[:2])[0].shape == (2, 5, 4)
+    with pytest.raises(ValueError, match="groups of 3; got 4"):
+        block.forward(w, a[:4])
+
+
+def test_shapes_that_do_not_meet_name_both_blocks():
+    """A chain whose blocks do not fit names the block, the one before and the shapes."""
+    with pytest.raises(
+        ValueError,
+        match=r"blocks\[1\], Dense\(n_in=4.* after Dense\(n_in=3, n_out=5.*expected 4 inputs; got shape \(5,\)",
+    ):
+        Chain((Dense(3, 5), Dense(4, 2))).out_shape((3,))
+    with pytest.raises(ValueError, match=r"expected a shortcut of shape \(5,\), as the main chain gives; got \(3,\)"):
+        Residual(Chain((Dense(3, 5),))).out_shape((3,))
+
+
+def test_causal_attention_does_not_look_ahead():
+    """Position t of the output does not depend on positions after t."""
+    rng = np.random.default_rng(0)
+    a, block = rng.standard_normal((1, 5, 12)), Attention(2, causal=True)
+    s, _ = block.forward((), a)
+    b = a.copy()
+    b[:, 3:] = 1e3
+    np.testing.assert_array_equal(block.forward((), b)[0][:, :3], s[:, :3])
+    assert math.isclose(block.forward((), a)[0][0, 0] @ np.ones(4), a[0, 0, 8:].sum())
