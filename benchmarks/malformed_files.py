@@ -50,50 +50,48 @@ def idx(megabytes, claimed=None, extra=b""):
     return stream.getvalue()
 
 
-def contents():
-    """(what is wrong, its name, its bytes, what reads it) of each file."""
-    yield "gzipped IDX bomb", "a", idx(1023, extra=b"x"), read_idx
-    yield "gzipped IDX bomb cut short", "b", idx(200)[:-10], read_idx
-    yield "gzipped IDX that claims less", "c", idx(200, 10), read_idx
-    yield "gzipped IDX that claims more", "d", idx(100, 200 * MB), read_idx
-    yield "checkpoint of dtype S0", "e", npz(record=npy((10**9,), "|S0")), checkpoint.load
-    yield "checkpoint of dtype U0", "f", npz(record=npy((10**8, 3), "<U0")), checkpoint.load
-    ten = {f"x{i}": zeros(31) for i in range(10)}
-    yield "checkpoint of ten members under the limit", "g", npz(**ten), checkpoint.load
-    yield ".npz of two members under the limit", "h", npz(X=zeros(40), y=zeros(40)), load
-    yield ".npy v2 header of blanks, zipped", "i", npz(X=npy((1,), version=2, blanks=31 * MB)), read_npz
-    yield ".npy v2 header of blanks", "j", npy((1,), version=2, blanks=33_000), Rows
-    yield ".npy v2 header that claims 4 GB", "k", npy((1,), version=2)[:8] + b"\xff" * 4 + b" " * 30_000, Rows
-    yield ".npy v1 header of blanks", "l", npz(X=npy((1,), blanks=65_000)), read_npz
-    yield "a member of 1 GB", "m", npz(X=zeros(1000)), read_npz
-    yield "a member with a wrong checksum", "n", _flipped(npz(X=zeros(31))), read_npz
-    yield "a shape beyond the machine's", "o", npy((0, 2**62), "<f8"), lambda path: Rows(path)[:]
-    yield "a member compressed by LZMA", "p", _lzma(2**30), read_npz
-    yield "a record of nested lists", "q", npz(record=_bytes(b"[" + b"[]," * (10 * MB) + b"0]")), checkpoint.load
-    yield "CIFAR records with a wrong label", "r", None, cifar.read_cifar
-    X = zeros(45)
-    yield "bytes of which not all rows have a label", "s", npz(X=X, y=npy((3,), payload=b"123")), load
-    line = {"format": 1, "digest": "0" * 32, "a": "x" * (30 * MB)}
-    yield "a record with one long text", "t", npz(record=_bytes(json.dumps(line).encode())), checkpoint.load
+FILES = {  # what is wrong: what makes the bytes, for bombs of so many megabytes, and what reads them
+    "gzipped IDX bomb": (lambda mb: idx(mb, extra=b"x"), read_idx),
+    "gzipped IDX bomb cut short": (lambda mb: idx(mb)[:-10], read_idx),
+    "gzipped IDX that claims less": (lambda mb: idx(mb, 10), read_idx),
+    "gzipped IDX that claims more": (lambda mb: idx(mb - 1, mb * MB), read_idx),
+    "checkpoint of dtype S0": (lambda mb: npz(record=npy((10**8,), "|S0")), checkpoint.load),
+    "checkpoint of dtype U0": (lambda mb: npz(record=npy((10**7, 3), "<U0")), checkpoint.load),
+    "checkpoint of ten members under the limit": (
+        lambda mb: npz(**dict.fromkeys(map(str, range(10)), zeros(31))),
+        checkpoint.load,
+    ),
+    ".npz of two members under the limit": (lambda mb: npz(X=zeros(40), y=zeros(40)), load),
+    ".npy v2 header of blanks, zipped": (lambda mb: npz(X=npy((1,), version=2, blanks=31 * MB)), read_npz),
+    ".npy v2 header of blanks": (lambda mb: npy((1,), version=2, blanks=33_000), Rows),
+    ".npy v2 header that claims 4 GB": (lambda mb: npy((1,), version=2)[:8] + b"\xff" * 4 + b" " * 30_000, Rows),
+    ".npy v1 header of blanks": (lambda mb: npz(X=npy((1,), blanks=65_000)), read_npz),
+    "a large member": (lambda mb: npz(X=zeros(mb)), read_npz),
+    "a member with a wrong checksum": (lambda mb: _flipped(npz(X=zeros(31))), read_npz),
+    "a shape beyond the machine's": (lambda mb: npy((0, 2**62), "<f8"), lambda path: Rows(path)[:]),
+    "a member compressed by LZMA": (lambda mb: _lzma(2**30), read_npz),
+    "a record of nested lists": (
+        lambda mb: npz(record=_bytes(b"[" + b"[]," * (3 * MB) + b"0]")),
+        checkpoint.load,
+    ),
+    "CIFAR records with a wrong label": (None, cifar.read_cifar),
+    "bytes of which not all rows have a label": (lambda mb: npz(X=zeros(45), y=npy((3,), payload=b"123")), load),
+    "a record with one long text": (
+        lambda mb: npz(record=_bytes(json.dumps({"format": 1, "digest": "0", "a": "x" * (30 * MB)}).encode())),
+        checkpoint.load,
+    ),
+}
 
 
-def write(path, content):
-    """Write a file; the one whose content is None has no blocks but for its last ones."""
-    if content is not None:
-        path.write_bytes(content)
+def write(path, what, megabytes):
+    """Write one of these files; CIFAR's has no blocks but for its last ones."""
+    make, _ = FILES[what]
+    if make is not None:
+        path.write_bytes(make(megabytes))
         return
     with open(path, "wb") as file:
         file.seek(cifar.RECORD * 80_000 - cifar.RECORD)
         file.write(b"\x0b" + bytes(cifar.RECORD - 1))
-
-
-def written(folder):
-    """{what is wrong: (path, what reads it)} of the files, written into a folder."""
-    paths = {}
-    for what, name, content, read in contents():
-        paths[what] = folder / f"{name}.npz", read
-        write(paths[what][0], content)
-    return paths
 
 
 def _bytes(content):

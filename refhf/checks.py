@@ -67,9 +67,14 @@ def hint(given, valid: Iterable[str]) -> str:
     found = [said, *OTHERS_SAY.get(said, ()), *(parts if len(parts) == 1 else ())]
     found = [words for words in found if words in names]
     if not (found or parts or said in OTHERS_SAY):
-        swapped = [words for words in names if sorted(words) == sorted(said)]
-        found = swapped or difflib.get_close_matches(said, names, n=1, cutoff=NEAR)
+        slips = [words for words in names if sorted(words) == sorted(said) or _one_letter(words, said)]
+        found = slips or difflib.get_close_matches(said, names, n=1, cutoff=NEAR)
     return f" (did you mean {names[found[0]]!r}?)" if found else ""
+
+
+def _one_letter(a, b) -> bool:
+    """Whether they differ in one letter; in words of two letters that says nothing."""
+    return len(a) == len(b) > 2 and sum(x != y for x, y in zip(a, b, strict=True)) == 1
 
 
 def _words(name):

@@ -127,7 +127,7 @@ def read_npz(path, names: Container[str] | None = None, compressions=COMPRESSION
     with _opened(path) as archive:
         members = {m.filename.removesuffix(".npy"): m for m in archive.infolist()}
         chosen = {name: m for name, m in members.items() if names is None or name in names}
-        _refuse_bombs(chosen.values(), compressions, path)
+        _refuse_bombs(chosen.values(), archive.fp.seek(0, os.SEEK_END), compressions, path)
         return {name: _array(archive, member, path) for name, member in chosen.items()}
 
 
@@ -158,8 +158,8 @@ def write_npz(stream, arrays: Mapping[str, np.ndarray]) -> None:
                 np.lib.format.write_array(member, np.asanyarray(x), allow_pickle=False)
 
 
-def _refuse_bombs(members, compressions, path):
-    claimed, size = sum(m.file_size for m in members), os.path.getsize(path)
+def _refuse_bombs(members, size, compressions, path):
+    claimed = sum(m.file_size for m in members)
     if claimed > most_unpacked(size):
         raise FormatError(
             path,

@@ -295,7 +295,7 @@ CHANGED = {  # an argument, another value of it, and what is said of a run that 
     "data": ("other.npz", "other.npz"),
     "hidden": ([5], "sizes: expected [5, 4, 3]"),
     "nonlinearity": ("relu", "nonlinearity: expected 'tanh'"),
-    "loss": ("squared_error", "y: expected"),
+    "loss": ("squared_error", "loss: expected 'softmax_cross_entropy'"),
     "l2": (0.101, "l2: expected 0.001"),
     "option": ([["warm_start", 0.8]], "warm_start: expected 0.9"),
     "dtype": ("float32", "dtype: expected 'float64'"),

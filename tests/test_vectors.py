@@ -332,6 +332,10 @@ for line in sys.stdin:
     elif kind == "endless":
         while True:
             print("x" * 65536, end="")
+    elif kind == "shouts":
+        sys.stderr.write("x" * 10**7 + "\\nthe last line\\n")
+        sys.stderr.flush()
+        os._exit(3)
     elif kind == "deep":
         print("[" * 100000, flush=True)
     elif kind == "chatters":
@@ -404,6 +408,13 @@ def test_hanging_adapter(misbehaving):
     assert misbehaving.process is None
     misbehaving.limit = LIMIT
     assert misbehaving.ask("t/y", {"kind": "good", "x": 1.0}) == {"id": "t/y", "x": 1.0}
+
+
+def test_a_loud_adapter_fills_nothing(misbehaving):
+    """Of what an adapter writes to stderr the end is kept, however much it is, and it does not block the adapter."""
+    with pytest.raises(NoReply, match="ended with status 3: the last line"):
+        misbehaving.ask("t/x", {"kind": "shouts", "x": 1.0})
+    assert len(misbehaving.complaints) <= 2000
 
 
 def test_patience(misbehaving):

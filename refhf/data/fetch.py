@@ -155,6 +155,10 @@ class _Capped:
             raise FormatError(self.url, f"expected at most {DOWNLOAD_BYTES} bytes; more came")
         return self.file.write(content)
 
+    def flush(self):
+        """Flush, as pooch does after each piece."""
+        self.file.flush()
+
 
 def _checked_download(http, digest, url, output, cache):
     with open(output, "wb") as file:

@@ -16,8 +16,9 @@ def of_npz(path, dtype) -> dict:
         raise ValueError(f"name_or_path: expected a .npz file; got {str(path)!r}, which is no file")
     names = _names(path, npz_names(path))
     found, notes = read_npz(path, names.values()), []
-    _check_rows(path, {key: found[name].shape for key, name in names.items()})  # before bytes become numbers
-    arrays = {key: _array(path, key, found[name], name, dtype, notes) for key, name in names.items()}
+    views = {key: _view(path, key, found[name], name, notes) for key, name in names.items()}
+    _check_rows(path, {key: view.shape for key, view in views.items()})  # before bytes become numbers
+    arrays = {key: _numbers(path, key, view, names[key], dtype) for key, view in views.items()}
     _check_shapes(path, arrays)
     return arrays | {"notes": tuple(notes)}
 
@@ -38,8 +39,8 @@ def _names(path, found) -> dict[str, str]:
     return names
 
 
-def _array(path, key, x, name, dtype, notes):
-    """The array `name` of the file as X or y has it; what is done to it is noted."""
+def _view(path, key, x, name, notes):
+    """The array `name` of the file in the shape that X or y has; what is done to it is noted."""
     shape = x.shape
     if key.startswith("X"):
         x = x.reshape(len(x), -1) if x.ndim and x.size else x
@@ -47,9 +48,29 @@ def _array(path, key, x, name, dtype, notes):
         x = x[:, 0]
     elif x.dtype.kind == "f" and x.ndim == 1:
         x = x[:, None]
-    kind = "labels" if key.startswith("y") and x.ndim == 1 else "targets" if key.startswith("y") else "rows"
+    kind = _kind(key, x)
+    _check_kind(path, name, kind, x)
     _note(notes, name, shape, key, kind, x.shape)
-    return _labels(path, name, x) if kind == "labels" else _matrix(path, name, x, dtype)
+    return x
+
+
+def _kind(key, x):
+    return "rows" if key.startswith("X") else "labels" if x.ndim == 1 else "targets"
+
+
+def _check_kind(path, name, kind, x):
+    wanted, ndim, kinds = {
+        "rows": ("numbers, (B, n_0)", 2, "fiub"),
+        "labels": ("integer labels (B,)", 1, "iub"),
+        "targets": ("numbers, labels (B,) or targets (B, n_L)", 2, "fiub"),
+    }[kind]
+    if x.ndim != ndim or x.size == 0 or x.dtype.kind not in kinds:
+        raise FormatError(path, f"{name}: expected {wanted}; found {x.dtype} {x.shape}")
+
+
+def _numbers(path, key, view, name, dtype):
+    """Labels (B,), or inputs (B, n_0) or targets (B, n_L), of their type."""
+    return _labels(path, name, view) if _kind(key, view) == "labels" else _finite(path, name, view, dtype)
 
 
 def _note(notes, name, stored, key, kind, shape):
@@ -87,22 +108,21 @@ def of_folder(path, dtype) -> dict:
     arrays = {key: Rows(file, dtype=dtype) for key, file in files.items()}
     for key, x in arrays.items():
         if x.ndim == 1 or (x.ndim == 2 and x.shape[1] == 1 and key.startswith("y")):
-            arrays[key] = _array(files[key], key, Rows(files[key], dtype=x.stored)[:], names[key], dtype, notes)
+            view = _view(files[key], key, Rows(files[key], dtype=x.stored)[:], names[key], notes)
+            arrays[key] = _numbers(files[key], key, view, names[key], dtype)
         elif x.ndim != 2 or 0 in x.shape:
             raise FormatError(files[key], f"{names[key]}: expected rows of numbers; found {x.shape}")
         else:
             for rows in pieces(Rows(files[key], dtype=x.stored)):
-                _matrix(files[key], names[key], rows, dtype)
-            _note(notes, names[key], x.shape, key, "targets" if key.startswith("y") else "rows", x.shape)
+                _check_kind(files[key], names[key], _kind(key, rows), rows)
+                _finite(files[key], names[key], rows, dtype)
+            _note(notes, names[key], x.shape, key, _kind(key, x), x.shape)
     _check_shapes(path, arrays)
     return arrays | {"notes": tuple(notes)}
 
 
-def _matrix(path, key, array, dtype):
-    """Inputs (B, n_0) or targets (B, n_L), as finite numbers of type dtype."""
-    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "fiub":
-        expected = "labels (B,) or targets (B, n_L)" if key.lower().startswith("y") else "(B, n_0)"
-        raise FormatError(path, f"{key}: expected numbers, {expected}; found {array.dtype} {array.shape}")
+def _finite(path, key, array, dtype):
+    """The array as finite numbers of type dtype."""
     with np.errstate(over="ignore"):
         numbers = array.astype(dtype, copy=False)
     if not np.isfinite(numbers).all():
@@ -112,8 +132,6 @@ def _matrix(path, key, array, dtype):
 
 def _labels(path, key, array):
     """Labels (B,) as int64."""
-    if array.dtype.kind not in "iub" or array.size == 0:
-        raise FormatError(path, f"{key}: expected integer labels (B,); found {array.dtype} {array.shape}")
     if array.min() < 0:
         raise FormatError(path, f"{key}: expected labels from 0 up (or floats, as targets); found {array.min()}")
     if array.max() >= MAX_CLASSES:

@@ -196,7 +196,10 @@ class Activation(Weightless):
     def forward(self, w: Weights, s: Array, *, order: int = 2) -> tuple[Array, Tape]:
         """Sweep 1; the tape is f'(s), and s for f''(s)."""
         a = self.nonlinearity.f(s)  # a = f(s)
-        return a, (self.nonlinearity.d(s), s)[:order]
+        if order == 0:
+            return a, ()
+        slope = self.nonlinearity.d(s)
+        return a, (slope, s) if order == 2 else (slope,)
 
     def backward(self, tape: Tape, Da: Array, Dw: Weights, *, keep: bool = False, below: bool = True) -> Any:
         """Sweep 2; the tape is f'(s) and Da f''(s)."""

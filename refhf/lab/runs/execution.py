@@ -68,8 +68,9 @@ def facts(run: Run) -> dict:
     problem, objective = run.problem, run.problem.objective
     scheduled = {"steps": run.steps} if run.options.get("learning_rate") in [*SCHEDULES] else {}
     known = {
-        **{"method": run.method, "sizes": problem.sizes, "parameters": objective.size, "dtype": str(objective.dtype)},
-        **{"nonlinearity": problem.nonlinearity, "loss": problem.net.loss.name, "l2": objective.l2},
+        **{"method": run.method, "loss": problem.net.loss.name},  # the loss decides the last of the sizes
+        **{"sizes": problem.sizes, "parameters": objective.size, "dtype": str(objective.dtype)},
+        **{"nonlinearity": problem.nonlinearity, "l2": objective.l2},
         **{"seed": problem.seed, "reduction": objective.reduction.kind},
     }
     return json.loads(to_json({**known, **run.options, **scheduled}))

@@ -56,9 +56,13 @@ def opened(path, facts: Mapping) -> Iterator[tuple[dict, TextIO]]:
 def written(line: Mapping, stream: TextIO) -> dict:
     """The line as it will be read, once it is written."""
     text = output_folder.to_json(line)
-    stream.write(f'{text[:-1]}, "digest": "{_digest(text)}"}}\n')
+    stream.write(_signed(text) + "\n")
     stream.flush()
     return json.loads(text)
+
+
+def _signed(text):
+    return f'{text[:-1]}, "digest": "{_digest(text)}"}}'
 
 
 def _digest(text):
@@ -72,7 +76,7 @@ def _read(path, facts):
     texts, lines = whole.split(b"\n") if newline else [], {}
     for i, text in enumerate(texts, 1):
         try:
-            line = _checked(json.loads(text))
+            line = _checked(text)
             cell = name(Cell(*(line[key] for key in Cell._fields)))
         except (ValueError, TypeError, RecursionError, AttributeError) as error:
             raise FormatError(path, f"line {i}: expected a run of a sweep as JSON ({error})") from error
@@ -89,11 +93,12 @@ def _read(path, facts):
     return lines
 
 
-def _checked(line):
-    digest = line.pop("digest", None)
+def _checked(text):
+    line = json.loads(text)
+    line.pop("digest", None)
     if set(line) != set(KINDS) or not all(isinstance(line[key], kind) for key, kind in KINDS.items()):
         raise ValueError("it has other keys, or values")
-    if digest != _digest(output_folder.to_json(line)):
+    if text.decode() != _signed(output_folder.to_json(line)):
         raise ValueError("it is not what its digest says")
     return line
 
