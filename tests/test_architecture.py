@@ -72,7 +72,7 @@ def test_a_module_is_a_page_or_two(path):
 
 def notation():
     table = re.split(r"^=+ +=+ +=+$", refhf.__doc__, flags=re.M)[2]
-    return [line.split()[0] for line in table.strip().splitlines()]
+    return [name for line in table.strip().splitlines() for name in re.split("  +", line)[0].split(", ")]
 
 
 def test_notation_table_is_the_linters_list():

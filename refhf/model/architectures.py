@@ -41,7 +41,7 @@ def mlp(sizes: Sequence[int], *, nonlinearity="tanh", loss="softmax_cross_entrop
     for n_in, n_out in itertools.pairwise(sizes[:-1]):
         blocks += [Dense(n_in, n_out, rule=rule), f]
     blocks.append(Dense(*sizes[-2:]))
-    return Network((sizes[0],), Chain(tuple(blocks)), _loss("sizes[-1]", sizes[-1], loss))
+    return Network((sizes[0],), Chain(tuple(blocks)), loss_named("sizes[-1]", sizes[-1], loss))
 
 
 def _activation(nonlinearity):
@@ -50,10 +50,18 @@ def _activation(nonlinearity):
     return Activation(f), "he" if f.name == "relu" else "glorot"
 
 
-def _loss(last, outputs, name):
+def loss_named(last, outputs, name):
+    """The loss of that name for so many outputs; ValueError for a softmax over one, naming the argument `last`."""
     if checks.choice("loss", name, LOSSES) == "softmax_cross_entropy" and outputs == 1:
         raise ValueError(f"{last}: expected two or more outputs for a softmax (one: logistic_cross_entropy); got 1")
     return LOSSES[name]
+
+
+def image_shape(shape):
+    """(height, width, channels) as whole numbers; ValueError for anything else."""
+    if np.shape(shape) != (3,):
+        raise ValueError(f"shape: expected (height, width, channels); got {shape!r}")
+    return tuple(checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
 
 
 class Conv(NamedTuple):
@@ -150,9 +158,7 @@ def convnet(shape, stages, *, nonlinearity="tanh", loss="softmax_cross_entropy")
 
     The same for CIFAR's 32 x 32 x 3, with 24 units for 56, has 15,650.
     """
-    if np.shape(shape) != (3,):
-        raise ValueError(f"shape: expected (height, width, channels); got {shape!r}")
-    shape = tuple(checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
+    shape = image_shape(shape)
     if not isinstance(stages, Sequence) or isinstance(stages, str):
         raise ValueError(f"stages: expected a sequence of conv(...), pool(...) and numbers of units; got {stages!r}")
     f, rule = _activation(nonlinearity)
@@ -173,7 +179,7 @@ def convnet(shape, stages, *, nonlinearity="tanh", loss="softmax_cross_entropy")
         raise ValueError(f"stages: expected weights in the last one, conv(...) or a number of units; got {stages!r}")
     if len(at) == 3:
         blocks.append(Flatten(at))
-    return Network(shape, Chain(tuple(blocks)), _loss("stages[-1]", math.prod(at), loss))
+    return Network(shape, Chain(tuple(blocks)), loss_named("stages[-1]", math.prod(at), loss))
 
 
 def _block(stage, shape, rule):

@@ -147,3 +147,35 @@ logistic_cross_entropy = Loss(
 )
 
 LOSSES = {loss.name: loss for loss in (squared_error, softmax_cross_entropy, logistic_cross_entropy)}
+
+
+def over_positions(loss: Loss) -> Loss:
+    """The mean of a loss over the positions of z (B, T, n_L), for labels y (B, T)."""
+    value, gradient, hessian, predict = (
+        partial(function, loss) for function in (_mean_value, _mean_gradient, _mean_hessian, _each_prediction)
+    )
+    return Loss(loss.name, value, gradient, hessian, predict, loss.labels)
+
+
+def _rows(x):
+    return x.reshape(-1, x.shape[-1])
+
+
+def _mean_value(loss, z, y):
+    return loss.value(_rows(z), y.ravel()) / z.shape[1]
+
+
+def _mean_gradient(loss, z, y):
+    return loss.gradient(_rows(z), y.ravel()).reshape(z.shape) / z.shape[1]
+
+
+def _mean_hessian(loss, z, y):
+    return partial(_mean_times, loss.hessian(_rows(z), y.ravel()))
+
+
+def _mean_times(product, Rz):
+    return product(_rows(Rz)).reshape(Rz.shape) / Rz.shape[1]
+
+
+def _each_prediction(loss, z):
+    return loss.predict(_rows(z)).reshape(z.shape)

@@ -12,18 +12,21 @@ ones included; shapes are the caller's business (`refhf.supervised` checks them)
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from refhf import checks
+from refhf.model.batch_norm import BatchNorm
 from refhf.model.blocks import Array, Block, Shape, Tape, Weights, read_only, size, views
 from refhf.model.cases import inputs, many, parameters
 from refhf.model.chain import Chain
 from refhf.model.elementwise import Activation, Nonlinearity, harmless_underflow
+from refhf.model.embedding import Embedding
 from refhf.model.losses import Loss
+from refhf.model.residual import Residual
 
 
 class Network(NamedTuple):
@@ -67,6 +70,17 @@ class Network(NamedTuple):
         return len(self.in_shape) == 3
 
     @property
+    def group(self) -> int | None:
+        """The cases that batch normalisation takes together; None without it."""
+        return next((block.group for block in leaves(self.chain) if isinstance(block, BatchNorm)), None)
+
+    @property
+    def tokens(self) -> int | None:
+        """The vocabulary, where a case is a row of tokens; None elsewhere."""
+        first = self.chain.blocks[0]
+        return first.vocabulary if isinstance(first, Embedding) else None
+
+    @property
     def layers(self) -> tuple[Block, ...]:
         """The blocks with weights, as they stand in theta."""
         return tuple(block for block in self.chain.blocks if size(block.weight_shapes))
@@ -108,6 +122,18 @@ class Network(NamedTuple):
         z, _ = forward(self, theta, inputs(self, X, theta.real.dtype, one=True), order=0)
         y = self.loss.predict(z)
         return y if many(self, np.shape(X)) else y[0]
+
+
+def leaves(block: Block) -> Iterator[Block]:
+    """The blocks that are not made of blocks."""
+    if isinstance(block, Chain):
+        for inner in block.blocks:
+            yield from leaves(inner)
+    elif isinstance(block, Residual):
+        yield from leaves(block.main)
+        yield from leaves(block.shortcut)
+    else:
+        yield block
 
 
 def forward(net: Network, theta, X, *, order: int = 2) -> tuple[Array, Tape]:

@@ -1,10 +1,11 @@
-"""Stages of `refhf.chain`: blocks that are told the shape they work on when the chain is made."""
+"""`refhf.chain`: a network of your own, from blocks in a row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from refhf import checks
+from refhf.model.architectures import loss_named
 from refhf.model.attention import Attention
 from refhf.model.batch_norm import BatchNorm
 from refhf.model.blocks import Block, Shape
@@ -13,6 +14,7 @@ from refhf.model.dense import Dense
 from refhf.model.elementwise import NONLINEARITIES, Activation
 from refhf.model.layer_norm import LayerNorm
 from refhf.model.max_pooling import MaxPool
+from refhf.model.network import Network
 from refhf.model.pooling import Flatten, GlobalAveragePool
 from refhf.model.residual import Residual
 
@@ -122,3 +124,43 @@ def residual(stages: Sequence[AnyStage], shortcut: Sequence[AnyStage] = ()) -> S
 
     named = f"residual({list(main)!r}" + (f", {list(beside)!r})" if beside else ")")
     return Stage(named, make)
+
+
+def chain(stages: Sequence[AnyStage], *, shape: Sequence[int] | None = None, loss: str = "squared_error") -> Network:
+    """A network of your own.
+
+    Parameters
+    ----------
+    stages : sequence
+        `dense`, `layer_norm`, `batch_norm`, `elementwise`, `attention`, `residual`, ..., or blocks of your own
+        (`refhf.model.blocks`). The last one gives the outputs (n_L,).
+    shape : sequence of int, optional
+        A case's shape; needed unless the first stage is a dense layer.
+    loss : str
+        As for `refhf.mlp`.
+
+    Raises
+    ------
+    ValueError
+        Where a stage does not take what the one before gives, naming both and the shapes; for outputs that are no row,
+        or an unknown name.
+
+    Examples
+    --------
+    >>> net = chain([dense(20, 30), layer_norm(30), elementwise("gelu"), residual([dense(30, 30)]), dense(30, 2)])
+    >>> net.size
+    1682
+    """
+    stages = list(stages)
+    if shape is None:
+        if not stages or not isinstance(stages[0], Dense):
+            raise ValueError("shape: expected a case's shape, as the first stage is no dense layer; got None")
+        shape = (stages[0].n_in,)
+    shape = tuple(checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
+    blocks = built(stages, shape)
+    outputs = blocks.out_shape(shape)
+    if len(outputs) != 1:
+        raise ValueError(
+            f"stages[-1]: expected outputs (n_L,), as flatten() or global_average_pool() makes; got {outputs}"
+        )
+    return Network(shape, blocks, loss_named("stages[-1]", outputs[0], loss))
