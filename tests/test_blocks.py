@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from refhf.model import network
+from refhf.model.architectures import mlp
 from refhf.model.attention import Attention
 from refhf.model.batch_norm import BatchNorm, FrozenNorm
 from refhf.model.blocks import arrays, size
@@ -19,9 +20,12 @@ from refhf.model.embedding import Embedding
 from refhf.model.layer_norm import LayerNorm
 from refhf.model.losses import LOSSES
 from refhf.model.max_pooling import MaxPool
-from refhf.model.network import Network
+from refhf.model.network import Network, leaves
 from refhf.model.pooling import AveragePool, Flatten, GlobalAveragePool
 from refhf.model.residual import Residual
+from refhf.model.residual_networks import resnet
+from refhf.model.stages import attention, chain, dense, elementwise, global_average_pool, residual
+from refhf.model.transformers import transformer
 
 EXACT = 1e-12
 ANALYTIC = sorted(name for name, f in NONLINEARITIES.items() if f.analytic)
@@ -215,3 +219,82 @@ def test_causal_attention_does_not_look_ahead():
     b[:, 3:] = 1e3
     np.testing.assert_array_equal(block.forward((), b)[0][:, :3], s[:, :3])
     assert math.isclose(block.forward((), a)[0][0, 0] @ np.ones(4), a[0, 0, 8:].sum())
+
+
+# --- Networks made of blocks
+
+
+def exact(net, X, y, seed=0):
+    """Whether H v is the complex step of the gradient."""
+    rng = np.random.default_rng(seed)
+    theta, v = net.init(rng) + 0.1 * rng.standard_normal(net.size), rng.standard_normal(net.size)
+    want = complex_step(lambda t: network.loss_and_gradient(net, t, X, y)[1], theta, v)
+    return close(network.hessian_product(net, theta, X, y)(v), want)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("norm", ["batch", "layer", None])
+def test_residual_networks(version, norm):
+    """Depth 6 n + 2 counts the layers with weights; H v is exact; batch norm is of the given group."""
+    net = resnet((8, 8, 2), depth=8, width=3, classes=4, norm=norm, version=version, group=3, nonlinearity="tanh")
+    main = [b for b in leaves(net.chain) if isinstance(b, Dense) or (isinstance(b, Convolution) and b.kernel == 3)]
+    assert len(main) == 8
+    assert (net.out_shape, net.group) == ((4,), 3 if norm == "batch" else None)
+    rng = np.random.default_rng(1)
+    assert exact(net, rng.standard_normal((6, 8, 8, 2)), rng.integers(0, 4, 6))
+
+
+def test_a_residual_network_of_the_paper_has_its_size():
+    """20 and 32 layers on CIFAR-10 have 0.27 and 0.46 million parameters (He et al. 2015, table 6)."""
+    assert [round(resnet(depth=depth).size / 1e6, 2) for depth in (20, 32)] == [0.27, 0.47]
+
+
+def test_transformers():
+    """The loss at the start is log(vocabulary), H v is exact, and no answer depends on later tokens."""
+    net, rng = transformer(vocabulary=7, context=5, width=8, heads=2, depth=2), np.random.default_rng(0)
+    X, y = rng.integers(0, 7, (2, 6, 5))
+    assert network.loss_and_gradient(net, net.init(0), X, y)[0] / 6 == pytest.approx(np.log(7), abs=0.05)
+    assert exact(net, X, y)
+    changed = X.copy()
+    changed[:, 3:] = (X[:, 3:] + 1) % 7
+    theta = net.init(1)
+    z, other = (network.forward(net, theta, x, order=0)[0] for x in (X, changed))
+    np.testing.assert_array_equal(z[:, :3], other[:, :3])
+    assert np.abs(z - other)[:, 3:].max() > 0
+
+
+def test_a_chain_is_the_mlp_of_its_stages():
+    """chain([dense, elementwise, dense]) has the start, the answers and the products of mlp."""
+    made = chain([dense(3, 4), elementwise("tanh"), dense(4, 2)], loss="softmax_cross_entropy")
+    assert made == mlp([3, 4, 2])
+    images = chain(
+        [residual([dense(2, 2)], [dense(2, 2, bias=False)]), global_average_pool(), dense(2, 2)], shape=(4, 4, 2)
+    )
+    assert exact(images, np.random.default_rng(0).standard_normal((3, 4, 4, 2)), np.ones((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: resnet(depth=21), r"depth: expected 6 n \+ 2 .*; got 21"),
+        (lambda: resnet(norm="bach"), "norm: .*did you mean 'batch'"),
+        (lambda: resnet(nonlinearity="rely"), "nonlinearity: .*did you mean 'relu'"),
+        (lambda: resnet(width=0), "width: expected an integer >= 1; got 0"),
+        (lambda: transformer(width=30, heads=4), "width: expected a multiple of heads = 4; got 30"),
+        (lambda: transformer(vocabulary=1), "vocabulary: expected two or more"),
+        (
+            lambda: chain([dense(3, 4), dense(5, 2)]),
+            r"stages\[1\], Dense\(n_in=5.* after Dense\(n_in=3.*expected 5 inputs",
+        ),
+        (lambda: chain([elementwise("gelu")]), "shape: expected a case's shape"),
+        (lambda: chain([dense(3, 4), "relu"]), r"stages\[1\]: expected a stage such as .*; got 'relu'"),
+        (lambda: chain([dense(2, 2)], shape=(4, 2)), r"stages\[-1\]: expected outputs \(n_L,\)"),
+        (lambda: chain([dense(2, 4), attention(3)], shape=(4, 2)), "d divisible by 3 heads; got"),
+        (lambda: chain([residual([dense(2, 3)])], shape=(2,)), "expected a shortcut of shape"),
+        (lambda: dense(2, 2, rule="hee"), "rule: .*did you mean 'he'"),
+    ],
+)
+def test_bad_networks_are_refused(call, words):
+    """One line names the argument or the stages, what is expected and what was given."""
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from refhf.model.bilinear import DEVIATION
 from refhf.model.blocks import Array, Shape, Shapes, Tape, Weights
-
-DEVIATION = 0.02  # of the starting weights; Radford et al. 2018 (GPT), section 4.1
 
 
 @dataclass(frozen=True)

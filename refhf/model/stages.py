@@ -8,6 +8,7 @@ from refhf import checks
 from refhf.model.architectures import loss_named
 from refhf.model.attention import Attention
 from refhf.model.batch_norm import BatchNorm
+from refhf.model.bilinear import RULES
 from refhf.model.blocks import Block, Shape
 from refhf.model.chain import Chain
 from refhf.model.dense import Dense
@@ -62,7 +63,7 @@ def dense(n_in: int, n_out: int, *, bias: bool = True, rule: str = "glorot") -> 
     ----------
     n_in, n_out : int
     bias : bool
-    rule : {'glorot', 'he'}
+    rule : {'glorot', 'he', 'normal'}
         The starting weights.
 
     Raises
@@ -71,7 +72,7 @@ def dense(n_in: int, n_out: int, *, bias: bool = True, rule: str = "glorot") -> 
         For a number below 1, or an unknown rule.
     """
     n_in, n_out = checks.positive_integer("n_in", n_in), checks.positive_integer("n_out", n_out)
-    return Dense(n_in, n_out, checks.boolean("bias", bias), checks.choice("rule", rule, ("glorot", "he")))
+    return Dense(n_in, n_out, checks.boolean("bias", bias), checks.choice("rule", rule, RULES))
 
 
 def elementwise(nonlinearity: str) -> Activation:

@@ -1,5 +1,7 @@
 """Small transformers that predict the next token (Vaswani et al. 2017; Radford et al. 2019)."""
 
+from functools import partial
+
 from refhf import checks
 from refhf.model.attention import Attention
 from refhf.model.blocks import Block
@@ -48,10 +50,11 @@ def transformer(
     if vocabulary == 1:
         raise ValueError("vocabulary: expected two or more tokens for a softmax; got 1")
     f = Activation(NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)])
+    layer = partial(Dense, rule="normal")
     blocks: list[Block] = [Embedding(vocabulary, context, width)]
     for _ in range(depth):
-        attention = LayerNorm(width), Dense(width, 3 * width), Attention(heads), Dense(width, width)
-        feed_forward = LayerNorm(width), Dense(width, EXPANSION * width), f, Dense(EXPANSION * width, width)
+        attention = LayerNorm(width), layer(width, 3 * width), Attention(heads), layer(width, width)
+        feed_forward = LayerNorm(width), layer(width, EXPANSION * width), f, layer(EXPANSION * width, width)
         blocks += [Residual(Chain(attention)), Residual(Chain(feed_forward))]
-    blocks += [LayerNorm(width), Dense(width, vocabulary, bias=False)]
+    blocks += [LayerNorm(width), layer(width, vocabulary, bias=False)]
     return Network((context,), Chain(tuple(blocks)), over_positions(softmax_cross_entropy))
