@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erfc
 
 from refhf.model.blocks import Array, Shape, Tape, Weightless, Weights
 
@@ -104,7 +104,7 @@ relu = Nonlinearity("relu", _relu, _relu_d, np.zeros_like, analytic=False)
 @harmless_underflow
 def _normal(s):
     """The standard normal density and distribution at s."""
-    return np.exp(-0.5 * s * s) / math.sqrt(2 * math.pi), 0.5 * (1 + erf(s / math.sqrt(2)))
+    return np.exp(-0.5 * s * s) / math.sqrt(2 * math.pi), 0.5 * erfc(-s / math.sqrt(2))
 
 
 def _gelu(s):
@@ -124,26 +124,26 @@ def _gelu_dd(s):
 
 @harmless_underflow
 def _gelu_inside(s):
-    """u = sqrt(2/pi) (s + 0.044715 s^3), with tanh u, u' and u''."""
-    c, k = math.sqrt(2 / math.pi), 0.044715
-    return np.tanh(c * (s + k * s**3)), c * (1 + 3 * k * s * s), 6 * c * k * s
+    """w = 2 sqrt(2/pi) (s + 0.044715 s^3), w' and w''; (1 + tanh(w/2)) / 2 is the logistic function of w."""
+    c, k = 2 * math.sqrt(2 / math.pi), 0.044715
+    return c * (s + k * s**3), c * (1 + 3 * k * s * s), 6 * c * k * s
 
 
 @harmless_underflow
 def _gelu_tanh(s):
-    return 0.5 * s * (1 + _gelu_inside(s)[0])
+    return s * _logistic(_gelu_inside(s)[0])
 
 
 @harmless_underflow
 def _gelu_tanh_d(s):
-    t, du, _ = _gelu_inside(s)
-    return 0.5 * (1 + t) + 0.5 * s * (1 - t * t) * du
+    w, dw, _ = _gelu_inside(s)
+    return _logistic(w) + s * dw * _logistic_d(w)
 
 
 @harmless_underflow
 def _gelu_tanh_dd(s):
-    t, du, ddu = _gelu_inside(s)
-    return (1 - t * t) * (du + 0.5 * s * ddu - s * t * du * du)
+    w, dw, ddw = _gelu_inside(s)
+    return (2 * dw + s * ddw) * _logistic_d(w) + s * dw * dw * _logistic_dd(w)
 
 
 @harmless_underflow
