@@ -5,46 +5,59 @@ Data flows one way: theta -> model -> objective -> curvature product -> Krylov s
 Notation. Rows are cases. Lower case is Python's, words are words; these capitals are the papers'. Where
 W (n_in, n_out) stands, a convolution has W (k, k, C_in, C_out); its s_l is a row of pixels, channels last.
 
-======  ==============  ====================================================================
-name    shape           meaning
-======  ==============  ====================================================================
-X       (B, n_0)        inputs of the network, a case a row
-X_test  (B, n_0)        inputs it was not trained on
-W       (n_in, n_out)   a layer's weights; theta holds W_1.ravel(), b_1, ..; of replicas (P, M) their thetas
-V       (n_in, n_out)   the part of a direction v that belongs to W
-W2      (n_in, n_out)   the part of the squared gradients that belongs to W
-Dz      (B, n_L)        Dx is dL/dx, here at the output's pre-activation z
-Ds      (B, n_l)        dL/ds_l at the pre-activation s_l = a_{l-1} W_l + b_l
-Da      (B, n_l)        dL/da_l at the activation a_l = f(s_l)
-Dx      (B, n_in)       dL/dx at a layer's input x
-Dw      tuple           dL/dw, w all weights of a block
-DW      (n_in, n_out)   dL/dW
-Db      (n_out,)        dL/db
-Dtheta  (P,)            dL/dtheta, the gradient
-Rz      (B, n_L)        Rx is R{x}, the directional derivative of x along v (Pearlmutter 1994)
-Rs      (B, n_l)        R{s_l}
-Rx      (B, n_in)       R{x} at a layer's input x
-Ra      (B, n_l)        R{a_l}
-RDz     (B, n_L)        RDx is R{dL/dx}
-RDs     (B, n_l)        R{dL/ds_l}
-RDa     (B, n_l)        R{dL/da_l}
-RDx     (B, n_in)       R{dL/dx}
-RDw     tuple           R{dL/dw}, the part of H v that belongs to a block
-RDW     (n_in, n_out)   R{dL/dW}, the part of H v that belongs to W
-RDb     (n_out,)        R{dL/db}, the part of H v that belongs to b
-Hv      (P,)            H v
-HRz     (B, n_L)        H_L R{z}, H_L the loss's Hessian at z
-HJv     (B, n_L)        H_L J v, J = dz/dtheta
-H       (P, P)          Hessian of the objective
-G       (P, P)          Gauss-Newton matrix J' H_L J / B + l2 I; of replicas (P, M) their gradients
-B       (P, P)          damped matrix H + lambda I or G + lambda I; in shapes the number of cases
-A       (n, n)          matrix of a linear system A x = b
-M       (n, n)          approximate inverse of A (Saad's M^-1)
-Ap      (n,)            A p
-As      (n,)            A s
-Mp      (n,)            M p
-Ms      (n,)            M s
-======  ==============  ====================================================================
+================ =============== ====================================================================================
+name             shape           meaning
+================ =============== ====================================================================================
+X                (B, n_0)        inputs of the network, a case a row
+X_test           (B, n_0)        inputs it was not trained on
+W                (n_in, n_out)   a layer's weights; theta holds W_1.ravel(), b_1, ..; of replicas (P, M) their thetas
+V                (n_in, n_out)   the part of a direction v that belongs to W
+W2               (n_in, n_out)   the part of the squared gradients that belongs to W
+Dz               (B, n_L)        Dx is dL/dx, here at the output's pre-activation z
+Ds               (B, n_l)        dL/ds_l at the pre-activation s_l = a_{l-1} W_l + b_l
+Da               (B, n_l)        dL/da_l at the activation a_l = f(s_l)
+Dx               (B, n_in)       dL/dx at a layer's input x
+Dw               tuple           dL/dw, w all weights of a block
+DW               (n_in, n_out)   dL/dW
+Db               (n_out,)        dL/db
+Dtheta           (P,)            dL/dtheta, the gradient
+Rz               (B, n_L)        Rx is R{x}, the directional derivative of x along v (Pearlmutter 1994)
+Rs               (B, n_l)        R{s_l}
+Rx               (B, n_in)       R{x} at a layer's input x
+Ra               (B, n_l)        R{a_l}
+RDz              (B, n_L)        RDx is R{dL/dx}
+RDs              (B, n_l)        R{dL/ds_l}
+RDa              (B, n_l)        R{dL/da_l}
+RDx              (B, n_in)       R{dL/dx}
+RDw              tuple           R{dL/dw}, the part of H v that belongs to a block
+RDW              (n_in, n_out)   R{dL/dW}, the part of H v that belongs to W
+RDb              (n_out,)        R{dL/db}, the part of H v that belongs to b
+Hv               (P,)            H v
+HRz              (B, n_L)        H_L R{z}, H_L the loss's Hessian at z
+HJv              (B, n_L)        H_L J v, J = dz/dtheta
+H                (P, P)          Hessian of the objective
+G                (P, P)          Gauss-Newton matrix J' H_L J / B + l2 I; of replicas (P, M) their gradients
+B                (P, P)          damped matrix H + lambda I or G + lambda I; in shapes the number of cases
+A                (n, n)          matrix of a linear system A x = b
+M                (n, n)          approximate inverse of A (Saad's M^-1)
+Ap               (n,)            A p
+As               (n,)            A s
+Mp               (n,)            M p
+Ms               (n,)            M s
+E, T             arrays          weights of an embedding: of tokens (vocabulary, width), of positions (context, width)
+Q, K             (.., T, d_h)    queries and keys of an attention head; V are its values there
+S, P             (.., T, T)      scores and their softmax
+Dgamma, Dbeta    (C,)            dL/dgamma, dL/dbeta of a normalisation
+DE, DT           arrays          dL/dE, dL/dT
+DQ, DK, DV       (.., T, d_h)    dL/dQ, ..
+DS, DP           (.., T, T)      dL/dS, dL/dP
+Dn, Rn, RDn      as n            of the normalised activation n: dL/dn, R{n}, R{dL/dn}
+RQ, RK, RV       (.., T, d_h)    R{Q}, ..
+RS, RP           (.., T, T)      R{S}, R{P}
+RDgamma, RDbeta  (C,)            R{dL/dgamma}, R{dL/dbeta}
+RDQ, RDK, RDV    (.., T, d_h)    R{dL/dQ}, ..
+RDS, RDP         (.., T, T)      R{dL/dS}, R{dL/dP}
+================ =============== ====================================================================================
 """
 
 from refhf.conformance.checkers.gradient_checker import check_gradient

@@ -53,9 +53,14 @@ def not_scipys(names: Iterable[str]) -> None:
         raise ValueError(f"{name}: expected {SCIPYS[name]}; got SciPy's {name}")
 
 
+def is_integer(given: Any) -> bool:
+    """Whether `given` is one of Python's or NumPy's integers."""
+    return isinstance(given, Integral) and not isinstance(given, NO_NUMBERS)
+
+
 def integer(argument: str, given: Any, low: int, high: int = LARGEST) -> int:
     """`given` as an int of at least `low` and at most `high`."""
-    value = int(given) if isinstance(given, Integral) and not isinstance(given, NO_NUMBERS) else None
+    value = int(given) if is_integer(given) else None
     if value is None or not low <= value <= high:
         limit = f" and <= {high}" if high < LARGEST or (value is not None and value > low) else ""
         raise ValueError(f"{argument}: expected an integer >= {low}{limit}; got {_shown(given)}")

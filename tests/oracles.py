@@ -7,6 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 
 from refhf import supervised
 from refhf.model import network
@@ -19,6 +20,9 @@ FORMULAS = {
     "softplus": lambda s: np.log(1 + np.exp(s)),
     "identity": lambda s: s,
     "relu": lambda s: np.where(s.real > 0, s, 0),
+    "gelu": lambda s: s * scipy.special.ndtr(s) if np.isrealobj(s) else s * (1 + scipy.special.erf(s / 2**0.5)) / 2,
+    "gelu_tanh": lambda s: s * (1 + np.tanh((2 / np.pi) ** 0.5 * (s + 0.044715 * s**3))) / 2,
+    "silu": lambda s: s / (1 + np.exp(-s)),
 }
 
 

@@ -121,7 +121,7 @@ def test_one_name_one_thing():
 
 def notation():
     table = re.split(r"^=+ +=+ +=+$", refhf.__doc__, flags=re.M)[2]
-    return [line.split()[0] for line in table.strip().splitlines()]
+    return [name for line in table.strip().splitlines() for name in re.split("  +", line)[0].split(", ")]
 
 
 def test_notation_table_is_the_linters_list():

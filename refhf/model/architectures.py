@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -42,7 +41,7 @@ def mlp(sizes: Any, *, nonlinearity: str = "tanh", loss: str = "softmax_cross_en
     for n_in, n_out in itertools.pairwise(sizes[:-1]):
         blocks += [Dense(n_in, n_out, rule=rule), f]
     blocks.append(Dense(sizes[-2], sizes[-1]))
-    return Network((sizes[0],), Chain(tuple(blocks)), _loss("sizes[-1]", sizes[-1], loss))
+    return Network((sizes[0],), Chain(tuple(blocks)), loss_named("sizes[-1]", sizes[-1], loss))
 
 
 def _activation(nonlinearity: str) -> tuple[Activation, str]:
@@ -51,10 +50,19 @@ def _activation(nonlinearity: str) -> tuple[Activation, str]:
     return Activation(f), "he" if f.name == "relu" else "glorot"
 
 
-def _loss(last: str, outputs: int, name: str) -> Loss:
+def loss_named(last: str, outputs: int, name: str) -> Loss:
+    """The loss of that name for so many outputs; ValueError for a softmax over one, naming the argument `last`."""
     if checks.choice("loss", name, LOSSES) == "softmax_cross_entropy" and outputs == 1:
         raise ValueError(f"{last}: expected two or more outputs for a softmax (one: logistic_cross_entropy); got 1")
     return LOSSES[name]
+
+
+def image_shape(shape: Any) -> tuple[int, int, int]:
+    """(height, width, channels) as whole numbers; ValueError for anything else."""
+    if np.shape(shape) != (3,):
+        raise ValueError(f"shape: expected (height, width, channels); got {shape!r}")
+    height, width, channels = (checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
+    return height, width, channels
 
 
 class Conv(NamedTuple):
@@ -64,9 +72,11 @@ class Conv(NamedTuple):
     kernel: int
     stride: int
     padding: int
+    bias: bool = True
 
-    def __repr__(self):
-        return f"conv({self.channels}, {self.kernel}, stride={self.stride}, padding={self.padding})"
+    def __repr__(self) -> str:
+        bias = "" if self.bias else ", bias=False"
+        return f"conv({self.channels}, {self.kernel}, stride={self.stride}, padding={self.padding}{bias})"
 
 
 class Pool(NamedTuple):
@@ -74,12 +84,12 @@ class Pool(NamedTuple):
 
     size: int
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"pool({self.size})"
 
 
-def conv(channels: int, kernel: int, *, stride: int = 1, padding: Any = 0) -> Conv:
-    """A stage of `refhf.convnet`: a convolution by `channels` kernels of kernel x kernel pixels, and a bias to each.
+def conv(channels: int, kernel: int, *, stride: int = 1, padding: Any = 0, bias: bool = True) -> Conv:
+    """A stage of `refhf.convnet` and `refhf.chain`: a convolution by `channels` kernels of kernel x kernel pixels.
 
     Parameters
     ----------
@@ -88,6 +98,8 @@ def conv(channels: int, kernel: int, *, stride: int = 1, padding: Any = 0) -> Co
         Pixels from one patch to the next.
     padding : int
         Zeros on each side of the image, fewer than `kernel`.
+    bias : bool
+        Whether each channel has one.
 
     Raises
     ------
@@ -96,13 +108,13 @@ def conv(channels: int, kernel: int, *, stride: int = 1, padding: Any = 0) -> Co
     """
     for name, given in (("channels", channels), ("kernel", kernel), ("stride", stride)):
         checks.positive_integer(name, given)
-    if not _counts(padding) or not 0 <= padding < kernel:
+    if not checks.is_integer(padding) or not 0 <= padding < kernel:
         raise ValueError(f"padding: expected an integer from 0 to kernel - 1 = {kernel - 1}; got {padding!r}")
-    return Conv(int(channels), int(kernel), int(stride), int(padding))
+    return Conv(int(channels), int(kernel), int(stride), int(padding), checks.boolean("bias", bias))
 
 
 def pool(size: int) -> Pool:
-    """A stage of `refhf.convnet`: the means of size x size squares of pixels, channel by channel.
+    """A stage of `refhf.convnet` and `refhf.chain`: the means of size x size squares of pixels, channel by channel.
 
     Raises
     ------
@@ -151,23 +163,21 @@ def convnet(shape: Any, stages: Any, *, nonlinearity: str = "tanh", loss: str = 
 
     The same for CIFAR's 32 x 32 x 3, with 24 units for 56, has 15,650.
     """
-    if np.shape(shape) != (3,):
-        raise ValueError(f"shape: expected (height, width, channels); got {shape!r}")
-    shape = tuple(checks.positive_integer(f"shape[{i}]", n) for i, n in enumerate(shape))
+    shape = image_shape(shape)
     if not isinstance(stages, Sequence) or isinstance(stages, str):
         raise ValueError(f"stages: expected a sequence of conv(...), pool(...) and numbers of units; got {stages!r}")
-    given = cast(Sequence[Any], stages)
+    stages = cast(Sequence[Any], stages)
     f, rule = _activation(nonlinearity)
     at, sizes = shape, _by(shape)
     blocks: list[Block] = []
-    for i, stage in enumerate(given):
-        if misfit := _misfit(stage, at):
+    for i, stage in enumerate(stages):
+        if misfit := misfit_of(stage, at):
             raise ValueError(f"stages[{i}]: {misfit}; sizes: {sizes} -> {stage!r}: ?")
         if not isinstance(stage, Conv | Pool) and len(at) == 3:
             blocks.append(Flatten(at))
             at = (math.prod(at),)
-        last = i == len(given) - 1
-        blocks.append(_block(stage, at, "glorot" if last else rule))
+        last = i == len(stages) - 1
+        blocks.append(image_block(stage, at, "glorot" if last else rule))
         at = blocks[-1].out_shape(at)
         if not (last or isinstance(stage, Pool)):
             blocks.append(f)
@@ -176,10 +186,11 @@ def convnet(shape: Any, stages: Any, *, nonlinearity: str = "tanh", loss: str = 
         raise ValueError(f"stages: expected weights in the last one, conv(...) or a number of units; got {stages!r}")
     if len(at) == 3:
         blocks.append(Flatten(at))
-    return Network(shape, Chain(tuple(blocks)), _loss("stages[-1]", math.prod(at), loss))
+    return Network(shape, Chain(tuple(blocks)), loss_named("stages[-1]", math.prod(at), loss))
 
 
-def _block(stage: Any, shape: Shape, rule: str) -> Block:
+def image_block(stage: Any, shape: Shape, rule: str) -> Block:
+    """The block of a stage that fits cases of `shape`."""
     if isinstance(stage, Pool):
         return AveragePool(stage.size)
     if isinstance(stage, Conv):
@@ -191,15 +202,10 @@ def _by(shape: Shape) -> str:
     return " x ".join(map(str, shape))
 
 
-def _counts(given: Any) -> bool:
-    """Whether it is an integer, as `checks.positive_integer` takes them."""
-    return isinstance(given, Integral) and not isinstance(cast(Any, given), checks.NO_NUMBERS)
-
-
-def _misfit(stage: Any, shape: Shape) -> str | None:
+def misfit_of(stage: Any, shape: Shape) -> str | None:
     """What is wrong with a stage for what comes in; None if nothing is."""
     if not isinstance(stage, Conv | Pool):
-        if _counts(stage) and stage >= 1:
+        if checks.is_integer(stage) and stage >= 1:
             return None
         return f"expected conv(...), pool(...) or a number of units >= 1; got {stage!r}"
     if len(shape) == 1:

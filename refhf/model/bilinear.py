@@ -6,11 +6,14 @@ its own.
 """
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from refhf.model.blocks import Array, Shape, Shapes, Tape, Weights
+
+DEVIATION = 0.02  # Radford et al. 2018 (GPT), section 4.1
+RULES = "glorot", "he", "normal"
 
 
 class Bilinear(ABC):
@@ -20,33 +23,28 @@ class Bilinear(ABC):
     ----------
     bias : bool
         Whether b is there.
-    weight_shape : tuple of int
-        Of W; its last number is b's length.
-    fan_in, fan_out : int
-        Inputs that one unit sums, units that sum one input.
-    rule : {'glorot', 'he'}
+    rule : {'glorot', 'he', 'normal'}
         The starting weights: Glorot and Bengio 2010, eq. 16, uniform on +-sqrt(6 / (fan_in + fan_out)); He et al.
-        2015, eq. 10, N(0, 2 / fan_in). b starts at 0.
+        2015, eq. 10, N(0, 2 / fan_in); Radford et al. 2018 (GPT), section 4.1, N(0, 0.02^2). b starts at 0.
     """
 
     bias: bool
     rule: str
-    if TYPE_CHECKING:
 
-        @property
-        def weight_shape(self) -> Shape:
-            """See above."""
-            ...
+    @property
+    @abstractmethod
+    def weight_shape(self) -> Shape:
+        """W's shape."""
 
-        @property
-        def fan_in(self) -> int:
-            """See above."""
-            ...
+    @property
+    @abstractmethod
+    def fan_in(self) -> int:
+        """The number of inputs that one unit sums."""
 
-        @property
-        def fan_out(self) -> int:
-            """See above."""
-            ...
+    @property
+    @abstractmethod
+    def fan_out(self) -> int:
+        """The number of units that sum one input."""
 
     @abstractmethod
     def product(self, W: Array, x: Array) -> Array:
@@ -72,7 +70,9 @@ class Bilinear(ABC):
     def initial(self, w: Weights, rng: np.random.Generator) -> None:
         """W by the layer's rule."""
         W = w[0]
-        if self.rule == "he":
+        if self.rule == "normal":
+            W[...] = rng.normal(0, DEVIATION, W.shape)
+        elif self.rule == "he":
             W[...] = rng.normal(0, np.sqrt(2 / self.fan_in), W.shape)
         else:
             r = np.sqrt(6 / (self.fan_in + self.fan_out))

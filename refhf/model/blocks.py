@@ -99,6 +99,11 @@ def size(shapes: Shapes) -> int:
     return math.prod(shapes) if _is_shape(shapes) else sum(map(size, shapes))
 
 
+def flat(shapes: Shapes) -> list[Shape]:
+    """The shapes of the arrays, one after the other."""
+    return [shapes] if _is_shape(shapes) else [shape for inner in shapes for shape in flat(inner)]
+
+
 def views(shapes: Shapes, theta: Array) -> Weights:
     """Views of theta (P,) of these nested shapes, one after the other in C order."""
     return _views(shapes, theta, 0)[0]

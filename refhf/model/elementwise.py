@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from scipy.special import erfc  # pyright: ignore[reportMissingTypeStubs] # SciPy has none
 
 from refhf.model.blocks import Array, Shape, Tape, Weightless, Weights
 
@@ -99,7 +100,75 @@ identity = Nonlinearity("identity", _identity, np.ones_like, np.zeros_like)
 # Our choice at the kink: f'(0) = 0. f'' = 0 everywhere, as in every automatic differentiator.
 relu = Nonlinearity("relu", _relu, _relu_d, np.zeros_like, analytic=False)
 
-NONLINEARITIES = {n.name: n for n in (tanh, logistic, softplus, relu, identity)}
+
+@harmless_underflow
+def _normal(s: Array) -> tuple[Array, Array]:
+    """The standard normal density and distribution at s."""
+    return np.exp(-0.5 * s * s) / math.sqrt(2 * math.pi), 0.5 * erfc(-s / math.sqrt(2))
+
+
+def _gelu(s: Array) -> Array:
+    return s * _normal(s)[1]
+
+
+@harmless_underflow
+def _gelu_d(s: Array) -> Array:
+    density, distribution = _normal(s)
+    return distribution + s * density
+
+
+@harmless_underflow
+def _gelu_dd(s: Array) -> Array:
+    return _normal(s)[0] * (2 - s * s)
+
+
+@harmless_underflow
+def _gelu_inside(s: Array) -> tuple[Array, Array, Array]:
+    """w = 2 sqrt(2/pi) (s + 0.044715 s^3), w' and w''; (1 + tanh(w/2)) / 2 is the logistic function of w."""
+    c, k = 2 * math.sqrt(2 / math.pi), 0.044715
+    return c * (s + k * s**3), c * (1 + 3 * k * s * s), 6 * c * k * s
+
+
+@harmless_underflow
+def _gelu_tanh(s: Array) -> Array:
+    return s * _logistic(_gelu_inside(s)[0])
+
+
+@harmless_underflow
+def _gelu_tanh_d(s: Array) -> Array:
+    w, dw, _ = _gelu_inside(s)
+    return _logistic(w) + s * dw * _logistic_d(w)
+
+
+@harmless_underflow
+def _gelu_tanh_dd(s: Array) -> Array:
+    w, dw, ddw = _gelu_inside(s)
+    return (2 * dw + s * ddw) * _logistic_d(w) + s * dw * dw * _logistic_dd(w)
+
+
+@harmless_underflow
+def _silu(s: Array) -> Array:
+    return s * _logistic(s)
+
+
+@harmless_underflow
+def _silu_d(s: Array) -> Array:
+    return _logistic(s) + s * _logistic_d(s)
+
+
+@harmless_underflow
+def _silu_dd(s: Array) -> Array:
+    return 2 * _logistic_d(s) + s * _logistic_dd(s)
+
+
+# s Phi(s), Phi the normal distribution (Hendrycks and Gimpel 2016, eq. 1); f'' = phi (2 - s^2).
+gelu = Nonlinearity("gelu", _gelu, _gelu_d, _gelu_dd)
+# Its approximation s (1 + tanh u) / 2 (Hendrycks and Gimpel 2016, section 2).
+gelu_tanh = Nonlinearity("gelu_tanh", _gelu_tanh, _gelu_tanh_d, _gelu_tanh_dd)
+# s logistic(s) (Hendrycks and Gimpel 2016, section 2; Ramachandran, Zoph and Le 2017).
+silu = Nonlinearity("silu", _silu, _silu_d, _silu_dd)
+
+NONLINEARITIES = {n.name: n for n in (tanh, logistic, softplus, relu, identity, gelu, gelu_tanh, silu)}
 
 
 @dataclass(frozen=True)

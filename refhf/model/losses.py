@@ -148,3 +148,39 @@ logistic_cross_entropy = Loss(
 )
 
 LOSSES = {loss.name: loss for loss in (squared_error, softmax_cross_entropy, logistic_cross_entropy)}
+
+
+def over_positions(loss: Loss) -> Loss:
+    """The mean of a loss over the positions of z (B, T, n_L), for labels y (B, T)."""
+    return Loss(
+        loss.name,
+        value=partial(_mean_value, loss),
+        gradient=partial(_mean_gradient, loss),
+        hessian=partial(_mean_hessian, loss),
+        predict=partial(_each_prediction, loss),
+        labels=loss.labels,
+    )
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _mean_value(loss: Loss, z: Array, y: Array) -> Any:
+    return loss.value(_rows(z), y.ravel()) / z.shape[1]
+
+
+def _mean_gradient(loss: Loss, z: Array, y: Array) -> Array:
+    return loss.gradient(_rows(z), y.ravel()).reshape(z.shape) / z.shape[1]
+
+
+def _mean_hessian(loss: Loss, z: Array, y: Array) -> Elementwise:
+    return partial(_mean_times, loss.hessian(_rows(z), y.ravel()))
+
+
+def _mean_times(product: Elementwise, Rz: Array) -> Array:
+    return product(_rows(Rz)).reshape(Rz.shape) / Rz.shape[1]
+
+
+def _each_prediction(loss: Loss, z: Array) -> Array:
+    return loss.predict(_rows(z)).reshape(z.shape)

@@ -12,17 +12,22 @@ ones included; shapes are the caller's business (`refhf.supervised` checks them)
 """
 
 import math
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from refhf import checks
+from refhf.model.batch_norm import BatchNorm
+from refhf.model.batch_statistics import frozen, leaves, statistics
 from refhf.model.blocks import Array, Block, Shape, Tape, Weights, read_only, size, views
 from refhf.model.cases import inputs, many, parameters
 from refhf.model.chain import Chain
 from refhf.model.elementwise import Activation, Elementwise, Nonlinearity, harmless_underflow
+from refhf.model.embedding import Embedding
 from refhf.model.losses import Loss
+from refhf.model.weight_tying import Ties, first_places, tied_size, tied_sum, untied
 
 
 class Network(NamedTuple):
@@ -34,16 +39,20 @@ class Network(NamedTuple):
         A case's shape. X may also have the cases as flat rows, in C order.
     chain : Chain
     loss : Loss
+    ties : tuple of Tie
+        Arrays of the chain's weights that are others of them, and have no numbers of their own in theta.
     """
 
     in_shape: Shape
     chain: Chain
     loss: Loss
+    ties: Ties = ()
 
     @property
     def size(self) -> int:
         """P, the length of theta."""
-        return size(self.chain.weight_shapes)
+        shapes = self.chain.weight_shapes
+        return size(shapes) - tied_size(shapes, self.ties)
 
     @property
     def out_shape(self) -> Shape:
@@ -66,6 +75,17 @@ class Network(NamedTuple):
         return len(self.in_shape) == 3
 
     @property
+    def group(self) -> int:
+        """How many cases belong together: batch normalisation's group, 1 without it."""
+        return next((block.group for block in leaves(self.chain) if isinstance(block, BatchNorm)), 1)
+
+    @property
+    def tokens(self) -> int | None:
+        """The vocabulary, where a case is a row of tokens; None elsewhere."""
+        first = self.chain.blocks[0]
+        return first.vocabulary if isinstance(first, Embedding) else None
+
+    @property
     def layers(self) -> tuple[Block, ...]:
         """The blocks with weights, as they stand in theta."""
         return tuple(block for block in self.chain.blocks if size(block.weight_shapes))
@@ -81,10 +101,10 @@ class Network(NamedTuple):
         return self.chain.tape_numbers(self.in_shape) + 3 * math.prod(self.out_shape)
 
     def unpack(self, theta: Array) -> tuple[Any, ...]:
-        """The layers' weights, ((W_1, b_1), ..., (W_L, b_L)), as views of theta (P,) in C order."""
+        """The layers' weights, ((W_1, b_1), ..., (W_L, b_L)), views of theta (P,), copies if some are tied."""
         if np.shape(theta) != (self.size,):
             raise ValueError(f"theta: expected shape ({self.size},); got {np.shape(theta)}")
-        weights = views(self.chain.weight_shapes, theta)
+        weights = _weights(self, theta)
         return tuple(w for w, block in zip(weights, self.chain.blocks, strict=True) if size(block.weight_shapes))
 
     def init(self, rng: Any = None, dtype: Any = np.float64) -> Array:
@@ -95,18 +115,44 @@ class Network(NamedTuple):
         rng : Generator, int or None
         dtype : float32 or float64, else a ValueError
         """
-        dtype, n = checks.precision("dtype", dtype), checks.positive_integer("size", self.size, checks.LARGEST // 8)
-        theta = np.zeros(n, dtype)
-        self.chain.initial(views(self.chain.weight_shapes, theta), np.random.default_rng(rng))
-        return theta
+        shapes, dtype = self.chain.weight_shapes, checks.precision("dtype", dtype)
+        theta = np.zeros(checks.positive_integer("size", size(shapes), checks.LARGEST // 8), dtype)
+        self.chain.initial(views(shapes, theta), np.random.default_rng(rng))
+        return first_places(theta, shapes, self.ties)
 
     @harmless_underflow
     def predict(self, theta: Any, X: Any) -> Array:
         """Probabilities for the cross-entropies, z for the squared error: (B, n_L), of one case (n_0,) (n_L,)."""
+        if self.group > 1:
+            raise ValueError("net: expected no batch normalisation over groups; predict by net.frozen(statistics)")
         theta = parameters(theta, self.size)
         z, _ = forward(self, theta, inputs(self, X, theta.real.dtype, one=True), order=0)
         y = self.loss.predict(z)
         return y if many(self, np.shape(X)) else y[0]
+
+    def frozen(self, statistics: Iterable[Array]) -> "Network":
+        """The same network of the same theta, with given statistics in batch normalisation: each case alone.
+
+        Parameters
+        ----------
+        statistics : sequence of ndarray (2, channels)
+            Mean and variance, for each batch normalisation: `objective.statistics(theta)`, or running averages.
+
+        Raises
+        ------
+        ValueError
+            For another number of arrays, or one of another shape.
+        """
+        norms = [block for block in leaves(self.chain) if isinstance(block, BatchNorm)]
+        found, expected = list(statistics), [(2, block.channels) for block in norms]
+        if [np.shape(x) for x in found] != expected:
+            raise ValueError(f"statistics: expected shapes {expected}; got {[np.shape(x) for x in found]}")
+        return self._replace(chain=frozen(self.chain, map(np.asarray, found)))
+
+
+def _weights(net: Network, theta: Array) -> Weights:
+    shapes = net.chain.weight_shapes
+    return views(shapes, untied(theta, shapes, net.ties))
 
 
 def forward(net: Network, theta: Array, X: Array, *, order: int = 2) -> tuple[Array, Tape]:
@@ -114,32 +160,40 @@ def forward(net: Network, theta: Array, X: Array, *, order: int = 2) -> tuple[Ar
 
     The tape is read-only, and its theta nobody else's: nothing that happens later can change a product.
     """
-    weights: Weights = views(net.chain.weight_shapes, _frozen(theta))
+    weights = read_only(_weights(net, _unchanging(theta)))
     return read_only(net.chain.forward(weights, X.reshape(len(X), *net.in_shape), order=order))
 
 
-def _frozen(theta: Array) -> Array:
+def _unchanging(theta: Array) -> Array:
     """theta itself where it is read-only, so that the tapes of many chunks share one; else a read-only copy."""
     return theta if theta.flags.owndata and not theta.flags.writeable else read_only(theta.copy())
 
 
 def backward(net: Network, tape: Tape, Dz: Array, *, keep: bool = False) -> tuple[Array, Tape]:
     """Sweep 2: J' Dz (P,), J = dz/dtheta, and the tape for sweep 4. With Dz = dL/dz it is the gradient."""
-    Dtheta = np.empty(net.size, Dz.dtype)
-    _, tape = net.chain.backward(tape, Dz, views(net.chain.weight_shapes, Dtheta), keep=keep, below=False)
-    return Dtheta, read_only(tape)
+    shapes = net.chain.weight_shapes
+    Dtheta = np.empty(size(shapes), Dz.dtype)
+    _, tape = net.chain.backward(tape, Dz, views(shapes, Dtheta), keep=keep, below=False)
+    return tied_sum(Dtheta, shapes, net.ties), read_only(tape)
 
 
 def r_forward(net: Network, tape: Tape, v: Array) -> tuple[Array, Tape]:
     """Sweep 3: Rz = J v, and the tape for sweep 4."""
-    return net.chain.r_forward(tape, views(net.chain.weight_shapes, v), None)
+    return net.chain.r_forward(tape, _weights(net, v), None)
 
 
 def r_backward(net: Network, tape: Tape, r_tape: Tape, RDz: Array) -> Array:
     """Sweep 4: R{gradient} (P,), the derivative of sweep 2 along the direction of sweep 3."""
-    Hv = np.empty(net.size, RDz.dtype)
-    net.chain.r_backward(tape, r_tape, RDz, views(net.chain.weight_shapes, Hv), below=False)
-    return Hv
+    shapes = net.chain.weight_shapes
+    Hv = np.empty(size(shapes), RDz.dtype)
+    net.chain.r_backward(tape, r_tape, RDz, views(shapes, Hv), below=False)
+    return tied_sum(Hv, shapes, net.ties)
+
+
+def batch_statistics(net: Network, theta: Array, X: Array) -> Array:
+    """For each batch normalisation its statistics (2, channels), raveled and joined, summed over the cases."""
+    _, found = statistics(net.chain, _weights(net, theta), X.reshape(len(X), *net.in_shape))
+    return np.concatenate([x.ravel() for x in found])
 
 
 def loss_and_gradient(net: Network, theta: Array, X: Array, y: Array) -> tuple[Any, Array]:
@@ -150,6 +204,9 @@ def loss_and_gradient(net: Network, theta: Array, X: Array, y: Array) -> tuple[A
 
 def gradient_squares(net: Network, theta: Array, X: Array, y: Array) -> Array:
     """The sum over cases of g_i * g_i (P,), g_i the gradient of case i alone (Martens 2010, section 4.7)."""
+    if net.ties:  # a tied weight's derivative is a sum of several, which has to be made before it is squared
+        cases = (slice(i, i + 1) for i in range(len(X)))
+        return np.sum([loss_and_gradient(net, theta, X[i], y[i])[1] ** 2 for i in cases], axis=0)
     z, tape = forward(net, theta, X)
     _, tape = backward(net, tape, net.loss.gradient(z, y), keep=True)
     squares = np.empty_like(theta)

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from refhf.model.blocks import Array, Shape, Tape, Weightless, Weights
 
 
@@ -109,3 +111,62 @@ class Flatten(Linear):
     def adjoint(self, Ds: Array) -> Array:
         """(B, *shape)."""
         return Ds.reshape(len(Ds), *self.shape)
+
+
+@dataclass(frozen=True)
+class Subsample(Linear):
+    """Every `stride`-th pixel of each row and column, followed by channels of zeros up to `channels`.
+
+    The identity shortcut where size and channels change: option A of He et al. 2015, section 4.1.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        height, width and channels of the images.
+    channels, stride : int
+    """
+
+    shape: Shape
+    channels: int
+    stride: int
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """(rows, columns, channels)."""
+        if in_shape != self.shape:
+            raise ValueError(f"expected images of shape {self.shape}; got {in_shape}")
+        height, width, _ = (-(-n // self.stride) for n in self.shape)
+        return height, width, self.channels
+
+    def apply(self, a: Array) -> Array:
+        """(B, rows, columns, channels)."""
+        s = np.zeros((len(a), *self.out_shape(self.shape)), a.dtype)
+        s[..., : self.shape[2]] = a[:, :: self.stride, :: self.stride]
+        return s
+
+    def adjoint(self, Ds: Array) -> Array:
+        """(B, height, width, channels)."""
+        Da = np.zeros((len(Ds), *self.shape), Ds.dtype)
+        Da[:, :: self.stride, :: self.stride] = Ds[..., : self.shape[2]]
+        return Da
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool(Linear):
+    """The mean over the positions of an activation of `shape`, channel by channel."""
+
+    shape: Shape
+
+    def out_shape(self, in_shape: Shape) -> Shape:
+        """(channels,)."""
+        if in_shape != self.shape:
+            raise ValueError(f"expected shape {self.shape}; got {in_shape}")
+        return in_shape[-1:]
+
+    def apply(self, a: Array) -> Array:
+        """(B, channels)."""
+        return a.mean(axis=tuple(range(1, a.ndim - 1)))
+
+    def adjoint(self, Ds: Array) -> Array:
+        """(B, *shape), each number over the number of positions."""
+        share = Ds.reshape(len(Ds), *[1] * (len(self.shape) - 1), self.shape[-1]) / math.prod(self.shape[:-1])
+        return np.broadcast_to(share, (len(Ds), *self.shape))

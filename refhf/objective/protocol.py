@@ -10,33 +10,32 @@ from refhf.parallel.communicator import Communicator
 
 
 class Objective(Protocol):
-    """A function f of theta (P,) with its gradient, its curvature and its mini-batches.
-
-    Attributes
-    ----------
-    size : int or None
-        P; None if theta may have any length.
-    cases : int
-        The number of cases; 1 for a function without data.
-    dtype : dtype
-        That of theta, gradients and products.
-    curvatures : frozenset of str
-        Those of 'hessian', 'gauss-newton' and 'gradient-squares' that the objective has. Methods do not call the
-        others.
-    comm : Communicator or None
-        The ranks that share the cases; None if there are none.
-    """
+    """A function f of theta (P,) with its gradient, its curvature and its mini-batches."""
 
     @property
-    def size(self) -> int | None: ...  # noqa: D102
+    def size(self) -> int | None:
+        """P; None if theta may have any length."""
+        ...
+
     @property
-    def cases(self) -> int: ...  # noqa: D102
+    def cases(self) -> int:
+        """The number of cases; 1 for a function without data."""
+        ...
+
     @property
-    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of theta, gradients and products."""
+        ...
+
     @property
-    def curvatures(self) -> frozenset[str]: ...  # noqa: D102
+    def curvatures(self) -> frozenset[str]:
+        """Those of 'hessian', 'gauss-newton' and 'gradient-squares' that there are; methods call no others."""
+        ...
+
     @property
-    def comm(self) -> Communicator | None: ...  # noqa: D102
+    def comm(self) -> Communicator | None:
+        """The ranks that share the cases; None if there are none."""
+        ...
 
     def value(self, theta: Any) -> float:
         """f(theta)."""

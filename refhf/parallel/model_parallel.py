@@ -12,15 +12,13 @@ Departure: the output's deltas are not exchanged. He et al. 2016, section 3, cou
 back; but every rank has all of z and so of Ds_L. An iteration on b cases is one call and b n_L numbers less.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.model import network
-from refhf.model.bilinear import Bilinear
 from refhf.model.blocks import Array, Shape, Shapes
 from refhf.model.chain import Chain
 from refhf.model.dense import Dense
@@ -30,19 +28,14 @@ from refhf.parallel.shards import cuts
 
 
 @dataclass(frozen=True)
-class SplitDense(Bilinear):
+class SplitDense(Dense):
     """s = x W + b, of which each rank has its share of the columns of W (n_in, n_out).
 
     The R-forward sweep's R{s} = a V + R{a} W gathers both terms, two calls for what could be one: the price of
     sweeps that know nothing of ranks.
     """
 
-    n_in: int
-    n_out: int
-    comm: Communicator
-
-    bias: bool = True
-    rule: str = "glorot"
+    comm: Communicator = field(kw_only=True)
 
     @property
     def columns(self) -> slice:
@@ -59,14 +52,6 @@ class SplitDense(Bilinear):
     def weight_shapes(self) -> Shapes:
         """W's, and b's (n_out,)."""
         return (self.weight_shape, (self.n_out,))
-
-    def out_shape(self, in_shape: Shape) -> Shape:
-        """(n_out,)."""
-        return (self.n_out,)
-
-    def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s, all columns."""
-        return self.n_out
 
     def product(self, W: Array, x: Array) -> Array:
         """The pre-activation without its bias (B, n_out), of which this rank makes its columns."""
@@ -105,7 +90,7 @@ class ModelParallel:
     def __init__(self, objective, comm: Communicator):
         self.objective, self.comm, self.cases = objective, comm, objective.cases
         blocks = objective.net.chain.blocks
-        split: list[Any] = [SplitDense(b.n_in, b.n_out, comm) if isinstance(b, Dense) else b for b in blocks]
+        split = (SplitDense(b.n_in, b.n_out, comm=comm) if isinstance(b, Dense) else b for b in blocks)
         self.net = objective.net._replace(chain=Chain(tuple(split)))
         self._data = objective.X, objective.y
 

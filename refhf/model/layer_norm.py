@@ -1,0 +1,32 @@
+"""Layer normalisation (Ba, Kiros and Hinton 2016)."""
+
+import math
+from dataclasses import dataclass
+
+from refhf.model.blocks import Array, Tape, Weights
+from refhf.model.normalisation import EPSILON, Normalisation
+
+
+@dataclass(frozen=True)
+class LayerNorm(Normalisation):
+    """Each position of each case has mean 0 and variance 1 over its channels, before gamma and beta.
+
+    Attributes
+    ----------
+    channels : int
+    epsilon : float
+    """
+
+    channels: int
+    epsilon: float = EPSILON
+
+    def sets(self, a: Array) -> Array:
+        """(B positions, channels)."""
+        return a.reshape(-1, self.channels)
+
+    def squares(self, tape: Tape, Dw: Weights) -> None:
+        """Write the sums over cases of each case's squared Dgamma and Dbeta."""
+        _, n, _, shape, Ds, *_ = tape
+        for out, terms in zip(Dw, (Ds * n, Ds), strict=True):
+            of_cases = terms.reshape(shape[0], math.prod(shape[1:-1]), self.channels).sum(axis=1)
+            out[...] = (of_cases * of_cases).sum(axis=0)
