@@ -75,6 +75,22 @@ from refhf.krylov.solve import bicgstab, cg
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
+from refhf.model.residual_networks import resnet
+from refhf.model.stages import (
+    attention,
+    batch_norm,
+    chain,
+    dense,
+    dropout,
+    elementwise,
+    embedding,
+    flatten,
+    global_average_pool,
+    layer_norm,
+    max_pool,
+    residual,
+)
+from refhf.model.transformers import transformer
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
 
@@ -82,11 +98,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Network",
+    "attention",
     "available_methods",
+    "batch_norm",
     "bicgstab",
     "bicgstab_iterates",
     "cg",
     "cg_iterates",
+    "chain",
     "check_gauss_newton_product",
     "check_gradient",
     "check_hessian_product",
@@ -94,17 +113,28 @@ __all__ = [
     "check_solver",
     "conv",
     "convnet",
+    "dense",
+    "dropout",
+    "elementwise",
+    "embedding",
+    "flatten",
     "from_functions",
+    "global_average_pool",
     "inverse_hessian_product",
     "iterate",
     "lanczos_iterates",
     "lanczos_largest",
     "lanczos_smallest",
+    "layer_norm",
     "load",
+    "max_pool",
     "minimize",
     "mlp",
     "pool",
+    "residual",
+    "resnet",
     "resume",
     "scipy_method",
     "supervised",
+    "transformer",
 ]

@@ -340,7 +340,7 @@ def test_a_chain_is_the_mlp_of_its_stages():
         (lambda: chain([dense(2, 2)], shape=(4, 2)), r"stages\[-1\]: expected outputs \(n_L,\)"),
         (lambda: chain([dense(2, 4), attention(3)], shape=(4, 2)), "d divisible by 3 heads; got"),
         (lambda: chain([residual([dense(2, 3)])], shape=(2,)), "expected a shortcut of shape"),
-        (lambda: resnet(depth=20, block="bottleneck"), r"depth: expected 9 n \+ 2 .*; got 20"),
+        (lambda: resnet(depth=21, block="bottleneck"), r"depth: expected 9 n \+ 2 .*; got 21"),
         (lambda: resnet(shortcut="identiy"), "shortcut: .*did you mean 'identity'"),
         (lambda: chain([dense(3, 4), "gelu"]), r"did you mean refhf.elementwise\('gelu'\)"),
         (

@@ -17,7 +17,8 @@ def inputs(net: Any, X: Any, dtype: Any = None, *, one: bool = False) -> Array:
     net : Network
     X : array (B, n_0), or (B, ...) of images
         A dense layer takes a case of any shape with n_0 numbers, in C order; a layer of images its own shape (rows,
-        columns, channels). A single channel may also be first, or left out.
+        columns, channels). A single channel may also be first, or left out. An embedding takes tokens (B, context),
+        whole numbers from 0 on.
     dtype : optional
         None is that of X if it is float32 or float64, else float64.
     one : bool
@@ -26,7 +27,7 @@ def inputs(net: Any, X: Any, dtype: Any = None, *, one: bool = False) -> Array:
     Raises
     ------
     ValueError
-        Naming the shapes that are taken, and the one that came.
+        Naming the shapes or tokens that are taken, and what was given.
     """
     shape, n = _shape("X", X), net.inputs
     together = many(net, shape)
@@ -34,10 +35,11 @@ def inputs(net: Any, X: Any, dtype: Any = None, *, one: bool = False) -> Array:
         taken = [f"(any, {', '.join(map(str, case))})" for case in _case(net)] + [
             str(case) for case in _case(net) if one
         ]
-        whose = f" (rows of images {net.in_shape})" if net.images else ""
+        whose = f" (rows of images {net.in_shape})" if net.images else " (rows of tokens)" * bool(net.tokens)
         raise ValueError(f"X{whose}: expected an array of shape {' or '.join(taken)}; got shape {shape}")
     rows = (shape[0], n) if together else (1, n)
-    return checks.array("X", X if shape == rows else np.reshape(X, rows), rows, dtype)
+    given = X if shape == rows else np.reshape(X, rows)
+    return _whole_numbers("X", "tokens", given, net.tokens) if net.tokens else checks.array("X", given, rows, dtype)
 
 
 def many(net: Any, shape: Shape) -> bool:
@@ -57,7 +59,7 @@ def targets(net: Any, y: Any, cases: int, dtype: Any) -> Array:
     Parameters
     ----------
     net : Network
-    y : array (B,), (B, 1) or (B, n_L)
+    y : array (B,), (B, 1) or (B, n_L); (B, positions) for labels of each position
         For a single output (B,) is its column. For several, a cross-entropy takes (B,) and (B, 1) as labels: integers,
         booleans, or floats that are whole. (B, n_L) are targets, also an image for a network that ends in one.
     cases : int
@@ -71,13 +73,18 @@ def targets(net: Any, y: Any, cases: int, dtype: Any) -> Array:
         Naming what is taken, and what came.
     """
     shape, outputs, loss = _shape("y", y), net.outputs, net.loss
+    if len(net.out_shape) == 2:
+        if shape != (cases, net.out_shape[0]):
+            raise ValueError(f"y: expected labels of shape {(cases, net.out_shape[0])}; got shape {shape}")
+        return _whole_numbers("y", "labels", y, outputs)
     if len(shape) == 1 or (loss.labels and outputs > 1 and shape[1:] == (1,)):  # a number a case
         if shape[0] != cases and (loss.labels or outputs == 1):
             raise ValueError(
                 f"y: expected {cases} {'labels' if loss.labels else 'targets'}, one a case of X; got {shape[0]}"
             )
         if loss.labels and (outputs > 1 or np.asarray(y).dtype.kind in "iu"):
-            return _of_labels(loss, _labels(np.reshape(y, -1), max(outputs, 2)), outputs, dtype)
+            labels = _whole_numbers("y", "labels", np.reshape(y, -1), max(outputs, 2))
+            return _of_labels(loss, labels, outputs, dtype)
         if outputs == 1:
             y = np.reshape(y, (cases, 1))
     elif shape[1:] in _images(_last_image(net)):
@@ -105,16 +112,17 @@ def whole(y: Array) -> bool:
     return y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((y == np.floor(y)).all()))
 
 
-def _labels(y: Array, classes: int) -> Array:
-    if y.dtype.kind in "fiub":
-        y = checks.array("y", y, y.shape, y.dtype)
-    if not whole(y):
-        raise ValueError(
-            f"y: expected integer labels; got {'fractions of' if y.dtype.kind == 'f' else 'dtype'} {y.dtype}"
-        )
-    if y.min(initial=0) < 0 or y.max(initial=0) >= classes:
-        raise ValueError(f"y: expected labels in 0 .. {classes - 1}; got {y[(y < 0) | (y >= classes)][0]}")
-    return y.astype(np.intp)
+def _whole_numbers(argument: str, what: str, given: Any, classes: int) -> Array:
+    """Labels or tokens: whole numbers from 0 to classes - 1."""
+    x = np.asarray(given)
+    if x.dtype.kind in "fiub":
+        x = checks.array(argument, x, x.shape, x.dtype)
+    if not whole(x):
+        fractions = "fractions of" if x.dtype.kind == "f" else "dtype"
+        raise ValueError(f"{argument}: expected integer {what}; got {fractions} {x.dtype}")
+    if x.min(initial=0) < 0 or x.max(initial=0) >= classes:
+        raise ValueError(f"{argument}: expected {what} in 0 .. {classes - 1}; got {x[(x < 0) | (x >= classes)][0]}")
+    return x.astype(np.intp)
 
 
 def _of_labels(loss: Any, labels: Array, outputs: int, dtype: Any) -> Array:

@@ -107,6 +107,7 @@ def _normal(s: Array) -> tuple[Array, Array]:
     return np.exp(-0.5 * s * s) / math.sqrt(2 * math.pi), 0.5 * erfc(-s / math.sqrt(2))
 
 
+@harmless_underflow
 def _gelu(s: Array) -> Array:
     return s * _normal(s)[1]
 

@@ -184,3 +184,12 @@ def _mean_times(product: Elementwise, Rz: Array) -> Array:
 
 def _each_prediction(loss: Loss, z: Array) -> Array:
     return loss.predict(_rows(z)).reshape(z.shape)
+
+
+def wrong_class(loss: Loss, z: Array, y: Array) -> Any:
+    """How many cases (or which share of their positions, summed) are in the wrong class; NaN if z is not finite."""
+    if not np.isfinite(z).all():
+        return np.nan
+    predicted = loss.predict(z)[:, 0] > 0.5 if z.shape[1:] == (1,) else z.argmax(axis=-1)
+    truth = y if y.ndim < z.ndim else (y[:, 0] > 0.5 if y.shape[1] == 1 else y.argmax(axis=1))
+    return (predicted != truth).sum() / predicted[0].size

@@ -80,6 +80,11 @@ class Network(NamedTuple):
         return next((block.group for block in leaves(self.chain) if isinstance(block, BatchNorm)), 1)
 
     @property
+    def normalised_channels(self) -> list[int]:
+        """The channels of each batch normalisation."""
+        return [block.channels for block in leaves(self.chain) if isinstance(block, BatchNorm)]
+
+    @property
     def tokens(self) -> int | None:
         """The vocabulary, where a case is a row of tokens; None elsewhere."""
         first = self.chain.blocks[0]
@@ -143,8 +148,7 @@ class Network(NamedTuple):
         ValueError
             For another number of arrays, or one of another shape.
         """
-        norms = [block for block in leaves(self.chain) if isinstance(block, BatchNorm)]
-        found, expected = list(statistics), [(2, block.channels) for block in norms]
+        found, expected = list(statistics), [(2, n) for n in self.normalised_channels]
         if [np.shape(x) for x in found] != expected:
             raise ValueError(f"statistics: expected shapes {expected}; got {[np.shape(x) for x in found]}")
         return self._replace(chain=frozen(self.chain, map(np.asarray, found)))

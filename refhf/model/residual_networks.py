@@ -89,10 +89,8 @@ def resnet(
         )
     f = Activation(NONLINEARITIES[checks.choice("nonlinearity", nonlinearity, NONLINEARITIES)])
     parts = _Parts(norm, group, f, version, block, shortcut)
-    blocks: list[Block] = [parts.convolution(shape, width)]
-    at = blocks[0].out_shape(shape)
-    if version == "v1":
-        blocks += parts.between(width)
+    first = parts.convolution(shape, width)
+    at, blocks = first.out_shape(shape), [first, *(parts.between(width) if version == "v1" else [])]
     for stage in range(3):
         for i in range((depth - 2) // layers):
             added = parts.residual(at, width * 2**stage, 2 if stage and i == 0 else 1)

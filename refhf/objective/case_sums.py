@@ -24,7 +24,7 @@ def sum_over_cases(
     reduction : Reduction
         The pieces of this rank, and the sum over ranks.
     chunk_size : int
-        The largest number of rows of one call.
+        The largest number of rows of one call; a group, if that is larger.
     asked : ndarray (P,)
         theta or v: the ranks compare it, and sums are returned in its dtype.
     size : int
@@ -34,7 +34,7 @@ def sum_over_cases(
     with np.errstate(under="ignore"):
         for piece in reduction.layout.mine:
             number, vector = 0.0, None
-            with results_in_order(function, chunks(piece, chunk_size)) as results:
+            with results_in_order(function, chunks(piece, chunk_size, reduction.layout.group)) as results:
                 for chunk_number, chunk_vector in results:
                     number += chunk_number
                     vector = chunk_vector if vector is None else np.add(vector, chunk_vector, out=vector)
@@ -43,7 +43,9 @@ def sum_over_cases(
         return reduction.total(partials, asked, size)
 
 
-def chunks(piece: slice, chunk_size: int) -> list[slice]:
-    """The rows of a piece, `chunk_size` at a time."""
-    starts = range(piece.start, piece.stop, chunk_size)
-    return [slice(start, min(start + chunk_size, piece.stop)) for start in starts]
+def chunks(piece: slice, chunk_size: int, group: int) -> list[slice]:
+    """The rows of a piece, `chunk_size` at a time: whole groups, and apart from them the rest after the last."""
+    rest = (piece.stop - piece.start) % group
+    size, stop = max(chunk_size // group, 1) * group, piece.stop - rest
+    whole = [slice(start, min(start + size, stop)) for start in range(piece.start, stop, size)]
+    return whole + [slice(stop, piece.stop)] * bool(rest)

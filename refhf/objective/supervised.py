@@ -2,10 +2,10 @@
 
 f(theta) = (1/B) sum of the cases' losses + l2/2 ||theta||^2, with its gradient g, its Hessian H and its
 Gauss-Newton matrix G = J' H_L J / B + l2 I. All four include the weight decay. Losses, gradients and products are
-summed over all cases (`refhf.objective.case_sums`) and divided by B once.
+summed over all cases (`refhf.objective.case_sums`) and divided by B once; by 1 for the summed loss.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -15,32 +15,37 @@ from refhf import checks
 from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.model import network
 from refhf.model.blocks import Array
-from refhf.model.cases import inputs, targets
 from refhf.model.elementwise import harmless_underflow
+from refhf.model.losses import wrong_class
 from refhf.model.network import Network
+from refhf.objective.case_data import Data, Settings, checked_data
 from refhf.objective.case_sums import chunks, sum_over_cases
 from refhf.objective.chunk_threads import results_in_order
 from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction
-from refhf.parallel.shards import REDUCTIONS, Rows, layout
+from refhf.parallel.shards import REDUCTIONS, layout
 
 Product = Callable[[Array], Array]
 
 CHUNK_SIZE = 512  # cases; our choice, from `python benchmarks/chunk_size.py`
-IMAGE_CHUNK_SIZE = 64  # the same for convolutional networks, from `python benchmarks/convolution.py`
+IMAGE_CHUNK_SIZE = 64  # the same for images and sequences, from `python benchmarks/convolution.py`
 TAPE_BYTES = 2**30  # our choice: the memory for an operator's tapes; the chunks beyond it are swept again each time
 
 
 class Supervised:
     """The mean loss of a network over cases, plus weight decay. Made by `supervised`."""
 
-    curvatures = frozenset({"hessian", "gauss-newton", "gradient-squares"})
+    def __init__(self, net: Network, data: Data, reduction: Reduction, settings: Settings):
+        self.net, self.data, self.reduction, self.settings = net, data, reduction, settings
+        self.X, self.y, self.dtype = data
+        self.size, self.cases, self.comm = net.size, reduction.layout.cases, reduction.comm
+        self.l2, self.chunk_size, self.divisor, self.curvature_statistics = settings
 
-    def __init__(self, net: Network, X: Any, y: Any, l2: float, chunk_size: int, reduction: Reduction):
-        self.net, self.X, self.y, self.l2, self.chunk_size = net, X, y, l2, chunk_size
-        self.reduction, self.comm = reduction, reduction.comm
-        self.size, self.cases = net.size, reduction.layout.cases
-        self.dtype: np.dtype[Any] = X.dtype
+    @property
+    def curvatures(self) -> frozenset[str]:
+        """Those of 'hessian', 'gauss-newton' and 'gradient-squares' that there are; no squares of coupled cases."""
+        of_cases = {"gradient-squares"} if self.net.group == 1 else set[str]()
+        return frozenset({"hessian", "gauss-newton"} | of_cases)
 
     def value(self, theta: Any) -> float:
         """f(theta); sums are accumulated in float64."""
@@ -50,7 +55,7 @@ class Supervised:
             z, _ = network.forward(self.net, theta, self.X[rows], order=0)
             return self.net.loss.value(z, self.y[rows]), nothing
 
-        return self._sum_over_cases(loss, theta, 0).loss / self.cases + self._decay(theta)
+        return self._sum_over_cases(loss, theta, 0).loss / self.divisor + self._decay(theta)
 
     @harmless_underflow
     def value_and_gradient(self, theta: Any) -> tuple[float, Array]:
@@ -61,9 +66,9 @@ class Supervised:
             return network.loss_and_gradient(self.net, theta, self.X[rows], self.y[rows])
 
         loss, gradient = self._sum_over_cases(loss_and_gradient, theta, self.size)
-        gradient /= self.cases
+        gradient /= self.divisor
         gradient += self.l2 * theta
-        return loss / self.cases + self._decay(theta), gradient
+        return loss / self.divisor + self._decay(theta), gradient
 
     def hessian(self, theta: Any) -> SymmetricOperator:
         """H (P, P) at theta, exact: each H @ v is one R-forward and one R-backward sweep over a tape."""
@@ -74,12 +79,21 @@ class Supervised:
         return self._curvature(network.gauss_newton_product, theta)
 
     def sample(self, cases: int, *, rng: Any = None) -> "Supervised":
-        """The same objective on `cases` cases, drawn without replacement."""
-        cases = checks.positive_integer("cases", cases)
+        """The same objective on `cases` cases, drawn without replacement; whole groups under batch normalisation."""
+        cases, group = checks.positive_integer("cases", cases), self.net.group
         if cases > self.cases:
             raise ValueError(f"cases: expected at most the {self.cases} cases there are; got {cases}")
+        if cases % group:
+            if cases == self.cases:
+                return self
+            raise ValueError(f"cases: expected a multiple of {group}, the group of batch normalisation; got {cases}")
         reduction, rows = self.reduction.draw(cases, np.random.default_rng(rng))
-        return Supervised(self.net, self.X[rows], self.y[rows], self.l2, self.chunk_size, reduction)
+        settings = self.settings._replace(divisor=self.divisor * cases / self.cases)
+        return Supervised(self.net, self.data.take(rows), reduction, settings)
+
+    def frozen(self, statistics: Iterable[Array]) -> "Supervised":
+        """The same objective with given statistics in batch normalisation (`refhf.Network.frozen`)."""
+        return Supervised(self.net.frozen(statistics), self.data, self.reduction, self.settings)
 
     @harmless_underflow
     def gradient_squares(self, theta: Any) -> Array:
@@ -89,26 +103,42 @@ class Supervised:
         def squares(rows: slice) -> tuple[float, Array]:
             return 0.0, network.gradient_squares(self.net, theta, self.X[rows], self.y[rows])
 
-        return self._sum_over_cases(squares, theta, self.size).vector / self.cases + self.l2
+        return self._sum_over_cases(squares, theta, self.size).vector / self.divisor + self.l2
+
+    def statistics(self, theta: Any) -> list[Array]:
+        """For each batch normalisation the mean and variance (2, channels) to predict with, averaged over the groups.
+
+        `net.frozen(statistics)` is the network that uses them (`refhf.model.batch_statistics`).
+        """
+        theta, channels = self._theta(theta), self.net.normalised_channels
+        if not channels:
+            return []
+
+        def summed(rows: slice) -> tuple[float, Array]:
+            return 0.0, network.batch_statistics(self.net, theta, self.X[rows])
+
+        means = self._sum_over_cases(summed, theta, 2 * sum(channels)).vector / self.cases
+        cuts = np.cumsum([2 * n for n in channels])[:-1]
+        return [x.reshape(2, -1) for x in np.split(means, cuts)]
 
     def predict(self, theta: Any, X: Any) -> Array:
-        """The network's predictions (B, n_L) for inputs X (B, n_0), or (n_L,) for one case (n_0,)."""
-        return self.net.predict(self._theta(theta), X)
+        """The network's predictions (B, n_L) for inputs X (B, n_0), or (n_L,) for one case (n_0,).
+
+        Batch normalisation predicts with the statistics of the objective's own cases.
+        """
+        net = self.net.frozen(self.statistics(theta)) if self.net.group > 1 else self.net
+        return net.predict(self._theta(theta), X)
 
     def error(self, theta: Any) -> float:
-        """The fraction of cases in the wrong class; NaN if an output is not finite.
+        """The fraction of cases (of positions with labels) in the wrong class; NaN if an output is not finite.
 
         The class of a target is its label, or its largest column; of a single output, whether it is above 1/2.
         """
         theta, nothing = self._theta(theta), np.empty(0, self.dtype)
 
         def wrong(rows: slice) -> tuple[Any, Array]:
-            z, y = network.forward(self.net, theta, self.X[rows], order=0)[0], self.y[rows]
-            if not np.isfinite(z).all():
-                return np.nan, nothing
-            predicted = self.net.loss.predict(z)[:, 0] > 0.5 if z.shape[1] == 1 else z.argmax(axis=1)
-            truth = y if y.ndim == 1 else (y[:, 0] > 0.5 if y.shape[1] == 1 else y.argmax(axis=1))
-            return (predicted != truth).sum(), nothing
+            z, _ = network.forward(self.net, theta, self.X[rows], order=0)
+            return wrong_class(self.net.loss, z, self.y[rows]), nothing
 
         return self._sum_over_cases(wrong, theta, 0).loss / self.cases
 
@@ -127,8 +157,12 @@ class Supervised:
         """Linearise the chunks whose tapes fit into memory now, the others at each product."""
         theta = self._theta(theta).copy()
         theta.flags.writeable = False
-        pieces = [rows for piece in self.reduction.layout.mine for rows in chunks(piece, self.chunk_size)]
-        numbers = self.net.tape_numbers * self.chunk_size + self.size
+        if self.curvature_statistics == "frozen" and self.net.group > 1:
+            return self.frozen(self.statistics(theta))._curvature(linearise, theta)
+        pieces = [
+            rows for piece in self.reduction.layout.mine for rows in chunks(piece, self.chunk_size, self.net.group)
+        ]
+        numbers = self.net.tape_numbers * max(self.chunk_size, self.net.group) + self.size
         fitting = pieces[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
         linearised = partial(self._linearised, linearise, theta)
         with results_in_order(linearised, fitting) as results:
@@ -146,7 +180,7 @@ class Supervised:
 
         with np.errstate(under="ignore"):
             Hv = sum_over_cases(of_chunk, self.reduction, self.chunk_size, v, self.size).vector
-            Hv /= self.cases
+            Hv /= self.divisor
             if self.l2:
                 Hv += self.l2 * v
         return Hv
@@ -158,9 +192,12 @@ def supervised(
     y: Any,
     *,
     l2: float = 0.0,
+    reduction_of_cases: str = "mean",
+    dtype: Any = None,
     chunk_size: int | None = None,
     comm: Any = None,
     reduction: str = "fast",
+    curvature_statistics: str = "groups",
 ) -> Supervised:
     """The mean loss of `net` over the cases (X, y), plus l2/2 ||theta||^2.
 
@@ -168,50 +205,47 @@ def supervised(
     ----------
     net : Network
     X : array (B, n_0) or (B, ...), or `refhf.parallel.shards.Rows` of a file
-        Cases in rows; images may keep their shape (`refhf.model.cases.inputs`). Computation is in X's dtype if that
-        is float32 or float64, else in float64. It is not copied where it need not be: do not write over it.
+        Cases in rows; images may keep their shape (`refhf.model.cases.inputs`). It is not copied where it need not
+        be: do not write over it. Under batch normalisation each `group` of consecutive cases belongs together, and if
+        it does not divide their number, the rest is a smaller group.
     y : array (B,), (B, 1) or (B, n_L), or `Rows`
         Labels 0 .. n_L - 1 for the cross-entropies (0 or 1 where n_L = 1), or targets (`refhf.model.cases.targets`).
         Targets of the softmax cross-entropy are distributions, of the logistic one probabilities.
     l2 : float
         Weight decay, on every parameter, biases included.
+    reduction_of_cases : {'mean', 'sum'}
+        Of the losses; a mini-batch of a sum is scaled up to all cases.
+    dtype : float32 or float64, optional
+        Of all computation. None is X's, or float64 if X has neither.
     chunk_size : int, optional
-        Cases swept at once; memory grows with it and not with B. None is 512, and 64 for convolutional networks.
+        Cases swept at once, in whole groups; memory grows with it and not with B. None is 512, and 64 for images and
+        tokens.
     comm : Communicator, optional
         The ranks that share the cases, from `refhf.parallel`, or any mpi4py intracommunicator: each rank gives its own
         consecutive rows, which may be none, as X and y, and gets the same answers. None is one process.
     reduction : {'fast', 'reproducible'}
         How sums over ranks are made (`refhf.parallel.reduction`): with 'reproducible' they have the same bits for
         every number of ranks, and cost more.
+    curvature_statistics : {'groups', 'frozen'}
+        H and G of batch normalisation by the statistics of each group, which are functions of theta; or by the
+        objective's `statistics` at theta, held fixed. f and g have those of the groups in any case.
 
     Raises
     ------
     ValueError
         Naming the argument, what was expected and what came; on all ranks, if theirs are different.
     """
-    chunk_size = (IMAGE_CHUNK_SIZE if net.images else CHUNK_SIZE) if chunk_size is None else chunk_size
+    if chunk_size is None:
+        chunk_size = IMAGE_CHUNK_SIZE if net.images or net.tokens else CHUNK_SIZE
     l2, chunk_size = checks.real("l2", l2, low=0.0), checks.positive_integer("chunk_size", chunk_size)
     checks.choice("reduction", reduction, REDUCTIONS)
+    checks.choice("reduction_of_cases", reduction_of_cases, ("mean", "sum"))
+    checks.choice("curvature_statistics", curvature_statistics, ("groups", "frozen"))
     comm = as_communicator(comm)
-    checked, y = _cases(net, X, y, chunk_size)
-    same = {"network": (net.chain, net.loss.name), "dtype": checked.dtype.str, "l2": l2}
-    agree(comm, **same, chunk_size=chunk_size, reduction=reduction)
-    return Supervised(
-        net, checked, y, l2, chunk_size, Reduction(comm, layout(len(checked), comm, reduction), reduction)
-    )
-
-
-def _cases(net: Network, X: Any, y: Any, chunk_size: int) -> tuple[Any, Any]:
-    """X and y, checked; what is on disk is checked a chunk at a time, and left there, but for a number a case."""
-    if isinstance(X, Rows):
-        for start in range(0, max(len(X), 1), chunk_size):
-            inputs(net, X[start : start + chunk_size])
-        held: Any = X
-    else:
-        held = inputs(net, X)
-    if not (isinstance(y, Rows) and y.shape[1:] not in ((), (1,))):
-        return held, targets(net, y, len(held), held.dtype)
-    for start in range(0, max(len(held), len(y), 1), chunk_size):
-        rows = slice(start, start + chunk_size)
-        targets(net, y[rows], len(range(len(held))[rows]), held.dtype)
-    return held, y
+    data = checked_data(net, X, y, dtype, chunk_size)
+    same = {"network": (net.chain, net.loss.name, net.ties), "dtype": data.dtype.str, "l2": l2}
+    how = {"reduction": reduction, "reduction_of_cases": reduction_of_cases, "curvature": curvature_statistics}
+    agree(comm, **same, chunk_size=chunk_size, **how)
+    over_ranks = Reduction(comm, layout(len(data.X), comm, reduction, net.group), reduction)
+    divisor = 1 if reduction_of_cases == "sum" else over_ranks.layout.cases
+    return Supervised(net, data, over_ranks, Settings(l2, chunk_size, divisor, curvature_statistics))

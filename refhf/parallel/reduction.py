@@ -70,9 +70,13 @@ class Reduction(NamedTuple):
         Departure: one mini-batch is drawn from all the cases. He et al. 2016, Algorithm 2, line 5, have each node
         draw one of its own; here the cases do not depend on the number of ranks, nor on which rank holds what.
         The price is that the ranks' shares are unequal by chance, by about the square root of their size.
+
+        Cases in groups (`Layout.group`) are drawn as whole groups; the rest after the last is not drawn.
         """
-        drawn = rng.choice(self.layout.cases, cases, replace=False, shuffle=False)
-        drawn.sort()
+        group = self.layout.group
+        groups = rng.choice(self.layout.cases // group, cases // group, replace=False, shuffle=False)
+        groups.sort()
+        drawn = (groups[:, None] * group + np.arange(group)).ravel()
         batch, rows = self.layout.take(drawn)
         return self._replace(layout=batch, key=crc32(drawn) + self.key), rows
 

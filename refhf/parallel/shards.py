@@ -22,10 +22,15 @@ def cuts(n: int, pieces: int) -> np.ndarray:
     return n * np.arange(pieces + 1) // pieces
 
 
-def shard(n: int, rank: int, size: int, reduction: str = "fast") -> slice:
-    """The rows, of n, that rank `rank` of `size` holds.
+def group_cuts(n: int, pieces: int, group: int) -> np.ndarray:
+    """`cuts` between groups of `group` rows; the last group has the rest."""
+    return np.minimum(cuts(-(-n // group), pieces) * group, n)
 
-    Shares differ by one row at most for reduction="fast". For "reproducible" they are whole virtual shards, of which
+
+def shard(n: int, rank: int, size: int, reduction: str = "fast", group: int = 1) -> slice:
+    """The rows, of n, that rank `rank` of `size` holds: whole groups of `group` rows, the rest after the last.
+
+    Shares differ by one group at most for reduction="fast". For "reproducible" they are whole virtual shards, of which
     there are `VIRTUAL`: ranks beyond as many get none.
 
     Examples
@@ -34,9 +39,9 @@ def shard(n: int, rank: int, size: int, reduction: str = "fast") -> slice:
     [slice(0, 2, None), slice(2, 5, None), slice(5, 7, None), slice(7, 10, None)]
     """
     if checks.choice("reduction", reduction, REDUCTIONS) == "fast":
-        bounds = cuts(n, size)
+        bounds = group_cuts(n, size, group)
     else:
-        bounds = cuts(n, VIRTUAL)[cuts(VIRTUAL, size)]
+        bounds = group_cuts(n, VIRTUAL, group)[cuts(VIRTUAL, size)]
     return slice(int(bounds[rank]), int(bounds[rank + 1]))
 
 
@@ -51,11 +56,14 @@ class Layout(NamedTuple):
         The rank that holds piece j; ascending.
     rank : int
         This one.
+    group : int
+        Rows that belong together: no piece begins within them.
     """
 
     bounds: np.ndarray
     owners: np.ndarray
     rank: int
+    group: int = 1
 
     @property
     def cases(self) -> int:
@@ -79,28 +87,35 @@ class Layout(NamedTuple):
         return self.bounds[first : last + 1]
 
 
-def layout(held: int, comm: Any, reduction: str) -> Layout:
-    """The layout of ranks that hold `held` rows each; one gathered number.
+def layout(held: int, comm: Any, reduction: str, group: int = 1) -> Layout:
+    """The layout of ranks that hold `held` rows each, in groups of `group`; one gathered number.
 
     Raises
     ------
     ValueError
-        On all ranks, for no rows on any, or shards that are not made of whole virtual ones where they must be.
+        On all ranks, for no rows on any, or shards that are not made of whole groups and, where they must be, of whole
+        virtual ones.
     """
     ends = np.cumsum(np.concatenate(comm.gather(np.array([held]))))
     starts, n = np.concatenate([[0], ends[:-1]]), int(ends[-1])
     if n == 0:
         raise ValueError("X: expected at least one case; got none" + (" on any rank" if comm.size > 1 else ""))
-    if reduction == "fast":
-        return Layout(np.concatenate([starts, ends[-1:]]), np.arange(comm.size), comm.rank)
-    bounds = cuts(n, VIRTUAL)
-    stray = np.setdiff1d(starts, bounds)
+    bounds = np.arange(0, n + group, group) if reduction == "fast" else group_cuts(n, VIRTUAL, group)
+    stray = np.setdiff1d(starts, np.append(bounds, n))
     if stray.size:
+        why = "reduction='reproducible'" if reduction == "reproducible" else f"groups of {group} cases"
         raise ValueError(
-            f"X: expected shards that begin at one of the rows {', '.join(map(str, np.unique(bounds[:-1])))} for "
-            f"reduction='reproducible' (refhf.parallel.shard makes them); got one that begins at {stray[0]}"
+            f"X: expected shards that begin at one of the rows {_listed(np.unique(bounds[:-1]))} for {why} "
+            f"(refhf.parallel.shard makes them); got one that begins at {stray[0]}"
         )
-    return Layout(bounds, np.searchsorted(starts, bounds[:-1], side="right") - 1, comm.rank)
+    if reduction == "fast":
+        return Layout(np.concatenate([starts, ends[-1:]]), np.arange(comm.size), comm.rank, group)
+    return Layout(bounds, np.searchsorted(starts, bounds[:-1], side="right") - 1, comm.rank, group)
+
+
+def _listed(rows: np.ndarray) -> str:
+    shown = [str(row) for row in rows[: VIRTUAL + 1]]
+    return ", ".join(shown) + (", ..." if len(rows) > len(shown) else "")
 
 
 class Rows:
@@ -133,6 +148,10 @@ class Rows:
         everything = np.memmap(self.path, self.stored, "r", self._offset, self._all)
         return np.array(everything[self._rows][rows], self.dtype)
 
+    def astype(self, dtype: Any) -> "Rows":
+        """The same rows, read as `dtype`."""
+        return Rows(self.path, self._rows.start, self._rows.stop, dtype)
+
     def part(self, rows: slice) -> "Rows":
         """The rows start .. stop of these, on disk as they are."""
         first = self._rows.start
@@ -142,7 +161,7 @@ class Rows:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def load_shard(inputs, targets, comm, reduction: str = "fast") -> tuple:
+def load_shard(inputs, targets, comm, reduction: str = "fast", group: int = 1) -> tuple:
     """The shard (X, y) of this rank, of two `.npy` files with a case a row, for `refhf.supervised`.
 
     X, and targets (B, n_L), stay on disk as `Rows`: a chunk or a mini-batch is in memory while it is swept. Labels
@@ -161,7 +180,7 @@ def load_shard(inputs, targets, comm, reduction: str = "fast") -> tuple:
             f"got {X.shape} in {inputs} and {y.shape} in {targets}"
         )
     agree(comm, inputs=(X.shape, X.dtype.str), targets=(y.shape, y.dtype.str))
-    mine = shard(len(X), comm.rank, comm.size, reduction)
+    mine = shard(len(X), comm.rank, comm.size, reduction, group)
     if y.ndim == 1:
         return X.part(mine), y[mine]
     return X.part(mine), Rows(targets, mine.start, mine.stop, X.dtype)
