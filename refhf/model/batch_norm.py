@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from refhf.model.blocks import Array, Tape, Weights
-from refhf.model.normalisation import EPSILON, Normalisation
+from refhf.model.normalisation import EPSILON, Normalisation, channel_sums
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class BatchNorm(Normalisation):
         if len(a) % self.group:
             raise ValueError(f"expected cases in groups of {self.group}; got {len(a)}")
         return a.reshape(len(a) // self.group, -1, self.channels)
+
+    def mean(self, x: Array, y: Array | None = None) -> Array:
+        """(groups, 1, channels)."""
+        return channel_sums(x, y)[:, None] / x.shape[1]
 
     def statistics(self, a: Array) -> tuple[Array, Array]:
         """mu and m / (m - 1) sigma^2 of each group, (groups, channels): what Algorithm 2 averages for prediction."""

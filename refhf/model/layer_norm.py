@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from refhf.model.blocks import Array, Tape, Weights
 from refhf.model.normalisation import EPSILON, Normalisation
 
@@ -23,6 +25,11 @@ class LayerNorm(Normalisation):
     def sets(self, a: Array) -> Array:
         """(B positions, channels)."""
         return a.reshape(-1, self.channels)
+
+    def mean(self, x: Array, y: Array | None = None) -> Array:
+        """(B positions, 1)."""
+        total = x.sum(axis=1) if y is None else np.einsum("mc,mc->m", x, y)
+        return total[:, None] / self.channels
 
     def squares(self, tape: Tape, Dw: Weights) -> None:
         """Write the sums over cases of each case's squared Dgamma and Dbeta."""
