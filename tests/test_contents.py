@@ -50,6 +50,16 @@ def array(name, change):
     return lambda arrays, record, history: arrays.update({name: np.asarray(change(arrays.get(name)))})
 
 
+def without(name):
+    """A forger of a state that is None, as one that a run has not come to is saved: its array is left out."""
+
+    def change(arrays, record, history):
+        record["state"][name] = "NoneType"
+        del arrays[name]
+
+    return change
+
+
 def told(name, value, line=1):
     """A forger of a number in the history."""
     return lambda arrays, record, history: history[line].update({name: value})
@@ -118,7 +128,10 @@ FORGED = {
     "another dtype": put("facts", "dtype", "float32"),
     "state []": put("state", []),
     "no delta in the state": lambda arrays, record, history: record["state"].pop("delta"),
-    "theta is none": put("state", "theta", "NoneType"),
+    "theta None": without("theta"),
+    "theta None, and an array": put("state", "theta", "NoneType"),
+    "no theta": lambda arrays, record, history: arrays.pop("theta"),
+    "damping None": without("damping"),
     "a state more": put("state", "stranger", "float"),
     "a deep status": put("status", DEEP),
     "a deep step": put("step", DEEP),
@@ -150,6 +163,7 @@ OF_OTHERS = {
     },
     "replica-newton": {
         "a replica less": array("displacements", lambda x: x[:-1]),
+        "displacements None": without("displacements"),
         "one row of them": array("displacements", lambda x: x[0]),
         "another number of replicas": put("facts", "replicas", 2),
         "negative bytes": array("bytes_communicated", lambda x: np.array(-1)),
