@@ -2,15 +2,16 @@
 
 import textwrap
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from refhf.text import Word
+
 EXACT = 17.0  # digits reported for two equal float64 numbers
 
 
-class Pattern(Enum):
+class Pattern(Word):
     """A known mistake; the value is a sentence for the user."""
 
     RAISES = "It raises an exception."
@@ -82,9 +83,6 @@ class Pattern(Enum):
     CLAIMS = "It reports convergence (info = 0), but the true residual b - A x is too large."
     NEVER_CLAIMS = "It converges but does not report it (info = 0)."
     NEVER_STOPS = "It continues after the tolerance is met, or never returns."
-
-    def __str__(self) -> str:
-        return self.name.lower().replace("_", " ")
 
 
 def escaped(text: str) -> str:

@@ -120,14 +120,14 @@ def _some(mapping, keys):
 
 
 def _ended(setting, record, reached, status):
-    """Why the run ends at this step, or None."""
+    """The reason for which the run ends at this step, or None."""
     if status not in (None, Status.STEPS_DONE):
-        return status.name.lower().replace("_", " ")
+        return str(status)
     if setting.stop_at_target and None not in reached:
         return "targets reached"
     if setting.epochs is not None and record["epochs"] >= setting.epochs:
         return "passes done"
-    return status and "steps done"
+    return status and str(status)
 
 
 def _short(value):
