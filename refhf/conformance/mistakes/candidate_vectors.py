@@ -9,7 +9,7 @@ from refhf.conformance import float64_reference
 from refhf.conformance.check_report import Cause, Pattern
 from refhf.conformance.float64_reference import Reference
 from refhf.conformance.mistakes import wrong_derivatives
-from refhf.conformance.mistakes.wrong_derivatives import NetworkCases, network_cases
+from refhf.conformance.mistakes.wrong_derivatives import network_cases
 from refhf.model.blocks import Array
 from refhf.model.losses import LOSSES
 
@@ -80,10 +80,6 @@ def gradient_candidates(reference: Reference, first_theta: Array) -> Iterator[Ca
             Cause(pattern, name), lambda theta, _, r=residual: wrong_derivatives.gradient(problem, theta, residual=r)
         )
     yield from _reordered(reference, exact)
-
-
-def _gradient_without(problem: NetworkCases, pattern: Pattern, theta: Array, _: Array) -> Array:
-    return wrong_derivatives.gradient(problem, theta, {pattern})
 
 
 def _reordered(reference: Reference, exact: Callable[[Array, Array], Array]) -> Iterator[CandidateResult]:
