@@ -113,7 +113,7 @@ def _float(given: Any) -> float:
 
 
 def _shown(given: Any) -> str:
-    """Its repr, without the digits of an integer that has too many."""
+    """The repr of `given`; the number of bits of a huge integer."""
     huge = isinstance(given, Integral) and abs(int(given)) > 10**30
     return f"an integer of {int(given).bit_length()} bits" if huge else repr(given)
 

@@ -43,6 +43,7 @@ WITHIN = {  # a line may import from the lines above it; those of one line do no
 }
 MOST_OF_A_MODULE, MOST_OF_A_FUNCTION = 150, 40  # lines of code, without docstrings, comments and blanks; our choice
 SHARED_FOR_NOW = ["Word"]  # temporary: goes when methods/report.py takes the Word of refhf/text.py
+OPENERS_LEFT = "hints", "krylov", "methods", "model"  # temporary: rooms whose first lines are not yet mended; empty it
 NOT_CODE = tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER
 
 
@@ -109,6 +110,15 @@ def test_modules_and_functions_are_short(path):
         if isinstance(node, ast.FunctionDef):
             own = lines & set(range(node.lineno, node.end_lineno + 1))
             assert len(own) <= MOST_OF_A_FUNCTION, node.name
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.with_suffix("").parts[0] not in OPENERS_LEFT], ids=str)
+def test_first_lines_say_what_a_thing_is(path):
+    """No docstring opens with a question word, or with the half of a sentence that "Of" and "Its" begin."""
+    for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            opener = (ast.get_docstring(node) or "").split(maxsplit=1)[:1]
+            assert not {"What", "How", "Of", "Its", "Which", "Why", "Whether"} & {*opener}, getattr(node, "name", path)
 
 
 def test_one_name_one_thing():

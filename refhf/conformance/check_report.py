@@ -145,7 +145,7 @@ class CheckReport(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether at least one law was checked and all hold."""
+        """True if at least one law was checked and all hold."""
         return bool(self.findings) and all(finding.passed for finding in self.findings)
 
     @property

@@ -65,7 +65,7 @@ class SplitDense(Bilinear):
         return (self.n_out,)
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s, all columns."""
+        """The numbers of s, all columns."""
         return self.n_out
 
     def product(self, W: Array, x: Array) -> Array:

@@ -99,6 +99,6 @@ def _numbers(given: Any) -> Array | None:
 
 
 def alike(known: float | str, error: float | str) -> bool:
-    """Whether two errors, numbers or words such as 'inf', may come from the same mistake."""
+    """True if two errors, numbers or words such as 'inf', may come from the same mistake."""
     x, y = float(_number(known)), float(_number(error))
     return x == y or abs(x - y) <= ALIKE * x < math.inf

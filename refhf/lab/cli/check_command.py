@@ -122,7 +122,7 @@ def _loaded(target):
 
 
 def _free(name):
-    """Whether no other module has this name."""
+    """True if no other module has this name."""
     return name not in sys.modules and name not in sys.stdlib_module_names
 
 

@@ -115,7 +115,7 @@ def draw_points(ax, surface: Surface, start) -> None:
 
 
 def within(surface: Surface, theta) -> bool:
-    """Whether a point is in the surface's window."""
+    """True if a point is in the surface's window."""
     assert surface.window is not None
     x0, x1, y0, y1 = surface.window
     return bool(x0 <= theta[0] <= x1 and y0 <= theta[1] <= y1)

@@ -23,7 +23,7 @@ NEAR = 1e-3  # distance from a listed stationary point, or an eigenvalue this sm
 
 
 class Ending(Enum):
-    """How a trajectory ended; the value is a sentence."""
+    """The ending of a trajectory; the value is a sentence."""
 
     MINIMUM = "a minimum"
     SADDLE = "stationary, not a minimum: smallest eigenvalue {:.3g}"
@@ -127,7 +127,7 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
 
 
 def at_rest(point: TrajectoryPoint) -> bool:
-    """Whether the gradient is zero to its tolerance."""
+    """True if the gradient is zero to its tolerance."""
     return bool(np.linalg.norm(point.gradient) <= STATIONARY)
 
 
