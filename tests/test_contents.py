@@ -12,7 +12,6 @@ from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import checkpoint, run_position
-from refhf.lab.runs.output_folder import to_json
 from refhf.lab.runs.run_writer import RunWriter
 from refhf.lab.runs.training_problem import pose_problem
 from refhf.lab.runs.training_run import execute_run, plan_run
@@ -182,19 +181,15 @@ def written(folder, arrays, record, content):
     )
 
 
-def lines(history):
-    return "".join(to_json(record) + "\n" for record in history).encode()
-
-
 @pytest.mark.parametrize(("method", "name", "change"), ALL, ids=[name for _, name, _ in ALL])
 def test_what_no_run_comes_to_is_refused(method, name, change, good, tmp_path):
     """R17: a right digest and a wrong content: one FormatError that names the checkpoint, or its history."""
     arrays, record = checkpoint.load_checkpoint(good / method / checkpoint.CHECKPOINT_NAME)
     history = [json.loads(line) for line in (good / method / run_position.HISTORY).read_text().splitlines()]
-    written(tmp_path, arrays, record, lines(history))
+    written(tmp_path, arrays, record, run_position.history_lines(history))
     assert run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME).step == 3
     change(arrays, record, history)
-    written(tmp_path, arrays, record, lines(history))
+    written(tmp_path, arrays, record, run_position.history_lines(history))
     with pytest.raises(FormatError) as failure:
         run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME)
     assert failure.value.path in (tmp_path / checkpoint.CHECKPOINT_NAME, tmp_path / run_position.HISTORY)
