@@ -27,7 +27,7 @@ FUNCTIONS = {  # value of --against: (key of check_network, signature)
 SOLVERS = dict.fromkeys(("cg", "bicgstab"), "x, info = NAME(A, b, x0=..., rtol=..., maxiter=..., M=...)")
 SIZES = "5,4,4,3"  # our choice: small, with a square layer in which a transposed W shows
 EXAMPLE = """\
-example: is hvp of mine.py the product with the Hessian, and if not, what is it?
+example: check that hvp in mine.py is the product with the Hessian; a failure comes with a diagnosis
   refhf check mine.py:hvp --against hessian --sizes 5,4,4,3"""
 
 
@@ -54,9 +54,9 @@ def add_check_command(commands) -> None:
 
 def _epilog():
     shapes = columns([*((name, f[1]) for name, f in FUNCTIONS.items()), *SOLVERS.items()], 2, 2)
-    words = "theta (P,) holds W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
+    words = "theta (P,) is W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
     return "\n".join(
-        [EXAMPLE, "", "what is checked, and its shape:", *shapes, "", words, "exit: 0 right, 1 wrong, 2 usage"]
+        [EXAMPLE, "", "functions that can be checked:", *shapes, "", words, "exit: 0 right, 1 wrong, 2 usage"]
     )
 
 

@@ -19,7 +19,7 @@ from refhf.text import columns, name_list
 STEPS = 200  # our choice: gradient descent from 1e-9 off the saddle's line reaches a minimum within
 ENDINGS = ".png", ".svg", ".pdf", ".gif", ".html"
 EXAMPLE = """\
-example: the table, and a page for the classroom that needs no network
+example: print the table and write a page, which needs no network
   refhf saddle --start 1,0 --out saddle.html"""
 
 
@@ -31,7 +31,8 @@ def add_saddle_command(commands) -> None:
     option("--surface", default="saddle", metavar="S", help="default: %(default)s; see below")
     option("--start", metavar="X,Y", help="start of all methods; default: the surface's own")
     option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT_METHODS)} below")
-    option("--steps", default=str(STEPS), metavar="N", help=f"at most; default: {STEPS} (a page: {saddle_page.STEPS})")
+    most = f"most steps of a method; default: {STEPS} (a page: at most {saddle_page.STEPS})"
+    option("--steps", default=str(STEPS), metavar="N", help=most)
     option("--seed", default="0", metavar="N", help="random seed; default: %(default)s")
     option("--out", metavar="FILE", help=f"picture, animation or page, by its ending: {', '.join(ENDINGS)}")
     option("--json", action="store_true", help="print JSON")

@@ -18,7 +18,7 @@ SHOWN = 20  # failures listed in words, our choice; --json has all
 EXAMPLE = """\
 example: the sample adapter, which implements some of the operations
   refhf vectors --adapter "python examples/adapters/numpy_adapter.py"
-what an adapter reads and writes: refhf/conformance/vectors/README.md
+format of requests and replies: refhf/conformance/vectors/README.md
 exit: 0 no failure, 1 a failure, 2 usage"""
 
 
@@ -27,13 +27,11 @@ def add_vectors_command(commands) -> None:
     command = commands.add_parser("vectors", help="run test vectors against an implementation", epilog=EXAMPLE)
     option = command.add_argument
     option(
-        "--adapter",
-        metavar="COMMAND",
-        help="program: one JSON request a line in, one JSON reply a line out",
+        "--adapter", metavar="COMMAND", help="program that reads JSON requests and writes JSON replies, one a line"
     )
     option("--self", action="store_true", help="test refhf itself")
     option("--limit", default=str(LIMIT), metavar="S", help="seconds for a reply; default: %(default)s")
-    option("--tolerance", default=f"{TOLERANCE:g}", metavar="E", help="relative; default: %(default)s")
+    option("--tolerance", default=f"{TOLERANCE:g}", metavar="E", help="relative tolerance; default: %(default)s")
     option("--skips", metavar="FILE", help="ids, topics or flags to skip, one a line, # for a comment")
     option("--xfails", metavar="FILE", help="the same, for vectors expected to fail")
     option("--json", action="store_true", help="print JSON, a result for each vector")
