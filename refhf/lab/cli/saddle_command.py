@@ -8,6 +8,7 @@ import numpy as np
 
 from refhf import checks
 from refhf.driver.registry import METHODS
+from refhf.lab.cli.argument_types import integer_above_0, whole_number
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import output_folder
 from refhf.lab.saddle import saddle_animation, saddle_figure, saddle_page, saddle_table
@@ -32,8 +33,8 @@ def add_saddle_command(commands) -> None:
     option("--start", metavar="X,Y", help="start of all methods; default: the surface's own")
     option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT_METHODS)} below")
     most = f"most steps of a method; default: {STEPS} (a page: at most {saddle_page.STEPS})"
-    option("--steps", default=str(STEPS), metavar="N", help=most)
-    option("--seed", default="0", metavar="N", help="random seed; default: %(default)s")
+    option("--steps", default=STEPS, type=integer_above_0, metavar="N", help=most)
+    option("--seed", default=0, type=whole_number, metavar="N", help="random seed; default: %(default)s")
     option("--out", metavar="FILE", help=f"picture, animation or page, by its ending: {', '.join(ENDINGS)}")
     option("--json", action="store_true", help="print JSON")
 
@@ -58,10 +59,8 @@ def run_saddle_command(args) -> int:
     surface = SURFACES[checks.choice("surface", args.surface, SURFACES)]
     names = _names(args.methods)
     start = surface.start if args.start is None else _start(args.start, surface)
-    steps = _integer("steps", args.steps, 1)
-    seed = _integer("seed", args.seed, 0)
     _check_out(args.out, surface)
-    paths = [trace_path(surface, name, start, steps=steps, seed=seed) for name in names]
+    paths = [trace_path(surface, name, start, steps=args.steps, seed=args.seed) for name in names]
     if args.json:
         facts = {
             "surface": surface.name,
@@ -78,13 +77,13 @@ def run_saddle_command(args) -> int:
             if args.start is None
             else "the given start"
         )
-        print(f"{surface.name}: {surface.description}\nfrom {where}, at most {steps} steps\n")
+        print(f"{surface.name}: {surface.description}\nfrom {where}, at most {args.steps} steps\n")
         print(saddle_table.trajectory_table(paths))
     if not args.out:
         return 0
     sys.stdout.flush()
     written = run_figures.try_picture(
-        lambda: _write(Path(args.out), surface, paths, names, start, seed, steps), args.out
+        lambda: _write(Path(args.out), surface, paths, names, start, args.seed, args.steps), args.out
     )
     if written and not args.json:
         print(f"\nwritten: {args.out}")
@@ -92,13 +91,10 @@ def run_saddle_command(args) -> int:
 
 
 def _names(given):
-    if given is None:
-        return list(DEFAULT_METHODS)
-    names = name_list(given)
-    for i, name in enumerate(names):
+    names = list(DEFAULT_METHODS) if given is None else name_list(given)
+    for name in names:
         checks.choice("method", name, SADDLE_METHODS)
-        if name in names[:i]:
-            raise ValueError(f"methods: expected each once; got {name!r} twice")
+    checks.distinct("methods", names)
     return names
 
 
@@ -108,16 +104,6 @@ def _start(text, surface):
     except ValueError:
         raise ValueError(f"start: expected {surface.size} numbers with commas between; got {text!r}") from None
     return checks.array("start", numbers, (surface.size,))
-
-
-def _integer(argument, text, low):
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if value < low:
-        raise ValueError(f"{argument}: expected an integer >= {low}; got {text!r}")
-    return value
 
 
 def _check_out(out, surface):

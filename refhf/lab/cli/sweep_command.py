@@ -59,11 +59,8 @@ def run_sweep_command(args: argparse.Namespace) -> int:
 
     The first Ctrl-C or SIGTERM ends the sweep after the current step; the same command then resumes from there.
     """
-    folder, options, grid = (
-        Path(args.out),
-        unique_options(args.option),
-        unique_options(args.grid),
-    )
+    folder = Path(args.out)
+    options, grid = unique_options(args.option), unique_options(args.grid)
     chosen = configurations(args.methods, args.batches, range(args.seeds), options, grid)
     setting = _setting(args, folder)
     run_progress.print_notes(setting.problem(0).notes, args.quiet)
