@@ -70,13 +70,8 @@ def run_saddle_command(args) -> int:
         }
         print(output_folder.to_json(facts))
     else:
-        where = (
-            saddle_table.format_point(start)
-            if surface.size <= 3
-            else "its own start"
-            if args.start is None
-            else "the given start"
-        )
+        long = "its own start" if args.start is None else "the given start"
+        where = saddle_table.format_point(start) if surface.size <= 3 else long
         print(f"{surface.name}: {surface.description}\nfrom {where}, at most {args.steps} steps\n")
         print(saddle_table.trajectory_table(paths))
     if not args.out:

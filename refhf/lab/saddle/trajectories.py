@@ -100,12 +100,12 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
     ValueError
         For an unknown name, a start of the wrong dimension or not finite, or steps below 1.
     """
-    contestant = SADDLE_METHODS[checks.choice("method", name, SADDLE_METHODS)]
+    entry = SADDLE_METHODS[checks.choice("method", name, SADDLE_METHODS)]
     theta = checks.array("start", start, (surface.size,), np.float64)
     checks.positive_integer("steps", steps)
-    f, given = from_functions(*surface.functions), {**method_options(contestant, surface), **more}
+    f, given = from_functions(*surface.functions), {**method_options(entry, surface), **more}
     points, refused, ending = [], 0, None
-    for report in iterate(f, theta, method=contestant.method, rng=seed, **given):
+    for report in iterate(f, theta, method=entry.method, rng=seed, **given):
         points.append(_point(f, theta, report))
         refused = 0 if report.accepted else refused + 1
         if at_rest(points[-1]) and stationary_kind(surface, points[-1]) is Ending.MINIMUM:
