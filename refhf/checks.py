@@ -5,7 +5,7 @@ would turn float32 vectors into float64, and one of float16 would round what it 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -28,6 +28,13 @@ def option_names(given: Iterable[str], valid: Iterable[str], owner: str) -> None
     """Refuse a keyword that `owner` does not have, naming the nearest one that it has."""
     for name in given:
         choice(f"option of {owner}", name, valid)
+
+
+def distinct(argument: str, given: Sequence[Any]) -> None:
+    """Refuse a value that is given twice."""
+    for i, value in enumerate(given):
+        if value in given[:i]:
+            raise ValueError(f"{argument}: expected each once; got {value!r} twice")
 
 
 NO_NUMBERS = bool, np.timedelta64  # though Python and NumPy count them among the integers
@@ -118,7 +125,7 @@ def _float(given: Any) -> float:
 
 
 def _shown(given: Any) -> str:
-    """Its repr, without the digits of an integer that has too many."""
+    """The repr of `given`; the number of bits of a huge integer."""
     huge = isinstance(given, Integral) and abs(int(given)) > 10**30
     return f"an integer of {int(given).bit_length()} bits" if huge else repr(given)
 

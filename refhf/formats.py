@@ -46,7 +46,7 @@ class FormatError(ValueError):
 
 
 class Header(NamedTuple):
-    """What a `.npy` file says of its array, and at which byte the array begins."""
+    """The header of a `.npy` file, and the byte at which the array begins."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -93,7 +93,7 @@ def array_header(stream, length: int, path) -> Header:
 
 
 def _too_large(shape, dtype) -> bool:
-    """Whether NumPy could not make the array, which it finds even of one that a length of 0 makes empty."""
+    """True if NumPy refuses this shape. It counts a length of 0 as 1, so it also refuses some empty arrays."""
     return dtype.itemsize * math.prod(n or 1 for n in shape) > sys.maxsize
 
 

@@ -1,9 +1,17 @@
-"""Text of the command line: what its words are read as, and columns for what it prints."""
+"""Text that is read and printed: columns, names and paths in arguments, enumerations as words."""
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 from pathlib import Path
 
 SHOWN = 8  # files of a folder that a message names; our choice
+
+
+class Word(Enum):
+    """An enumeration whose members print as plain words."""
+
+    def __str__(self) -> str:
+        return self.name.lower().replace("_", " ")
 
 
 def columns(rows: Iterable[Sequence], left: int = 1, indent: int = 0) -> list[str]:

@@ -22,10 +22,12 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
+from short_runs import save_tiny, signal_at, timeless
 
 from refhf.lab.cli import entry_point
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import output_folder, training_run
+from refhf.lab.runs import output_folder
 
 STEPS, STOP = 8, 5
 SHARED = ["--hidden", "4", "--dtype", "float64", "--quiet", "--l2", "0.001"]
@@ -43,15 +45,6 @@ def quickly():
     output_folder.versions = lambda: versions
     run_figures.run_figure = run_figures.comparison_figure = lambda *_: None
     run_figures.save_figure = lambda figure, path: Path(path).write_bytes(b"picture")
-
-
-def data(folder):
-    """A file of 40 cases to train on, 20 to test on."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 5))
-    y = (X @ rng.normal(size=(5, 3))).argmax(axis=1)
-    np.savez(folder / "tiny.npz", X=X[:40], y=y[:40], X_test=X[40:], y_test=y[40:])
-    return ["--data", str(folder / "tiny.npz")]
 
 
 def begin(command, where, folder):
@@ -74,15 +67,7 @@ def forked(words, stop=None):
         os.dup2(said.fileno(), 2)
     sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), "utf-8", write_through=True)
     if stop is not None:
-        record, calls = training_run._record, []
-
-        def counted(*args):
-            calls.append(args)
-            if len(calls) == stop:
-                os.kill(os.getpid(), signal.SIGINT)
-            return record(*args)
-
-        training_run._record = counted
+        signal_at(pytest.MonkeyPatch(), stop, signal.SIGINT)
     code = 70
     with contextlib.suppress(BaseException):
         code = entry_point.main(words)
@@ -109,13 +94,6 @@ def numbers(folder):
     return found
 
 
-def timeless(value):
-    """Without seconds, and the digests that depend on them."""
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in ("seconds", "digest")}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
 def verdict(command, where, folder, whole, named):
     """Resume it: 'same', 'refused' by one of these names, or what is wrong."""
     code, text = ended(*forked(resume(command, where, folder)))
@@ -129,7 +107,7 @@ def verdict(command, where, folder, whole, named):
 
 def kills(command, count, folder, rng):
     """Counts of the verdicts of so many kills, and in how many the process was still there to be killed."""
-    where, whole = data(folder), folder / "whole"
+    where, whole = ["--data", save_tiny(folder)], folder / "whole"
     start = time.monotonic()
     assert ended(*forked(begin(command, where, whole)))[0] == 0
     seconds = time.monotonic() - start
@@ -146,7 +124,7 @@ def kills(command, count, folder, rng):
 
 def flips(command, count, folder, rng):
     """By the name of each file, counts of the verdicts of so many bits flipped in it."""
-    where, whole, cut = data(folder), folder / "whole", folder / "cut"
+    where, whole, cut = ["--data", save_tiny(folder)], folder / "whole", folder / "cut"
     assert ended(*forked(begin(command, where, whole)))[0] == 0
     stop = STOP + {"train": 0, "compare": STEPS + 1, "sweep": 3 * (STEPS + 1)}[command]
     assert ended(*forked(begin(command, where, cut), stop))[0] == 130

@@ -14,6 +14,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from short_runs import save_tiny, timeless
 
 import refhf
 from refhf import hints
@@ -43,13 +44,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """A classification that can be learnt: 40 cases to train on, 20 to test on, 5 inputs, 3 classes."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 5))
-    y = (X @ rng.normal(size=(5, 3))).argmax(axis=1)
-    path = tmp_path_factory.mktemp("data") / "tiny.npz"
-    np.savez(path, X=X[:40], y=y[:40], X_test=X[40:], y_test=y[40:])
-    return str(path)
+    return save_tiny(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
@@ -76,10 +71,6 @@ def refhf_cli(tiny, capsys, monkeypatch, request):
 def read_history(folder):
     lines = (folder / "history.jsonl").read_text().splitlines()
     return [json.loads(line, parse_constant=pytest.fail) for line in lines]
-
-
-def without_seconds(history):
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in history]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -126,7 +117,7 @@ def test_same_seed_same_history(refhf_cli, tmp_path):
     """The same arguments give the same history but for the seconds; another seed gives another."""
     for name, seed in ("a", 1), ("b", 1), ("c", 2):
         refhf_cli("train", "--method", "hybrid-cg", "--curvature-batch", 10, "--seed", seed, "--out", tmp_path / name)
-    a, b, c = (without_seconds(read_history(tmp_path / name)) for name in "abc")
+    a, b, c = (timeless(read_history(tmp_path / name)) for name in "abc")
     assert a == b
     assert a != c
 
@@ -177,14 +168,14 @@ def test_compare_starts_from_one_point(refhf_cli, tmp_path):
     """All runs of a comparison share the record of step 0, and a method trained alone has the same."""
     status, out, _ = refhf_cli("compare", "--methods", METHOD_NAMES, "--out", tmp_path / "all")
     assert status == 0
-    starts = [without_seconds(read_history(tmp_path / "all" / method))[0] for method in METHODS]
+    starts = [timeless(read_history(tmp_path / "all" / method))[0] for method in METHODS]
     shared = [{name: start[name] for name in RECORD - {"seconds"}} for start in starts]
     assert all(start == shared[0] for start in shared)
     table = [row.split()[0] for row in out.splitlines()]
     assert table == ["method", *METHODS, "picture:"]
     assert out.splitlines()[-1] == f"picture: {tmp_path / 'all' / 'comparison.png'}"
     refhf_cli("train", "--method", "gn-cg", "--out", tmp_path / "one")
-    alone, among = (without_seconds(read_history(tmp_path / place)) for place in ("one", "all/gn-cg"))
+    alone, among = (timeless(read_history(tmp_path / place)) for place in ("one", "all/gn-cg"))
     assert alone == among
 
 

@@ -12,7 +12,6 @@ from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import checkpoint, run_position
-from refhf.lab.runs.output_folder import to_json
 from refhf.lab.runs.run_writer import RunWriter
 from refhf.lab.runs.training_problem import pose_problem
 from refhf.lab.runs.training_run import execute_run, plan_run
@@ -48,6 +47,16 @@ def put(*path_and_value):
 def array(name, change):
     """A forger of an array."""
     return lambda arrays, record, history: arrays.update({name: np.asarray(change(arrays.get(name)))})
+
+
+def without(name):
+    """A forger of a state that is None, as one that a run has not come to is saved: its array is left out."""
+
+    def change(arrays, record, history):
+        record["state"][name] = "NoneType"
+        del arrays[name]
+
+    return change
 
 
 def told(name, value, line=1):
@@ -118,7 +127,10 @@ FORGED = {
     "another dtype": put("facts", "dtype", "float32"),
     "state []": put("state", []),
     "no delta in the state": lambda arrays, record, history: record["state"].pop("delta"),
-    "theta is none": put("state", "theta", "NoneType"),
+    "theta None": without("theta"),
+    "theta None, and an array": put("state", "theta", "NoneType"),
+    "no theta": lambda arrays, record, history: arrays.pop("theta"),
+    "damping None": without("damping"),
     "a state more": put("state", "stranger", "float"),
     "a deep status": put("status", DEEP),
     "a deep step": put("step", DEEP),
@@ -150,6 +162,7 @@ OF_OTHERS = {
     },
     "replica-newton": {
         "a replica less": array("displacements", lambda x: x[:-1]),
+        "displacements None": without("displacements"),
         "one row of them": array("displacements", lambda x: x[0]),
         "another number of replicas": put("facts", "replicas", 2),
         "negative bytes": array("bytes_communicated", lambda x: np.array(-1)),
@@ -168,19 +181,15 @@ def written(folder, arrays, record, content):
     )
 
 
-def lines(history):
-    return "".join(to_json(record) + "\n" for record in history).encode()
-
-
 @pytest.mark.parametrize(("method", "name", "change"), ALL, ids=[name for _, name, _ in ALL])
 def test_what_no_run_comes_to_is_refused(method, name, change, good, tmp_path):
     """R17: a right digest and a wrong content: one FormatError that names the checkpoint, or its history."""
     arrays, record = checkpoint.load_checkpoint(good / method / checkpoint.CHECKPOINT_NAME)
     history = [json.loads(line) for line in (good / method / run_position.HISTORY).read_text().splitlines()]
-    written(tmp_path, arrays, record, lines(history))
+    written(tmp_path, arrays, record, run_position.history_lines(history))
     assert run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME).step == 3
     change(arrays, record, history)
-    written(tmp_path, arrays, record, lines(history))
+    written(tmp_path, arrays, record, run_position.history_lines(history))
     with pytest.raises(FormatError) as failure:
         run_position.load_position(tmp_path / checkpoint.CHECKPOINT_NAME)
     assert failure.value.path in (tmp_path / checkpoint.CHECKPOINT_NAME, tmp_path / run_position.HISTORY)

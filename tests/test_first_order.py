@@ -1,12 +1,12 @@
 """First-order methods and their schedules: closed forms, the paper's figures, and what is refused."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from short_runs import digits, reports
 
 import refhf
 from refhf.data.data_sets import DataSet
@@ -22,18 +22,6 @@ FIRST_ORDER = ["gradient-descent", "sgd", "momentum", "rmsprop"]
 def slope(c):
     """f = c'x, whose gradient is c everywhere."""
     return refhf.from_functions(lambda x: float(c @ x), lambda x: c)
-
-
-def digits(cases=40, seed=0):
-    rng = np.random.default_rng(seed)
-    net = refhf.mlp([5, 4, 3])
-    X = rng.normal(size=(cases, 5))
-    y = (X @ rng.normal(size=(5, 3))).argmax(axis=1)
-    return refhf.supervised(net, X, y), net.init(rng=seed)
-
-
-def reports(objective, start, method, steps, **options):
-    return list(itertools.islice(refhf.iterate(objective, start, method=method, **options), steps))
 
 
 @given(rate=st.floats(1e-3, 1), m=st.floats(0, 0.99), c=st.floats(-3, 3))
@@ -60,7 +48,7 @@ def test_rmsprop_on_a_slope(rate, m, rho, c):
 @pytest.mark.parametrize("method", FIRST_ORDER)
 def test_without_its_memory_a_method_is_gradient_descent(method):
     """Momentum 0 is sgd; RMSProp with momentum 0 and decay 1, which keeps r at 1, too. Whatever the mini-batches."""
-    objective, theta = digits()
+    objective, theta = digits(40)
     plain = {"momentum": {"momentum": 0.0}, "rmsprop": {"momentum": 0.0, "decay": 1.0, "epsilon": 0.0}}
     batch = {} if method == "gradient-descent" else {"batch": 7}
     got = refhf.minimize(objective, theta, method, 6, rng=3, learning_rate=0.1, **plain.get(method, {}), **batch)
@@ -114,7 +102,7 @@ def test_a_zero_gradient_ends_a_run_only_where_nothing_moves():
 @pytest.mark.parametrize("method", [*FIRST_ORDER, "nlcg-fr"])
 def test_a_learning_rate_may_be_a_function_of_the_step(method):
     """It is asked once a step for k = 1, 2, ...; a constant function is that number; the report tells the rate."""
-    objective, theta = digits()
+    objective, theta = digits(40)
     asked = []
     told = reports(objective, theta, method, 4, learning_rate=lambda k: asked.append(k) or 0.05 / k)
     assert asked == [1, 2, 3, 4]
@@ -206,7 +194,7 @@ def test_a_schedule_fits_its_run(method):
 @pytest.mark.parametrize(("rate", "told"), [(-0.5, "-0.5"), (math.nan, "nan"), (math.inf, "inf"), ("fast", "'fast'")])
 def test_a_negative_rate(rate, told):
     """A rate below 0, NaN, infinite or not a number is refused, and of a function at the step that gave it."""
-    objective, theta = digits()
+    objective, theta = digits(40)
     for method in [*FIRST_ORDER, "nlcg-fr"]:
         with pytest.raises(ValueError, match=rf"learning_rate: expected .* \[0, inf\]; got {told}"):
             refhf.minimize(objective, theta, method, 3, learning_rate=rate)
@@ -228,7 +216,7 @@ def test_a_negative_rate(rate, told):
 )
 def test_bad_options(method, option, words):
     """A caller's mistake is a ValueError that names argument, expected and actual."""
-    objective, theta = digits()
+    objective, theta = digits(40)
     with pytest.raises(ValueError, match=words):
         refhf.minimize(objective, theta, method, 3, **option)
 

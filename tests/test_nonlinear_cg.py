@@ -9,6 +9,7 @@ import pytest
 import scipy.optimize
 from hypothesis import given
 from hypothesis import strategies as st
+from short_runs import digits, reports
 
 import refhf
 from refhf.driver.minimize import Status
@@ -30,18 +31,6 @@ def quadratic(A, b):
 def line(value, slope):
     """A function of one variable."""
     return refhf.from_functions(lambda x: float(value(x[0])), lambda x: np.array([slope(x[0])]))
-
-
-def digits(cases=60, sizes=(8, 6, 3), seed=0, **options):
-    rng = np.random.default_rng(seed)
-    net = refhf.mlp(list(sizes))
-    X = rng.normal(size=(cases, sizes[0]))
-    y = (X @ rng.normal(size=(sizes[0], sizes[-1]))).argmax(axis=1)
-    return refhf.supervised(net, X, y, **options), net.init(rng=seed)
-
-
-def reports(objective, start, method, steps, **options):
-    return list(itertools.islice(refhf.iterate(objective, start, method=method, **options), steps))
 
 
 def spd(n, seed, condition=10.0):

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from processes import LIMIT, finish, mpiexec, needs_mpi
+from short_runs import labelled
 from test_ranks import broken
 
 from refhf.data import data_sets
@@ -18,9 +19,8 @@ LAUNCHED = ("communications", "bytes_communicated", "seconds")  # what may depen
 
 def tiny(folder, cases=50, seed=0):
     """tiny.npz in the folder: 5 inputs, 3 classes, a sixth of the cases to test on; the last class is rare."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(cases, 5))
-    y = np.minimum((X @ rng.normal(size=(5, 3))).argmax(axis=1), 1)
+    X, y = labelled(cases, 5, 3, seed)
+    y = np.minimum(y, 1)
     n = cases - max(1, cases // 6)
     y[n - 1] = 2
     folder.mkdir(exist_ok=True)

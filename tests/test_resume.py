@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from processes import finish, in_namespace, mpiexec, needs_mpi, needs_namespaces
+from short_runs import signal_at, timeless
 from test_ranks_cli import history, tiny
 
 from refhf.data.data_sets import load
@@ -84,10 +85,6 @@ def theta(folder):
     return np.load(Path(folder, "theta.npz"))["theta"]
 
 
-def untimed(records):
-    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
-
-
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
     """R15: from the checkpoint of each of its steps, a run ends where the uninterrupted one does, and tells the same.
@@ -110,7 +107,7 @@ def test_a_run_goes_on_from_any_step_to_the_bit(method, data, tmp_path):
         folder = shutil.copytree(tmp_path / "whole", tmp_path / "again", dirs_exist_ok=True)
         again = run_of(problem, method, folder, since)
         assert again.theta.tobytes() == whole.theta.tobytes() == theta(folder).tobytes()
-        assert to_json(untimed(again.history)) == to_json(untimed(whole.history))
+        assert to_json(timeless(again.history)) == to_json(timeless(whole.history))
         assert history(folder) == history(tmp_path / "whole")
         assert again.status is whole.status
 
@@ -135,15 +132,7 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
     """Ctrl-C and a polite kill: the step in hand is done, saved and said; resumed, the run ends as if uninterrupted."""
     command = ["train", "--method", "hybrid-cg", "--data", str(data), *SMALL, "--checkpoint-every", "0"]
     assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    step, calls = training_run._record, []
-
-    def interrupting(*args):
-        calls.append(args)
-        if len(calls) == 5:
-            os.kill(os.getpid(), number)
-        return step(*args)
-
-    monkeypatch.setattr(training_run, "_record", interrupting)
+    signal_at(monkeypatch, 5, number)
     handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
     assert entry_point.main([*command, "--out", str(tmp_path / "cut")]) == code
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
@@ -157,16 +146,10 @@ def test_a_signal_finishes_the_step(number, code, data, tmp_path, monkeypatch, c
 def test_further_signals(data, tmp_path, monkeypatch):
     """A SIGTERM that comes twice is one; a second Ctrl-C ends the run in the middle of its step, as it says."""
     command = ["train", "--method", "sgd", "--data", str(data), *SMALL, "--out"]
-    step = training_run._record
-    for numbers, code in ((signal.SIGTERM, signal.SIGTERM), 143), ((signal.SIGINT, signal.SIGINT), 130):
-
-        def interrupting(run, k, *rest, numbers=numbers):
-            for number in numbers if k == 3 else ():
-                os.kill(os.getpid(), number)
-            return step(run, k, *rest)
-
-        monkeypatch.setattr(training_run, "_record", interrupting)
-        assert entry_point.main([*command, str(tmp_path / str(code))]) == code
+    for number, code in (signal.SIGTERM, 143), (signal.SIGINT, 130):
+        with monkeypatch.context() as patch:
+            signal_at(patch, 4, number, number)
+            assert entry_point.main([*command, str(tmp_path / str(code))]) == code
     assert run_position.load_position(tmp_path / "143" / checkpoint.CHECKPOINT_NAME).step == 3
     assert len(history(tmp_path / "130")) == 3
     assert theta(tmp_path / "130").size
@@ -229,18 +212,9 @@ def test_a_comparison_skips_what_is_done(data, tmp_path, monkeypatch):
     """`compare --resume`: methods that are done are not run again, the one in hand goes on, the others follow."""
     command = ["compare", "--methods", "gn-cg,sgd,hessian-cg", "--data", str(data), *SMALL]
     assert entry_point.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    step, calls = training_run._record, []
-
-    def interrupting(run, *args):
-        calls.append(run.method)
-        if calls.count("sgd") == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-        return step(run, *args)
-
-    monkeypatch.setattr(training_run, "_record", interrupting)
+    calls = signal_at(monkeypatch, 15, signal.SIGINT)
     assert entry_point.main([*command, "--out", str(tmp_path / "cut")]) == 130
     assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 4, 0]
-    monkeypatch.setattr(training_run, "_record", lambda run, *args: calls.append(run.method) or step(run, *args))
     assert entry_point.main(["compare", "--resume", str(tmp_path / "cut"), "--quiet"]) == 0
     assert [calls.count(name) for name in ("gn-cg", "sgd", "hessian-cg")] == [11, 11, 11]
     for name in "gn-cg", "sgd", "hessian-cg":

@@ -45,9 +45,9 @@ def can_run(name, surface):
 def test_path_is_what_the_library_does(name, start):
     """A path's points are those of refhf.iterate on the same objective, and what is said of each is exact."""
     one = trace_path(SADDLE, name, start, steps=12, seed=3)
-    f, contestant = refhf.from_functions(*SADDLE.functions), SADDLE_METHODS[name]
-    options = saddle_methods.method_options(contestant, SADDLE)
-    reports = list(islice(refhf.iterate(f, start, method=contestant.method, rng=3, **options), len(one.points) - 1))
+    f, entry = refhf.from_functions(*SADDLE.functions), SADDLE_METHODS[name]
+    options = saddle_methods.method_options(entry, SADDLE)
+    reports = list(islice(refhf.iterate(f, start, method=entry.method, rng=3, **options), len(one.points) - 1))
     thetas = [np.array(start, float), *(report.theta for report in reports)]
     assert np.array_equal([p.theta for p in one.points], thetas)
     for k, point in enumerate(one.points):
@@ -84,7 +84,7 @@ def test_curved_step_sets_out_along_its_tangent():
 
 @pytest.mark.parametrize("surface", SURFACES.values(), ids=lambda surface: surface.name)
 @pytest.mark.parametrize("name", SADDLE_METHODS)
-def test_every_contestant_runs_on_every_surface(surface, name):
+def test_every_method_runs_on_every_surface(surface, name):
     """From a surface's own start a path has finite points, an ending, and a table row; or the matrix is missing."""
     if not can_run(name, surface):
         with pytest.raises(ValueError, match="gauss-newton"):

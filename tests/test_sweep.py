@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from processes import OWN_WARNINGS, room_for
+from short_runs import save_tiny, signal_at, timeless, tiny
 from test_checkpoint import HOLD
 
 from refhf.data.data_sets import DataSet
@@ -29,24 +30,9 @@ from refhf.methods.schedules import warm_up_then_decay
 ROOT = Path(__file__).parent.parent
 
 
-def tiny():
-    """40 cases to train on, 20 to test on, 5 inputs, 3 classes that a linear map tells apart."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 5))
-    y = (X @ rng.normal(size=(5, 3))).argmax(axis=1)
-    return DataSet("tiny", X[:40], y[:40], X[40:], y[40:])
-
-
 DATA = tiny()
 SETTING = SweepSetting(DATA, (4,), steps=3, targets=(0.5, 0.0))
 CELLS = configurations(["sgd", "gn-cg", "newton"], [8, 16], range(2), {"damping": 1.0}, {"learning_rate": [0.1, 1.0]})
-
-
-def timeless(found):
-    """A line, or several, without what a clock says."""
-    if isinstance(found, dict):
-        return {key: timeless(value) for key, value in found.items() if key not in ("seconds", "digest")}
-    return [timeless(value) for value in found] if isinstance(found, list) else found
 
 
 @pytest.fixture(scope="module")
@@ -203,15 +189,7 @@ def test_ctrl_c_loses_no_step(number, code, refhf_cli, tmp_path, monkeypatch):
     lines = tmp_path / "out" / "runs.jsonl"
     whole = [json.loads(line) for line in lines.read_text().splitlines()]
     lines.write_bytes(b"")
-    record, calls = training_run._record, []
-
-    def interrupting(*args):
-        calls.append(args)
-        if len(calls) == 8:
-            os.kill(os.getpid(), number)
-        return record(*args)
-
-    monkeypatch.setattr(training_run, "_record", interrupting)
+    calls = signal_at(monkeypatch, 8, number)
     assert refhf_cli(*words) == (code, "", "refhf: interrupted; the same command resumes the sweep\n")
     assert refhf_cli(*words)[0] == 0
     assert len(calls) == 10
@@ -399,10 +377,10 @@ def test_picture_without_classes_or_seeds():
 @pytest.fixture
 def refhf_cli(tmp_path, capsys):
     """`refhf sweep` on the tiny data, into a folder of the test's: (status, stdout, stderr)."""
-    np.savez(tmp_path / "tiny.npz", **{key: value for key, value in DATA._asdict().items() if key != "name"})
+    path = save_tiny(tmp_path)
 
     def call(*rest):
-        small = ["--data", str(tmp_path / "tiny.npz"), "--hidden", "4", "--out", str(tmp_path / "out")]
+        small = ["--data", path, "--hidden", "4", "--out", str(tmp_path / "out")]
         return entry_point.main(["sweep", *small, *rest]), *capsys.readouterr()
 
     return call

@@ -2,15 +2,16 @@
 
 import textwrap
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from refhf.text import Word
+
 EXACT = 17.0  # digits reported for two equal float64 numbers
 
 
-class Pattern(Enum):
+class Pattern(Word):
     """A known mistake; the value is a sentence for the user."""
 
     RAISES = "It raises an exception."
@@ -83,9 +84,6 @@ class Pattern(Enum):
     NEVER_CLAIMS = "It converges but does not report it (info = 0)."
     NEVER_STOPS = "It continues after the tolerance is met, or never returns."
 
-    def __str__(self) -> str:
-        return self.name.lower().replace("_", " ")
-
 
 def escaped(text: str) -> str:
     """User-supplied text, safe to print: escape sequences, newlines and lone surrogates become Python escapes."""
@@ -147,7 +145,7 @@ class CheckReport(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether at least one law was checked and all hold."""
+        """True if at least one law was checked and all hold."""
         return bool(self.findings) and all(finding.passed for finding in self.findings)
 
     @property

@@ -6,7 +6,7 @@ from refhf.formats import FormatError, npz_names, read_npz
 from refhf.parallel.shards import Rows
 
 ARRAYS = "X", "y", "X_test", "y_test"
-MAX_CLASSES = 2**16  # our choice: beyond it a label is a mistake, and the last layer would fill the memory
+MAX_CLASSES = 2**16  # our choice: a larger label is a mistake, and a layer of so many units would fill the memory
 ROWS = 2**24  # bytes of a file read at a time; our choice
 
 
@@ -40,7 +40,7 @@ def _names(path, found) -> dict[str, str]:
 
 
 def _view(path, key, x, name, notes):
-    """The array `name` of the file in the shape that X or y has; what is done to it is noted."""
+    """The array `name` of the file in the shape of X or y; a change of name or shape is noted."""
     shape = x.shape
     if key.startswith("X"):
         x = x.reshape(len(x), -1) if x.ndim and x.size else x

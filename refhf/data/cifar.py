@@ -1,4 +1,4 @@
-"""Read CIFAR-10's binary files, without trusting what a file says of itself.
+"""Reader of CIFAR-10's binary files; sizes and labels are checked.
 
 A file is records of 3,073 bytes: a label from 0 to 9, then 1,024 bytes of red, of green and of blue, each plane row by
 row. No digest is published for the files (the archive's is MD5), so none is verified, and nothing is downloaded.
@@ -42,7 +42,7 @@ def read_cifar(path):
     ------
     FormatError
         If the file cannot be read, is not a whole number of records (at least one, at most 48 MiB), or has a label
-        above 9; its size is looked at before it is read.
+        above 9. The size is checked before the file is read.
     """
     try:
         with open(path, "rb") as file:

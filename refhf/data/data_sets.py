@@ -21,9 +21,9 @@ WHITE = 255  # the largest value of a pixel, which becomes 1.0
 
 
 class DataSet(NamedTuple):
-    """Cases to train on and, where there are any, cases to test on; rows are cases.
+    """Training cases and, if there are any, test cases; a row is a case.
 
-    Those of a folder of `.npy` files stay on disk, as `refhf.parallel.shards.Rows`.
+    The arrays of a folder of `.npy` files stay on disk, as `refhf.parallel.shards.Rows`.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class DataSet(NamedTuple):
     y : (B,) int64 labels, or (B, n_L) float targets
     X_test : (B_test, n_0) float, or None
     y_test : (B_test,) int64 labels or (B_test, n_L) float targets, or None
-    notes : how a file was read where its arrays have other names or shapes than these, a sentence each
+    notes : a sentence for each array of a file that has another name or shape there
     """
 
     name: str
@@ -66,10 +66,10 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progre
         and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a folder with
         these as `X.npy`, `y.npy` and so on, for what does not fit into memory. `X_train` and `x_train` are `X` too,
         and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows, columns)` become
-        rows. The result's `notes` say so.
+        rows. `notes` of the result records this.
     data_dir : str or path, optional
         Folder with the four IDX files, gzipped or not, or with CIFAR-10's, in it or in its subfolder of the data set's
-        name. Default: the environment variable REFHF_DATA_DIR. Looked at for these three only.
+        name. Default: the environment variable REFHF_DATA_DIR. Used for these three only.
     dtype : np.float64 or np.float32
         The type of `X`, `X_test` and of targets.
     base_url : str, optional
@@ -126,17 +126,13 @@ def list_data_sets(*, data_dir=None, base_url=None):
     """
     rows = [DataSetListing("mnist-mini", "a sample of mnist, per class 1,000 to train on, 200 to test on", "bundled")]
     for name in (*IDX_SETS, cifar.NAME):
-        description = IDX_SETS[name].description if name in IDX_SETS else cifar.DESCRIPTION
+        idx = IDX_SETS.get(name)
         try:
-            found = (
-                locate_idx_set(name, data_dir, base_url)
-                if name in IDX_SETS
-                else ("folder", cifar.locate_cifar(data_dir))
-            )
+            found = locate_idx_set(name, data_dir, base_url) if idx else ("folder", cifar.locate_cifar(data_dir))
             source = " ".join(map(str, found))
         except ValueError as error:
             source = str(error)
-        rows.append(DataSetListing(name, description, source))
+        rows.append(DataSetListing(name, idx.description if idx else cifar.DESCRIPTION, source))
     return rows
 
 

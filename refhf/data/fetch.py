@@ -102,7 +102,7 @@ def find_data_folder(name, data_dir, complete, within, files):
 
 
 def locate_idx_set(name, data_dir=None, base_url=None):
-    """Where the files of `name` are now: ("folder", path), ("cache", path) or ("download", address).
+    """The place of the files of `name`: ("folder", path), ("cache", path) or ("download", address).
 
     Raises
     ------

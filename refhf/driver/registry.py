@@ -140,16 +140,20 @@ def _first_order(rule, *offered, **fixed):
 DEFAULT_METHOD = "gn-cg"  # of `minimize`, `iterate` and the command line
 METHODS = {
     "gn-cg": Method("Gauss-Newton matrix, conjugate gradients (Martens 2010)", *_hf("gauss-newton", "cg")),
-    "hessian-cg": Method("Hessian, conjugate gradients cut at negative curvature (He et al.)", *_hf("hessian", "cg")),
-    "hybrid-cg": Method("Hessian, and Gauss-Newton for a step after negative curvature", *_hf("hybrid", "cg")),
-    "hessian-bicgstab": Method(
-        "Hessian, Bi-CG-STAB, every iterate a candidate (He et al.)", *_hf("hessian", "bicgstab")
+    "hessian-cg": Method(
+        "Hessian, conjugate gradients stopped at negative curvature (He et al.)", *_hf("hessian", "cg")
     ),
-    "newton": Method("Newton's step, H s = -g, wherever it leads", NEWTON, {}),
-    "truncated-newton": Method("Newton's step by conjugate gradients cut at negative curvature", TRUNCATED_NEWTON, {}),
+    "hybrid-cg": Method("Hessian; Gauss-Newton matrix in the step after negative curvature", *_hf("hybrid", "cg")),
+    "hessian-bicgstab": Method(
+        "Hessian, Bi-CG-STAB; all iterates are candidates (He et al.)", *_hf("hessian", "bicgstab")
+    ),
+    "newton": Method("Newton's step, H s = -g, taken without a test", NEWTON, {}),
+    "truncated-newton": Method(
+        "Newton's step by conjugate gradients stopped at negative curvature", TRUNCATED_NEWTON, {}
+    ),
     "saddle-free-newton": Method("Newton's step with |H| in place of H (Dauphin et al. 2014)", SADDLE_FREE_NEWTON, {}),
     "negative-curvature-newton": Method(
-        "A Newton step joined with a random probe's negative curvature (More and Sorensen 1979)",
+        "Newton's step and negative curvature from a random probe (More and Sorensen 1979)",
         NEGATIVE_CURVATURE_NEWTON,
         {},
     ),

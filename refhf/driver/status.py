@@ -1,12 +1,11 @@
 """The reasons for which a run ends, and the test for them."""
 
-from enum import Enum
-
 from refhf.methods.report import Kind, Outcome, Report
+from refhf.text import Word
 
 
-class Status(Enum):
-    """Why a run ended; the value is (SciPy's integer, success, a sentence)."""
+class Status(Word):
+    """The reason for which a run ended; the value is (SciPy's integer, success, a sentence)."""
 
     CONVERGED = 0, True, "The gradient is as small as asked for."
     STEPS_DONE = 1, False, "The given number of steps was done."

@@ -100,8 +100,8 @@ class Normalisation(ABC):
         RDbeta[...] = _sum(RDs)  # RDbeta = sum of RDs
         RDn = gamma * RDs + c * Ds
         both = self.mean(n, RDn) + self.mean(Rn, gamma * Ds)  # R{mean(n Dn)} = mean(n RDn) + mean(Rn Dn)
-        RDa = RDn - self.mean(RDn) - n * both - Rn * mean_adjoint - Da * mean_tangent
-        return (rho * RDa).reshape(shape)  # RDa = J RDn + (RJ) Dn
+        RDa = rho * (RDn - self.mean(RDn) - n * both - Rn * mean_adjoint - Da * mean_tangent)  # J RDn + (RJ) Dn
+        return RDa.reshape(shape)
 
 
 def _sum(x: Array, y: Array | None = None) -> Array:

@@ -1,4 +1,4 @@
-"""How much is communicated: He et al. 2016, section 3, as formulas, and what this code sends, counted.
+"""Communication volumes: the formulas of He et al. 2016, section 3, and exact counts for this code.
 
 n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L, and P = sum of d_{i-1} d_i + d_i is the length of
 theta. Numbers are float64; a call's are those of its result, whatever an algorithm sends for it.
@@ -21,7 +21,7 @@ from refhf.parallel.reduction import EXTRA
 
 
 class Volume(NamedTuple):
-    """What is communicated: in how many calls, and how many numbers."""
+    """An amount of communication: calls, and numbers in them."""
 
     calls: float
     numbers: float
@@ -48,7 +48,7 @@ def paper_model_parallel(n: int, b: int, sizes: Sequence[int]) -> Volume:
 
 
 def counted_data_parallel(sizes: Sequence[int], gradients: int = 0, products: int = 0, values: int = 0) -> Volume:
-    """What an objective over 2 ranks or more communicates, exactly, in so many evaluations (reduction='fast').
+    """The exact communication of an objective over 2 ranks or more in so many evaluations (reduction='fast').
 
     An all-reduce each: of P + 3 numbers for a gradient or a product (the loss, and two marks by which ranks see that
     they were asked the same), of 3 for a value. An epoch of SGD is n/b gradients; a Hessian-free iteration is a
@@ -59,7 +59,7 @@ def counted_data_parallel(sizes: Sequence[int], gradients: int = 0, products: in
 
 
 def counted_model_parallel(b: int, sizes: Sequence[int], gradients: int = 0, products: int = 0) -> Volume:
-    """What `model_parallel` communicates, exactly, for so many gradients and Gauss-Newton products on b cases.
+    """The exact communication of `model_parallel` for so many gradients and Gauss-Newton products on b cases.
 
     A gradient gathers d_1, ..., d_L and sums d_{L-1}, ..., d_1, a number a case each: 2 L - 1 calls. A product gathers
     twice in each layer but the first: 3 L - 2 calls. Linearising costs L calls, which are not counted here.
@@ -71,7 +71,7 @@ def counted_model_parallel(b: int, sizes: Sequence[int], gradients: int = 0, pro
 
 
 def counted_replicas(size: int, replicas: int, ranks: int, topology: str, reading: str = "own-batch") -> Volume:
-    """What a synchronisation of `replica-newton` makes known to a rank, exactly, theta having `size` numbers.
+    """The exact communication that a rank receives in a synchronisation of `replica-newton`, theta of `size` numbers.
 
     A replica has 2 columns of P numbers, displacement and gradient, 3 where the reading is not 'own-batch'. The server
     gets them all, and a loss each, and broadcasts 2 P + 5. In the tree they become P / N rows of all (one exchange),

@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Traffic(NamedTuple):
-    """What a rank has communicated so far; nothing on one rank.
+    """The communication of a rank so far; nothing on one rank.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What communication costs: a model of the time of an iteration from latency, bandwidth and flop rate.
+"""The cost of communication: a model of the time of an iteration from latency, bandwidth and flop rate.
 
 n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L of the network (`communication_volume`).
 
@@ -23,7 +23,7 @@ from refhf.parallel.communication_volume import parameters, weights
 from refhf.parallel.reduction import EXTRA
 
 NUMBER = 8  # bytes of a float64, in which sums over ranks are made
-CHUNK = 512  # cases swept at once: `refhf.objective.CHUNK_SIZE`
+CHUNK = 512  # cases swept at once: `refhf.objective.supervised.CHUNK_SIZE`
 # How many matrix products a sweep has in every layer, and how many more from the second on.
 KINDS = {"value": (1, 0), "gradient": (2, 1), "gauss-newton": (2, 2), "hessian": (2, 4)}
 OTHERS = "solver", "total", "sum"
@@ -69,7 +69,7 @@ def largest_share(cases: int, ranks: int) -> float:
 
 
 def quantities(kind: str, sizes: Sequence[int], ranks: int, cases: float, algorithm: str = "tree") -> dict[str, float]:
-    """What the rank with most cases, `cases` of them, does for an evaluation of some kind, by the names of things.
+    """The amounts of work and communication of an evaluation, by name, on the rank with most cases, `cases` of them.
 
     '<kind> flops'
         Of the matrix products. Sweeps mix them differently with element-wise work, which is counted in.
@@ -120,7 +120,7 @@ class Machine(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """What was timed: its kind, on a rank with `cases` cases at most (see `quantities`), in seconds."""
+    """A timed evaluation: its kind, on ranks with `cases` cases at most (see `quantities`), and its seconds."""
 
     kind: str
     sizes: tuple[int, ...]
@@ -130,7 +130,7 @@ class Measurement(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """Of computing and of communicating."""
+    """The seconds of computation and of communication."""
 
     compute: float
     communicate: float
@@ -235,7 +235,7 @@ def predict(machine: Machine, sizes: Sequence[int], iteration: dict[str, tuple],
 
 
 def crossing(machine: Machine, sizes: Sequence[int], sgd, hf, ranks: int) -> float:
-    """How many times slower the network (latency and bandwidth alike) has to be for `hf` to overtake `sgd`.
+    """The factor by which the network (latency and bandwidth alike) has to be slower for `hf` to overtake `sgd`.
 
     Both are plans of all the evaluations to the same loss. 0 where HF is ahead on any network; inf where no slower
     network helps it.

@@ -1,4 +1,4 @@
-"""What holds a job together: ranks that find each other and agree at the start, end together, and share cores."""
+"""Start and end of a job: ranks find each other, agree on their arguments, share the cores, and end together."""
 
 import hashlib
 import os
@@ -26,12 +26,12 @@ RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "SLURM_PROCI
 
 
 def launched() -> int:
-    """How many processes the launcher says it started; 1 without a launcher."""
+    """The number of processes that the launcher says it started; 1 without a launcher."""
     return max((int(os.environ[name]) for name in LAUNCHERS if os.environ.get(name, "").isdecimal()), default=1)
 
 
 def launched_rank() -> int:
-    """Which of the launcher's processes this is; 0 without a launcher. For those that cannot have a communicator."""
+    """The number of this process among the launcher's; 0 without a launcher. For code that has no communicator."""
     return max((int(os.environ[name]) for name in RANKS if os.environ.get(name, "").isdecimal()), default=0)
 
 

@@ -99,7 +99,7 @@ def high_dimensional(size: int = 100, negative: int = 10) -> Surface:
     negative = checks.positive_integer("negative", negative, maximum=size - 1)
     return _wells(
         "high-dimensional",
-        f"{negative} of {size} eigenvalues negative; 2^{negative} minima, two of them listed, all equally low",
+        f"{negative} of {size} eigenvalues negative; 2^{negative} minima, all equally low, two of them listed",
         partial(dst, type=1, norm="ortho"),
         depths=np.linspace(1, 0.1, negative),
         stiffnesses=np.geomspace(0.1, 100, size - negative),

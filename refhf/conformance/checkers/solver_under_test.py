@@ -68,7 +68,7 @@ class SolverUnderTest:
         return self._solve(system, self.operators, self.log, quiet, options)
 
     def offers(self, option: str) -> bool:
-        """Whether the signature of the solver has the option."""
+        """True if the signature of the solver has the option, or cannot be read."""
         try:
             parameters = inspect.signature(self.solver).parameters
         except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""CandidateResult results: the right gradient or product, and those of known mistakes, most likely first."""
+"""Candidates for a result: the right gradient or product, and those of known mistakes, most likely first."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from refhf.conformance import float64_reference
 from refhf.conformance.check_report import Cause, Pattern
 from refhf.conformance.float64_reference import Reference
 from refhf.conformance.mistakes import wrong_derivatives
-from refhf.conformance.mistakes.wrong_derivatives import NetworkCases, network_cases
+from refhf.conformance.mistakes.wrong_derivatives import network_cases
 from refhf.model.blocks import Array
 from refhf.model.losses import LOSSES
 
@@ -24,8 +24,7 @@ class CandidateResult(NamedTuple):
 def product_candidates(kind: str, reference: Reference, first_theta: Array) -> Iterator[CandidateResult]:
     """Yield the right product and those of known mistakes, of kind 'hessian' or 'gauss-newton'."""
     problem = network_cases(reference)
-    none: frozenset[Pattern] = frozenset()
-    right = wrong_derivatives.RESIDUAL if kind == "gauss-newton" else none
+    right = wrong_derivatives.RESIDUAL if kind == "gauss-newton" else wrong_derivatives.NONE
 
     def exact(theta: Array, v: Array, kind: str = kind) -> Array:
         want, _ = reference.product(kind)(theta, v)
@@ -39,10 +38,8 @@ def product_candidates(kind: str, reference: Reference, first_theta: Array) -> I
     def without(*patterns: Pattern, **options: Any) -> Callable[[Array, Array], Array]:
         return lambda theta, v: wrong_derivatives.curvature(problem, theta, v, right | set(patterns), **options)
 
-    if kind == "hessian":
-        yield CandidateResult(Cause(Pattern.GAUSS_NEWTON), lambda theta, v: exact(theta, v, "gauss-newton"))
-    else:
-        yield CandidateResult(Cause(Pattern.HESSIAN), lambda theta, v: exact(theta, v, "hessian"))
+    other, named = ("gauss-newton", Pattern.GAUSS_NEWTON) if kind == "hessian" else ("hessian", Pattern.HESSIAN)
+    yield CandidateResult(Cause(named), lambda theta, v: exact(theta, v, other))
     for pattern in sorted((wrong_derivatives.FORWARD | wrong_derivatives.BACKWARD) - right, key=str):
         yield CandidateResult(Cause(pattern), without(pattern))
     for pattern in Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION:
@@ -51,9 +48,9 @@ def product_candidates(kind: str, reference: Reference, first_theta: Array) -> I
         for missing in sorted({right, wrong_derivatives.RESIDUAL}, key=len):  # user code may also return G for H
             yield CandidateResult(Cause(pattern), without(*missing, loss_hessian=loss_hessian))
     yield from _reordered(reference, exact)
-    for name, other in LOSSES.items():
-        if other is not problem.net.loss:
-            swapped = problem._replace(net=problem.net._replace(loss=other))
+    for name, loss in LOSSES.items():
+        if loss is not problem.net.loss:
+            swapped = problem._replace(net=problem.net._replace(loss=loss))
             yield CandidateResult(
                 Cause(Pattern.WRONG_LOSS, name),
                 lambda theta, v, swapped=swapped: wrong_derivatives.curvature(swapped, theta, v, right),
@@ -80,10 +77,6 @@ def gradient_candidates(reference: Reference, first_theta: Array) -> Iterator[Ca
             Cause(pattern, name), lambda theta, _, r=residual: wrong_derivatives.gradient(problem, theta, residual=r)
         )
     yield from _reordered(reference, exact)
-
-
-def _gradient_without(problem: NetworkCases, pattern: Pattern, theta: Array, _: Array) -> Array:
-    return wrong_derivatives.gradient(problem, theta, {pattern})
 
 
 def _reordered(reference: Reference, exact: Callable[[Array, Array], Array]) -> Iterator[CandidateResult]:

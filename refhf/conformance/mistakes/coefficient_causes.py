@@ -8,7 +8,7 @@ SNAP = 1e-6  # relative distance at which a coefficient is recognised: our choic
 
 
 def near(x: float, y: float) -> bool:
-    """Whether two coefficients are equal to SNAP, relative."""
+    """True if two coefficients are equal to SNAP, relative."""
     return abs(x - y) <= SNAP * max(abs(x), abs(y))
 
 

@@ -103,9 +103,10 @@ def _zero_parts(samples: list[Sample], blocks: list[ParameterBlock]) -> tuple[li
 
 def _plain(samples: list[Sample], candidate: CandidateResult, keep: Array, l2: float, accept: Accept) -> Model | None:
     """c = 1 and lambda = l2, for candidates with a mistake."""
-    if candidate.cause and _fits(samples, candidate, keep, lambda s, x: x + l2 * s.u[keep], accept):
-        return 1.0, l2
-    return None
+    fits = candidate.cause and all(
+        norm(candidate.at(s.theta, s.u)[keep] + l2 * s.u[keep] - s.got) <= accept(s) for s in samples
+    )
+    return (1.0, l2) if fits else None
 
 
 def _multiple(
@@ -140,16 +141,6 @@ def _fitted(
         if any(norm(matrix @ c - s.got) > accept(s) for matrix, s in zip(matrices, some, strict=True)):
             return None
     return coefficients([float(x) for x in c])
-
-
-def _fits(
-    samples: list[Sample],
-    candidate: CandidateResult,
-    keep: Array,
-    model: Callable[[Sample, Array], Array],
-    accept: Accept,
-) -> bool:
-    return all(norm(model(s, candidate.at(s.theta, s.u)[keep]) - s.got) <= accept(s) for s in samples)
 
 
 def _common_factor(vectors: list[Array], directions: list[Array]) -> float | None:

@@ -40,10 +40,8 @@ def ordinary(kind: str, rng: np.random.Generator, n: int = 6) -> LinearSystem:
 def preconditioned(kind: str, rng: np.random.Generator, n: int = 6) -> LinearSystem:
     """Badly scaled, D A D, with M = D^-2; the preconditioned residual is much smaller than the true one."""
     scales = 2.0 ** rng.permutation(np.arange(4, 4 + 2 * n, 2))
-    A, _ = ordinary(kind, rng, n)[1:3]
-    return LinearSystem(
-        "badly scaled, M", A * np.outer(scales, scales), scales * rng.standard_normal(n), M=np.diag(scales**-2)
-    )
+    A = ordinary(kind, rng, n).A * np.outer(scales, scales)
+    return LinearSystem("badly scaled, M", A, scales * rng.standard_normal(n), M=np.diag(scales**-2))
 
 
 def clustered(rng: np.random.Generator) -> LinearSystem:

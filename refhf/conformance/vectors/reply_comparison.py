@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +9,14 @@ import numpy as np
 from refhf.conformance.check_report import EXACT, escaped
 from refhf.conformance.vectors.load_vectors import Vector
 from refhf.model.blocks import Array
+from refhf.text import Word
 
 TOLERANCE = 1e-12  # relative, our choice: refhf errs by at most 5e-14 on all processors tried; a mistake of 1e-9 fails
 WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}  # JSON has no such numbers
 ALIKE = 0.01  # relative distance of two equal errors, our choice
 
 
-class Verdict(Enum):
+class Verdict(Word):
     """The outcome of a vector."""
 
     PASS = "The reply agrees."
@@ -24,9 +24,6 @@ class Verdict(Enum):
     SKIP = "The vector was not sent, or is not supported."
     XFAIL = "The vector failed, as expected."
     XPASS = "The vector passed but was expected to fail."
-
-    def __str__(self) -> str:
-        return self.name.lower()
 
 
 GOOD, BAD = (Verdict.PASS, Verdict.XPASS), (Verdict.FAIL, Verdict.XFAIL)
@@ -102,6 +99,6 @@ def _numbers(given: Any) -> Array | None:
 
 
 def alike(known: float | str, error: float | str) -> bool:
-    """Whether two errors, numbers or words such as 'inf', may come from the same mistake."""
+    """True if two errors, numbers or words such as 'inf', may come from the same mistake."""
     x, y = float(_number(known)), float(_number(error))
     return x == y or abs(x - y) <= ALIKE * x < math.inf

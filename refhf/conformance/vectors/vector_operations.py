@@ -58,7 +58,7 @@ def stationary_point(request: Request) -> Reply:
 
 
 def idx(request: Request) -> Reply:
-    """Whether an IDX file is valid, its shape and its data."""
+    """The validity of an IDX file, and the shape and data of a valid one."""
     descriptor, path = tempfile.mkstemp()
     try:
         with open(descriptor, "wb") as file:

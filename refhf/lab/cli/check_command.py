@@ -10,6 +10,7 @@ from refhf.conformance.check_report import CheckReport, escaped
 from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.solver_checker import check_solver
 from refhf.conformance.checkers.user_function import in_a_line
+from refhf.lab.cli.argument_types import integer_above_0, list_of, real_number, whole_number
 from refhf.lab.runs import output_folder
 from refhf.model.architectures import mlp
 from refhf.model.elementwise import NONLINEARITIES
@@ -27,7 +28,7 @@ FUNCTIONS = {  # value of --against: (key of check_network, signature)
 SOLVERS = dict.fromkeys(("cg", "bicgstab"), "x, info = NAME(A, b, x0=..., rtol=..., maxiter=..., M=...)")
 SIZES = "5,4,4,3"  # our choice: small, with a square layer in which a transposed W shows
 EXAMPLE = """\
-example: is hvp of mine.py the product with the Hessian, and if not, what is it?
+example: check that hvp in mine.py is the product with the Hessian; a failure comes with a diagnosis
   refhf check mine.py:hvp --against hessian --sizes 5,4,4,3"""
 
 
@@ -40,50 +41,43 @@ def add_check_command(commands) -> None:
     option(
         "--sizes",
         default=SIZES,
+        type=list_of(integer_above_0),
         metavar="N,N,..",
         help="layer sizes of a fully connected network; default: %(default)s",
     )
     option("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
     option("--loss", default="softmax_cross_entropy", metavar="L", help=f"{', '.join(LOSSES)}; default: %(default)s")
-    option("--l2", default="0", metavar="X", help="weight decay; default: %(default)s")
+    option("--l2", default=0.0, type=real_number, metavar="X", help="weight decay; default: %(default)s")
     option("--layout", default="in-out", metavar="L", help="layout of each W in theta: in-out, or PyTorch's out-in")
     option("--dtype", default="float64", metavar="T", help="float64 or float32; default: %(default)s")
-    option("--seed", default="0", metavar="S", help="random seed; default: %(default)s")
+    option("--seed", default=0, type=whole_number, metavar="S", help="random seed; default: %(default)s")
     option("--json", action="store_true", help="print JSON")
 
 
 def _epilog():
     shapes = columns([*((name, f[1]) for name, f in FUNCTIONS.items()), *SOLVERS.items()], 2, 2)
-    words = "theta (P,) holds W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
+    words = "theta (P,) is W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
     return "\n".join(
-        [EXAMPLE, "", "what is checked, and its shape:", *shapes, "", words, "exit: 0 right, 1 wrong, 2 usage"]
+        [EXAMPLE, "", "functions that can be checked:", *shapes, "", words, "exit: 0 right, 1 wrong, 2 usage"]
     )
 
 
 def run_check_command(args) -> int:
     """Print the report; 0 if all laws hold, 1 if one fails."""
     what = checks.choice("against", args.against, [*FUNCTIONS, *SOLVERS])
-    net = None if what in SOLVERS else _network(args)
-    l2, seed = _number("l2", args.l2), _integer("seed", args.seed)
+    net = None if what in SOLVERS else mlp(args.sizes, nonlinearity=args.nonlinearity, loss=args.loss)
+    checks.real("l2", args.l2, low=0.0)
     with _loaded(args.target) as function:
-        report = _report(what, function, net, l2, args, seed)
+        report = _report(what, function, net, args)
     print(output_folder.to_json(report.to_dict()) if args.json else report)
     return 0 if report.passed else 1
 
 
-def _report(what, function, net, l2, args, seed) -> CheckReport:
+def _report(what, function, net, args) -> CheckReport:
     if what in SOLVERS:
-        return check_solver(function, what, rng=seed)
+        return check_solver(function, what, rng=args.seed)
     functions = {FUNCTIONS[what][0]: function}
-    return check_network(functions, net, l2=l2, dtype=args.dtype, layout=args.layout, rng=seed)
-
-
-def _network(args):
-    try:
-        sizes = [int(part) for part in args.sizes.split(",")]
-    except ValueError:
-        raise ValueError(f"sizes: expected whole numbers as in {SIZES}; got {args.sizes!r}") from None
-    return mlp(sizes, nonlinearity=args.nonlinearity, loss=args.loss)
+    return check_network(functions, net, l2=args.l2, dtype=args.dtype, layout=args.layout, rng=args.seed)
 
 
 @contextlib.contextmanager
@@ -122,23 +116,10 @@ def _loaded(target):
 
 
 def _free(name):
-    """Whether no other module has this name."""
+    """True if no other module has this name."""
     return name not in sys.modules and name not in sys.stdlib_module_names
 
 
 def _is_beside(module, folder):
     file = getattr(module, "__file__", None)
     return file is not None and folder in Path(file).resolve().parents
-
-
-def _number(argument, text):
-    try:
-        return checks.real(argument, float(text), low=0.0)
-    except ValueError:
-        raise ValueError(f"{argument}: expected a number >= 0; got {text!r}") from None
-
-
-def _integer(argument, text):
-    if not text.isdecimal():
-        raise ValueError(f"{argument}: expected an integer >= 0; got {text!r}")
-    return int(text)

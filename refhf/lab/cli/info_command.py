@@ -11,7 +11,7 @@ from refhf.lab.cli.shared_arguments import add_json
 from refhf.lab.runs.output_folder import to_json, versions
 from refhf.text import columns
 
-EXAMPLE = "example: the facts to put into a bug report\n  refhf info"
+EXAMPLE = "example: the facts for a bug report\n  refhf info"
 
 
 def add_info_command(commands: Any) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from refhf import checks
 from refhf.driver.registry import METHODS
+from refhf.lab.cli.argument_types import integer_above_0, whole_number
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import output_folder
 from refhf.lab.saddle import saddle_animation, saddle_figure, saddle_page, saddle_table
@@ -19,7 +20,7 @@ from refhf.text import columns, name_list
 STEPS = 200  # our choice: gradient descent from 1e-9 off the saddle's line reaches a minimum within
 ENDINGS = ".png", ".svg", ".pdf", ".gif", ".html"
 EXAMPLE = """\
-example: the table, and a page for the classroom that needs no network
+example: print the table and write a page, which needs no network
   refhf saddle --start 1,0 --out saddle.html"""
 
 
@@ -31,8 +32,9 @@ def add_saddle_command(commands) -> None:
     option("--surface", default="saddle", metavar="S", help="default: %(default)s; see below")
     option("--start", metavar="X,Y", help="start of all methods; default: the surface's own")
     option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT_METHODS)} below")
-    option("--steps", default=str(STEPS), metavar="N", help=f"at most; default: {STEPS} (a page: {saddle_page.STEPS})")
-    option("--seed", default="0", metavar="N", help="random seed; default: %(default)s")
+    most = f"most steps of a method; default: {STEPS} (a page: at most {saddle_page.STEPS})"
+    option("--steps", default=STEPS, type=integer_above_0, metavar="N", help=most)
+    option("--seed", default=0, type=whole_number, metavar="N", help="random seed; default: %(default)s")
     option("--out", metavar="FILE", help=f"picture, animation or page, by its ending: {', '.join(ENDINGS)}")
     option("--json", action="store_true", help="print JSON")
 
@@ -57,10 +59,8 @@ def run_saddle_command(args) -> int:
     surface = SURFACES[checks.choice("surface", args.surface, SURFACES)]
     names = _names(args.methods)
     start = surface.start if args.start is None else _start(args.start, surface)
-    steps = _integer("steps", args.steps, 1)
-    seed = _integer("seed", args.seed, 0)
     _check_out(args.out, surface)
-    paths = [trace_path(surface, name, start, steps=steps, seed=seed) for name in names]
+    paths = [trace_path(surface, name, start, steps=args.steps, seed=args.seed) for name in names]
     if args.json:
         facts = {
             "surface": surface.name,
@@ -70,20 +70,15 @@ def run_saddle_command(args) -> int:
         }
         print(output_folder.to_json(facts))
     else:
-        where = (
-            saddle_table.format_point(start)
-            if surface.size <= 3
-            else "its own start"
-            if args.start is None
-            else "the given start"
-        )
-        print(f"{surface.name}: {surface.description}\nfrom {where}, at most {steps} steps\n")
+        long = "its own start" if args.start is None else "the given start"
+        where = saddle_table.format_point(start) if surface.size <= 3 else long
+        print(f"{surface.name}: {surface.description}\nfrom {where}, at most {args.steps} steps\n")
         print(saddle_table.trajectory_table(paths))
     if not args.out:
         return 0
     sys.stdout.flush()
     written = run_figures.try_picture(
-        lambda: _write(Path(args.out), surface, paths, names, start, seed, steps), args.out
+        lambda: _write(Path(args.out), surface, paths, names, start, args.seed, args.steps), args.out
     )
     if written and not args.json:
         print(f"\nwritten: {args.out}")
@@ -91,13 +86,10 @@ def run_saddle_command(args) -> int:
 
 
 def _names(given):
-    if given is None:
-        return list(DEFAULT_METHODS)
-    names = name_list(given)
-    for i, name in enumerate(names):
+    names = list(DEFAULT_METHODS) if given is None else name_list(given)
+    for name in names:
         checks.choice("method", name, SADDLE_METHODS)
-        if name in names[:i]:
-            raise ValueError(f"methods: expected each once; got {name!r} twice")
+    checks.distinct("methods", names)
     return names
 
 
@@ -107,16 +99,6 @@ def _start(text, surface):
     except ValueError:
         raise ValueError(f"start: expected {surface.size} numbers with commas between; got {text!r}") from None
     return checks.array("start", numbers, (surface.size,))
-
-
-def _integer(argument, text, low):
-    try:
-        value = int(text)
-    except ValueError:
-        value = low - 1
-    if value < low:
-        raise ValueError(f"{argument}: expected an integer >= {low}; got {text!r}")
-    return value
 
 
 def _check_out(out, surface):

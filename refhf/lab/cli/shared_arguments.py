@@ -33,7 +33,7 @@ def add_problem_arguments(command: argparse.ArgumentParser) -> None:
     add_data_dir(command)
     add(
         "--hidden", default="400,150", type=layer_widths, metavar="N,N",
-        help="widths of the hidden layers, or none; default: %(default)s",
+        help="widths of the hidden layers; none for no hidden layer; default: %(default)s",
     )  # fmt: skip
     add("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
     add("--loss", metavar="L", help=f"{', '.join(LOSSES)}; default: softmax for classes, else squared")
@@ -49,7 +49,10 @@ def add_problem_arguments(command: argparse.ArgumentParser) -> None:
 def add_run_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of one training run."""
     add = command.add_argument
-    add("--steps", default=STEPS, type=integer_above_0, metavar="N", help="epochs for sgd; default: %(default)s")
+    add(
+        "--steps", default=STEPS, type=integer_above_0, metavar="N",
+        help="steps, epochs for first-order methods; default: %(default)s",
+    )  # fmt: skip
     add(
         "--curvature-batch", type=integer_above_0, metavar="B",
         help=f"cases in a curvature product; default: {CURVATURE_BATCH}, or all if fewer",
@@ -62,11 +65,11 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--checkpoint-every", default=10, type=whole_number, metavar="N",
-        help="steps between checkpoints, 0: only at the end; default: %(default)s",
+        help="steps between checkpoints; 0: only at the end; default: %(default)s",
     )  # fmt: skip
     add("--resume", metavar="DIR", help="resume the run in DIR; a larger --steps extends it")
     add("--out", metavar="DIR", help="write history, parameters and figure to DIR; default: write nothing")
-    add("--overwrite", action="store_true", help="allow a folder that is not empty")
+    add("--overwrite", action="store_true", help="allow --out to be a folder that is not empty")
 
 
 def methods_epilog(example: str) -> str:

@@ -20,7 +20,7 @@ from refhf.text import name_list
 
 LINES, PICTURE = "runs.jsonl", "sweep.png"
 EXAMPLE = """\
-example: two methods at three batch sizes from five starts, and sgd at the best of three rates
+example: two methods, three batch sizes, five seeds; for sgd the best of three learning rates
   refhf sweep --methods sgd,gn-cg --batches 128,512,2048 --grid learning_rate=0.03,0.1,0.3 --epochs 20 --out sweep"""
 
 
@@ -30,18 +30,24 @@ def add_sweep_command(commands: Any) -> None:
     command = commands.add_parser("sweep", help="run methods x batch sizes x seeds", epilog=epilog)
     shared_arguments.add_problem_arguments(command)
     add = command.add_argument
-    add("--methods", required=True, type=name_list, metavar="A,B,C", help="see below")
+    add("--methods", required=True, type=name_list, metavar="A,B,C", help="methods; see below")
     add(
         "--batches", required=True, type=list_of(integer_above_0), metavar="B,B",
         help="values of each method's batch or curvature_batch",
     )  # fmt: skip
-    add("--seeds", default=5, type=integer_above_0, metavar="N", help="0 to N - 1; default: %(default)s")
-    add("--steps", type=integer_above_0, metavar="N", help="steps of a run; epochs for first-order methods")
-    add("--epochs", type=real_number, metavar="N", help="effective passes over the data after which a run ends")
-    add("--grid", action="append", default=[], type=grid_axis, metavar="NAME=V,V", help="try all values of an option")
+    add(
+        "--seeds", default=5, type=integer_above_0, metavar="N",
+        help="number of seeds; they are 0 to N - 1; default: %(default)s",
+    )  # fmt: skip
+    add("--steps", type=integer_above_0, metavar="N", help="steps of a run, epochs for first-order methods")
+    add("--epochs", type=real_number, metavar="N", help="end a run after so many effective passes over the data")
+    add(
+        "--grid", action="append", default=[], type=grid_axis, metavar="NAME=V,V",
+        help="try all values of an option; repeatable",
+    )  # fmt: skip
     add(
         "--targets", default=[], type=list_of(real_number), metavar="E,E",
-        help="training errors; report when they are first reached",
+        help="training errors; report the first step that reaches each",
     )  # fmt: skip
     add("--stop-at-target", action="store_true", help="end a run that has reached all targets")
     add("--out", required=True, metavar="DIR", help="folder of runs and picture; runs already there are not repeated")
@@ -53,11 +59,8 @@ def run_sweep_command(args: argparse.Namespace) -> int:
 
     The first Ctrl-C or SIGTERM ends the sweep after the current step; the same command then resumes from there.
     """
-    folder, options, grid = (
-        Path(args.out),
-        unique_options(args.option),
-        unique_options(args.grid),
-    )
+    folder = Path(args.out)
+    options, grid = unique_options(args.option), unique_options(args.grid)
     chosen = configurations(args.methods, args.batches, range(args.seeds), options, grid)
     setting = _setting(args, folder)
     run_progress.print_notes(setting.problem(0).notes, args.quiet)

@@ -11,7 +11,7 @@ from refhf.parallel.communicator import Communicator
 EXAMPLE = """\
 example: ten steps of Hessian-free optimisation on the bundled digits, with a figure in ./run
   refhf train --method hessian-bicgstab --steps 10 --out run
-the same on four ranks, of one machine or a cluster
+the same on four ranks of one machine or of a cluster
   mpiexec -n 4 refhf train --method hessian-bicgstab --steps 10 --out run"""
 
 

@@ -55,7 +55,7 @@ def _as_dict(result: RunResult, where: Path | None) -> dict[str, Any]:
     return {
         "method": run.method,
         "options": run.options,
-        "status": result.status.name.lower().replace("_", " "),
+        "status": str(result.status),
         "final": result.history[-1],
         "history": result.history,
         "out": None if where is None else str(where),

@@ -63,10 +63,9 @@ def _checked(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
 
 def _given_options(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """The given options; at least one of the methods must have each of them."""
-    for i, name in enumerate(names):
+    for name in names:
         checks.choice("method", name, METHODS)
-        if name in names[:i]:
-            raise ValueError(f"methods: expected each once; got {name!r} twice")
+    checks.distinct("methods", names)
     flags = [("curvature_batch", args.curvature_batch), ("damping", args.damping)]
     given = unique_options([*((key, value) for key, value in flags if value is not None), *args.option])
     known = {option: METHODS[name].family.options for name in names for option in METHODS[name].options}

@@ -4,12 +4,13 @@ import contextlib
 import sys
 from pathlib import Path
 
-from refhf import hints
+from refhf import checks, hints
 from refhf.conformance.vectors import vector_operations, vector_run
 from refhf.conformance.vectors.adapter_process import Adapter
 from refhf.conformance.vectors.load_vectors import load
 from refhf.conformance.vectors.reply_comparison import TOLERANCE, Verdict
 from refhf.conformance.vectors.suspected_mistakes import suspects as suspects_of
+from refhf.lab.cli.argument_types import real_number
 from refhf.lab.runs import output_folder
 from refhf.text import columns
 
@@ -18,7 +19,7 @@ SHOWN = 20  # failures listed in words, our choice; --json has all
 EXAMPLE = """\
 example: the sample adapter, which implements some of the operations
   refhf vectors --adapter "python examples/adapters/numpy_adapter.py"
-what an adapter reads and writes: refhf/conformance/vectors/README.md
+format of requests and replies: refhf/conformance/vectors/README.md
 exit: 0 no failure, 1 a failure, 2 usage"""
 
 
@@ -26,14 +27,12 @@ def add_vectors_command(commands) -> None:
     """Add the command to argparse's subcommands."""
     command = commands.add_parser("vectors", help="run test vectors against an implementation", epilog=EXAMPLE)
     option = command.add_argument
-    option(
-        "--adapter",
-        metavar="COMMAND",
-        help="program: one JSON request a line in, one JSON reply a line out",
-    )
+    option("--adapter", metavar="COMMAND", help="program that reads JSON requests and writes JSON replies, one a line")
     option("--self", action="store_true", help="test refhf itself")
-    option("--limit", default=str(LIMIT), metavar="S", help="seconds for a reply; default: %(default)s")
-    option("--tolerance", default=f"{TOLERANCE:g}", metavar="E", help="relative; default: %(default)s")
+    option("--limit", default=LIMIT, type=real_number, metavar="S", help="seconds for a reply; default: %(default)s")
+    option(
+        "--tolerance", default=TOLERANCE, type=real_number, metavar="E", help="relative tolerance; default: %(default)s"
+    )
     option("--skips", metavar="FILE", help="ids, topics or flags to skip, one a line, # for a comment")
     option("--xfails", metavar="FILE", help="the same, for vectors expected to fail")
     option("--json", action="store_true", help="print JSON, a result for each vector")
@@ -44,7 +43,7 @@ def run_vectors_command(args) -> int:
     if (args.adapter is None) == (not args.self):
         given = "both" if args.self else "neither"
         raise ValueError(f"adapter: expected either --adapter COMMAND or --self; got {given}")
-    limit, tolerance = _positive("limit", args.limit), _positive("tolerance", args.tolerance)
+    limit, tolerance = checks.positive("limit", args.limit), checks.positive("tolerance", args.tolerance)
     adapter = None if args.self else Adapter(args.adapter, limit)
     vectors = load()
     names = {name for vector in vectors for name in (vector.id, vector.topic, *vector.flags)}
@@ -62,16 +61,6 @@ def _watched(results, count):
         if sys.stderr.isatty():
             print(f"\rvector {k} of {count}", end="\n" if k == count else "", file=sys.stderr, flush=True)
         yield result
-
-
-def _positive(argument, text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{argument}: expected a number above 0; got {text!r}")
-    return value
 
 
 def _names(file, argument, known):
@@ -92,9 +81,8 @@ def _counts(results):
 
 def _tables(results):
     """Tallies by topic and by flag."""
-    return vector_run.tallies(results, lambda vector: [vector.topic]), vector_run.tallies(
-        results, lambda vector: vector.flags
-    )
+    by_topic = vector_run.tallies(results, lambda vector: [vector.topic])
+    return by_topic, vector_run.tallies(results, lambda vector: vector.flags)
 
 
 def _text(results):
@@ -104,10 +92,10 @@ def _text(results):
     lines = [*_table("topic", topics), "", *_table("flag: the mistake that they catch", asked)]
     suspects = suspects_of(results)
     if suspects:
-        lines += ["", "the failures look most like"]
-        lines += [f"  {suspect}" for suspect in suspects]
+        lines += ["", "the failures look most like", *(f"  {suspect}" for suspect in suspects)]
     failed = [result for result in results if result.verdict in (Verdict.FAIL, Verdict.XPASS)]
-    lines += [""] * bool(failed)
+    if failed:
+        lines.append("")
     lines += [f"{r.verdict!s:<6}{r.vector.id}: {r.reason or r.verdict.value}" for r in failed[:SHOWN]]
     if len(failed) > SHOWN:
         lines.append(f"... and {len(failed) - SHOWN} more: --json lists all")

@@ -57,7 +57,7 @@ def plot_damping(ax, history):
 
 def plot_reduction_ratio(ax, history):
     """Plot the reduction ratio rho, with bands where it changes lambda."""
-    low, high = -0.5, 2.0  # our choice: beyond them the ratio says "wrong", not how wrong
+    low, high = -0.5, 2.0  # our choice: the model is wrong beyond them, and by how much does not matter
     ratios = [-math.inf if (rho := r.get("rho")) is None or math.isnan(rho) else rho for r in history[1:]]
     shown = [min(max(ratio, low), high) for ratio in ratios]
     beyond = [(r["step"], y) for r, ratio, y in zip(history[1:], ratios, shown, strict=True) if ratio != y]

@@ -31,7 +31,7 @@ STYLE: dict[Any, Any] = {
     "figure.constrained_layout.w_pad": 0.1,
     "svg.hashsalt": "refhf",
 }
-AXES = {  # key of a record: what it says under the axis
+AXES = {  # key of a record: label of the axis
     "step": "steps (first-order: epochs)",
     "epochs": "effective passes over the data",
     "curvature_products": "curvature products",
@@ -84,9 +84,9 @@ def run_figure(history: Sequence[Mapping], title: str):
     -------
     matplotlib.figure.Figure
     """
-    inside = any(record.get("solver_stop") for record in history)
+    solved = any(record.get("solver_stop") for record in history)
     drawn = [history_axes.plot_loss, history_axes.plot_errors]
-    if inside:
+    if solved:
         drawn += [
             history_axes.plot_solver_iterations,
             history_axes.plot_damping,
@@ -94,15 +94,13 @@ def run_figure(history: Sequence[Mapping], title: str):
             history_axes.plot_step_length,
         ]
     with figure_style():
-        figure = _figure((15, 8.5) if inside else (10, 4.5))
+        figure = _figure((15, 8.5) if solved else (10, 4.5))
         last = history[-1]
-        error = (
-            "" if last["training_error"] is None else f", training error {history_axes.percent(last['training_error'])}"
-        )
-        figure.suptitle(
-            f"{escape_dollars(title)}\nafter {last['step']} steps: loss {history_axes.or_inf(last['loss']):.3g}{error}"
-        )
-        for ax, draw in zip(figure.subplots(len(drawn) // 3 or 1, 3 if inside else 2).flat, drawn, strict=True):
+        said = f"after {last['step']} steps: loss {history_axes.or_inf(last['loss']):.3g}"
+        if last["training_error"] is not None:
+            said += f", training error {history_axes.percent(last['training_error'])}"
+        figure.suptitle(f"{escape_dollars(title)}\n{said}")
+        for ax, draw in zip(figure.subplots(len(drawn) // 3 or 1, 3 if solved else 2).flat, drawn, strict=True):
             draw(ax, history)
             ax.set_xlabel("step")
             ax.xaxis.get_major_locator().set_params(integer=True)

@@ -47,17 +47,23 @@ def read_vector(name: str, x, facts: Mapping, finite: bool):
 
 
 def read_progress(arrays: Mapping, record: Mapping, going_on: bool) -> Progress:
-    """Check and rebuild a method's progress; theta must be finite if the run can be resumed."""
+    """Check and rebuild a method's progress; theta must be finite if the run can be resumed.
+
+    A field of the state may be None where None is its default; a checkpoint has no array of it then.
+    """
     facts, kinds, method_progress = record["facts"], record["state"], record["progress"]
     state = METHODS[facts["method"]].family.state
-    if set(kinds) != set(state._fields) or set(arrays) != {k for k in kinds if kinds[k] != "NoneType"} | {"best theta"}:
+    none = {name for name in kinds if kinds[name] == "NoneType"}
+    if set(kinds) != set(state._fields) or set(arrays) != {*kinds, "best theta"} - none:
         raise ValueError(f"expected {', '.join(state._fields)}, best theta; found {', '.join([*kinds, *arrays])}")
+    if wrong := [name for name in none if state._field_defaults.get(name, 0) is not None]:
+        raise ValueError(f"{', '.join(wrong)}: expected an array or a number; found None")
     values = {}
     for name, kind in state.__annotations__.items():
-        if kind in KINDS:
-            values[name] = _scalar(name, arrays[name], kind, state._field_defaults.get(name, 0), kinds[name])
-        elif kinds[name] == "NoneType" and kind is not np.ndarray:
+        if name in none:
             values[name] = None
+        elif kind in KINDS:
+            values[name] = _scalar(name, arrays[name], kind, state._field_defaults.get(name, 0), kinds[name])
         else:
             values[name] = read_vector(name, arrays[name], facts, finite=going_on and name == "theta")
     counts = {

@@ -112,7 +112,7 @@ def _classes(data, comm):
 
 
 def _of_all(law, data, comm):
-    """Whether `law` holds for all targets, training and test, on all ranks; files are read in pieces."""
+    """True if `law` holds for all targets, training and test, on all ranks; files are read in pieces."""
     holds = all(
         law(np.asarray(y[start : start + READ]))
         for y in (data.y, data.y_test)

@@ -229,5 +229,5 @@ RESUMABLE = None, Status.STEPS_DONE, Status.INTERRUPTED
 
 
 def is_over(run: TrainingRun) -> bool:
-    """Whether a resumed run has nothing left to do: it ended for a reason of its own, or has made all its steps."""
+    """True if a resumed run has no steps left: it stopped for good, or has done all its steps."""
     return run.since is not None and (run.since.status not in RESUMABLE or run.since.step >= run.steps)

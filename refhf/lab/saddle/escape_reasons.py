@@ -49,11 +49,11 @@ def find_escape(path) -> Escape | None:
         offset = point.theta - saddle
         size = float(abs(directions @ offset).max())
         if size > (0 if exact else 8 * np.finfo(float).eps * np.linalg.norm(offset)):
-            return Escape(k, size, _gave(path, k, size))
+            return Escape(k, size, _source_of(path, k, size))
     return Escape(None, 0.0, "nothing")
 
 
-def _gave(path, k, size):
+def _source_of(path, k, size):
     if k == 0:
         return "the start"
     source = path.points[k - 1].source

@@ -21,7 +21,7 @@ def saddle_figure(paths: Sequence[Trajectory], upto: int | None = None):
 
     Parameters
     ----------
-    paths : sequence of Path
+    paths : sequence of Trajectory
         From one start over one surface.
     upto : int, optional
         Draw their first steps only, as a frame of an animation does.
@@ -87,11 +87,16 @@ def ticks(low: float, high: float) -> range:
 
 def draw_path(ax, path: Trajectory, upto: int | None, width: float) -> None:
     """Draw one trajectory; wide lines are drawn below thin ones so that overlapping ones stay visible."""
-    look, points = SADDLE_METHODS[path.name], path.points[: None if upto is None else upto + 1]
+    look, points = SADDLE_METHODS[path.name], _shown(path, upto)
     xy = np.concatenate([*map(_leg, points[:-1], points[1:]), [points[-1].theta]])
     ax.plot(*xy.T, color=look.colour, linewidth=width, solid_capstyle="round", solid_joinstyle="round", zorder=3)
     size = (9 + width) * (1.4 if look.marker == "*" else 1)
     ax.plot(*xy[-1], look.marker, color=look.colour, markersize=size, markeredgecolor="white", zorder=4)
+
+
+def _shown(path, upto):
+    """The points of the first `upto` steps, or all."""
+    return path.points[: None if upto is None else upto + 1]
 
 
 def _leg(point, following):
@@ -115,7 +120,7 @@ def draw_points(ax, surface: Surface, start) -> None:
 
 
 def within(surface: Surface, theta) -> bool:
-    """Whether a point is in the surface's window."""
+    """True if a point is in the surface's window."""
     assert surface.window is not None
     x0, x1, y0, y1 = surface.window
     return bool(x0 <= theta[0] <= x1 and y0 <= theta[1] <= y1)
@@ -134,17 +139,12 @@ def _label(ax, theta, text, window):
 def _draw_values(ax, paths, upto):
     for path in paths:
         look = SADDLE_METHODS[path.name]
-        values = [point.value for point in path.points[: None if upto is None else upto + 1]]
+        values = [point.value for point in _shown(path, upto)]
         ax.plot(values, color=look.colour, dashes=look.dash or (None, None), linewidth=3)
         ax.plot(
-            len(values) - 1,
-            values[-1],
-            look.marker,
-            color=look.colour,
-            markersize=12,
-            markeredgecolor="white",
-            clip_on=False,
-        )
+            len(values) - 1, values[-1], look.marker,
+            color=look.colour, markersize=12, markeredgecolor="white", clip_on=False,
+        )  # fmt: skip
     ax.set_xscale("symlog", linthresh=10)
     ax.set(xlim=(0, max(len(path.points) for path in paths)), xlabel="step", title="f")
 
@@ -154,7 +154,7 @@ def draw_curvatures(ax, paths: Sequence[Trajectory], upto: int | None) -> None:
     largest = max((abs(c) for path in paths for c in curvatures(path)), default=1.0)
     for row, path in enumerate(paths):
         look = SADDLE_METHODS[path.name]
-        shown = curvatures(path)[: min(BARS, BARS if upto is None else upto)]
+        shown = curvatures(path)[:upto][:BARS]
         heights = [np.sign(c) * np.log1p(abs(c)) / np.log1p(largest) * 0.26 for c in shown]
         ax.plot((0.3, BARS + 0.7), (row, row), color="#BBBBBB", linewidth=1)
         ax.bar(

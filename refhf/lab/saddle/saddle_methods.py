@@ -45,14 +45,14 @@ SADDLE_METHODS = {
 DEFAULT_METHODS = tuple(SADDLE_METHODS)[:8]
 
 
-def method_options(contestant: SaddleMethod, surface: Surface) -> dict:
+def method_options(entry: SaddleMethod, surface: Surface) -> dict:
     """The options of a method on this surface.
 
     The learning rate of gradient methods is 1/L, L the largest eigenvalue at a listed stationary point (our choice; 0.1
     if no eigenvalue is positive).
     """
-    rated = {"learning_rate": gradient_rate(surface)} if contestant.method == "gradient-descent" else {}
-    return {**rated, **contestant.options}
+    rated = {"learning_rate": gradient_rate(surface)} if entry.method == "gradient-descent" else {}
+    return {**rated, **entry.options}
 
 
 def gradient_rate(surface: Surface) -> float:

@@ -15,7 +15,7 @@ from refhf.surfaces.stationary_points import Surface
 STEPS = 40  # of a path at most
 STARTS = 15  # grid points an axis at most
 STILL = 1e-6  # points this near to the last are not shown one by one
-OFF = 1e-6  # of the start that is just off the stable directions
+OFF = 1e-6  # distance from the stable directions of the start beside them
 SPACINGS = 0.05, 0.1, 0.2, 0.25, 0.5, 1.0
 COLUMNS = "x", "y", "gx", "gy", "low", "high", "curvature", "reason"
 SIGNS = {
@@ -34,21 +34,21 @@ def saddle_page(
     starts: int | None = None,
     listen: Callable[[int, int], object] = lambda done, of: None,
 ) -> str:
-    """The page (HTML) for these contestants over a surface of two parameters.
+    """The page (HTML) for these methods over a surface of two parameters.
 
     Parameters
     ----------
     surface : Surface
     names : sequence of str
-        Of LINEUP.
+        Keys of SADDLE_METHODS.
     start : array (2,), optional
-        What it opens with; the surface's own if None.
+        The start shown first; the surface's own if None.
     seed, steps : int
-        Of each path.
+        The seed and the most steps of each path.
     starts : int, optional
         Grid points an axis, at most; STARTS if None.
     listen : callable
-        Called with how many starts are done, of how many.
+        Called with the number of starts done, and of all starts.
 
     Raises
     ------
@@ -146,10 +146,8 @@ def grid_of_starts(surface: Surface, most: int):
 
 def special_starts(surface: Surface, start) -> dict:
     """Named starts: the given one, one slightly off it, and the saddle, if they exist."""
-    found, directions = (
-        {saddle_wording.true_minus(saddle_table.format_point(start)): start},
-        escape_reasons.negative_curvature_directions(surface),
-    )
+    found = {saddle_wording.true_minus(saddle_table.format_point(start)): start}
+    directions = escape_reasons.negative_curvature_directions(surface)
     if directions is not None:
         found["10\u207b\u2076 beside"] = start + OFF * directions[0]
     if surface.saddle is not None:

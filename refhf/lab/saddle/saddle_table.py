@@ -24,7 +24,7 @@ def trajectory_rows(paths: Sequence[Trajectory]) -> list[dict]:
     """The numbers of the table, a dict for each trajectory."""
     found = []
     for path in paths:
-        last, left = path.points[-1], escape_reasons.find_escape(path)
+        last, escape = path.points[-1], escape_reasons.find_escape(path)
         found.append(
             {
                 "method": path.name,
@@ -35,8 +35,8 @@ def trajectory_rows(paths: Sequence[Trajectory]) -> list[dict]:
                 "eigenvalues": last.eigenvalues.tolist(),
                 "ending": path.ending.name.lower(),
                 "steps_to_leave": escape_reasons.steps_to_leave(path, escape_radius(path.surface)),
-                "left_stable_directions_at": left and left.step,
-                "by": left and left.by,
+                "left_stable_directions_at": escape and escape.step,
+                "by": escape and escape.by,
                 "why": explain_ending(path),
             }
         )
@@ -65,15 +65,15 @@ def trajectory_table(paths: Sequence[Trajectory]) -> str:
 
 def explain_ending(path: Trajectory) -> str:
     """The ending, and the source of the component along negative curvature."""
-    left = escape_reasons.find_escape(path)
-    if left is None:
+    escape = escape_reasons.find_escape(path)
+    if escape is None:
         return path.verdict
     line = name_stable_directions(path.surface)
-    if left.step is None:
+    if escape.step is None:
         return f"{path.verdict}; no step left {line}"
-    if left.step == 0:
-        return f"{path.verdict}; the start is {left.size:.2g} off {line}"
-    return f"{path.verdict}; step {left.step} left {line} by {left.by}"
+    if escape.step == 0:
+        return f"{path.verdict}; the start is {escape.size:.2g} off {line}"
+    return f"{path.verdict}; step {escape.step} left {line} by {escape.by}"
 
 
 def name_stable_directions(surface: Surface) -> str:

@@ -60,15 +60,15 @@ def saddle_headline(paths: Sequence[Trajectory]) -> str:
 
 
 def describe_outcome(path: Trajectory) -> str:
-    """Where the trajectory ended, in a few words."""
-    left = escape_reasons.find_escape(path)
+    """The end of the trajectory in a few words."""
+    escape = escape_reasons.find_escape(path)
     if GROUPS.get(path.ending) == "minimum":
-        how = f" by {left.by.replace('Lanczos ', '')}" if left and left.step else ""
+        how = f" by {escape.by.replace('Lanczos ', '')}" if escape and escape.step else ""
         return f"{'hovers about' if path.ending is Ending.NEAR_MINIMUM else 'reaches'} {_minimum(path)}{how}"
     if path.ending is Ending.SADDLE and len(path.points) == 1:
         return "does not move: the saddle"
-    if path.ending is Ending.SADDLE and left:
-        if left.step is not None and not left.by.startswith("rounding"):
+    if path.ending is Ending.SADDLE and escape:
+        if escape.step is not None and not escape.by.startswith("rounding"):
             return "is drawn into the saddle"
         line = name_stable_directions(path.surface)
         return f"stays on {line[9:] if '=' in line else 'its line'}: the saddle"

@@ -23,7 +23,7 @@ NEAR = 1e-3  # distance from a listed stationary point, or an eigenvalue this sm
 
 
 class Ending(Enum):
-    """How a trajectory ended; the value is a sentence."""
+    """The ending of a trajectory; the value is a sentence."""
 
     MINIMUM = "a minimum"
     SADDLE = "stationary, not a minimum: smallest eigenvalue {:.3g}"
@@ -100,12 +100,12 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
     ValueError
         For an unknown name, a start of the wrong dimension or not finite, or steps below 1.
     """
-    contestant = SADDLE_METHODS[checks.choice("method", name, SADDLE_METHODS)]
+    entry = SADDLE_METHODS[checks.choice("method", name, SADDLE_METHODS)]
     theta = checks.array("start", start, (surface.size,), np.float64)
     checks.positive_integer("steps", steps)
-    f, given = from_functions(*surface.functions), {**method_options(contestant, surface), **more}
+    f, given = from_functions(*surface.functions), {**method_options(entry, surface), **more}
     points, refused, ending = [], 0, None
-    for report in iterate(f, theta, method=contestant.method, rng=seed, **given):
+    for report in iterate(f, theta, method=entry.method, rng=seed, **given):
         points.append(_point(f, theta, report))
         refused = 0 if report.accepted else refused + 1
         if at_rest(points[-1]) and stationary_kind(surface, points[-1]) is Ending.MINIMUM:
@@ -127,7 +127,7 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
 
 
 def at_rest(point: TrajectoryPoint) -> bool:
-    """Whether the gradient is zero to its tolerance."""
+    """True if the gradient is zero to its tolerance."""
     return bool(np.linalg.norm(point.gradient) <= STATIONARY)
 
 

@@ -138,7 +138,7 @@ def configurations(
         checks.choice("methods", method, METHODS)
     seeds = [*seeds]
     for name, values in {"methods": methods, "batches": batches, "seeds": seeds, **grid}.items():
-        refuse_repeats(name, values)
+        checks.distinct(name, values)  # the runs of a repeated value would be counted twice
     known = {name for method in methods for name in METHODS[method].options if name != batch_option(method)}
     checks.option_names([*options, *grid], sorted(known), ", ".join(methods))
     if twice := options.keys() & grid.keys():
@@ -150,13 +150,6 @@ def configurations(
         for batch in (batches if batch_option(method) else [None])
         for chosen in _combinations(method, options, grid)
     ]
-
-
-def refuse_repeats(name: str, values: Sequence) -> None:
-    """ValueError for a repeated value: its runs would be counted twice."""
-    for i, value in enumerate(values):
-        if value in values[:i]:
-            raise ValueError(f"{name}: expected each once; got {value!r} twice")
 
 
 def _combinations(method, options, grid):

@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+from refhf import checks
 from refhf.driver.minimize import Status
 from refhf.lab.runs import training_run
 from refhf.lab.runs.training_run import TrainingRun
 from refhf.lab.sweep import sweep_file
 from refhf.lab.sweep.sweep_file import COUNTS, ENDS
-from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, batch_option, refuse_repeats
+from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, batch_option
 from refhf.methods.report import Outcome
 
 CURVE = ("step", "epochs", "curvature_products", "seconds", "loss", "training_error", "test_error")
@@ -35,8 +36,8 @@ def run_sweep(
 
     Parameters
     ----------
-    setting : Setting
-    cells : sequence of Cell
+    setting : SweepSetting
+    cells : sequence of Configuration
     path : str or path, optional
         A file of lines, created if missing, and locked. An incomplete last line is dropped; its run is repeated.
     listen : callable
@@ -58,7 +59,7 @@ def run_sweep(
     limit = setting.steps or math.ceil(setting.epochs or 0)  # no step costs less than a pass
     for cell in cells:
         cell.plan(pose(cell.seed), limit)
-    refuse_repeats("cells", cells)
+    checks.distinct("cells", cells)
     names = [sweep_file.run_key(cell) for cell in cells]
     found = []
     with sweep_file.open_sweep_file(path, facts) as (done, stream):
@@ -120,14 +121,14 @@ def _some(mapping, keys):
 
 
 def _ended(setting, record, reached, status):
-    """Why the run ends at this step, or None."""
+    """The reason for which the run ends at this step, or None."""
     if status not in (None, Status.STEPS_DONE):
-        return status.name.lower().replace("_", " ")
+        return str(status)
     if setting.stop_at_target and None not in reached:
         return "targets reached"
     if setting.epochs is not None and record["epochs"] >= setting.epochs:
         return "passes done"
-    return status and "steps done"
+    return status and str(status)
 
 
 def _short(value):
