@@ -46,3 +46,8 @@ class SymmetricOperator(LinearOperator):
 
     def _rmatvec(self, x: Any) -> Array:
         return self._matvec(x)
+
+
+def shifted(A: LinearOperator, damping: float, like: Array) -> SymmetricOperator:
+    """A + lambda I, of the size and dtype of `like` (n,)."""
+    return SymmetricOperator(lambda v: A @ v + damping * v, like.size, like.dtype)

@@ -17,7 +17,7 @@ from refhf.krylov.arithmetic import inner
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, negative_curvature
-from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.krylov.symmetric_operator import SymmetricOperator, shifted
 from refhf.methods.hessian_free.candidates import Solution, bicgstab_candidates, cg_candidates, walk_back
 from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
@@ -164,7 +164,7 @@ def step(
     mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
     curvature = _curvature(state, options)
     A = mini.gauss_newton(theta) if curvature == "gauss-newton" else mini.hessian(theta)  # 5
-    B = SymmetricOperator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
+    B = shifted(A, damping, theta)
     solution = _solve(B, g, state, mini, options)  # 6
     report = _solved(report, solution, state, curvature)
     if solution.stop is Stop.NON_FINITE:

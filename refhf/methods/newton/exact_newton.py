@@ -12,7 +12,7 @@ from numpy.random import Generator
 from refhf import checks
 from refhf.krylov.solve import bicgstab
 from refhf.krylov.stopping import Stop
-from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.krylov.symmetric_operator import shifted
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.descent import downhill
@@ -101,7 +101,7 @@ def step(
         if values[0] + damping < 0:
             report = report._replace(negative_curvature=True, negative_direction=downhill(vectors[:, 0], g))
     else:
-        B = SymmetricOperator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
+        B = shifted(H, damping, theta)
         s, info = bicgstab(B, -g, rtol=RTOL, maxiter=options.solver_iterations)
         report = report._replace(source=Source.KRYLOV)
         report = report.detailed(solver_iterations=info.iterations, solver_stop=info.stop)

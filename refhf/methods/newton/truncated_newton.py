@@ -17,7 +17,7 @@ from refhf import checks
 from refhf.krylov.arithmetic import inner, norm
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
-from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.krylov.symmetric_operator import shifted
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
@@ -141,7 +141,7 @@ def step(
     if over:
         return state, report
     H = objective.hessian(theta)
-    B = SymmetricOperator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
+    B = shifted(H, damping, theta)
     if options.rule == "paper":
         p = cut_at_negative_curvature(B, g, options.solver_iterations)
     else:
