@@ -182,7 +182,7 @@ def _with_restarts(
         residual = norm(r)
         if failure := _failure(stop, residual, before):
             best = starts.x if np.inf > residual > starts.residual else x
-            direction = it.p if failure in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None
+            direction = it.p if failure.met_negative_curvature else None
             return best, Info(failure, done, direction)
         x0, before = x, residual
 

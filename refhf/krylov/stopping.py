@@ -43,6 +43,11 @@ class Stop(Enum):
     def __str__(self):
         return self.name.lower().replace("_", " ")
 
+    @property
+    def met_negative_curvature(self) -> bool:
+        """Whether the solver ended at a direction p with p'Ap <= 0, to rounding."""
+        return self in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
+
 
 Rule: TypeAlias = Callable[[Any], Stop | None]  # Any: an iterate that has what the rule looks at
 

@@ -62,7 +62,7 @@ def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool)
     """
     candidates, keep = _kept(grid(iterations) if backtracking else ())
     it, stop = advance(iterates, keep, iteration_limit(iterations), no_progress())
-    negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
+    negative = stop.met_negative_curvature
     if it.k == 0:
         known = it.Ap is not None and np.array_equal(it.p, it.b)  # without start and preconditioner
         candidates[0], stop = _steepest(it.b, it.curvature if known else inner(it.b, B @ it.b), stop)

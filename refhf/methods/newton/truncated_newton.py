@@ -129,7 +129,7 @@ def _conjugate_gradients(B, g, iterations, curvature_rule, *rules):
 
 
 def _negative(it, stop):
-    return it.p if stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None
+    return it.p if stop.met_negative_curvature else None
 
 
 def step(
