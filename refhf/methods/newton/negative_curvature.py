@@ -13,6 +13,7 @@ Departure: the sufficient-curvature test is for a unit vector d. The paper does 
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ from refhf.krylov.stopping import Stop, advance, iteration_limit
 from refhf.methods.newton.exact_newton import NewtonState
 from refhf.methods.newton.truncated_newton import cut_at_negative_curvature
 from refhf.methods.report import Kind, LossAt, Outcome, Report, Source, begin, taken
-from refhf.methods.search.armijo import SHRINK, SUFFICIENT, TRIES, Search, armijo
+from refhf.methods.search.armijo import SUFFICIENT, Search, armijo, backtrack
 from refhf.methods.search.descent import downhill
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
@@ -217,7 +218,7 @@ def step(
     return taken(state, report, path(alpha), f, alpha)
 
 
-def curvilinear(along, f: float, slope: float, curvature: float) -> Search:
+def curvilinear(along: Callable[[float], float], f: float, slope: float, curvature: float) -> Search:
     """The first alpha in 1, 0.8, 0.64, ... with f(theta + alpha^2 s + alpha d) <= f + c alpha^2 (g's + d'Hd/2).
 
     McCormick 1977; More and Sorensen 1979. c, the factor and the limit are the Armijo search's. The papers leave the
@@ -230,10 +231,4 @@ def curvilinear(along, f: float, slope: float, curvature: float) -> Search:
     f, slope, curvature : float
         f(theta), g's <= 0 and d'Hd < 0.
     """
-    alpha = 1.0
-    for _ in range(TRIES):
-        trial = along(alpha)
-        if np.isfinite(trial) and trial <= f + SUFFICIENT * alpha**2 * (slope + 0.5 * curvature):
-            return Search(alpha, trial)
-        alpha *= SHRINK
-    return Search(0.0, f)
+    return backtrack(along, f, lambda alpha: SUFFICIENT * alpha**2 * (slope + 0.5 * curvature))
