@@ -12,43 +12,20 @@ import numpy as np
 
 from refhf import checks
 from refhf.krylov.arithmetic import Array, Matrix, MatrixLike, inner, is_zero, start, system, underflows
-from refhf.krylov.stopping import Stop
+from refhf.krylov.stopping import Stop, SystemIterate
 
 
 @dataclass(frozen=True, eq=False)
-class BiCGStabIterate:
+class BiCGStabIterate(SystemIterate):
     """Iterate k.
 
     Attributes
     ----------
-    k : int
-    x, r, p : ndarray (n,)
-        x_k, the recurrence's residual r_k, and the next direction p_k.
-    b : ndarray (n,)
-        The right-hand side.
-    stop : Stop or None
-        On the last iterate, why there is no next one.
     half_step : bool
         Whether x is the half step x_j + alpha_j p_j, j = k - 1, with the residual s_j; p is then p_j.
     """
 
-    k: int
-    x: Array
-    r: Array
-    p: Array
-    b: Array
-    stop: Stop | None = None
     half_step: bool = False
-
-    @property
-    def x_curvature(self) -> float:
-        """x_k' A x_k = x_k'(b - r_k), without a product."""
-        return inner(self.x, self.b) - inner(self.x, self.r)
-
-    @property
-    def phi(self) -> float:
-        """The quadratic x'Ax/2 - b'x = -x'(r + b)/2 at x_k, without a product."""
-        return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
 
 
 def bicgstab_iterates(

@@ -5,13 +5,14 @@ returns a `Stop` or the recurrence ends.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from refhf.krylov.arithmetic import ROUNDING, Array, norm
+from refhf.krylov.arithmetic import ROUNDING, Array, inner, norm
 
 if TYPE_CHECKING:
     from refhf.krylov.cg import CGIterate
@@ -66,6 +67,39 @@ class Iterate(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class SystemIterate:
+    """An iterate of a solver of A x = b.
+
+    Attributes
+    ----------
+    k : int
+    x, r, p : ndarray (n,)
+        x_k, the recurrence's residual r_k, and the next direction p_k.
+    b : ndarray (n,)
+        The right-hand side.
+    stop : Stop or None
+        On the last iterate, why there is no next one.
+    """
+
+    k: int
+    x: Array
+    r: Array
+    p: Array
+    b: Array
+    stop: Stop | None = None
+
+    @property
+    def phi(self) -> float:
+        """The quadratic x'Ax/2 - b'x = -x'(r + b)/2 at x_k, without a product."""
+        return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
+
+    @property
+    def x_curvature(self) -> float:
+        """x_k' A x_k = x_k'(b - r_k), without a product."""
+        return inner(self.x, self.b) - inner(self.x, self.r)
+
+
 AnyIterate = TypeVar("AnyIterate", bound=Iterate)
 
 
@@ -99,7 +133,7 @@ def small_residual(b: Array, rtol: float, atol: float) -> Rule:
     return partial(_at_tolerance, max(rtol * norm(b), atol))
 
 
-def _at_tolerance(tolerance: float, it: Any) -> Stop | None:
+def _at_tolerance(tolerance: float, it: SystemIterate) -> Stop | None:
     return Stop.CONVERGED if norm(it.r) <= tolerance < np.inf else None
 
 
@@ -132,7 +166,7 @@ def no_progress(tolerance: float = 5e-4, window: int = 10, fraction: float = 0.1
     return partial(_no_progress, tolerance, window, fraction, phis)
 
 
-def _no_progress(tolerance: float, window: int, fraction: float, phis: list[float], it: Any) -> Stop | None:
+def _no_progress(tolerance: float, window: int, fraction: float, phis: list[float], it: SystemIterate) -> Stop | None:
     phis.append(it.phi)
     k = max(window, int(np.ceil(fraction * it.k)))
     phi = phis[-1]

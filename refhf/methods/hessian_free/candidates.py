@@ -67,7 +67,7 @@ def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool)
         known = it.Ap is not None and np.array_equal(it.p, it.b)  # without start and preconditioner
         candidates[0], stop = _steepest(it.b, it.curvature if known else inner(it.b, B @ it.b), stop)
     else:
-        candidates[it.k] = _candidate(it)
+        candidates[it.k] = Candidate(it.x, it.x_curvature)
     direction = downhill(it.p, g) if negative else None
     return Solution(_turned(candidates, g), it.x, it.k, stop, negative, direction)
 
@@ -91,7 +91,7 @@ def _kept(marks: Container[int]) -> tuple[dict[int, Candidate], Rule]:
 
     def keep(it):
         if it.k in marks:
-            candidates[it.k] = _candidate(it)
+            candidates[it.k] = Candidate(it.x, it.x_curvature)
 
     return candidates, keep
 
@@ -106,11 +106,6 @@ def _turned(candidates: dict[int, Candidate], g) -> tuple[Candidate, ...]:
     for k, candidate in candidates.items():
         candidates[k] = candidate._replace(vector=downhill(candidate.vector, g))
     return tuple(candidates.values())
-
-
-def _candidate(it):
-    """The iterate's x, with x'Bx = x'(b - r), which needs no product."""
-    return Candidate(it.x, inner(it.x, it.b) - inner(it.x, it.r))
 
 
 def walk_back(candidates: tuple[Candidate, ...], f: Callable, back: bool) -> tuple[Candidate, float]:
