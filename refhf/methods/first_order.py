@@ -125,6 +125,4 @@ def step(
     alpha = schedules.rate(cast(schedules.Rate, options.learning_rate), k)
     source = Source.NOISE if options.noise else Source.GRADIENT if options.rule == "plain" else Source.MOMENTUM
     moved = RULES[options.rule](state, g, alpha, options)
-    if not np.isfinite(moved.theta).all():
-        return state, report._replace(source=source)
-    return taken(moved, report._replace(source=source), moved.theta, f, alpha)
+    return taken(state, report._replace(source=source), moved.theta, f, alpha, moved)

@@ -172,7 +172,7 @@ def _trust_region(state, report, objective, p, f, g):
         radius *= SHRINK
     elif rho > GOOD and norm(p.vector) >= (1 - 1e-6) * radius:
         radius = min(GROW * radius, LARGEST)
-    report = report.detailed(rho=rho)
+    state, report = state._replace(radius=radius), report.detailed(rho=rho)
     if rho <= ACCEPT:
-        return TruncatedNewtonState(state.theta, radius), report._replace(outcome=Outcome.POOR_RATIO)
-    return taken(TruncatedNewtonState(theta, radius), report, theta, f_p, 1.0)
+        return state, report._replace(outcome=Outcome.POOR_RATIO)
+    return taken(state, report, theta, f_p, 1.0)

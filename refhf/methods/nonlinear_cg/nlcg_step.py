@@ -220,10 +220,8 @@ def _onward(state, after, report, mini, options):
         theta *= 1 - withheld
         theta -= withheld * rate * state.scale * state.d
     theta += state.theta  # w = w + alpha_t d
-    report = report.detailed(rate_scale=scale)
-    if not np.isfinite(theta).all():
-        return state, report
-    return taken(after._replace(loss=kept, scale=scale), report, theta, report.loss, alpha)
+    after = after._replace(loss=kept, scale=scale)
+    return taken(state, report.detailed(rate_scale=scale), theta, report.loss, alpha, after)
 
 
 def _along(state, after, report, mini, options):
@@ -248,10 +246,7 @@ def _along(state, after, report, mini, options):
         alpha = wolfe(along, report.loss, slope, first_trial(report.loss, state.loss, slope, d)).step_length
         if alpha == 0:
             return afresh, report._replace(outcome=Outcome.NO_DECREASE)
-    theta = theta + alpha * d
-    if not np.isfinite(theta).all():
-        return state, report
-    return taken(after, report, theta, report.loss, alpha)
+    return taken(state, report, theta + alpha * d, report.loss, alpha, after)
 
 
 def first_trial(f: float, f_old: float, slope: float, d) -> float:
