@@ -18,14 +18,14 @@ import numpy as np
 from numpy.random import Generator
 
 from refhf import checks
-from refhf.krylov.arithmetic import inner, norm
+from refhf.krylov.arithmetic import inner
 from refhf.methods import schedules
 from refhf.methods.mini_batch import mini_batch
 from refhf.methods.nonlinear_cg import diagonal_bfgs, online_search
 from refhf.methods.nonlinear_cg.betas import BETAS, clip
 from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
-from refhf.methods.search.wolfe import wolfe
+from refhf.methods.search.wolfe import first_trial, wolfe
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
 
@@ -247,11 +247,3 @@ def _along(state, after, report, mini, options):
         if alpha == 0:
             return afresh, report._replace(outcome=Outcome.NO_DECREASE)
     return taken(state, report, theta + alpha * d, report.loss, alpha, after)
-
-
-def first_trial(f: float, f_old: float, slope: float, d) -> float:
-    """The minimum of the quadratic that falls to f as f_old did (Nocedal and Wright 2006, equation 3.60).
-
-    At the first step, or where f did not fall, a step of length 1: our choice.
-    """
-    return 2 * (f - f_old) / slope if f < f_old else 1 / norm(d)
