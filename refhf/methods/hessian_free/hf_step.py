@@ -10,7 +10,6 @@ from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
-from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
 from refhf.krylov.arithmetic import inner
@@ -196,7 +195,7 @@ def _curvature(state: HessianFreeState, options: HessianFreeOptions) -> str:
 
 
 def _solve(
-    B: LinearOperator, g: Array, state: HessianFreeState, mini: Objective, options: HessianFreeOptions
+    B: SymmetricOperator, g: Array, state: HessianFreeState, mini: Objective, options: HessianFreeOptions
 ) -> Solution:
     """The candidates for a solution of B d = -g."""
     M = _preconditioner(mini, state.theta, state.damping) if options.preconditioner else None
@@ -225,7 +224,7 @@ def _solved(
     )
 
 
-def _preconditioner(mini: Objective, theta: Array, damping: float) -> LinearOperator:
+def _preconditioner(mini: Objective, theta: Array, damping: float) -> SymmetricOperator:
     """(diag(mean of the cases' squared gradients) + l2 I + lambda I)^-0.75: an approximate inverse of B."""
     scale = (mini.gradient_squares(theta) + damping) ** -PRECONDITIONER_POWER
     return SymmetricOperator(lambda r: scale * r, theta.size, theta.dtype)

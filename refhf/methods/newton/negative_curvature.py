@@ -20,8 +20,8 @@ import numpy as np
 from numpy.random import Generator
 
 from refhf import checks
-from refhf.krylov.arithmetic import inner
-from refhf.krylov.lanczos import lanczos_iterates
+from refhf.krylov.arithmetic import MatrixLike, inner
+from refhf.krylov.lanczos import LanczosIterate, lanczos_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit
 from refhf.methods.newton.exact_newton import NewtonState
 from refhf.methods.newton.truncated_newton import cut_at_negative_curvature
@@ -74,14 +74,16 @@ class Probe(NamedTuple):
         return Kind.DEGENERATE if self.at_least >= -2 * self.zero else Kind.UNKNOWN
 
 
-def probe(H, n: int, rng, mu: float, iterations: int, tolerance: float = CURVATURE_TOLERANCE) -> Probe:
+def probe(
+    H: MatrixLike, n: int, rng: Generator, mu: float, iterations: int, tolerance: float = CURVATURE_TOLERANCE
+) -> Probe:
     """A unit vector d with d'Hd <= min(0, mu lambda_min), or the smallest eigenvalue where there is none.
 
     lambda_min is not known: the test is on what it is at least, theta <= mu at_least for the Ritz value theta = d'Hd.
     At the iteration limit d is taken as it is.
     """
 
-    def decided(it):
+    def decided(it: LanczosIterate) -> Stop | None:
         if it.k == 0 or it.stop:
             return it.stop
         zero, (theta, error, _) = _zero(it, tolerance), it.pair(0)
@@ -97,11 +99,11 @@ def probe(H, n: int, rng, mu: float, iterations: int, tolerance: float = CURVATU
     return Probe(theta, it.vector(coefficients), _at_least(it, n, zero), zero, stop, it.k)
 
 
-def _zero(it, tolerance):
+def _zero(it: LanczosIterate, tolerance: float) -> float:
     return max(tolerance * it.norm, 2 * it.rounding)
 
 
-def _at_least(it, n, zero):
+def _at_least(it: LanczosIterate, n: int, zero: float) -> float:
     """A lower bound of lambda_min from the Ritz value theta after k products with a random start.
 
     Kuczynski and Wozniakowski 1992, Theorem 4.2, for lambda_max I - H: theta - lambda_min > epsilon (lambda_max -
@@ -116,7 +118,7 @@ def _at_least(it, n, zero):
     return theta - epsilon * (it.pair(-1).value - theta) / (1 - 2 * epsilon) if epsilon < 0.5 else -np.inf
 
 
-def second_order(objective: Objective, theta, rng) -> Probe:
+def second_order(objective: Objective, theta: Array, rng: Generator) -> Probe:
     """The probe of a stationary point theta; its `value` is the smallest eigenvalue, as mu is 1."""
     return probe(objective.hessian(theta), theta.size, rng, 1.0, FINAL_ITERATIONS)
 
@@ -181,7 +183,7 @@ def step(
     f, g, report, over = begin(objective, theta, k, LossAt.END, NegativeCurvatureDetail(), ends_at_zero=False)
     if over:
         return state, report
-    H, flat = (objective.hessian(theta), report.gradient_norm <= options.gradient_tolerance)
+    H, flat = objective.hessian(theta), report.gradient_norm <= options.gradient_tolerance
     found = probe(H, theta.size, rng, options.mu, FINAL_ITERATIONS if flat else options.probe_iterations)
     report = report._replace(smallest_eigenvalue=found.value, negative_curvature=found.negative)
     report = report.detailed(probe_iterations=found.iterations, probe_stop=found.stop)
@@ -200,7 +202,7 @@ def step(
         d = downhill(cast(Array, found.vector), g)
         report = report._replace(source=Source.PROBE, negative_direction=d)
 
-        def path(alpha):
+        def path(alpha: float) -> Array:
             return theta + alpha**2 * s + alpha * d
 
         alpha, f = curvilinear(lambda alpha: objective.value(path(alpha)), f, slope, found.value)
@@ -209,7 +211,7 @@ def step(
         if not slope < 0:
             return state, report._replace(outcome=Outcome.NOT_DESCENT)
 
-        def path(alpha):
+        def path(alpha: float) -> Array:
             return theta + alpha * s
 
         alpha, f = armijo(lambda alpha: objective.value(path(alpha)), f, slope)
