@@ -14,7 +14,7 @@ Departure: the sufficient-curvature test is for a unit vector d. The paper does 
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -118,7 +118,7 @@ def _at_least(it: LanczosIterate, n: int, zero: float) -> float:
     return theta - epsilon * (it.pair(-1).value - theta) / (1 - 2 * epsilon) if epsilon < 0.5 else -np.inf
 
 
-def second_order(objective: Objective, theta: Array, rng: Generator) -> Probe:
+def second_order(objective: Objective, theta: Any, rng: Generator) -> Probe:
     """The probe of a stationary point theta; its `value` is the smallest eigenvalue, as mu is 1."""
     return probe(objective.hessian(theta), theta.size, rng, 1.0, FINAL_ITERATIONS)
 
