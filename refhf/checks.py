@@ -61,7 +61,7 @@ def not_scipys(names: Iterable[str]) -> None:
 
 
 def is_integer(given: Any) -> bool:
-    """Whether `given` is one of Python's or NumPy's integers."""
+    """True if `given` is one of Python's or NumPy's integers."""
     return isinstance(given, Integral) and not isinstance(given, NO_NUMBERS)
 
 

@@ -1,4 +1,4 @@
-"""Which name a wrong one stands for."""
+"""The name that a wrong one stands for."""
 
 import difflib
 import re
@@ -57,7 +57,7 @@ def hint(given: object, valid: Iterable[str]) -> str:
 
 
 def _one_letter(a: str, b: str) -> bool:
-    """Whether they differ in one letter; a word of three keeps its first, and one of two says nothing."""
+    """True if they differ in one letter; a word of three keeps its first, and one of two says nothing."""
     short = len(a) <= 3
     if len(a) != len(b) or len(a) < 3 or (short and a[0] != b[0]):
         return False

@@ -42,8 +42,6 @@ WITHIN = {  # a line may import from the lines above it; those of one line do no
     "lab": ("runs", "plots", "saddle sweep", "cli"),
 }
 MOST_OF_A_MODULE, MOST_OF_A_FUNCTION = 150, 40  # lines of code, without docstrings, comments and blanks; our choice
-SHARED_FOR_NOW = ["Word"]  # temporary: goes when methods/report.py takes the Word of refhf/text.py
-OPENERS_LEFT = "hints", "krylov", "methods", "model"  # temporary: rooms whose first lines are not yet mended; empty it
 NOT_CODE = tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER
 
 
@@ -112,7 +110,7 @@ def test_modules_and_functions_are_short(path):
             assert len(own) <= MOST_OF_A_FUNCTION, node.name
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.with_suffix("").parts[0] not in OPENERS_LEFT], ids=str)
+@pytest.mark.parametrize("path", MODULES, ids=str)
 def test_first_lines_say_what_a_thing_is(path):
     """No docstring opens with a question word, or with the half of a sentence that "Of" and "Its" begin."""
     for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
@@ -126,8 +124,8 @@ def test_one_name_one_thing():
     stems = [path.stem for path in MODULES if not path.stem.startswith("__")]
     trees = [ast.parse((PACKAGE / path).read_text(encoding="utf-8")) for path in MODULES]
     classes = [n.name for tree in trees for n in tree.body if isinstance(n, ast.ClassDef) and n.name[0] != "_"]
-    for names, shared in (stems, []), (classes, SHARED_FOR_NOW):
-        assert [name for name, count in Counter(names).items() if count > 1] == shared
+    for names in stems, classes:
+        assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
 def notation():

@@ -17,7 +17,7 @@ from refhf.driver.registry import METHODS
 from refhf.methods.nonlinear_cg import betas, diagonal_bfgs, nlcg_step, online_search
 from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
 from refhf.methods.report import Outcome, Source
-from refhf.methods.search.wolfe import C_1, C_2, TrialStep, between, wolfe
+from refhf.methods.search.wolfe import C_1, C_2, TrialStep, between, first_trial, wolfe
 from refhf.parallel import run
 
 NLCG = ["nlcg-fr", "nlcg-pr", "nlcg-hs", "nlcg-dy"]
@@ -406,9 +406,9 @@ def test_wolfe_stops_at_the_first_good_point():
 def test_the_first_trial():
     """Equation 3.60 where f fell, 2 (f - f_old) / g'd; a step of length 1 where it did not, or there is none before."""
     d = np.array([3.0, 4.0])
-    assert nlcg_step.first_trial(1.0, 2.0, -0.5, d) == 4
+    assert first_trial(1.0, 2.0, -0.5, d) == 4
     for before in 1.0, 0.5, np.nan:
-        assert nlcg_step.first_trial(1.0, before, -0.5, d) == pytest.approx(0.2)
+        assert first_trial(1.0, before, -0.5, d) == pytest.approx(0.2)
 
 
 def test_between_is_the_cubics_minimum():

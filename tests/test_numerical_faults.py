@@ -27,11 +27,10 @@ from refhf.driver.minimize import Status
 from refhf.krylov.lanczos import lanczos_largest
 from refhf.krylov.stopping import Stop
 from refhf.methods.newton import exact_newton, saddle_free
-from refhf.methods.nonlinear_cg.nlcg_step import first_trial
 from refhf.methods.replicas.secants import Differences, inverse_hessian_product
 from refhf.methods.report import Outcome, Source
 from refhf.methods.search.wolfe import TRIES as WOLFE_TRIES
-from refhf.methods.search.wolfe import wolfe
+from refhf.methods.search.wolfe import first_trial, wolfe
 
 CALLS, VALUES = range(1, 6), (np.nan, np.inf)
 

@@ -51,12 +51,12 @@ def norm(x: Array) -> float:
 
 
 def is_zero(product: float, x: Array, y: Array) -> bool:
-    """Whether (x, y) = `product` is zero to rounding: |(x, y)| <= 32 eps ||x|| ||y||, independent of scale."""
+    """True if (x, y) = `product` is zero to rounding: |(x, y)| <= 32 eps ||x|| ||y||, independent of scale."""
     return abs(product) <= ROUNDING * float(np.finfo(x.dtype).eps) * norm(x) * norm(y)
 
 
 def underflows(x: Array, y: Array) -> bool:
-    """Whether x and y are not zero, but the product of their norms is below the smallest normal number."""
+    """True if x and y are not zero, but the product of their norms is below the smallest normal number."""
     return bool(x.any() and y.any()) and norm(x) * norm(y) < np.finfo(np.float64).tiny
 
 
@@ -123,7 +123,7 @@ def matrix(argument: str, given: Any, dtype: DTypeLike) -> Matrix:
 
 
 def is_function(given: Any) -> bool:
-    """Whether `given` is a plain function; a LinearOperator can be called, too."""
+    """True if `given` is a plain function; a LinearOperator can be called, too."""
     return callable(given) and not hasattr(given, "shape")
 
 

@@ -12,43 +12,20 @@ import numpy as np
 
 from refhf import checks
 from refhf.krylov.arithmetic import Array, Matrix, MatrixLike, inner, is_zero, start, system, underflows
-from refhf.krylov.stopping import Stop
+from refhf.krylov.stopping import Stop, SystemIterate
 
 
 @dataclass(frozen=True, eq=False)
-class BiCGStabIterate:
+class BiCGStabIterate(SystemIterate):
     """Iterate k.
 
     Attributes
     ----------
-    k : int
-    x, r, p : ndarray (n,)
-        x_k, the recurrence's residual r_k, and the next direction p_k.
-    b : ndarray (n,)
-        The right-hand side.
-    stop : Stop or None
-        On the last iterate, why there is no next one.
     half_step : bool
         Whether x is the half step x_j + alpha_j p_j, j = k - 1, with the residual s_j; p is then p_j.
     """
 
-    k: int
-    x: Array
-    r: Array
-    p: Array
-    b: Array
-    stop: Stop | None = None
     half_step: bool = False
-
-    @property
-    def x_curvature(self) -> float:
-        """x_k' A x_k = x_k'(b - r_k), without a product."""
-        return inner(self.x, self.b) - inner(self.x, self.r)
-
-    @property
-    def phi(self) -> float:
-        """The quadratic x'Ax/2 - b'x = -x'(r + b)/2 at x_k, without a product."""
-        return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
 
 
 def bicgstab_iterates(
@@ -129,7 +106,7 @@ def _half_step(it: BiCGStabIterate, x: Array, s: Array, stop: Stop) -> BiCGStabI
 
 
 def _no_direction(r: Array, shadow: Array, rho: float) -> Stop | None:
-    """Why (r_k, r0*) = rho ends the recurrence; None if it goes on."""
+    """The reason for which (r_k, r0*) = rho ends the recurrence; None if it goes on."""
     if not r.any():
         return Stop.EXACT
     if not np.isfinite(rho):
@@ -140,7 +117,7 @@ def _no_direction(r: Array, shadow: Array, rho: float) -> Stop | None:
 
 
 def _no_step(Ap: Array, shadow: Array, denominator: float) -> Stop | None:
-    """Why alpha_k is undefined; None if it is defined."""
+    """The reason for which alpha_k is undefined; None if it is defined."""
     if not np.isfinite(denominator):
         return Stop.NON_FINITE
     if is_zero(denominator, Ap, shadow):
@@ -149,7 +126,7 @@ def _no_step(Ap: Array, shadow: Array, denominator: float) -> Stop | None:
 
 
 def _no_stabilising_step(s: Array, As: Array, numerator: float, square: float) -> Stop | None:
-    """Why gamma_k is undefined or zero; None if it is neither."""
+    """The reason for which gamma_k is undefined or zero; None if it is neither."""
     if not As.any():
         return Stop.SINGULAR
     if not np.isfinite(numerator + square):

@@ -11,39 +11,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refhf.krylov.arithmetic import Array, Matrix, MatrixLike, inner, start, system, underflows
-from refhf.krylov.stopping import Rule, Stop
+from refhf.krylov.stopping import Rule, Stop, SystemIterate
 
 
 @dataclass(frozen=True, eq=False)
-class CGIterate:
+class CGIterate(SystemIterate):
     """Iterate k, before the update along p_k.
 
     Attributes
     ----------
-    k : int
-    x, r, p : ndarray (n,)
-        x_k, the recurrence's residual r_k, and the next direction p_k.
-    b : ndarray (n,)
-        The right-hand side.
-    stop : Stop or None
-        On the last iterate, why there is no next one.
     Ap, curvature : ndarray (n,), float, or None
         A p_k and p_k' A p_k, once the product is made: for the rule `stop_at`, and on the last iterate.
     """
 
-    k: int
-    x: Array
-    r: Array
-    p: Array
-    b: Array
-    stop: Stop | None = None
     Ap: Array | None = None
     curvature: float | None = None
-
-    @property
-    def phi(self) -> float:
-        """The quadratic x'Ax/2 - b'x = -x'(r + b)/2 at x_k, without a product."""
-        return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
 
 
 def cg_iterates(
@@ -111,7 +93,7 @@ def _recurrence(A: Matrix, b: Array, M: Matrix | None, stop_at: Rule | None, x: 
 
 
 def _no_direction(r: Array, rho: float, M: Matrix | None) -> Stop | None:
-    """Why (r_k, z_k) = rho gives no direction; None if it gives one."""
+    """The reason for which (r_k, z_k) = rho gives no direction; None if it gives one."""
     if not np.isfinite(rho):
         return Stop.NON_FINITE
     if rho > 0:
@@ -122,7 +104,7 @@ def _no_direction(r: Array, rho: float, M: Matrix | None) -> Stop | None:
 
 
 def _no_step(p: Array, Ap: Array, curvature: float) -> Stop | None:
-    """Why alpha_k is undefined; None if it is defined."""
+    """The reason for which alpha_k is undefined; None if it is defined."""
     if not np.isfinite(curvature):
         return Stop.NON_FINITE
     if curvature == 0:

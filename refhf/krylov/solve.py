@@ -182,13 +182,13 @@ def _with_restarts(
         residual = norm(r)
         if failure := _failure(stop, residual, before):
             best = starts.x if np.inf > residual > starts.residual else x
-            direction = it.p if failure in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None
+            direction = it.p if failure.met_negative_curvature else None
             return best, Info(failure, done, direction)
         x0, before = x, residual
 
 
 def _failure(stop: Stop, residual: float, before: float) -> Stop | None:
-    """Why there is no further restart, from the true residual now and at the restart before; None if there is one."""
+    """The reason for no further restart, from the true residual now and at the restart before; None if there is one."""
     if stop not in SOLVED:
         return stop
     if not np.isfinite(residual):

@@ -5,19 +5,20 @@ returns a `Stop` or the recurrence ends.
 """
 
 from collections.abc import Callable, Iterable
-from enum import Enum
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from refhf.krylov.arithmetic import ROUNDING, Array, norm
+from refhf.krylov.arithmetic import ROUNDING, Array, inner, norm
+from refhf.text import Word
 
 if TYPE_CHECKING:
     from refhf.krylov.cg import CGIterate
 
 
-class Stop(Enum):
+class Stop(Word):
     """Reasons to stop; the value is a sentence."""
 
     CONVERGED = "The true residual b - Ax meets the tolerance."
@@ -40,8 +41,10 @@ class Stop(Enum):
     TRUST_BOUNDARY = "The step reached the trust region's boundary (Nocedal and Wright 2006, Algorithm 7.2)."
     NON_FINITE = "A number was not finite; the last finite iterate is kept."
 
-    def __str__(self):
-        return self.name.lower().replace("_", " ")
+    @property
+    def met_negative_curvature(self) -> bool:
+        """True if the solver ended at a direction p with p'Ap <= 0, to rounding."""
+        return self in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
 
 
 Rule: TypeAlias = Callable[[Any], Stop | None]  # Any: an iterate that has what the rule looks at
@@ -57,8 +60,41 @@ class Iterate(Protocol):
 
     @property
     def stop(self) -> Stop | None:
-        """Why there is no next iterate; None if there may be one."""
+        """The reason for which there is no next iterate; None if there may be one."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class SystemIterate:
+    """An iterate of a solver of A x = b.
+
+    Attributes
+    ----------
+    k : int
+    x, r, p : ndarray (n,)
+        x_k, the recurrence's residual r_k, and the next direction p_k.
+    b : ndarray (n,)
+        The right-hand side.
+    stop : Stop or None
+        On the last iterate, why there is no next one.
+    """
+
+    k: int
+    x: Array
+    r: Array
+    p: Array
+    b: Array
+    stop: Stop | None = None
+
+    @property
+    def phi(self) -> float:
+        """The quadratic x'Ax/2 - b'x = -x'(r + b)/2 at x_k, without a product."""
+        return -0.5 * (inner(self.x, self.r) + inner(self.x, self.b))
+
+    @property
+    def x_curvature(self) -> float:
+        """x_k' A x_k = x_k'(b - r_k), without a product."""
+        return inner(self.x, self.b) - inner(self.x, self.r)
 
 
 AnyIterate = TypeVar("AnyIterate", bound=Iterate)
@@ -94,7 +130,7 @@ def small_residual(b: Array, rtol: float, atol: float) -> Rule:
     return partial(_at_tolerance, max(rtol * norm(b), atol))
 
 
-def _at_tolerance(tolerance: float, it: Any) -> Stop | None:
+def _at_tolerance(tolerance: float, it: SystemIterate) -> Stop | None:
     return Stop.CONVERGED if norm(it.r) <= tolerance < np.inf else None
 
 
@@ -127,7 +163,7 @@ def no_progress(tolerance: float = 5e-4, window: int = 10, fraction: float = 0.1
     return partial(_no_progress, tolerance, window, fraction, phis)
 
 
-def _no_progress(tolerance: float, window: int, fraction: float, phis: list[float], it: Any) -> Stop | None:
+def _no_progress(tolerance: float, window: int, fraction: float, phis: list[float], it: SystemIterate) -> Stop | None:
     phis.append(it.phi)
     k = max(window, int(np.ceil(fraction * it.k)))
     phi = phis[-1]

@@ -1,7 +1,7 @@
 """A symmetric matrix given by its product, as a SciPy LinearOperator: the public edge of the products inside."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -46,3 +46,8 @@ class SymmetricOperator(LinearOperator):
 
     def _rmatvec(self, x: Any) -> Array:
         return self._matvec(x)
+
+
+def shifted(A: LinearOperator, damping: float, like: Array) -> SymmetricOperator:
+    """A + lambda I, of the size and dtype of `like` (n,)."""
+    return SymmetricOperator(lambda v: cast(Array, A @ v) + damping * v, like.size, like.dtype)

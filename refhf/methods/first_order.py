@@ -5,7 +5,6 @@ TensorFlow 1, whose methods Adya et al. 2018 compare theirs with: there the rate
 `MomentumOptimizer`, but each gradient that enters that of `RMSPropOptimizer`.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -50,7 +49,7 @@ class FirstOrderOptions(NamedTuple):
 
     stochastic: bool
     rule: str
-    learning_rate: float | Callable[[int], float] | None = None
+    learning_rate: schedules.Rate | None = None
     batch: int | None = None
     noise: float = 0.0
     momentum: float = 0.9
@@ -77,7 +76,7 @@ class FirstOrderState(NamedTuple):
     """theta, the velocity v and the mean square r, (P,) each; None for a rule without them."""
 
     theta: Array
-    v: Any = None
+    v: Any = None  # Any: the rule that reads one has it
     r: Any = None
 
 
@@ -125,6 +124,4 @@ def step(
     alpha = schedules.rate(cast(schedules.Rate, options.learning_rate), k)
     source = Source.NOISE if options.noise else Source.GRADIENT if options.rule == "plain" else Source.MOMENTUM
     moved = RULES[options.rule](state, g, alpha, options)
-    if not np.isfinite(moved.theta).all():
-        return state, report._replace(source=source)
-    return taken(moved, report._replace(source=source), moved.theta, f, alpha)
+    return taken(state, report._replace(source=source), moved.theta, f, alpha, moved)

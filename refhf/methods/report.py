@@ -1,7 +1,6 @@
 """The report of a step: what every method says in the same words, what was spent, and a detail of the family."""
 
 import math
-from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -9,13 +8,7 @@ import numpy as np
 from refhf.krylov.arithmetic import norm
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
-
-
-class Word(Enum):
-    """An enumeration whose members print as plain words."""
-
-    def __str__(self) -> str:
-        return self.name.lower().replace("_", " ")
+from refhf.text import Word
 
 
 class Outcome(Word):
@@ -69,7 +62,7 @@ class Source(Word):
 
     @property
     def random(self) -> bool:
-        """Whether something other than the gradient went into the direction."""
+        """True if something other than the gradient went into the direction."""
         return self in (Source.PROBE, Source.RANDOM_START, Source.NOISE, Source.REPLICAS)
 
 
@@ -99,7 +92,7 @@ class NoDetail(NamedTuple):
     """The detail of a family that has nothing to add."""
 
 
-Detail = TypeVar("Detail", bound=tuple[Any, ...])
+Detail = TypeVar("Detail", bound=NamedTuple)
 
 
 class Report(NamedTuple, Generic[Detail]):
@@ -153,7 +146,7 @@ class Report(NamedTuple, Generic[Detail]):
 
     @property
     def accepted(self) -> bool:
-        """Whether theta moved."""
+        """True if theta moved."""
         return self.outcome is Outcome.ACCEPTED
 
     @property
@@ -165,8 +158,7 @@ class Report(NamedTuple, Generic[Detail]):
 
     def detailed(self, **fields: Any) -> "Report[Detail]":
         """The report with these fields of its detail replaced."""
-        detail: Any = self.detail
-        return self._replace(detail=detail._replace(**fields))
+        return self._replace(detail=self.detail._replace(**fields))
 
     def counted(self, counts: Counts) -> "Report[Detail]":
         """The report with an objective's counts, to which a method's own communication is added."""
@@ -221,15 +213,17 @@ def begin(
     return Beginning(f, g, report, False)
 
 
-State = TypeVar("State", bound=tuple[Any, ...])
+State = TypeVar("State", bound=NamedTuple)
 
 
 def taken(
-    state: State, report: Report[Detail], theta: Array, loss: float, step_length: float
+    state: State, report: Report[Detail], theta: Array, loss: float, step_length: float, after: State | None = None
 ) -> tuple[State, Report[Detail]]:
-    """The state and report after an accepted step to theta (P,); both unchanged if theta is not finite."""
+    """The state and report of an accepted step to theta (P,); both unchanged if theta is not finite.
+
+    `after` is the state whose theta is replaced, where more than theta changes.
+    """
     if not np.isfinite(theta).all():
         return state, report
-    after: Any = state
     moved = report._replace(theta=theta, loss=loss, step_length=step_length, outcome=Outcome.ACCEPTED)
-    return after._replace(theta=theta), moved
+    return (after or state)._replace(theta=theta), moved

@@ -1,1 +1,1 @@
-"""What is minimised: nonlinearities, losses, layers and the network's four sweeps."""
+"""The function that is minimised: blocks, their four sweeps, losses, networks and architectures."""

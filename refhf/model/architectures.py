@@ -203,7 +203,7 @@ def _by(shape: Shape) -> str:
 
 
 def misfit_of(stage: Any, shape: Shape) -> str | None:
-    """What is wrong with a stage for what comes in; None if nothing is."""
+    """The fault of a stage for its input; None if it has none."""
     if not isinstance(stage, Conv | Pool):
         if checks.is_integer(stage) and stage >= 1:
             return None

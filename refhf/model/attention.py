@@ -40,7 +40,7 @@ class Attention(Weightless):
         return in_shape[0], in_shape[1] // 3
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s, P, Ds, DP and DS."""
+        """The numbers of s, P, Ds, DP and DS."""
         positions, d = self.out_shape(in_shape)
         return 2 * positions * d + 3 * self.heads * positions**2
 

@@ -83,7 +83,7 @@ class Block(Protocol):
 
 
 class Weightless:
-    """What a block without weights need not say."""
+    """The defaults of a block without weights."""
 
     weight_shapes: Shapes = ()
 
@@ -95,7 +95,7 @@ class Weightless:
 
 
 def size(shapes: Shapes) -> int:
-    """How many numbers arrays of these nested shapes hold."""
+    """The number of numbers in arrays of these nested shapes."""
     return math.prod(shapes) if _is_shape(shapes) else sum(map(size, shapes))
 
 

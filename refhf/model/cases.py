@@ -43,7 +43,7 @@ def inputs(net: Any, X: Any, dtype: Any = None, *, one: bool = False) -> Array:
 
 
 def many(net: Any, shape: Shape) -> bool:
-    """Whether X of this shape has cases in rows, rather than being one case."""
+    """True if X of this shape has cases in rows; False if it is one case."""
     flat = not net.images and len(shape) > 2 and math.prod(shape[1:]) == net.inputs
     return flat or shape[1:] in _case(net)
 
@@ -54,7 +54,7 @@ def _case(net: Any) -> tuple[Shape, ...]:
 
 
 def targets(net: Any, y: Any, cases: int, dtype: Any) -> Array:
-    """What the loss compares with: labels (B,) for the softmax cross-entropy, or targets (B, n_L).
+    """The targets of the loss: labels (B,) for the softmax cross-entropy, or targets (B, n_L).
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def parameters(theta: Any, size: int) -> Array:
 
 
 def whole(y: Array) -> bool:
-    """Whether all numbers of an array of floats, integers or booleans are whole."""
+    """True if all numbers of an array of floats, integers or booleans are whole."""
     return y.dtype.kind in "iub" or (y.dtype.kind == "f" and bool((y == np.floor(y)).all()))
 
 

@@ -43,7 +43,7 @@ class Dense(Bilinear):
         return (*in_shape[:-1], self.n_out)
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of Ds."""
+        """The numbers of Ds."""
         return math.prod(self.out_shape(in_shape))
 
     def product(self, W: Array, x: Array) -> Array:
@@ -59,7 +59,7 @@ class Dense(Bilinear):
         return np.matmul(x.reshape(-1, self.n_in).T, Ds.reshape(-1, self.n_out), out=out)
 
     def adjoint_weight_squares(self, x: Array, Ds: Array, out: Array) -> Array:
-        """Of one position: a case's DW is x_i Ds_i', its square x_i^2 (Ds_i^2)'. Of more, case by case."""
+        """The squares of DW: for one position (x_i Ds_i')^2 = x_i^2 (Ds_i^2)', summed by a product; else case by case."""
         if x.ndim == 2:
             return np.matmul((x * x).T, Ds * Ds, out=out)
         out[...] = 0

@@ -191,7 +191,7 @@ class Activation(Weightless):
         return in_shape
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of a, f'(s) and Da f''(s); s is dropped once the last is made."""
+        """The numbers of a, f'(s) and Da f''(s); s is dropped once the last is made."""
         return 3 * math.prod(in_shape)
 
     def forward(self, w: Weights, s: Array, *, order: int = 2) -> tuple[Array, Tape]:

@@ -29,7 +29,7 @@ class Embedding:
 
     @property
     def weight_shapes(self) -> Shapes:
-        """Of E and T."""
+        """The shapes of E and T."""
         return ((self.vocabulary, self.width), (self.context, self.width))
 
     def out_shape(self, in_shape: Shape) -> Shape:
@@ -39,7 +39,7 @@ class Embedding:
         return (self.context, self.width)
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s and Ds."""
+        """The numbers of s and Ds."""
         return 2 * math.prod(self.out_shape(in_shape))
 
     def initial(self, w: Weights, rng: np.random.Generator) -> None:

@@ -26,7 +26,7 @@ class FrozenNorm:
 
     @property
     def weight_shapes(self) -> Shapes:
-        """Of gamma and beta."""
+        """The shapes of gamma and beta."""
         return (self.mean.shape, self.mean.shape)
 
     def out_shape(self, in_shape: Shape) -> Shape:
@@ -34,7 +34,7 @@ class FrozenNorm:
         return in_shape
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s, n and Ds."""
+        """The numbers of s, n and Ds."""
         return 3 * math.prod(in_shape)
 
     def initial(self, w: Weights, rng: np.random.Generator) -> None:

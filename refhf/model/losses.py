@@ -187,7 +187,7 @@ def _each_prediction(loss: Loss, z: Array) -> Array:
 
 
 def wrong_class(loss: Loss, z: Array, y: Array) -> Any:
-    """How many cases (or which share of their positions, summed) are in the wrong class; NaN if z is not finite."""
+    """The cases (or the shares of their positions, summed) in the wrong class; NaN if z is not finite."""
     if not np.isfinite(z).all():
         return np.nan
     predicted = loss.predict(z)[:, 0] > 0.5 if z.shape[1:] == (1,) else z.argmax(axis=-1)

@@ -30,7 +30,7 @@ class MaxPool(Weightless):
         return AveragePool(self.size).out_shape(in_shape)
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s, and where it was."""
+        """The numbers of s and of their places."""
         return 2 * math.prod(self.out_shape(in_shape))
 
     def _squares(self, a: Array) -> Any:

@@ -71,12 +71,12 @@ class Network(NamedTuple):
 
     @property
     def images(self) -> bool:
-        """Whether a case is an image (height, width, channels)."""
+        """True if a case is an image (height, width, channels)."""
         return len(self.in_shape) == 3
 
     @property
     def group(self) -> int:
-        """How many cases belong together: batch normalisation's group, 1 without it."""
+        """The cases that belong together: batch normalisation's group; 1 without it."""
         return next((block.group for block in leaves(self.chain) if isinstance(block, BatchNorm)), 1)
 
     @property

@@ -47,7 +47,7 @@ class Normalisation(ABC):
 
     @property
     def weight_shapes(self) -> Shapes:
-        """Of gamma and beta."""
+        """The shapes of gamma and beta."""
         return ((self.channels,), (self.channels,))
 
     def out_shape(self, in_shape: Shape) -> Shape:
@@ -57,7 +57,7 @@ class Normalisation(ABC):
         return in_shape
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s, n, Da and Ds; the statistics are few."""
+        """The numbers of s, n, Da and Ds; the statistics are few."""
         return 4 * math.prod(in_shape)
 
     def initial(self, w: Weights, rng: np.random.Generator) -> None:

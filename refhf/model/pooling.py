@@ -26,7 +26,7 @@ class Linear(Weightless, ABC):
         """Da, from <Ds, apply(a)> = <adjoint(Ds), a>."""
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """Of s."""
+        """The numbers of s."""
         return math.prod(self.out_shape(in_shape))
 
     def forward(self, w: Weights, a: Array, *, order: int = 2) -> tuple[Array, Tape]:

@@ -23,7 +23,7 @@ class Data(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What an objective has besides its network and its cases.
+    """The parts of an objective besides its network and its cases.
 
     Attributes
     ----------

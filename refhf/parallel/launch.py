@@ -136,9 +136,9 @@ def agree(comm: Any, **facts: Any) -> None:
     if len({int(d[0]) for d in comm.gather(np.frombuffer(digest, np.int64))}) == 1:
         return
     everyones = [dict(line.split("=", 1) for line in text.splitlines()) for text in _texts(comm, said)]
-    complaints = []
+    complaints: list[str] = []
     for name in sorted({name for one in everyones for name in one}):
-        ranks = {}
+        ranks: dict[str, list[str]] = {}
         for rank, one in enumerate(everyones):
             ranks.setdefault(one.get(name, "nothing"), []).append(str(rank))
         if len(ranks) > 1:
@@ -147,21 +147,21 @@ def agree(comm: Any, **facts: Any) -> None:
     raise ValueError("ranks: " + "; ".join(complaints))
 
 
-def _said(fact):
+def _said(fact: Any) -> str:
     if isinstance(fact, np.ndarray):
         digest = hashlib.blake2b(np.ascontiguousarray(fact).tobytes(), digest_size=8).hexdigest()
         return f"{fact.dtype} of shape {fact.shape}, digest {digest}"
     return " ".join(repr(fact).splitlines())
 
 
-def _texts(comm, said):
+def _texts(comm: Communicator, said: dict[str, str]) -> list[str]:
     text = np.frombuffer("\n".join(f"{name}={value}" for name, value in said.items()).encode(), np.uint8)
     lengths = [int(n[0]) for n in comm.gather(np.array([text.size]))]
     return [bytes(x).decode() for x in comm.gather(text, lengths)]
 
 
 @contextmanager
-def guard(comm):
+def guard(comm: Any):
     """Within it, an exception on any rank is printed with the rank's number and ends all ranks, with its exit code.
 
     Without it, and without `refhf.parallel.mpi`'s hook, the other processes would wait for ever in their next call.
@@ -176,7 +176,7 @@ def guard(comm):
         raise
 
 
-def end_job(comm, error: BaseException) -> None:
+def end_job(comm: Any, error: BaseException) -> None:
     """Say what happened on this rank and end all of them; nothing where the exception itself will do."""
     code = error.code if isinstance(error, SystemExit) else 130 if isinstance(error, KeyboardInterrupt) else 1
     if isinstance(error, SystemExit):
@@ -187,7 +187,7 @@ def end_job(comm, error: BaseException) -> None:
         end_all(comm, said, code if isinstance(code, int) else 1)
 
 
-def end_all(comm, said: str, code: int) -> None:
+def end_all(comm: Any, said: str, code: int) -> None:
     """Say so on stderr and end all ranks with this exit code; nothing where there are no other processes.
 
     An error that all ranks have (a bad argument) is said once: rank 0 ends the job before the others speak.
@@ -203,7 +203,7 @@ def end_all(comm, said: str, code: int) -> None:
     os._exit(code)  # MPICH's Abort can return
 
 
-def abort_on_exception(comm) -> None:
+def abort_on_exception(comm: Any) -> None:
     """From now on, an exception that reaches the interpreter on this rank ends all ranks (plain `python` will do)."""
 
     def hook(kind, error, trace):
@@ -212,7 +212,7 @@ def abort_on_exception(comm) -> None:
     sys.excepthook = hook
 
 
-def share_cores(comm, most: int | None = None) -> int | None:
+def share_cores(comm: Any, most: int | None = None) -> int | None:
     """Limit BLAS, and with it the threads of a sweep, to cores / ranks of this node, and return that number.
 
     Ranks that a launcher has bound to cores of their own share them with nobody; none gets more than `most`.

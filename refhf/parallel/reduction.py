@@ -19,6 +19,7 @@ from zlib import crc32
 
 import numpy as np
 
+from refhf.model.blocks import Array
 from refhf.parallel.communicator import Communicator
 from refhf.parallel.shards import Layout
 
@@ -30,10 +31,10 @@ class Partial(NamedTuple):
     """A sum over some cases: of their losses (or of any number), and of vectors (m,), m = 0 where there are none."""
 
     loss: float
-    vector: np.ndarray
+    vector: Array
 
 
-def mark(x) -> int:
+def mark(x: Array) -> int:
     """A number in 0 .. MARKS - 1 that depends on all bits of x (m,)."""
     bits = int(np.ascontiguousarray(x).view(f"u{x.dtype.itemsize}").sum(dtype=np.uint64))
     return bits * 0x9E3779B97F4A7C15 % 2**64 // (2**64 // MARKS)  # Fibonacci hashing, Knuth 1998, section 6.4
@@ -62,7 +63,7 @@ class Reduction(NamedTuple):
     kind: str
     key: int = 0
 
-    def draw(self, cases: int, rng: Any) -> tuple["Reduction", np.ndarray[Any, np.dtype[Any]]]:
+    def draw(self, cases: int, rng: Any) -> tuple["Reduction", Array]:
         """A mini-batch of all cases without replacement: its reduction, and which of this rank's rows are in it.
 
         Every rank draws the same numbers and keeps those of its rows; nothing is communicated.
@@ -80,7 +81,7 @@ class Reduction(NamedTuple):
         batch, rows = self.layout.take(drawn)
         return self._replace(layout=batch, key=crc32(drawn) + self.key), rows
 
-    def total(self, partials: Sequence[Partial], asked: Any, size: int) -> Partial:
+    def total(self, partials: Sequence[Partial], asked: Array, size: int) -> Partial:
         """The sum over all pieces of all ranks, from this rank's, for a question about the vector `asked` (P,).
 
         Sums over ranks are made in float64; vectors are (size,) and come back in the dtype of `asked`.
@@ -101,7 +102,7 @@ class Reduction(NamedTuple):
         _same(marks**2 == self.comm.size * squares)  # Cauchy-Schwarz: equal if and only if all marks are
         return Partial(float(buffer[-EXTRA]), buffer[:-EXTRA].astype(asked.dtype, copy=False))
 
-    def _in_order(self, partials, asked, size):
+    def _in_order(self, partials: Sequence[Partial], asked: Array, size: int) -> Partial:
         width, held = size + 1, np.bincount(self.layout.owners, minlength=self.comm.size)
         buffer = np.append(np.empty(len(partials) * width), self._mark(asked))
         for row, partial in zip(buffer[:-1].reshape(-1, width), partials, strict=True):
@@ -114,11 +115,11 @@ class Reduction(NamedTuple):
                 total += row
         return Partial(float(total[-1]), total[:-1].astype(asked.dtype, copy=False))
 
-    def _mark(self, asked):
+    def _mark(self, asked: Array) -> int:
         return (mark(asked) + self.key) % MARKS
 
 
-def _same(true: bool):
+def _same(true: bool) -> None:
     if not true:
         raise RuntimeError(
             "ranks: expected the same theta, vector and mini-batch on all; got different ones. Give all ranks the same "

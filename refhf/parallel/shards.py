@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from refhf import checks
 from refhf.formats import FormatError, Header, array_header
+from refhf.model.blocks import Array
 from refhf.parallel.launch import agree, as_communicator
 
 VIRTUAL = 16  # pieces of the data that reduction="reproducible" sums one by one; our choice: ranks beyond it are idle
 REDUCTIONS = ("fast", "reproducible")
 
 
-def cuts(n: int, pieces: int) -> np.ndarray:
+def cuts(n: int, pieces: int) -> Array:
     """Where n rows are cut into pieces that differ by one row at most: (pieces + 1,) row numbers."""
     return n * np.arange(pieces + 1) // pieces
 
@@ -60,8 +62,8 @@ class Layout(NamedTuple):
         Rows that belong together: no piece begins within them.
     """
 
-    bounds: np.ndarray
-    owners: np.ndarray
+    bounds: Array
+    owners: Array
     rank: int
     group: int = 1
 
@@ -76,13 +78,13 @@ class Layout(NamedTuple):
         bounds = self._own_bounds() - self._own_bounds()[0]
         return tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(bounds))
 
-    def take(self, drawn) -> tuple["Layout", np.ndarray]:
+    def take(self, drawn: Array) -> tuple["Layout", Array]:
         """The layout of a mini-batch, from its ascending row numbers, and which rows of this rank's shard are in it."""
         own = self._own_bounds()
         first, last = np.searchsorted(drawn, own[[0, -1]])
         return self._replace(bounds=np.searchsorted(drawn, self.bounds)), drawn[first:last] - own[0]
 
-    def _own_bounds(self):
+    def _own_bounds(self) -> Array:
         first, last = np.searchsorted(self.owners, [self.rank, self.rank + 1])
         return self.bounds[first : last + 1]
 
@@ -129,7 +131,7 @@ class Rows:
         As of an array. What is neither float32 nor float64 comes as float64, unless told otherwise or one-dimensional.
     """
 
-    def __init__(self, path, start: int = 0, stop: int | None = None, dtype=None):
+    def __init__(self, path: str | Path, start: int = 0, stop: int | None = None, dtype: DTypeLike | None = None):
         self.path = Path(path)
         self._all, self.stored, _, self._offset = _header(self.path)
         self._rows = slice(start, self._all[0] if stop is None else stop)
@@ -138,10 +140,10 @@ class Rows:
         as_stored = self.ndim == 1 or self.stored in (np.float32, np.float64)
         self.dtype = np.dtype(dtype or (self.stored if as_stored else np.float64))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows) -> np.ndarray:
+    def __getitem__(self, rows: Any) -> Array:
         """The rows of a slice or an array of row numbers, in memory; the file is mapped only meanwhile."""
         if 0 in self.shape:
             return np.empty(self.shape, self.dtype)[rows]
@@ -157,11 +159,13 @@ class Rows:
         first = self._rows.start
         return Rows(self.path, first + rows.start, first + rows.stop, self.dtype)
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: Any = None) -> Array:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def load_shard(inputs, targets, comm, reduction: str = "fast", group: int = 1) -> tuple:
+def load_shard(
+    inputs: str | Path, targets: str | Path, comm: Any, reduction: str = "fast", group: int = 1
+) -> tuple[Any, Any]:
     """The shard (X, y) of this rank, of two `.npy` files with a case a row, for `refhf.supervised`.
 
     X, and targets (B, n_L), stay on disk as `Rows`: a chunk or a mini-batch is in memory while it is swept. Labels
@@ -186,7 +190,7 @@ def load_shard(inputs, targets, comm, reduction: str = "fast", group: int = 1) -
     return X.part(mine), Rows(targets, mine.start, mine.stop, X.dtype)
 
 
-def _header(path) -> Header:
+def _header(path: Path) -> Header:
     """The header of a `.npy` file of rows, checked against the file's length before any use."""
     try:
         with open(path, "rb") as file:

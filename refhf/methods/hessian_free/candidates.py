@@ -5,15 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.krylov.arithmetic import inner
-from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, no_progress
+from refhf.krylov.arithmetic import MatrixLike, inner
+from refhf.krylov.cg import CGIterate
+from refhf.krylov.stopping import Rule, Stop, SystemIterate, advance, iteration_limit, no_progress
 from refhf.methods.search.descent import downhill
+from refhf.model.blocks import Array
 
 
 class Candidate(NamedTuple):
     """A direction d (P,) with g'd <= 0, and its curvature d'Bd."""
 
-    vector: np.ndarray
+    vector: Array
     curvature: float
 
 
@@ -34,11 +36,11 @@ class Solution(NamedTuple):
     """
 
     candidates: tuple[Candidate, ...]
-    last: np.ndarray
+    last: Array
     iterations: int
     stop: Stop
     negative_curvature: bool
-    negative_direction: np.ndarray | None
+    negative_direction: Array | None
 
 
 def grid(last: int) -> set[int]:
@@ -50,7 +52,9 @@ def grid(last: int) -> set[int]:
     return marks
 
 
-def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool) -> Solution:
+def cg_candidates(
+    iterates: Iterable[CGIterate], B: MatrixLike, g: Array, iterations: int, backtracking: bool
+) -> Solution:
     """Conjugate gradients on B d = -g until progress, the limit or the curvature ends it.
 
     The last iterate is a candidate; with backtracking, so are those of the grid. Negative curvature ends it at the
@@ -62,17 +66,17 @@ def cg_candidates(iterates: Iterable, B, g, iterations: int, backtracking: bool)
     """
     candidates, keep = _kept(grid(iterations) if backtracking else ())
     it, stop = advance(iterates, keep, iteration_limit(iterations), no_progress())
-    negative = stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE)
+    negative = stop.met_negative_curvature
     if it.k == 0:
-        known = it.Ap is not None and np.array_equal(it.p, it.b)  # without start and preconditioner
-        candidates[0], stop = _steepest(it.b, it.curvature if known else inner(it.b, B @ it.b), stop)
+        known = it.curvature if np.array_equal(it.p, it.b) else None  # without start and preconditioner
+        candidates[0], stop = _steepest(it.b, inner(it.b, B @ it.b) if known is None else known, stop)
     else:
-        candidates[it.k] = _candidate(it)
+        candidates[it.k] = Candidate(it.x, it.x_curvature)
     direction = downhill(it.p, g) if negative else None
     return Solution(_turned(candidates, g), it.x, it.k, stop, negative, direction)
 
 
-def bicgstab_candidates(iterates: Iterable, B, g, iterations: int) -> Solution:
+def bicgstab_candidates(iterates: Iterable[SystemIterate], B: MatrixLike, g: Array, iterations: int) -> Solution:
     """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
     candidates, keep = _kept(range(1, iterations + 1))
     it, stop = advance(iterates, keep, iteration_limit(iterations))
@@ -87,33 +91,30 @@ def bicgstab_candidates(iterates: Iterable, B, g, iterations: int) -> Solution:
 
 def _kept(marks: Container[int]) -> tuple[dict[int, Candidate], Rule]:
     """The candidates by the number of their iterate, and a rule that stops nothing and keeps those of the marks."""
-    candidates = {}
+    candidates: dict[int, Candidate] = {}
 
-    def keep(it):
+    def keep(it: SystemIterate) -> None:
         if it.k in marks:
-            candidates[it.k] = _candidate(it)
+            candidates[it.k] = Candidate(it.x, it.x_curvature)
 
     return candidates, keep
 
 
-def _steepest(b, curvature, stop):
+def _steepest(b: Array, curvature: float, stop: Stop) -> tuple[Candidate, Stop]:
     """-g, the one candidate where the solver has none, and why it has none."""
     return Candidate(b, curvature), stop if np.isfinite(curvature) else Stop.NON_FINITE
 
 
-def _turned(candidates: dict[int, Candidate], g) -> tuple[Candidate, ...]:
+def _turned(candidates: dict[int, Candidate], g: Array) -> tuple[Candidate, ...]:
     """The candidates turned downhill, one after the other: a solver still at work would hold both signs."""
     for k, candidate in candidates.items():
         candidates[k] = candidate._replace(vector=downhill(candidate.vector, g))
     return tuple(candidates.values())
 
 
-def _candidate(it):
-    """The iterate's x, with x'Bx = x'(b - r), which needs no product."""
-    return Candidate(it.x, inner(it.x, it.b) - inner(it.x, it.r))
-
-
-def walk_back(candidates: tuple[Candidate, ...], f: Callable, back: bool) -> tuple[Candidate, float]:
+def walk_back(
+    candidates: tuple[Candidate, ...], f: Callable[[Candidate], float], back: bool
+) -> tuple[Candidate, float]:
     """The last candidate and f there; if `back`, go back while f improves and stop at the first worsening.
 
     Martens 2010, section 4.6. A value that is not a number counts as infinite.

@@ -10,14 +10,13 @@ from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
-from scipy.sparse.linalg import LinearOperator
 
 from refhf import checks
 from refhf.krylov.arithmetic import inner
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, negative_curvature
-from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.krylov.symmetric_operator import SymmetricOperator, shifted
 from refhf.methods.hessian_free.candidates import Solution, bicgstab_candidates, cg_candidates, walk_back
 from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
@@ -164,7 +163,7 @@ def step(
     mini = objective if options.curvature_batch is None else objective.sample(options.curvature_batch, rng=rng)
     curvature = _curvature(state, options)
     A = mini.gauss_newton(theta) if curvature == "gauss-newton" else mini.hessian(theta)  # 5
-    B = SymmetricOperator(lambda v: A @ v + damping * v, theta.size, theta.dtype)
+    B = shifted(A, damping, theta)
     solution = _solve(B, g, state, mini, options)  # 6
     report = _solved(report, solution, state, curvature)
     if solution.stop is Stop.NON_FINITE:
@@ -196,7 +195,7 @@ def _curvature(state: HessianFreeState, options: HessianFreeOptions) -> str:
 
 
 def _solve(
-    B: LinearOperator, g: Array, state: HessianFreeState, mini: Objective, options: HessianFreeOptions
+    B: SymmetricOperator, g: Array, state: HessianFreeState, mini: Objective, options: HessianFreeOptions
 ) -> Solution:
     """The candidates for a solution of B d = -g."""
     M = _preconditioner(mini, state.theta, state.damping) if options.preconditioner else None
@@ -225,7 +224,7 @@ def _solved(
     )
 
 
-def _preconditioner(mini: Objective, theta: Array, damping: float) -> LinearOperator:
+def _preconditioner(mini: Objective, theta: Array, damping: float) -> SymmetricOperator:
     """(diag(mean of the cases' squared gradients) + l2 I + lambda I)^-0.75: an approximate inverse of B."""
     scale = (mini.gradient_squares(theta) + damping) ** -PRECONDITIONER_POWER
     return SymmetricOperator(lambda r: scale * r, theta.size, theta.dtype)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.random import Generator
 
 from refhf import checks
+from refhf.krylov.arithmetic import MatrixLike
 from refhf.krylov.solve import bicgstab
 from refhf.krylov.stopping import Stop
-from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.krylov.symmetric_operator import shifted
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.descent import downhill
@@ -58,13 +59,13 @@ def init(theta: Array, options: ExactNewtonOptions, rng: Generator) -> NewtonSta
     return NewtonState(theta)
 
 
-def spectrum(H):
+def spectrum(H: MatrixLike) -> tuple[Array, Array] | None:
     """Eigenvalues (P,), ascending, and eigenvectors (P, P), the columns, from P products; None if not finite.
 
     None, too, where LAPACK finds none: of numbers near overflow.
     """
-    unit, columns = np.eye(H.shape[0], dtype=H.dtype), []
-    for e in unit:
+    columns: list[Array] = []
+    for e in np.eye(H.shape[0], dtype=H.dtype):
         columns.append(H @ e)
         if not np.isfinite(columns[-1]).all():
             return None
@@ -75,7 +76,7 @@ def spectrum(H):
         return None
 
 
-def divide(g, vectors, divisors):
+def divide(g: Array, vectors: Array, divisors: Array) -> Array:
     """- sum_i v_i (v_i'g) / d_i (P,). Where d_i is zero to rounding there is no step: the least-norm solution."""
     large = abs(divisors) > divisors.size * np.finfo(divisors.dtype).eps * abs(divisors).max(initial=0)
     v = vectors[:, large]
@@ -101,8 +102,7 @@ def step(
         if values[0] + damping < 0:
             report = report._replace(negative_curvature=True, negative_direction=downhill(vectors[:, 0], g))
     else:
-        B = SymmetricOperator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
-        s, info = bicgstab(B, -g, rtol=RTOL, maxiter=options.solver_iterations)
+        s, info = bicgstab(shifted(H, damping, theta), -g, rtol=RTOL, maxiter=options.solver_iterations)
         report = report._replace(source=Source.KRYLOV)
         report = report.detailed(solver_iterations=info.iterations, solver_stop=info.stop)
         if info.stop is Stop.NON_FINITE:
@@ -111,7 +111,7 @@ def step(
 
 
 def wherever_it_leads(
-    state: NewtonState, report: Report[NewtonDetail], objective: Objective, s
+    state: NewtonState, report: Report[NewtonDetail], objective: Objective, s: Array
 ) -> tuple[NewtonState, Report[NewtonDetail]]:
     """The state and report of a full step s (P,), uphill or not, unless it is zero, or it or f there is not finite."""
     if not s.any():

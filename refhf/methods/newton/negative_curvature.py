@@ -13,19 +13,20 @@ Departure: the sufficient-curvature test is for a unit vector d. The paper does 
 """
 
 import math
-from typing import NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
 
 from refhf import checks
-from refhf.krylov.arithmetic import inner
-from refhf.krylov.lanczos import lanczos_iterates
+from refhf.krylov.arithmetic import MatrixLike, inner
+from refhf.krylov.lanczos import LanczosIterate, lanczos_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit
 from refhf.methods.newton.exact_newton import NewtonState
 from refhf.methods.newton.truncated_newton import cut_at_negative_curvature
 from refhf.methods.report import Kind, LossAt, Outcome, Report, Source, begin, taken
-from refhf.methods.search.armijo import SHRINK, SUFFICIENT, TRIES, Search, armijo
+from refhf.methods.search.armijo import SUFFICIENT, Search, armijo, backtrack
 from refhf.methods.search.descent import downhill
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
@@ -60,7 +61,7 @@ class Probe(NamedTuple):
 
     @property
     def negative(self) -> bool:
-        """Whether d is a direction of negative curvature. Its being one needs no convergence."""
+        """True if d is a direction of negative curvature, converged or not."""
         return self.value < -self.zero
 
     @property
@@ -73,14 +74,16 @@ class Probe(NamedTuple):
         return Kind.DEGENERATE if self.at_least >= -2 * self.zero else Kind.UNKNOWN
 
 
-def probe(H, n: int, rng, mu: float, iterations: int, tolerance: float = CURVATURE_TOLERANCE) -> Probe:
+def probe(
+    H: MatrixLike, n: int, rng: Generator, mu: float, iterations: int, tolerance: float = CURVATURE_TOLERANCE
+) -> Probe:
     """A unit vector d with d'Hd <= min(0, mu lambda_min), or the smallest eigenvalue where there is none.
 
     lambda_min is not known: the test is on what it is at least, theta <= mu at_least for the Ritz value theta = d'Hd.
     At the iteration limit d is taken as it is.
     """
 
-    def decided(it):
+    def decided(it: LanczosIterate) -> Stop | None:
         if it.k == 0 or it.stop:
             return it.stop
         zero, (theta, error, _) = _zero(it, tolerance), it.pair(0)
@@ -96,11 +99,11 @@ def probe(H, n: int, rng, mu: float, iterations: int, tolerance: float = CURVATU
     return Probe(theta, it.vector(coefficients), _at_least(it, n, zero), zero, stop, it.k)
 
 
-def _zero(it, tolerance):
+def _zero(it: LanczosIterate, tolerance: float) -> float:
     return max(tolerance * it.norm, 2 * it.rounding)
 
 
-def _at_least(it, n, zero):
+def _at_least(it: LanczosIterate, n: int, zero: float) -> float:
     """A lower bound of lambda_min from the Ritz value theta after k products with a random start.
 
     Kuczynski and Wozniakowski 1992, Theorem 4.2, for lambda_max I - H: theta - lambda_min > epsilon (lambda_max -
@@ -115,7 +118,7 @@ def _at_least(it, n, zero):
     return theta - epsilon * (it.pair(-1).value - theta) / (1 - 2 * epsilon) if epsilon < 0.5 else -np.inf
 
 
-def second_order(objective: Objective, theta, rng) -> Probe:
+def second_order(objective: Objective, theta: Any, rng: Generator) -> Probe:
     """The probe of a stationary point theta; its `value` is the smallest eigenvalue, as mu is 1."""
     return probe(objective.hessian(theta), theta.size, rng, 1.0, FINAL_ITERATIONS)
 
@@ -180,7 +183,7 @@ def step(
     f, g, report, over = begin(objective, theta, k, LossAt.END, NegativeCurvatureDetail(), ends_at_zero=False)
     if over:
         return state, report
-    H, flat = (objective.hessian(theta), report.gradient_norm <= options.gradient_tolerance)
+    H, flat = objective.hessian(theta), report.gradient_norm <= options.gradient_tolerance
     found = probe(H, theta.size, rng, options.mu, FINAL_ITERATIONS if flat else options.probe_iterations)
     report = report._replace(smallest_eigenvalue=found.value, negative_curvature=found.negative)
     report = report.detailed(probe_iterations=found.iterations, probe_stop=found.stop)
@@ -199,7 +202,7 @@ def step(
         d = downhill(cast(Array, found.vector), g)
         report = report._replace(source=Source.PROBE, negative_direction=d)
 
-        def path(alpha):
+        def path(alpha: float) -> Array:
             return theta + alpha**2 * s + alpha * d
 
         alpha, f = curvilinear(lambda alpha: objective.value(path(alpha)), f, slope, found.value)
@@ -208,7 +211,7 @@ def step(
         if not slope < 0:
             return state, report._replace(outcome=Outcome.NOT_DESCENT)
 
-        def path(alpha):
+        def path(alpha: float) -> Array:
             return theta + alpha * s
 
         alpha, f = armijo(lambda alpha: objective.value(path(alpha)), f, slope)
@@ -217,7 +220,7 @@ def step(
     return taken(state, report, path(alpha), f, alpha)
 
 
-def curvilinear(along, f: float, slope: float, curvature: float) -> Search:
+def curvilinear(along: Callable[[float], float], f: float, slope: float, curvature: float) -> Search:
     """The first alpha in 1, 0.8, 0.64, ... with f(theta + alpha^2 s + alpha d) <= f + c alpha^2 (g's + d'Hd/2).
 
     McCormick 1977; More and Sorensen 1979. c, the factor and the limit are the Armijo search's. The papers leave the
@@ -230,10 +233,4 @@ def curvilinear(along, f: float, slope: float, curvature: float) -> Search:
     f, slope, curvature : float
         f(theta), g's <= 0 and d'Hd < 0.
     """
-    alpha = 1.0
-    for _ in range(TRIES):
-        trial = along(alpha)
-        if np.isfinite(trial) and trial <= f + SUFFICIENT * alpha**2 * (slope + 0.5 * curvature):
-            return Search(alpha, trial)
-        alpha *= SHRINK
-    return Search(0.0, f)
+    return backtrack(along, f, lambda alpha: SUFFICIENT * alpha**2 * (slope + 0.5 * curvature))

@@ -7,11 +7,11 @@ For P <= 500 from all of H's eigenvectors; beyond, in the Krylov subspace of g w
 which H is the tridiagonal T, so that it costs one product a dimension (their Algorithm 1).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
-from scipy.linalg import eigh_tridiagonal
+from scipy.linalg import eigh_tridiagonal  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # SciPy has none
 
 from refhf import checks
 from refhf.krylov.lanczos import lanczos_iterates
@@ -20,6 +20,7 @@ from refhf.methods.newton.exact_newton import DENSE, NewtonState, divide, spectr
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.descent import downhill
+from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
 
 DAMPINGS = 10.0 ** np.arange(-6, 3)  # times ||H||; our choice: Dauphin et al. search a set and do not print it
@@ -74,7 +75,7 @@ def step(
         report = report._replace(source=Source.KRYLOV).detailed(solver_iterations=it.k, solver_stop=stop)
         if stop is Stop.NON_FINITE:
             return state, report
-        values, inside = eigh_tridiagonal(it.alpha, it.beta[:-1])  # H in the subspace
+        values, inside = cast(tuple[Array, Array], eigh_tridiagonal(it.alpha, it.beta[:-1]))  # H in the subspace
         vectors = it.basis.T @ inside.astype(theta.dtype)
     if values[0] < 0:
         report = report._replace(negative_curvature=True, negative_direction=downhill(vectors[:, 0], g))

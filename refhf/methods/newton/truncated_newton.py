@@ -8,16 +8,16 @@ Every direction is a combination of g, Hg, H^2 g, ...: a coordinate that g and H
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.random import Generator
 
 from refhf import checks
-from refhf.krylov.arithmetic import inner, norm
-from refhf.krylov.cg import cg_iterates
-from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, small_residual
-from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.krylov.arithmetic import MatrixLike, inner, norm
+from refhf.krylov.cg import CGIterate, cg_iterates
+from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit, negative_curvature, small_residual
+from refhf.krylov.symmetric_operator import shifted
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
@@ -27,7 +27,7 @@ from refhf.objective.protocol import Objective
 
 RULES = ("paper", "steihaug")
 FORCING = 0.5  # Nocedal and Wright 2006, Algorithm 7.1: ||r|| <= min(0.5, sqrt ||g||) ||g||
-SHRINK, GROW = (1 / 4, 2.0)  # Nocedal and Wright 2006, Algorithm 4.1: the radius, where rho < 1/4 and rho > 3/4
+SHRINK, GROW = 1 / 4, 2.0  # Nocedal and Wright 2006, Algorithm 4.1: the radius, where rho < 1/4 and rho > 3/4
 POOR, GOOD = 1 / 4, 3 / 4  # the same
 ACCEPT = 1e-4  # the same's eta, in [0, 1/4); our choice
 LARGEST = 1e10  # the same's greatest radius; our choice
@@ -88,7 +88,7 @@ class TruncatedDirection(NamedTuple):
     negative: Array | None
 
 
-def cut_at_negative_curvature(B, g, iterations: int) -> TruncatedDirection:
+def cut_at_negative_curvature(B: MatrixLike, g: Array, iterations: int) -> TruncatedDirection:
     """Algorithm 1's rule: CG's iterate when negative curvature is met, and -g where that is at the first."""
     it, stop = _conjugate_gradients(B, g, iterations, negative_curvature)
     negative = _negative(it, stop)
@@ -98,15 +98,15 @@ def cut_at_negative_curvature(B, g, iterations: int) -> TruncatedDirection:
     return TruncatedDirection(it.x, it.phi, Source.KRYLOV, stop, it.k, negative)
 
 
-def steihaug(B, g, iterations: int, radius: float) -> TruncatedDirection:
+def steihaug(B: MatrixLike, g: Array, iterations: int, radius: float) -> TruncatedDirection:
     """CG within ||p|| <= radius; where it leaves, or meets negative curvature, along its direction to the boundary."""
-    path = []  # the last iterate with its product
+    path: list[CGIterate] = []  # the last iterate with its product
 
-    def curved(it):
+    def curved(it: CGIterate) -> Stop | None:
         path[:] = [it]
         return negative_curvature(it)
 
-    def boundary(it):
+    def boundary(it: CGIterate) -> Stop | None:
         return Stop.TRUST_BOUNDARY if norm(it.x) >= radius else None
 
     it, stop = _conjugate_gradients(B, g, iterations, curved, boundary)
@@ -117,31 +117,35 @@ def steihaug(B, g, iterations: int, radius: float) -> TruncatedDirection:
     x, p = at.x, at.p
     p_p, x_p = inner(p, p), inner(x, p)
     tau = (math.sqrt(x_p**2 + p_p * (radius**2 - inner(x, x))) - x_p) / p_p  # ||x + tau p|| = radius, tau > 0
-    predicted = at.phi - tau * inner(at.r, p) + 0.5 * tau**2 * at.curvature
+    predicted = at.phi - tau * inner(at.r, p) + 0.5 * tau**2 * cast(float, at.curvature)
     source = Source.KRYLOV if negative is None else Source.NEGATIVE_CURVATURE
     return TruncatedDirection(x + tau * p, predicted, source, stop, it.k, negative)
 
 
-def _conjugate_gradients(B, g, iterations, curvature_rule, *rules):
-    forcing = min(FORCING, np.sqrt(norm(g)))
+def _conjugate_gradients(
+    B: MatrixLike, g: Array, iterations: int, curvature_rule: Rule, *rules: Rule
+) -> tuple[CGIterate, Stop]:
+    forcing = min(FORCING, math.sqrt(norm(g)))
     iterates = cg_iterates(B, -g, stop_at=curvature_rule)
     return advance(iterates, *rules, small_residual(g, forcing, 0.0), iteration_limit(iterations))
 
 
-def _negative(it, stop):
-    return it.p if stop in (Stop.NEGATIVE_CURVATURE, Stop.ZERO_CURVATURE) else None
+def _negative(it: CGIterate, stop: Stop) -> Array | None:
+    return it.p if stop.met_negative_curvature else None
+
+
+Stepped: TypeAlias = tuple[TruncatedNewtonState, Report[NewtonDetail]]
 
 
 def step(
     state: TruncatedNewtonState, objective: Objective, options: TruncatedNewtonOptions, k: int, rng: Generator
-) -> tuple[TruncatedNewtonState, Report[NewtonDetail]]:
+) -> Stepped:
     """One step of Algorithm 1, or of the trust region method."""
     theta, damping = state.theta, options.damping
-    f, g, report, over = begin(objective, theta, k, LossAt.END, NewtonDetail(damping))
+    _, g, report, over = begin(objective, theta, k, LossAt.END, NewtonDetail(damping))
     if over:
         return state, report
-    H = objective.hessian(theta)
-    B = SymmetricOperator(lambda v: H @ v + damping * v, theta.size, theta.dtype)
+    B = shifted(objective.hessian(theta), damping, theta)
     if options.rule == "paper":
         p = cut_at_negative_curvature(B, g, options.solver_iterations)
     else:
@@ -150,29 +154,34 @@ def step(
     report = report._replace(negative_curvature=p.negative is not None, negative_direction=p.negative, source=p.source)
     if p.stop is Stop.NON_FINITE:
         return state, report
-    search = _line_search if options.rule == "paper" else _trust_region
-    return search(state, report, objective, p, f, g)
+    if options.rule == "paper":
+        return _line_search(state, report, objective, p.vector, inner(g, p.vector))
+    return _trust_region(state, report, objective, p)
 
 
-def _line_search(state, report, objective, p, f, g):
-    theta, slope = state.theta, inner(g, p.vector)
+def _line_search(
+    state: TruncatedNewtonState, report: Report[NewtonDetail], objective: Objective, p: Array, slope: float
+) -> Stepped:
     if not slope < 0:
         return state, report._replace(outcome=Outcome.NOT_DESCENT)
-    alpha, f = armijo(lambda alpha: objective.value(theta + alpha * p.vector), f, slope)
+    alpha, f = armijo(lambda alpha: objective.value(state.theta + alpha * p), report.loss, slope)
     if alpha == 0:
         return state, report._replace(outcome=Outcome.NO_DECREASE)
-    return taken(state, report, theta + alpha * p.vector, f, alpha)
+    return taken(state, report, state.theta + alpha * p, f, alpha)
 
 
-def _trust_region(state, report, objective, p, f, g):
-    theta, f_p = state.theta + p.vector, objective.value(state.theta + p.vector)
+def _trust_region(
+    state: TruncatedNewtonState, report: Report[NewtonDetail], objective: Objective, p: TruncatedDirection
+) -> Stepped:
+    f, theta = report.loss, state.theta + p.vector
+    f_p = objective.value(theta)
     rounding = ROUNDINGS * np.finfo(theta.dtype).eps * abs(f)
-    rho, radius = (reduction_ratio(f_p - f - rounding, p.predicted - rounding), state.radius)
+    rho, radius = reduction_ratio(f_p - f - rounding, p.predicted - rounding), state.radius
     if rho < POOR:
         radius *= SHRINK
     elif rho > GOOD and norm(p.vector) >= (1 - 1e-6) * radius:
         radius = min(GROW * radius, LARGEST)
-    report = report.detailed(rho=rho)
+    state, report = state._replace(radius=radius), report.detailed(rho=rho)
     if rho <= ACCEPT:
-        return TruncatedNewtonState(state.theta, radius), report._replace(outcome=Outcome.POOR_RATIO)
-    return taken(TruncatedNewtonState(theta, radius), report, theta, f_p, 1.0)
+        return state, report._replace(outcome=Outcome.POOR_RATIO)
+    return taken(state, report, theta, f_p, 1.0)

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from refhf.krylov.arithmetic import inner
-from refhf.methods.report import Word
 from refhf.model.blocks import Array
+from refhf.text import Word
 
 SMALLEST = 1e-8  # of y's, s'Hs and h_i: the published code's
 
@@ -35,7 +35,7 @@ class Secant(Word):
 
     @property
     def skipped(self) -> bool:
-        """Whether there was a step before, and the update was left out."""
+        """True if there was a step before and the update was left out."""
         return self in (Secant.NO_CURVATURE, Secant.NO_STEP)
 
 

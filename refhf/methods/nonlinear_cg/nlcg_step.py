@@ -11,21 +11,20 @@ reduced over the ranks once.
 """
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.random import Generator
 
 from refhf import checks
-from refhf.krylov.arithmetic import inner, norm
+from refhf.krylov.arithmetic import inner
 from refhf.methods import schedules
 from refhf.methods.mini_batch import mini_batch
 from refhf.methods.nonlinear_cg import diagonal_bfgs, online_search
-from refhf.methods.nonlinear_cg.betas import BETAS, clip
+from refhf.methods.nonlinear_cg.betas import BETAS, LastStep, clip
 from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
-from refhf.methods.search.wolfe import wolfe
+from refhf.methods.search.wolfe import first_trial, phi, wolfe
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
 
@@ -68,7 +67,7 @@ class NonlinearCGOptions(NamedTuple):
 
     stochastic: bool
     beta: str
-    learning_rate: float | Callable[[int], float] | None = None
+    learning_rate: schedules.Rate | None = None
     batch: int | None = None
     preconditioner: bool = True
     line_search: str | None = None
@@ -156,14 +155,15 @@ class NonlinearCGState(NamedTuple):
     floored: int = 0
 
 
+Stepped: TypeAlias = tuple[NonlinearCGState, Report[NonlinearCGDetail]]
+
+
 def init(theta: Array, options: NonlinearCGOptions, rng: Generator) -> NonlinearCGState:
     """The state before the first step."""
     return NonlinearCGState(theta)
 
 
-def step(
-    state: NonlinearCGState, objective: Objective, options: NonlinearCGOptions, k: int, rng: Generator
-) -> tuple[NonlinearCGState, Report[NonlinearCGDetail]]:
+def step(state: NonlinearCGState, objective: Objective, options: NonlinearCGOptions, k: int, rng: Generator) -> Stepped:
     """Step k, which is t = k - 1; on the right the lines of Algorithm 1."""
     mini = mini_batch(objective, cast(int, options.batch), rng)
     detail = NonlinearCGDetail(skipped=state.skipped, floored=state.floored)
@@ -183,80 +183,68 @@ def step(
     after = after._replace(skipped=state.skipped + secant.skipped, floored=state.floored + floored)
     report = report._replace(source=Source.CONJUGATE if beta else Source.GRADIENT)
     report = report.detailed(beta=beta, secant=secant, skipped=after.skipped, floored=after.floored)
-    search = _along if options.line_search in EXACT else _onward
-    return search(state, after, report, mini, options)
+    if options.line_search in EXACT:
+        return _along(state, after, report, mini, options.line_search == "exact")
+    return _onward(state, after, report, options)
 
 
-def _preconditioner(state, g, options):
+def _preconditioner(state: NonlinearCGState, g: Array, options: NonlinearCGOptions) -> diagonal_bfgs.Update:
     if not options.preconditioner:
         return diagonal_bfgs.Update(None, Secant.NONE)
-    if state.theta_old is None:
+    if state.h is None or state.theta_old is None or state.g_old is None:
         return diagonal_bfgs.Update(np.ones_like(g), Secant.NONE)
     return diagonal_bfgs.update(state.h, state.theta - state.theta_old, g - state.g_old)
 
 
-def _beta(state, delta, r, options):
-    if state.d is None or (options.restart_test and abs(inner(r, state.s)) >= POWELL * delta):
+def _beta(state: NonlinearCGState, delta: float, r: Array, options: NonlinearCGOptions) -> float:
+    if state.s is None or state.d is None or (options.restart_test and abs(inner(r, state.s)) >= POWELL * delta):
         return 0.0
-    beta = BETAS[options.beta](delta, r, state)
+    beta = BETAS[options.beta](delta, r, LastStep(state.delta, state.slope, state.s, state.d))
     return clip(beta) if options.clip else beta
 
 
-def _sum(s, beta, d):
-    if beta == 0:
+def _sum(s: Array, beta: float, d: Array | None) -> Array:
+    if d is None or beta == 0:
         return s
     d = beta * d
     d += s
     return d
 
 
-def _onward(state, after, report, mini, options):
+def _onward(
+    state: NonlinearCGState, after: NonlinearCGState, report: Report[NonlinearCGDetail], options: NonlinearCGOptions
+) -> Stepped:
     """A step with the schedule's rate times the online search's scale."""
-    rate = schedules.rate(options.learning_rate, report.k)
-    scale, kept, withheld = online_search.RULES[options.line_search](report.loss, state.loss, state.scale)
+    rate = schedules.rate(cast(schedules.Rate, options.learning_rate), report.k)
+    scale, kept, withheld = online_search.RULES[cast(str, options.line_search)](report.loss, state.loss, state.scale)
     alpha = rate * scale  # alpha_t = alpha_t^g alpha_t^s
-    theta = alpha * after.d
-    if withheld:
+    theta = alpha * cast(Array, after.d)
+    if withheld and state.d is not None:
         theta *= 1 - withheld
         theta -= withheld * rate * state.scale * state.d
     theta += state.theta  # w = w + alpha_t d
-    report = report.detailed(rate_scale=scale)
-    if not np.isfinite(theta).all():
-        return state, report
-    return taken(after._replace(loss=kept, scale=scale), report, theta, report.loss, alpha)
+    after = after._replace(loss=kept, scale=scale)
+    return taken(state, report.detailed(rate_scale=scale), theta, report.loss, alpha, after)
 
 
-def _along(state, after, report, mini, options):
+def _along(
+    state: NonlinearCGState, after: NonlinearCGState, report: Report[NonlinearCGDetail], mini: Objective, exact: bool
+) -> Stepped:
     """A step to the minimum along d, of the quadratic model or near enough of f; where there is none, a new start."""
-    theta, d, slope = state.theta, after.d, after.slope
+    theta, d, slope = state.theta, cast(Array, after.d), after.slope
     afresh = NonlinearCGState(theta, skipped=after.skipped, floored=after.floored)
     if not slope < 0:
         return afresh, report._replace(outcome=Outcome.NOT_DESCENT)
-    if options.line_search == "exact":
-        curvature = inner(d, mini.hessian(theta) @ d)
+    if exact:
+        curvature = inner(d, cast(Array, mini.hessian(theta) @ d))
         if not math.isfinite(curvature):
             return state, report
         if curvature <= 0:
             return afresh, report._replace(outcome=Outcome.NO_MINIMUM, negative_curvature=True, negative_direction=d)
         alpha = -slope / curvature
     else:
-
-        def along(alpha):
-            f, g = mini.value_and_gradient(theta + alpha * d)
-            return f, inner(g, d)
-
-        alpha = wolfe(along, report.loss, slope, first_trial(report.loss, state.loss, slope, d)).step_length
+        first = first_trial(report.loss, state.loss, slope, d)
+        alpha = wolfe(phi(mini, theta, d), report.loss, slope, first).step_length
         if alpha == 0:
             return afresh, report._replace(outcome=Outcome.NO_DECREASE)
-    theta = theta + alpha * d
-    if not np.isfinite(theta).all():
-        return state, report
-    return taken(after, report, theta, report.loss, alpha)
-
-
-def first_trial(f: float, f_old: float, slope: float, d) -> float:
-    """The minimum of the quadratic that falls to f as f_old did (Nocedal and Wright 2006, equation 3.60).
-
-    At the first step, or where f did not fall, a step of length 1: our choice.
-    """
-    return 2 * (f - f_old) / slope if f < f_old else 1 / norm(d)
+    return taken(state, report, theta + alpha * d, report.loss, alpha, after)

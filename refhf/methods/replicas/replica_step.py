@@ -113,7 +113,7 @@ def check(options: ReplicaOptions, objective: Objective) -> ReplicaOptions:
     return options._replace(learning_rate=rate, batch=batch, comm=comm if comm.size > 1 else None)
 
 
-def _check_ranks(comm, replicas, objective):
+def _check_ranks(comm: Communicator, replicas: int, objective: Objective) -> None:
     if replicas % comm.size:
         raise ValueError(f"replicas: expected a multiple of the {comm.size} ranks of comm; got {replicas}")
     if comm.size > 1 and objective.comm is not None and objective.comm.size > 1:
@@ -169,7 +169,9 @@ class Replica(NamedTuple):
     f: float
 
 
-def replica(objective: Objective, theta, displacement, options: ReplicaOptions, beta: float, rng) -> Replica:
+def replica(
+    objective: Objective, theta: Array, displacement: Array, options: ReplicaOptions, beta: float, rng: Generator
+) -> Replica:
     """The work of a replica between two synchronisations."""
     d, cases = displacement, max(1, cast(int, options.batch) // options.replicas)
     if options.spread:
@@ -224,7 +226,7 @@ def step(
     return taken(ReplicaState(theta, away, calls, carried), report, moved, met.f, met.alpha)
 
 
-def _columns(replicas):
+def _columns(replicas: list[Replica]) -> Array:
     """Displacements and columns of G, (2, L, P); and the gradients, (3, L, P), where those are others."""
     kinds = [[one.displacement for one in replicas], [one.column for one in replicas]]
     if replicas[0].column is not replicas[0].gradient:

@@ -4,11 +4,16 @@ Both topologies give every rank the same, but for rounding; on one rank nothing 
 `refhf.parallel.communication_volume.counted_replicas` has what they send, exactly.
 """
 
+# W and G are matrices, not constants.
+# pyright: reportConstantRedefinition=false
+
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from refhf.methods.replicas.secants import Differences, centred, secants, triangle
+from refhf.model.blocks import Array
 from refhf.parallel.communicator import Communicator, serial
 
 
@@ -53,8 +58,8 @@ class Meeting(NamedTuple):
         The smallest Ritz value of H on the span of W; NaN if there is none.
     """
 
-    step: np.ndarray
-    gradient: np.ndarray
+    step: Array
+    gradient: Array
     f: float
     alpha: float
     differences: Differences
@@ -62,7 +67,7 @@ class Meeting(NamedTuple):
     smallest: float
 
 
-def tree(columns, losses, comm: Communicator, rates: Rates) -> Meeting:
+def tree(columns: Array, losses: Array, comm: Communicator, rates: Rates) -> Meeting:
     """Every rank gets P / N rows of all the columns, and works on those.
 
     An inner product of two ranks' columns needs one of them to travel, so no sum over ranks makes G'G from columns.
@@ -101,12 +106,12 @@ def tree(columns, losses, comm: Communicator, rates: Rates) -> Meeting:
     return Meeting(step, z, f, alpha, found.differences, found.rank, smallest)
 
 
-def _joined(everyones, rows):
+def _joined(everyones: Sequence[Array], rows: int) -> Array:
     """(2, N rows) of two vectors, from the ranks' blocks of rows of both."""
     return np.reshape(everyones, (len(everyones), 2, rows)).transpose(1, 0, 2).reshape(2, -1)
 
 
-def server(columns, losses, comm: Communicator, rates: Rates) -> Meeting:
+def server(columns: Array, losses: Array, comm: Communicator, rates: Rates) -> Meeting:
     """Rank 0 gets all the columns, about 2 M P numbers, or 3 M P, and broadcasts 2 P; parameters as for `tree`.
 
     The communicator has no gather to one rank; its gather tells all, and all but rank 0 forget it.
@@ -123,4 +128,4 @@ def server(columns, losses, comm: Communicator, rates: Rates) -> Meeting:
     return Meeting(step, z, f, alpha, list(Differences)[int(differences)], int(rank), smallest)
 
 
-TOPOLOGIES = {"tree": tree, "server": server}
+TOPOLOGIES: dict[str, Callable[[Array, Array, Communicator, Rates], Meeting]] = {"tree": tree, "server": server}

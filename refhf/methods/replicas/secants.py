@@ -24,14 +24,17 @@ formed. The triangle can be made of blocks of rows, one a rank, by a QR of their
 al. 2012, "Communication-optimal parallel and sequential QR and LU factorizations", TSQR). The work is O(P M^2).
 """
 
+# W and G are matrices, not constants.
+# pyright: reportConstantRedefinition=false
+
 import math
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from refhf import checks
-from refhf.methods.report import Word
 from refhf.model.blocks import Array
+from refhf.text import Word
 
 RCOND = 0.5  # the rank's rule: eps^0.5. Our choice: there a secant pair has lost half its digits, as one by differences
 ROUNDING = 4  # times M eps ||x||: differences below it are rounding of the x that were subtracted; our choice
@@ -70,12 +73,12 @@ class Secants(NamedTuple):
     """
 
     differences: Differences
-    coefficients: np.ndarray
+    coefficients: Array
     rank: int = 0
     largest: float = math.nan
-    eigenvalues: np.ndarray = np.empty(0)
-    vectors: np.ndarray | None = None
-    errors: np.ndarray = np.empty(0)
+    eigenvalues: Array = np.empty(0)
+    vectors: Array | None = None
+    errors: Array = np.empty(0)
     asymmetry: float = math.nan
 
     @property
@@ -84,7 +87,7 @@ class Secants(NamedTuple):
         return 1 / self.largest if self.rank else math.nan
 
 
-def centred(x):
+def centred(x: Array) -> tuple[Array, Array]:
     """Columns (P, M) less their mean, and the mean (P,)."""
     mean = x.mean(axis=1)
     return x - mean[:, None], mean
@@ -97,7 +100,7 @@ def triangle(W: Array, G: Array, z: Array) -> Array:
 
 
 @np.errstate(all="ignore")
-def secants(r, eps: float) -> Secants:
+def secants(r: Array, eps: float) -> Secants:
     """The algebra on a triangle r (k, 2 M + 3), or on triangles below each other; eps is that of the data's dtype.
 
     The rank's rule. A combination of the columns of W counts if it is longer than eps^0.5 times the longest, and than
@@ -165,18 +168,18 @@ class InverseHessianProduct(NamedTuple):
         0 if it is, near 0.7 if G is noise.
     """
 
-    product: np.ndarray
+    product: Array
     differences: Differences
     rank: int
     learning_rate: float
-    eigenvalues: np.ndarray
-    eigenvectors: np.ndarray
-    errors: np.ndarray
+    eigenvalues: Array
+    eigenvectors: Array
+    errors: Array
     asymmetry: float
 
 
 @np.errstate(under="ignore")
-def inverse_hessian_product(W, G, z) -> InverseHessianProduct:
+def inverse_hessian_product(W: Any, G: Any, z: Any) -> InverseHessianProduct:
     """H^-1 z from the differences between replicas (Arnold and Wang, section 2).
 
     Parameters

@@ -25,10 +25,15 @@ def armijo(along: Callable[[float], float], f: float, slope: float) -> Search:
     f, slope : float
         f(theta), and g'd < 0 with the gradient that made d.
     """
+    return backtrack(along, f, lambda alpha: SUFFICIENT * alpha * slope)
+
+
+def backtrack(along: Callable[[float], float], f: float, change: Callable[[float], float]) -> Search:
+    """The first alpha in 1, 0.8, 0.64, ... at which the value `along` a path is at most f + `change`(alpha)."""
     alpha = 1.0
     for _ in range(TRIES):
         trial = along(alpha)
-        if np.isfinite(trial) and trial <= f + SUFFICIENT * alpha * slope:
+        if np.isfinite(trial) and trial <= f + change(alpha):
             return Search(alpha, trial)
         alpha *= SHRINK
     return Search(0.0, f)

@@ -8,7 +8,10 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from refhf.krylov.arithmetic import inner, norm
 from refhf.methods.search.armijo import Search
+from refhf.model.blocks import Array
+from refhf.objective.protocol import Objective
 
 C_1, C_2 = 1e-4, 0.1  # Nocedal and Wright 2006, section 3.1, c_2 for conjugate gradients
 GROW = 2.0  # our choice: alpha_{i+1} / alpha_i of Algorithm 3.5
@@ -88,3 +91,21 @@ def between(low: TrialStep, high: TrialStep) -> float:
     alpha = high.alpha - width * (high.slope + d_2 - d_1) / denominator
     inside = MARGIN <= (alpha - low.alpha) / width <= 1 - MARGIN
     return alpha if inside else middle
+
+
+def phi(objective: Objective, theta: Array, d: Array) -> Callable[[float], tuple[float, float]]:
+    """The function alpha -> (phi(alpha), phi'(alpha)) along d (P,) from theta (P,)."""
+
+    def along(alpha: float) -> tuple[float, float]:
+        f, g = objective.value_and_gradient(theta + alpha * d)
+        return f, inner(g, d)
+
+    return along
+
+
+def first_trial(f: float, f_old: float, slope: float, d: Array) -> float:
+    """The minimum of the quadratic that falls to f as f_old did (Nocedal and Wright 2006, equation 3.60).
+
+    At the first step, or where f did not fall, a step of length 1: our choice.
+    """
+    return 2 * (f - f_old) / slope if f < f_old else 1 / norm(d)
