@@ -137,7 +137,7 @@ def _correlate(seen: Iterable[Seen], W: Array, s: Array) -> None:
 
 
 def _bands(rows: int, columns: int, weights: int) -> tuple[int, int]:
-    """The number of bands of rows to cut an image into, and the pixels of one: its product by so many weights is small."""
+    """The bands of rows to cut an image into, and the pixels of one: a band's product by so many weights is small."""
     fit = (r for r in range(1, rows + 1) if rows % r == 0 and FEWEST <= r * columns <= SMALL // weights)
     tall = max(fit, default=rows)
     return rows // tall, tall * columns

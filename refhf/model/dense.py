@@ -59,7 +59,7 @@ class Dense(Bilinear):
         return np.matmul(x.reshape(-1, self.n_in).T, Ds.reshape(-1, self.n_out), out=out)
 
     def adjoint_weight_squares(self, x: Array, Ds: Array, out: Array) -> Array:
-        """The squares of DW: for one position (x_i Ds_i')^2 = x_i^2 (Ds_i^2)', summed by a product; else case by case."""
+        """The squares of DW: at one position (x_i Ds_i')^2 = x_i^2 (Ds_i^2)', by a product; of more, case by case."""
         if x.ndim == 2:
             return np.matmul((x * x).T, Ds * Ds, out=out)
         out[...] = 0
