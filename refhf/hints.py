@@ -15,7 +15,6 @@ OTHERS_SAY = {  # the words of other libraries and papers: what refhf calls the 
     "elu": (),
     "gauss newton": ("gn cg",),
     "gd": ("gradient descent",),
-    "gelu": (),
     "iterations": ("steps",),
     "lambda": ("damping",),
     "linear": ("identity",),
@@ -29,6 +28,7 @@ OTHERS_SAY = {  # the words of other libraries and papers: what refhf calls the 
     "optimizer": ("method",),
     "output": ("out",),
     "sigmoid": ("logistic",),
+    "swish": ("silu",),
     "weight decay": ("l2",),
 }
 NEAR = 0.7  # difflib's ratio from which a word may be a slip of the finger: one letter in four; our choice

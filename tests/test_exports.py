@@ -61,10 +61,13 @@ CALLS = {
     "Network": lambda i: refhf.Network(*i.net).predict(i.theta, i.X),
     "available_methods": lambda i: refhf.available_methods(),
     "load": lambda i: refhf.load("mnist-mini").X[:3],
+    "attention": lambda i: refhf.attention(2),
+    "batch_norm": lambda i: refhf.batch_norm(3, group=2),
     "bicgstab": lambda i: refhf.bicgstab(i.A, i.b, i.x0, M=i.M),
     "bicgstab_iterates": lambda i: taken(refhf.bicgstab_iterates(i.A, i.b, i.x0, i.b, i.M)),
     "cg": lambda i: refhf.cg(i.A, i.b, i.x0, M=i.M),
     "cg_iterates": lambda i: taken(refhf.cg_iterates(i.A, i.b, i.x0, i.M)),
+    "chain": lambda i: refhf.chain([refhf.dense(3, 2), refhf.dropout(), refhf.layer_norm(2)]).init(0),
     "check_gauss_newton_product": lambda i: refhf.check_gauss_newton_product(
         i.oracle("gauss_newton"), i.theta, i.objective
     ),
@@ -76,15 +79,25 @@ CALLS = {
     "check_solver": lambda i: refhf.check_solver(lambda A, b, **rest: refhf.cg(A, b, **rest)),
     "conv": lambda i: refhf.conv(2, 3),
     "convnet": lambda i: refhf.convnet((4, 4, 1), [refhf.conv(2, 3), 2]).init(0),
+    "dense": lambda i: refhf.dense(2, 3),
+    "dropout": lambda i: refhf.dropout(0.0),
+    "elementwise": lambda i: refhf.elementwise("gelu"),
+    "embedding": lambda i: refhf.embedding(5, 3, 2),
+    "flatten": lambda i: refhf.flatten(),
     "from_functions": lambda i: refhf.from_functions(lambda t: t @ t, lambda t: 2 * t).value_and_gradient(i.theta),
+    "global_average_pool": lambda i: refhf.global_average_pool(),
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G, i.b),
     "iterate": lambda i: taken(refhf.iterate(i.objective, i.theta, **i.options)),
     "lanczos_iterates": lambda i: taken(refhf.lanczos_iterates(i.A, 4, i.b)),
     "lanczos_largest": lambda i: refhf.lanczos_largest(i.A, 4, start=i.b),
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, rng=0),
+    "layer_norm": lambda i: refhf.layer_norm(2),
+    "max_pool": lambda i: refhf.max_pool(2),
     "minimize": lambda i: refhf.minimize(i.objective, i.theta, steps=STEPS, **i.options).x,
     "mlp": lambda i: refhf.mlp(i.sizes).init(0),
     "pool": lambda i: refhf.pool(2),
+    "residual": lambda i: refhf.residual([refhf.dense(2, 2)]),
+    "resnet": lambda i: refhf.resnet((8, 8, 1), 8, 2).init(0),
     "resume": lambda i: taken(
         refhf.resume(i.objective, stopped(i), **{k: v for k, v in i.options.items() if k != "rng"}), 1
     ),
@@ -92,6 +105,7 @@ CALLS = {
         lambda t: t @ t / 2, i.b, jac=lambda t: t, hessp=lambda t, v: v, rng=0
     ),
     "supervised": lambda i: refhf.supervised(i.net, i.X, i.y).hessian(i.theta) @ i.v,
+    "transformer": lambda i: refhf.transformer(5, 3, 4, 2, 1).init(0),
 }
 WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "Network": lambda i: i.net.predict(i.theta[1:], i.X),
@@ -112,13 +126,19 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "lanczos_largest": lambda i: refhf.lanczos_largest(i.A, 3),
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, start=i.b[None]),
     "minimize": lambda i: refhf.minimize(i.objective, i.theta[None]),
+    "chain": lambda i: refhf.chain([refhf.dense(3, 2), refhf.dense(3, 2)]),
+    "resnet": lambda i: refhf.resnet((8, 8)),
     "mlp": lambda i: refhf.mlp([3]),
     "resume": lambda i: refhf.resume(
         refhf.supervised(refhf.mlp([3, 2]), i.X, i.y), stopped(i), method=i.options["method"]
     ),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
 }
-NO_SHAPES = {"available_methods", "check_network", "check_solver", "conv", "load", "pool", "scipy_method"}
+NO_SHAPES = {
+    *("available_methods", "check_network", "check_solver", "conv", "load", "pool", "scipy_method", "transformer"),
+    *("attention", "batch_norm", "dense", "dropout", "elementwise", "embedding", "flatten", "global_average_pool"),
+    *("layer_norm", "max_pool", "residual"),
+}
 
 
 def bits(result):
