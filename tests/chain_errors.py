@@ -35,8 +35,8 @@ def measure(net, theta, X, y, v):
          np.linalg.norm(g) * np.linalg.norm(v))  # fmt: skip
     Hv = complex_step(lambda t: network.loss_and_gradient(net, t, X, y)[1], theta, v)
     note("H v", network.hessian_product(net, theta, X, y)(v), Hv, np.linalg.norm(g))
-    J = np.stack([network.r_forward(net, tape, e)[0].ravel() for e in np.eye(net.size)], axis=1)
-    Gv = J.T @ net.loss.hessian(z, y)(Jv.reshape(z.shape)).ravel()  # noqa: N806
+    jacobian = np.stack([network.r_forward(net, tape, e)[0].ravel() for e in np.eye(net.size)], axis=1)
+    Gv = jacobian.T @ net.loss.hessian(z, y)(Jv.reshape(z.shape)).ravel()  # noqa: N806
     note("G v", network.gauss_newton_product(net, theta, X, y)(v), Gv)
 
 

@@ -87,9 +87,9 @@ class Torch:
 class Jax:
     """The same in JAX's functions, or in plain arithmetic where it has none."""
 
-    def __init__(self):
+    def __init__(self, *, x64=True):
         self.jax = pytest.importorskip("jax")
-        self.jax.config.update("jax_enable_x64", True)
+        self.jax.config.update("jax_enable_x64", x64)
         self.np, self.nn = self.jax.numpy, self.jax.nn
 
     def array(self, x):
@@ -168,7 +168,8 @@ def forward(lib, block, w, a):
         return lib.pool(block, a)
     if isinstance(block, Subsample):
         kept = a[:, :: block.stride, :: block.stride].swapaxes(0, 3)
-        zeros = lib.array(np.zeros((block.channels - block.shape[2], *kept.shape[1:])))
+        dtype = str(a.dtype).removeprefix("torch.")
+        zeros = lib.array(np.zeros((block.channels - block.shape[2], *kept.shape[1:]), dtype))
         return lib.concatenate([kept, zeros]).swapaxes(0, 3)
     if isinstance(block, Flatten):
         return a.reshape(len(a), -1)
@@ -205,7 +206,7 @@ def test_products_are_theirs(name, library):
     theta, v = net.init(0) + 0.1 * rng.standard_normal(net.size), rng.standard_normal(net.size)
 
     def outputs(t):
-        return forward(lib, net.chain, _weights(net, t), lib.array(X))
+        return forward(lib, net.chain, chain_weights(net, t), lib.array(X))
 
     def f(t):
         return lib.loss(outputs(t), y)
@@ -219,7 +220,7 @@ def test_products_are_theirs(name, library):
     assert value == pytest.approx(float(f(lib.array(theta))), rel=1e-12)
 
 
-def _weights(net, t):
+def chain_weights(net, t):
     """The chain's weights as the library's arrays, tied ones included."""
     shapes = net.chain.weight_shapes
     return views(shapes, t[places(shapes, net.ties)] if net.ties else t)
