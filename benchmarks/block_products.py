@@ -31,7 +31,7 @@ from refhf.model import network  # noqa: E402
 from refhf.model.blocks import arrays  # noqa: E402
 
 ROUNDS = 5
-TOLERANCE = 2e-3  # relative difference of float32 products above which one is wrong; our choice
+TOLERANCE = 2e-2  # relative difference above which a float32 product is wrong; rounding alone makes up to 0.7 %
 
 
 def problems(quick):
