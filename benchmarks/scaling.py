@@ -212,7 +212,12 @@ class Worker:
         seconds = time.perf_counter() - begin
         cg = seconds - sum(objective.seconds.values())
         parts = {**objective.seconds, "cg": cg, "iteration": seconds}
-        return {"seconds": seconds, **parts, "all": objective.cases, **{name: getattr(report.counts, name) for name in COUNTS}}
+        return {
+            "seconds": seconds,
+            **parts,
+            "all": objective.cases,
+            **{name: getattr(report.counts, name) for name in COUNTS},
+        }
 
 
 def work(arguments):

@@ -115,7 +115,7 @@ def _family(name: str) -> str:
         return checks.choice("network", name, NETWORKS)
     n = int(found[1])
     if n < 8 or n % 6 != 2:
-        near = f"resnet-{max(8, n - (n - 2) % 6)}"
+        near = f"resnet-{6 * max(1, round((n - 2) / 6)) + 2}"
         raise ValueError(f"network: expected resnet-N of N = 6 n + 2 layers; got {name!r} (did you mean {near!r}?)")
     return "resnet"
 

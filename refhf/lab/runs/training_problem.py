@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refhf import checks
 from refhf.data.array_files import MAX_CLASSES
 from refhf.data.data_sets import DataSet, local_rows
 from refhf.lab.runs.network_choice import NetworkChoice, as_choice, build, completed
@@ -105,7 +104,9 @@ def read_targets(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple
     """
     y, softmax = data.y, "softmax_cross_entropy"
     if data.vocabulary:
-        return checks.choice("loss of a text", loss or softmax, [softmax]), len(data.vocabulary), ()
+        if loss not in (None, softmax):
+            raise ValueError(f"loss: expected {softmax} for a text; got {loss!r}")
+        return softmax, len(data.vocabulary), ()
     if y.ndim == 1 and loss == "squared_error":
         return loss, 1, ("y: integers (B,), read as the targets of one output",)
     if y.ndim == 1:
