@@ -18,6 +18,7 @@ from refhf.lab.plots import run_figures
 from refhf.lab.runs import checkpoint, output_folder, run_position, stop_signals, training_run
 from refhf.lab.runs.run_writer import RunWriter
 from refhf.lab.runs.training_problem import pose_problem
+from refhf.methods.mini_batch import batch_size
 from refhf.parallel import agree, share_cores
 from refhf.parallel.communicator import Communicator
 from refhf.parallel.shards import REDUCTIONS
@@ -107,8 +108,7 @@ def _planned(
     facts = {"data": data_sets.data_digest(cases)} if args.out or args.resume else {}
     problem = pose_problem(
         cases,
-        args.hidden,
-        nonlinearity=args.nonlinearity,
+        shared_arguments.network_choice(args),
         loss=args.loss,
         l2=args.l2,
         seed=args.seed,
@@ -116,10 +116,12 @@ def _planned(
         reduction=args.reduction,
     )
     run_progress.print_notes(problem.notes, args.quiet)
-    default = {"curvature_batch": min(shared_arguments.CURVATURE_BATCH, problem.objective.cases)}
+    batch = batch_size("curvature_batch", None, shared_arguments.CURVATURE_BATCH, problem.objective)
     planned = []
     for name in names:
-        options = {key: value for key, value in {**default, **given}.items() if key in METHODS[name].options}
+        options = {
+            key: value for key, value in {"curvature_batch": batch, **given}.items() if key in METHODS[name].options
+        }
         run = training_run.plan_run(problem, name, args.steps, options)
         if args.resume:
             place = run_place(args, args.resume, name)
@@ -139,7 +141,7 @@ def _loaded(args: argparse.Namespace, comm: Communicator) -> data_sets.DataSet:
     if comm.rank > 0:
         comm.barrier()
     bar = not args.quiet and sys.stderr.isatty()
-    cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
+    cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, context=args.context, progress=bar)
     if comm.rank == 0:
         comm.barrier()
     return cases

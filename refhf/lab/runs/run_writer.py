@@ -12,10 +12,11 @@ from pathlib import Path
 from refhf.formats import write_npz
 from refhf.lab.runs import atomic_files, output_folder, run_position, training_run
 from refhf.lab.runs.checkpoint import CHECKPOINT_NAME
+from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.runs.run_position import RunPosition
 from refhf.lab.runs.training_run import TrainingRun
 
-THETA_FACTS = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # facts repeated in theta.npz
+THETA_FACTS = ("sizes", "loss", "l2", "seed", "method", *NetworkChoice._fields)  # repeated in theta.npz, if there
 
 
 class RunWriter:
@@ -68,8 +69,9 @@ class RunWriter:
 
     def __exit__(self, *failure):
         self.stream.close()
+        known = {name: self.facts[name] for name in THETA_FACTS if name in self.facts}
         with atomic_files.atomic_write(self.folder / "theta.npz") as file:
-            write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in THETA_FACTS}})
+            write_npz(file, {"theta": self.theta, **known})
 
     def keep(self, position: RunPosition) -> None:
         """Append the step's record to the history; write a checkpoint if one is due. OSError if the disk is full."""
@@ -96,6 +98,7 @@ def _description(run, arguments):
         "arguments": arguments,
         "method": run.method,
         "options": run.options,
+        **run.problem.network_facts,
         "sizes": run.problem.sizes,
         "parameters": run.problem.net.size,
         "versions": output_folder.versions(),
