@@ -83,10 +83,16 @@ def test_test_errors_have_the_training_statistics():
     problem = pose_problem(DATA, NetworkChoice("resnet-8", width=2, group=12))
     assert problem.notes == ("X: batch normalisation in groups of 12 cases; the last 4 form a smaller group",)
     result = training_run.execute_run(training_run.plan_run(problem, "gn-cg", 2))
-    frozen = problem.net.frozen(problem.objective.statistics(result.theta))
-    wrong = [frozen.predict(result.theta, x).argmax() != y for x, y in zip(X[40:], LABELS[40:], strict=True)]
-    assert result.history[-1]["test_error"] == np.mean(wrong)
+    assert result.history[-1]["test_error"] == problem.test_error(result.theta)
     assert result.history[-1]["training_error"] == problem.objective.error(result.theta)
+    thetas = [result.theta, *(problem.net.init(seed) for seed in range(4))]
+    errors = []
+    for theta in thetas:
+        frozen = problem.net.frozen(problem.objective.statistics(theta))
+        wrong = [frozen.predict(theta, x).argmax() != y for x, y in zip(X[40:], LABELS[40:], strict=True)]
+        errors.append(np.mean(wrong))
+    assert [problem.test_error(theta) for theta in thetas] == errors
+    assert [problem.test.error(theta) for theta in thetas] != errors  # by the test cases' own statistics
 
 
 def test_an_mlp_is_as_it_was():

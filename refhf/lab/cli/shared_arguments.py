@@ -48,13 +48,19 @@ def add_problem_arguments(command: argparse.ArgumentParser) -> None:
 def add_network_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments that define the network: the fields of a NetworkChoice. A default is filled in later."""
     add = command.add_argument
-    add("--network", default="mlp", metavar="N", help=f"{', '.join(NETWORKS)}; default: %(default)s")
+    add(
+        "--network", default="mlp", metavar="NAME",
+        help=f"{', '.join(NETWORKS)}, or another resnet-N of 6 n + 2 layers; default: %(default)s",
+    )  # fmt: skip
     add(
         "--hidden", type=layer_widths, metavar="N,N",
         help="mlp: widths of the hidden layers; none for no hidden layer; default: 400,150",
     )  # fmt: skip
-    add("--width", type=integer_above_0, metavar="N", help="others: channels or numbers; default: 8, 16 or 32")
-    add("--norm", metavar="N", help=f"resnet: normalisation, {', '.join(NORMS)}; default: batch")
+    add(
+        "--width", type=integer_above_0, metavar="N",
+        help="convnet, resnet: channels of the first layer; transformer: numbers of a token; default: 8, 16; 32",
+    )  # fmt: skip
+    add("--norm", metavar="NAME", help=f"resnet: normalisation, {', '.join(NORMS)}; default: batch")
     add(
         "--group", type=integer_above_0, metavar="N",
         help=f"resnet: cases that batch normalisation takes together; default: {GROUP}, or all if fewer",
@@ -64,7 +70,7 @@ def add_network_arguments(command: argparse.ArgumentParser) -> None:
     add("--context", type=integer_above_0, metavar="N", help=f"transformer: characters of a case; default: {CONTEXT}")
     add(
         "--nonlinearity", metavar="F",
-        help=f"{', '.join(NONLINEARITIES)}; default: tanh; resnet: relu, transformer: gelu",
+        help=f"{', '.join(NONLINEARITIES)}; default: tanh, of a resnet relu, of a transformer gelu",
     )  # fmt: skip
 
 
@@ -82,7 +88,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--curvature-batch", type=integer_above_0, metavar="B",
-        help=f"cases in a curvature product; default: {CURVATURE_BATCH}, or all if fewer",
+        help=f"cases in a curvature product; default: {CURVATURE_BATCH} in whole groups, or all if fewer",
     )  # fmt: skip
     add("--damping", type=real_number, metavar="X", help="initial lambda; default: the method's")
     add("--seed", default=0, type=whole_number, metavar="S", help="random seed; default: %(default)s")
