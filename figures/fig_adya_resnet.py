@@ -5,11 +5,11 @@
 writes fig_adya_resnet.png and fig_adya_resnet.txt, by default into this folder, from the runs in its
 fig_adya_resnet/*.jsonl, one per line. Missing runs are made first, seed by seed; an interrupted script resumes. The
 paper trains ResNet-50 on ImageNet and ResNet-32 on CIFAR-100. Here it is ResNet-8 of width 4, relu, batch normalisation
-over groups of 128 cases (the paper's native batch), on the first 4,096 cases of Fashion-MNIST and of CIFAR-10 (a copy
+over groups of 128 cases (the paper's native batch), on the first 2,048 cases of Fashion-MNIST and of CIFAR-10 (a copy
 of it that went through JPEG, where DIR has that), in float32.
 
-    schedule   sgd, momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 12 epochs, 5 of them warm-up
-    longer     the largest batch for 24 epochs
+    schedule   sgd, momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 10 epochs, 5 of them warm-up
+    longer     the largest batch for 20 epochs
 
 All have the paper's schedule. rmsprop has epsilon = 1.0, as the authors' published code. --budget B multiplies seeds
 and cases; the paper's batches up to 65,536 and its 90 epochs are cut to what two cores do in an hour. --fast has 64
@@ -51,7 +51,7 @@ class Scale(NamedTuple):
     seeds: int
 
 
-FULL = Scale(4096, (128, 512, 4096), 4, 128, 12, 24, 3)
+FULL = Scale(2048, (128, 512, 2048), 4, 128, 10, 20, 3)
 FAST = Scale(64, (32, 64), 1, 32, 6, 7, 2)
 Runs = dict[str, list[dict]]  # the lines of the two parts
 
