@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refhf.lab.saddle.trajectories import dense_hessian
 from refhf.methods.report import Source
 
 ROUNDING = 1e-12  # our choice: a first component below this, of a step from g and H alone, is rounding
@@ -40,17 +41,26 @@ class Escape(NamedTuple):
 
 def find_escape(path) -> Escape | None:
     """The Escape of a trajectory; None if the surface lists no saddle with a negative eigenvalue."""
+    sizes = distances_off(path)
+    if sizes is None:
+        return None
+    k = next((k for k, size in enumerate(sizes) if size), None)
+    return Escape(None, 0.0, "nothing") if k is None else Escape(k, sizes[k], _source_of(path, k, sizes[k]))
+
+
+def distances_off(path) -> list[float] | None:
+    """The largest component along negative curvature of each point of a trajectory; None as in `find_escape`.
+
+    0 if it is zero, or no more than the rounding of directions that are not coordinate axes.
+    """
     directions = negative_curvature_directions(path.surface)
     if directions is None:
         return None
-    saddle = path.surface.saddle.theta
     exact = np.isin(abs(directions), (0, 1)).all()
-    for k, point in enumerate(path.points):
-        offset = point.theta - saddle
-        size = float(abs(directions @ offset).max())
-        if size > (0 if exact else 8 * np.finfo(float).eps * np.linalg.norm(offset)):
-            return Escape(k, size, _source_of(path, k, size))
-    return Escape(None, 0.0, "nothing")
+    offsets = np.array([point.theta for point in path.points]) - path.surface.saddle.theta
+    sizes = abs(offsets @ directions.T).max(axis=1)
+    rounding = 0 if exact else 8 * np.finfo(float).eps * np.linalg.norm(offsets, axis=1)
+    return np.where(sizes > rounding, sizes, 0.0).tolist()
 
 
 def _source_of(path, k, size):
@@ -68,9 +78,7 @@ def negative_curvature_directions(surface) -> np.ndarray | None:
     at = surface.saddle
     if at is None or at.eigenvalues is None or not at.eigenvalues[0] < 0:
         return None
-    n = surface.size
-    dense = np.column_stack([surface.hessp(at.theta, e) for e in np.eye(n)])
-    values, vectors = np.linalg.eigh((dense + dense.T) / 2)
+    values, vectors = np.linalg.eigh(dense_hessian(surface, at.theta))
     return vectors[:, values < 0].T
 
 

@@ -106,10 +106,10 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
     f, given = from_functions(*surface.functions), {**method_options(entry, surface), **more}
     points, refused, ending = [], 0, None
     for report in iterate(f, theta, method=entry.method, rng=seed, **given):
-        points.append(_point(f, theta, report))
+        points.append(_point(surface, theta, report))
         refused = 0 if report.accepted else refused + 1
         if at_rest(points[-1]) and stationary_kind(surface, points[-1]) is Ending.MINIMUM:
-            points[-1] = _point(f, theta)
+            points[-1] = _point(surface, theta)
             break
         assert report.theta is not None
         theta = report.theta
@@ -119,7 +119,7 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
             ending = Ending.UNBOUNDED
         if ending or report.outcome is Outcome.STATIONARY or refused > REFUSALS or report.k == steps:
             if report.accepted:
-                points.append(_point(f, theta))
+                points.append(_point(surface, theta))
             break
     if ending is None and at_rest(points[-1]):
         ending = stationary_kind(surface, points[-1])
@@ -149,10 +149,8 @@ def _unfinished(surface, last, refused):
     return Ending.REFUSED if refused else Ending.MOVING
 
 
-def _point(f, theta, report=None):
+def _point(surface, theta, report=None):
     """The point theta, and the step from it that the report describes."""
-    value, gradient = f.value_and_gradient(theta)
-    H = f.hessian(theta)
     step, tangent = np.zeros_like(theta), None
     if report is not None and report.accepted:
         step = report.theta - theta
@@ -160,10 +158,10 @@ def _point(f, theta, report=None):
             tangent = report.step_length * report.negative_direction
     return TrajectoryPoint(
         theta,
-        gradient,
-        value,
-        _eigenvalues(H, theta.size),
-        _curvature(H, step if tangent is None else tangent),
+        np.array(surface.gradient(theta)),
+        float(surface.value(theta)),
+        _eigenvalues(surface, theta),
+        _curvature(surface, theta, step if tangent is None else tangent),
         tangent,
         _reason(report) if report else "",
         report.source if report else Source.NONE,
@@ -178,16 +176,23 @@ def _reason(report):
     return " ".join([report.source.value, *(stop.value for stop in stops if stop)])
 
 
-def _eigenvalues(H, n):
-    if n > DENSE:
-        return np.array([lanczos_smallest(H, n, rng=0).value])
-    dense = H @ np.eye(n)
-    return np.linalg.eigvalsh((dense + dense.T) / 2) if np.isfinite(dense).all() else np.full(n, np.nan)
+def _eigenvalues(surface, theta):
+    if theta.size > DENSE:
+        H = from_functions(*surface.functions).hessian(theta)
+        return np.array([lanczos_smallest(H, theta.size, rng=0).value])
+    H = dense_hessian(surface, theta)
+    return np.linalg.eigvalsh(H) if np.isfinite(H).all() else np.full(theta.size, np.nan)
 
 
-def _curvature(H, d):
+def dense_hessian(surface: Surface, theta) -> np.ndarray:
+    """H (P, P) at theta, symmetric to the bit."""
+    H = np.column_stack([surface.hessp(theta, e) for e in np.eye(surface.size)])
+    return (H + H.T) / 2
+
+
+def _curvature(surface, theta, d):
     """d'Hd / d'd, scaled to avoid underflow for a small d."""
     if not d.any():
         return np.nan
     d = d / abs(d).max()
-    return float(d @ (H @ d) / (d @ d))
+    return float(d @ surface.hessp(theta, d) / (d @ d))
