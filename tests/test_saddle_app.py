@@ -19,9 +19,17 @@ from processes import OWN_WARNINGS
 
 import refhf
 from refhf.lab.cli import entry_point, saddle_command
-from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_methods, saddle_page, saddle_table, saddle_wording
+from refhf.lab.saddle import (
+    escape_reasons,
+    page_paths,
+    saddle_figure,
+    saddle_methods,
+    saddle_page,
+    saddle_table,
+    saddle_wording,
+)
 from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
-from refhf.lab.saddle.trajectories import Ending, TrajectoryPoint, trace_path
+from refhf.lab.saddle.trajectories import Ending, TrajectoryPoint, trace_path, within
 from refhf.lab.saddle.trajectories import Trajectory as Trajectory
 from refhf.methods.report import Source
 from refhf.surfaces.saddles import SURFACES
@@ -307,28 +315,108 @@ def contents(text):
 
 
 def test_page_has_the_paths(opened):
-    """Every run in the page is refhf's path: points to four digits, the rest to three, and zeros exactly zero."""
-    data, width = opened[1], len(saddle_page.COLUMNS)
+    """Every run in the page is refhf's path: points to four digits, the rest to three, and zeros for rounding alone."""
+    data = opened[1]
     every, _ = saddle_page.grid_of_starts(SADDLE, 5)
     every += saddle_page.special_starts(SADDLE, SADDLE.start).values()
     assert len(every) == len(data["starts"]) == len(data["runs"])
     for theta, start, runs in zip(every, data["starts"], data["runs"], strict=True):
         assert start == pytest.approx(theta.tolist(), rel=1e-3, abs=0)
         for method, run in zip(data["methods"], runs, strict=True):
-            one = trace_path(SADDLE, method["name"], theta, steps=saddle_page.STEPS)
-            got = [run["numbers"][i : i + width] for i in range(0, len(run["numbers"]), width)]
-            for point, row in zip(one.points, got, strict=False):
-                last = row is got[-1]
-                numbers = [*point.theta, *point.gradient, *point.eigenvalues]
-                assert row[:6] == [pytest.approx(x, rel=5e-3, abs=0) for x in numbers]
-                assert row[:2] == [pytest.approx(x, rel=5e-4, abs=0) for x in point.theta]
-                if not last:
-                    curvature = np.nan if row[6] is None else row[6]
-                    assert curvature == pytest.approx(point.curvature, rel=5e-3, nan_ok=True)
-                    assert data["reasons"][row[7]] == saddle_wording.raise_powers(point.reason)
-            assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= saddle_page.STILL
-            assert data["reasons"][got[-1][7]] == saddle_wording.raise_powers(one.points[-1].reason)
-            assert run["why"] == saddle_wording.true_minus(saddle_table.explain_ending(one))
+            one = trace_path(SADDLE, method["name"], theta)
+            got = rows_of(data, run)
+            hovers = one.ending is Ending.NEAR_MINIMUM
+            points = one.points if hovers else [*one.points[: len(got) - 1], one.points[-1]]
+            for k, (point, row) in enumerate(zip(points, got, strict=hovers is False)):
+                assert [row["x"], row["y"]] == pytest.approx(point.theta, rel=5e-4, abs=1e-15)
+                assert row["f"] == pytest.approx(point.value, rel=5e-4)
+                assert [row["gx"], row["gy"]] == pytest.approx(point.gradient, rel=5e-3, abs=2e-15)
+                assert [row["low"], row["high"]] == pytest.approx(point.eigenvalues, rel=5e-3, abs=2e-8)
+                assert row["off"] == pytest.approx(abs(one.points[k].theta[1]), rel=5e-3, abs=0)
+                if k < len(got) - 1:
+                    curvature = np.nan if row["curvature"] is None else row["curvature"]
+                    assert curvature == pytest.approx(point.curvature, rel=5e-3, abs=2e-8, nan_ok=True)
+                    assert data["reasons"][row["reason"]] == saddle_wording.raise_powers(point.reason)
+            near = trajectory_still(one)
+            assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= near
+            assert data["reasons"][got[-1]["reason"]] == saddle_wording.raise_powers(one.points[-1].reason)
+            assert run["right"] == (saddle_table.trajectory_rows([one])[0]["steps_to_leave"] is not None)
+
+
+def trajectory_still(one):
+    """The distance within which the page does not show the end of a path step by step."""
+    return 0.5 if one.ending is Ending.NEAR_MINIMUM else page_paths.STILL
+
+
+def rows_of(data, run):
+    """The rows of a run in the page, each a dict with the columns' names."""
+    width = len(data["columns"])
+    numbers = run["numbers"]
+    return [dict(zip(data["columns"], numbers[i : i + width], strict=True)) for i in range(0, len(numbers), width)]
+
+
+@pytest.mark.parametrize("name", ["rotated-saddle", "rosenbrock"])
+def test_page_agrees_with_the_table(name):
+    """The page's steps are those of the command's table: a path that needs more than forty reaches its end."""
+    surface, method = SURFACES[name], "truncated-newton" if name == "rosenbrock" else "saddle-free-newton"
+    data = contents(saddle_page.saddle_page(surface, [method], starts=1))
+    run, (row,) = (
+        data["runs"][data["grid"]][0],
+        saddle_table.trajectory_rows([trace_path(surface, method, surface.start)]),
+    )
+    assert row["steps"] >= 50
+    assert (run["ending"], row["ending"]) == ("minimum", "minimum")
+    assert rows_of(data, run)[-1]["x"] == pytest.approx(row["point"][0], rel=1e-3)
+
+
+def test_page_shows_no_negative_curvature_at_a_minimum():
+    """On two-weights, whose minima have the eigenvalue 0, rounding is 0; a minimum off the map counts as that."""
+    data = contents(saddle_page.saddle_page(SURFACES["two-weights"], DEFAULT_METHODS, starts=3))
+    ends = {
+        m["name"]: (run, rows_of(data, run)[-1])
+        for m, run in zip(data["methods"], data["runs"][data["grid"]], strict=True)
+    }
+    for name in set(DEFAULT_METHODS) - {"noisy-gradient-descent"}:
+        assert ends[name][1]["low"] == 0, name
+    away, last = ends["negative-curvature-newton"]
+    assert last["x"] > data["window"][1]
+    assert (away["ending"], away["outcome"].endswith("off the map")) == ("outside", True)
+    assert all(run["ending"] == "minimum" for name, (run, _) in ends.items() if run is not away)
+
+
+def test_page_writes_rounding_as_zero():
+    """From (1, 0) the curved step ends at x = -1.7e-16, which the page shows as 0; the start's 1e-6 is 10 to the -6."""
+    one = trace_path(SADDLE, "negative-curvature-newton", (1, 0))
+    assert 0 < abs(one.points[-1].theta[0]) < 1e-15
+    run = json.loads(page_paths.trajectory_json(one, sorted({p.reason for p in one.points})))
+    assert rows_of({"columns": page_paths.COLUMNS}, run)[-1]["x"] == 0
+    assert saddle_wording.raise_powers("1e-06 off, 2.5e-17, x^2, 1.1e+06") == (
+        "10\u207b\u2076 off, 2.5\u00d710\u207b\u00b9\u2077, x\u00b2, 1.1\u00d710\u2076"
+    )
+
+
+def test_noise_is_shown_until_it_hovers(opened):
+    """A path that ends about a minimum is shown for a few steps there, and not for all two hundred."""
+    data = opened[1]
+    noisy = [m["name"] for m in data["methods"]].index("noisy-gradient-descent")
+    for runs in data["runs"]:
+        assert len(rows_of(data, runs[noisy])) < 60
+
+
+def test_methods_look_different_without_colour():
+    """No two methods of the lab share a dash or a marker, and each has plain words."""
+    for looks in ({look.dash for look in SADDLE_METHODS.values()}, {look.marker for look in SADDLE_METHODS.values()}):
+        assert len(looks) == len(SADDLE_METHODS)
+    assert saddle_wording.IN_PLAIN_WORDS.keys() == SADDLE_METHODS.keys()
+
+
+def test_progress_is_on_stderr(saddle_cli, tmp_path, monkeypatch):
+    """Without a terminal the page says a few times how far it is."""
+    monkeypatch.setattr(saddle_page, "STARTS", 3)
+    _, _, err = saddle_cli("--methods", "newton", "--out", tmp_path / "a.html")
+    lines = err.splitlines()
+    assert 2 <= len(lines) <= 4
+    assert re.fullmatch(r"start (\d+) of \1", lines[-1])
 
 
 def test_page_has_the_line_and_the_saddle(opened):
@@ -354,7 +442,7 @@ def test_page_of_every_flat_surface(name):
     surface = SURFACES[name]
     data = contents(saddle_page.saddle_page(surface, ["gradient-descent", "newton"], steps=3, starts=5))
     assert 4 <= data["grid"] <= saddle_page.STARTS**2
-    assert all(saddle_figure.within(surface, start) for start in data["starts"][: data["grid"]])
+    assert all(within(surface, start) for start in data["starts"][: data["grid"]])
     assert len(data["contours"]) > 10
 
 

@@ -1,12 +1,16 @@
 """The saddle lab's page in a real browser: a click, a drag, the keyboard. What it shows is what refhf computed."""
 
+import base64
 import json
+import math
+import re
+from itertools import pairwise
 
 import pytest
 from browser import BROWSER, Browser
 
 from refhf.lab.saddle import saddle_page
-from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS
+from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
 from refhf.surfaces.saddles import SURFACES
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
@@ -49,7 +53,7 @@ def start(browser):
 def drawn(browser):
     """Each method's path as it is drawn, its corners in the surface's coordinates."""
     script = (
-        "Object.fromEntries([...document.querySelectorAll('#paths path')].map("
+        "Object.fromEntries([...document.querySelectorAll('#paths [data-method]')].map("
         "p => [p.dataset.method, p.getAttribute('d').slice(1).split(/[LQ]/)"
         ".map(xy => xy.split(' ').slice(-2).map(Number))]))"
     )
@@ -80,10 +84,14 @@ def agree(browser, data, at, step=None):
 
 
 def test_opens_with_the_surfaces_start(shown, written):
-    """The first thing shown is the surface's own start with all paths to their ends, counted in the headline."""
+    """The page opens at step 0 of the surface's start with a question; the headline counts the ends at the end."""
     data = written[1]
     at = data["grid"]
     assert start(shown) == [1, 0]
+    agree(shown, data, at, step=0)
+    assert data["question"] in shown.run("byId('headline').textContent")
+    assert shown.run("document.querySelectorAll('.bars rect').length") == 0
+    shown.key("End")
     agree(shown, data, at)
     endings = [run["ending"] for run in data["runs"][at]]
     headline = shown.run("byId('headline').textContent")
@@ -92,8 +100,9 @@ def test_opens_with_the_surfaces_start(shown, written):
 
 
 def test_click_moves_the_start(shown, written):
-    """A click puts the start at the nearest computed one, and draws that start's paths."""
+    """A click puts the start at the nearest computed one; at the end of the paths it draws that start's to the end."""
     data = written[1]
+    shown.key("End")
     for x, y in ((0.55, 0.93), (-0.9, -0.1), (0.02, 0.03)):
         shown.click(*place(shown, x, y))
         at = min(range(data["grid"]), key=lambda i: (data["starts"][i][0] - x) ** 2 + (data["starts"][i][1] - y) ** 2)
@@ -105,6 +114,7 @@ def test_drag_takes_the_start_along(shown, written):
     """While the start is dragged the paths are those of where it is; letting go leaves it there."""
     data = written[1]
     first, second = data["starts"].index([0.5, 0.5]), data["starts"].index([-0.5, -1])
+    shown.key("End")
     shown.mouse("mousePressed", *place(shown, 1, 0))
     shown.mouse("mouseMoved", *place(shown, 0.5, 0.5))
     assert start(shown) == [0.5, 0.5]
@@ -134,7 +144,7 @@ def test_keyboard_steps_chooses_and_moves(shown, written):
     shown.key("ArrowUp")
     shown.key("ArrowLeft")
     assert start(shown) == [0.5, 0.5]
-    agree(shown, data, data["starts"].index([0.5, 0.5]))
+    agree(shown, data, data["starts"].index([0.5, 0.5]), step=0)
     shown.key(" ")
     assert shown.run("state.timer !== null")
     assert shown.run("state.step") == 0
@@ -143,13 +153,16 @@ def test_keyboard_steps_chooses_and_moves(shown, written):
 
 
 def test_tab_reaches_every_control(shown):
-    """The tab key visits the map, the chosen method, play, the slider, the box and the starts; each has a name."""
+    """The tab key visits the words, the map, guesses, the chosen method, boxes, starts and player; each has a name."""
     visited = []
-    for _ in range(8):
+    for _ in range(21):
         shown.key("Tab")
         name = "e.ariaLabel || e.labels?.[0]?.textContent || e.textContent"
         visited.append(shown.run(f"(e => [e.id || e.type, {name}])(document.activeElement)"))
-    assert [name for name, _ in visited[:5]] == ["plan", f"method-{DEFAULT_METHODS[-1]}", "play", "step", "only"]
+    assert [name for name, _ in visited[1:2]] == ["plan"]
+    assert [name for name, _ in visited[2:10]] == ["checkbox"] * len(DEFAULT_METHODS)
+    assert [name for name, _ in visited[10:14]] == [f"method-{DEFAULT_METHODS[-1]}", "only", "model", "log"]
+    assert [name for name, _ in visited[17:]] == ["save", "play", "reset", "speed"]
     assert all(label.strip() for _, label in visited)
 
 
@@ -157,24 +170,168 @@ def test_detail_shows_the_numbers_of_the_step(shown, written):
     """At each step of the chosen method: its point, gradient, eigenvalues, curvature and reason, as computed."""
     data = written[1]
     at, width = data["grid"], len(data["columns"])
-    run = data["runs"][at][-1]
-    for k in range(len(run["numbers"]) // width):
+    run = data["runs"][at][5]
+    shown.run("state.chosen = 5")
+    for k in range(1, len(run["numbers"]) // width):
         shown.run(f"go({k})")
-        x, y, gx, gy, low, high, curvature, reason = run["numbers"][k * width : (k + 1) * width]
+        row = dict(zip(data["columns"], run["numbers"][k * width : (k + 1) * width], strict=True))
         last = k == len(run["numbers"]) // width - 1
-        for element, numbers in {"point": (x, y), "gradient": (gx, gy), "eigenvalues": (low, high)}.items():
+        for element, names in {"point": "x y", "gradient": "gx gy", "eigenvalues": "low high"}.items():
             text = shown.run(f"byId('{element}').textContent").strip("()")
-            assert [read(part) for part in text.split(", ")] == [pytest.approx(n) for n in numbers]
+            assert [read(part) for part in text.split(", ")] == [pytest.approx(row[name]) for name in names.split()]
         text = shown.run("byId('curvature').textContent")
-        assert text == "no step" if last else read(text) == pytest.approx(curvature)
+        assert text == "no step" if last else read(text) == pytest.approx(row["curvature"])
         said = shown.run("byId('reason').textContent")
-        assert run["why"] in said if last else said == data["reasons"][reason]
+        assert run["why"] in said if last else said == data["reasons"][row["reason"]]
 
 
 def read(text):
     """A number as the page writes it, with a true minus sign and a power of ten."""
     digits = str.maketrans("\u2212⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "--0123456789")
+    text = re.sub("^(\u2212?)10(?!\\d|$)", "\\g<1>1\u00d710", text)
     return float(text.translate(digits).replace("\u00d710", "e"))
+
+
+def test_guesses_are_judged_at_the_end(shown, written):
+    """A guess can be made at step 0 alone; at the end each is right or wrong, and the page counts them."""
+    data = written[1]
+    shown.run("document.querySelectorAll('.guess input')[7].click()")
+    shown.run("document.querySelectorAll('.guess input')[0].click()")
+    shown.key("ArrowRight")
+    assert shown.run("[...document.querySelectorAll('.guess input')].every(box => box.disabled)")
+    assert shown.run("byId('score').textContent") == ""
+    shown.key("End")
+    judged = shown.run("[...document.querySelectorAll('.guess span')].map(mark => mark.textContent)")
+    right = [run["right"] == (i in (0, 7)) for i, run in enumerate(data["runs"][data["grid"]])]
+    assert judged == ["right" if one else "wrong" for one in right]
+    assert shown.run("byId('score').textContent") == f"You were right about {sum(right)} of 8."
+    shown.run("byId('reset').click()")
+    assert shown.run("[state.step, state.guesses.size]") == [0, 0]
+
+
+def test_slider_keeps_its_arrow_keys(shown):
+    """With the focus on the slider up and down move it, and do not change the method."""
+    shown.run("byId('step').focus()")
+    chosen = shown.run("state.chosen")
+    shown.key("ArrowUp")
+    shown.key("ArrowUp")
+    shown.key("ArrowDown")
+    assert shown.run("[state.step, state.chosen]") == [1, chosen]
+
+
+def test_each_step_has_a_dot(shown, written):
+    """A path is drawn with a dot for each of its points, on the map and in the chart."""
+    data = written[1]
+    shown.run(f"choose({data['grid'] + 1})")
+    shown.run("byId('log').click()")
+    shown.key("End")
+    for i, (name, points) in enumerate(expected(data, data["grid"] + 1).items()):
+        for view in "paths", "chart":
+            dots = shown.run(
+                f"document.querySelector('#{view} [data-dots={name}]').getAttribute('d').split('M').length - 1"
+            )
+            assert dots == len(points), (i, view, name)
+    shown.key("Home")
+    assert shown.run("document.querySelector('#chart [data-dots=newton]').getAttribute('d').split('M').length - 1") == 1
+
+
+def test_chart_of_gradient_descent_is_a_line(shown, written):
+    """From 10 to the -6 beside the line log |y| of gradient descent grows by one amount each step: log(1 + 1/2)."""
+    data = written[1]
+    shown.run(f"choose({data['grid'] + 1}); byId('log').click(); go(20)")
+    script = "document.querySelector('#chart [data-method=gradient-descent]').getAttribute('d').slice(1).split('L')"
+    heights = [float(spot.split()[1]) for spot in shown.run(script)]
+    offs = data["runs"][data["grid"] + 1][0]["numbers"][data["columns"].index("off") :: len(data["columns"])]
+    decade = (heights[0] - heights[20]) / math.log10(offs[20] / offs[0])
+    rises = [before - after for before, after in pairwise(heights[5:21])]
+    assert rises == [pytest.approx(decade * math.log10(1.5), abs=0.15)] * 15
+    assert shown.run("[...document.querySelectorAll('[data-zero]')].length") == 0
+    shown.run(f"choose({data['grid']})")
+    assert shown.run("document.querySelector('#chart [data-zero]').dataset.zero") == "gradient-descent"
+
+
+def test_model_is_that_of_the_point(shown, written):
+    """On request the map has the eigenvectors at the chosen method's point, a dashed line for a bend down."""
+    assert shown.run("document.querySelectorAll('#lens *').length") == 0
+    shown.run("byId('model').click()")
+    attributes = "e => [e.getAttribute('d'), e.getAttribute('stroke-dasharray')]"
+    lines = shown.run(f"[...document.querySelectorAll('.eigenvector')].map({attributes})")
+    assert [bool(dash) for _, dash in lines] == [True, False]
+    ends = [[float(x) for x in d[1:].replace("L", " ").split()] for d, _ in lines]
+    assert ends[0] == pytest.approx([0, 230, 0, -230], abs=1e-6) or ends[0] == pytest.approx(
+        [0, -230, 0, 230], abs=1e-6
+    )
+    assert [abs(x) for x in ends[1]] == pytest.approx([230, 0, 230, 0], abs=1e-6)
+    assert shown.run("document.querySelector('#lens image').getAttribute('href').startsWith('data:image/png')")
+
+
+def test_address_holds_what_is_shown(browser, shown, written):
+    """The address of a view opens that view; one that is wrong opens the page as it is."""
+    shown.run("choose(3); go(3); state.chosen = 1; byId('only').click()")
+    shown.run("new Promise(done => setTimeout(done, 500))")
+    address = shown.run("location.hash")
+    assert address == shown.run("address()")
+    shown.run("location.hash = '#start=7,7&step=x&method=none'")
+    shown.run("new Promise(done => setTimeout(done, 100))")
+    assert shown.run("[state.start, state.step, state.chosen, byId('only').checked]") == [3, 0, 1, False]
+    shown.run(f"location.hash = '{address}'")
+    shown.run("new Promise(done => setTimeout(done, 100))")
+    assert shown.run("[state.start, state.step, state.chosen, byId('only').checked]") == [3, 3, 1, True]
+
+
+def test_image_is_a_png_of_what_is_shown(shown):
+    """The saved picture is a PNG that differs between the map and the chart."""
+    pictures = []
+    for _ in range(2):
+        shown.run("byId('log').click()")
+        pictures.append(base64.b64decode(shown.run("png()").split(",")[1]))
+    assert all(picture.startswith(b"\x89PNG") and len(picture) > 10_000 for picture in pictures)
+    assert pictures[0] != pictures[1]
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=["on the line", "beside it"])
+def test_animation_ends_when_nothing_moves(shown, written, at):
+    """Playing takes less than 17 seconds at speed 1 and ends, at the last step, where the last path comes to rest."""
+    shown.run(f"choose({written[1]['grid'] + at})")
+    waits = shown.run("delays()")
+    assert sum(waits) < 17_000
+    assert max(waits[-3:]) <= 450
+    shown.run("byId('speed').value = 4; play()")
+    shown.run("new Promise(done => { const look = () => state.timer ? setTimeout(look, 50) : done(); look(); })")
+    assert shown.run("state.step === steps()")
+
+
+def test_dark_mode_is_dark(browser, written):
+    """If the system asks for dark, paper and map are dark, ink and all methods light."""
+    browser("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    browser.open(written[0])
+    light = "c => { const [r, g, b] = c.match(/[0-9.]+/g).map(Number); return .2126 * r + .7152 * g + .0722 * b; }"
+    assert browser.run(f"({light})(getComputedStyle(document.body).backgroundColor)") < 40
+    assert browser.run(f"({light})(getComputedStyle(byId('headline')).color)") > 200
+    assert max(browser.run(f"[...byId('ground').childNodes].map(p => ({light})(p.style.fill))")) < 70
+    shades = browser.run(f"[...document.querySelectorAll('[data-now]')].map(p => ({light})(getComputedStyle(p).fill))")
+    assert min(shades) > 90
+    browser("Emulation.setEmulatedMedia", features=[])
+    assert browser.complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("surface", ["saddle", "two-weights"])
+def test_controls_are_in_sight(browser, tmp_path, surface, width):
+    """With all twelve methods, on a phone too, nothing is wider than the screen and the player is in sight."""
+    file = tmp_path / "page.html"
+    file.write_text(saddle_page.saddle_page(SURFACES[surface], [*SADDLE_METHODS], starts=1, steps=20), encoding="utf-8")
+    browser("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
+    browser.open(file)
+    for step in "0", "steps()":
+        browser.run(f"go({step})")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        for control in "play", "step", "count":
+            assert browser.run(
+                f"(e => e.bottom <= 800 && e.right <= {width})(byId('{control}').getBoundingClientRect())"
+            )
+    browser("Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False)
+    assert browser.complaints == []
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)], ids=str)
@@ -191,7 +348,7 @@ def test_fits_on_the_screen(browser, written, tmp_path, surface, size):
     browser.open(file)
     cut = "[...document.querySelectorAll('h1, .row small, dt, dd')].filter(e => e.scrollWidth > e.clientWidth + 1)"
     for at in range(browser.run("data.starts.length")):
-        browser.run(f"choose({at})")
+        browser.run(f"choose({at}); go(steps())")
         assert browser.run(f"{cut}.map(e => e.textContent)") == []
         assert browser.run("document.documentElement.scrollHeight") <= size[1]
         assert browser.run("document.documentElement.scrollWidth") <= size[0]

@@ -32,8 +32,9 @@ def add_saddle_command(commands) -> None:
     option("--surface", default="saddle", metavar="S", help="default: %(default)s; see below")
     option("--start", metavar="X,Y", help="start of all methods; default: the surface's own")
     option("--methods", metavar="A,B,C", help=f"default: the first {len(DEFAULT_METHODS)} below")
-    most = f"most steps of a method; default: {STEPS} (a page: at most {saddle_page.STEPS})"
-    option("--steps", default=STEPS, type=integer_above_0, metavar="N", help=most)
+    option(
+        "--steps", default=STEPS, type=integer_above_0, metavar="N", help="most steps of a method; default: %(default)s"
+    )
     option("--seed", default=0, type=whole_number, metavar="N", help="random seed; default: %(default)s")
     option("--out", metavar="FILE", help=f"picture, animation or page, by its ending: {', '.join(ENDINGS)}")
     option("--json", action="store_true", help="print JSON")
@@ -116,7 +117,6 @@ def _check_out(out, surface):
 def _write(file, surface, paths, names, start, seed, steps):
     kind = file.suffix.lower()
     if kind == ".html":
-        steps = min(steps, saddle_page.STEPS)
         text = saddle_page.saddle_page(surface, names, start=start, seed=seed, steps=steps, listen=_progress)
         file.write_text(text, encoding="utf-8")
     elif kind == ".gif":
@@ -126,5 +126,8 @@ def _write(file, surface, paths, names, start, seed, steps):
 
 
 def _progress(done, of):
+    """Say on stderr how many starts are done: on a terminal each in one line, else a line each quarter."""
     if sys.stderr.isatty():
         print(f"\rstart {done} of {of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+    elif done * 4 // of > (done - 1) * 4 // of:
+        print(f"start {done} of {of}", file=sys.stderr, flush=True)

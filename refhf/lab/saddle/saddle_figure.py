@@ -7,7 +7,7 @@ import numpy as np
 from refhf.lab.plots import run_figures
 from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
 from refhf.lab.saddle.saddle_wording import describe_outcome, raise_powers, saddle_headline
-from refhf.lab.saddle.trajectories import Trajectory
+from refhf.lab.saddle.trajectories import Trajectory, within
 from refhf.surfaces.stationary_points import Surface
 
 BARS = 24  # steps whose curvature is drawn; our choice
@@ -117,13 +117,6 @@ def draw_points(ax, surface: Surface, start) -> None:
     ax.plot(*start, "s", color="white", markeredgecolor=INK, markersize=12, markeredgewidth=2, zorder=6)
     if not any(np.array_equal(p.theta, start) for p in inside):
         _label(ax, start, "start", surface.window)
-
-
-def within(surface: Surface, theta) -> bool:
-    """True if a point is in the surface's window."""
-    assert surface.window is not None
-    x0, x1, y0, y1 = surface.window
-    return bool(x0 <= theta[0] <= x1 and y0 <= theta[1] <= y1)
 
 
 def _label(ax, theta, text, window):

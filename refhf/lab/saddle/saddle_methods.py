@@ -36,10 +36,10 @@ SADDLE_METHODS = {
     "hessian-bicgstab": SaddleMethod("hessian-bicgstab", "#CC79A7", (1, 2), "v"),
     "random-start-cg": SaddleMethod("hessian-cg", "#D55E00", (12, 3), "P", {"delta_0_norm": DELTA_0}),
     "noisy-gradient-descent": SaddleMethod("gradient-descent", "#E69F00", (2, 2, 2, 6), "X", {"noise": NOISE}),
-    "negative-curvature-newton": SaddleMethod("negative-curvature-newton", "#000000", (), "*"),
+    "negative-curvature-newton": SaddleMethod("negative-curvature-newton", "#000000", (14, 2, 2, 2), "*"),
     "random-start-bicgstab": SaddleMethod("hessian-bicgstab", "#882255", (4, 4), "h", {"delta_0_norm": DELTA_0}),
     "gn-cg": SaddleMethod("gn-cg", "#8C7B00", (6, 2, 1, 2), "<"),
-    "hessian-cg": SaddleMethod("hessian-cg", "#5D3A9B", (4, 4), ">"),
+    "hessian-cg": SaddleMethod("hessian-cg", "#5D3A9B", (10, 6), ">"),
     "hybrid-cg": SaddleMethod("hybrid-cg", "#40B0A6", (2, 4), "p"),
 }
 DEFAULT_METHODS = tuple(SADDLE_METHODS)[:8]

@@ -6,18 +6,16 @@ from importlib import resources
 
 import numpy as np
 
-from refhf.lab.saddle import escape_reasons, saddle_figure, saddle_table, saddle_wording
+from refhf.lab.saddle import escape_reasons, page_paths, saddle_figure, saddle_table, saddle_wording
 from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
-from refhf.lab.saddle.trajectories import Trajectory, trace_path
+from refhf.lab.saddle.trajectories import Trajectory, trace_path, within
 from refhf.surfaces.stationary_points import Surface
 
 # Our choices.
-STEPS = 40  # of a path at most
-STARTS = 15  # grid points an axis at most
-STILL = 1e-6  # points this near to the last are not shown one by one
+STEPS = 200  # of a path at most; as in the command's table
+STARTS = 11  # grid points an axis at most
 OFF = 1e-6  # distance from the stable directions of the start beside them
 SPACINGS = 0.05, 0.1, 0.2, 0.25, 0.5, 1.0
-COLUMNS = "x", "y", "gx", "gy", "low", "high", "curvature", "reason"
 SIGNS = {
     "o": "circle", "s": "square", "^": "triangle", "D": "diamond", "v": "down", "P": "plus", "X": "cross", "*": "star",
     "<": "left", ">": "right", "p": "pentagon", "h": "hexagon",
@@ -76,7 +74,7 @@ def saddle_page(
 def page_json(data, paths: Sequence[Sequence[Trajectory]]) -> str:
     """The page's data as JSON: facts, and the trajectories for each start."""
     reasons_given = sorted({point.reason for group in paths for one in group for point in one.points})
-    runs = ",".join(f"[{','.join(trajectory_json(one, reasons_given) for one in group)}]" for group in paths)
+    runs = ",".join(f"[{','.join(page_paths.trajectory_json(one, reasons_given) for one in group)}]" for group in paths)
     data = data | {"reasons": [saddle_wording.raise_powers(reason) for reason in reasons_given]}
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return (text[:-1] + f',"runs":[{runs}]}}').replace("<", "\\u003c")
@@ -85,51 +83,27 @@ def page_json(data, paths: Sequence[Sequence[Trajectory]]) -> str:
 def page_facts(surface: Surface, names: Sequence[str]) -> dict:
     """The facts that the page draws in addition to the trajectories."""
     assert surface.window is not None
-    eigenvalues = [abs(p.eigenvalues).max() for p in surface.stationary if p.eigenvalues is not None]
-    seen = [p for p in surface.stationary if saddle_figure.within(surface, p.theta)]
-    looks = [(name, SADDLE_METHODS[name]) for name in names]
+    bent = escape_reasons.negative_curvature_directions(surface) is not None
+    seen = [p for p in surface.stationary if within(surface, p.theta)]
     return {
         "surface": f"{surface.name}:  {saddle_wording.raise_powers(surface.description)}",
         "window": surface.window,
-        "columns": COLUMNS,
-        "methods": [{"name": n, "colour": it.colour, "dash": it.dash, "sign": SIGNS[it.marker]} for n, it in looks],
+        "columns": page_paths.COLUMNS,
+        "methods": [method_facts(name) for name in names],
         "says": saddle_wording.GROUP_WORDS,
+        "question": saddle_wording.QUESTIONS[surface.saddle is None],
+        "off": f"distance from {saddle_table.name_stable_directions(surface)}" if bent else None,
         "stationary": [{"kind": p.kind, "point": p.theta.tolist()} for p in seen],
-        "largest": float(max([1.0, *eigenvalues])),
-        "contours": contours(surface),
+        "largest": page_paths.largest_curvature(surface),
+        **contours(surface),
         "ticks": [list(saddle_figure.ticks(*axis)) for axis in (surface.window[:2], surface.window[2:])],
     }
 
 
-def trajectory_json(one: Trajectory, reasons_given: Sequence[str]) -> str:
-    """A trajectory as JSON: points to four digits, other numbers to three, 0 only for an exact zero."""
-    points = visible_points(one)
-    numbers = [
-        f"{number_list(point.theta, 4)},"
-        f"{number_list([*point.gradient, *point.eigenvalues[[0, -1]], point.curvature], 3)},"
-        f"{reasons_given.index(point.reason)}"
-        for point in points
-    ]
-    controls = {k: p.theta + p.tangent / 2 for k, p in enumerate(points) if p.tangent is not None}
-    bends = ",".join(f'"{k}":[{number_list(control, 4)}]' for k, control in controls.items())  # quadratic Bezier curves
-    says = {
-        "ending": saddle_wording.GROUPS.get(one.ending, "other"),
-        "outcome": saddle_wording.describe_outcome(one),
-        "why": saddle_wording.true_minus(saddle_table.explain_ending(one)),
-    }
-    return f'{json.dumps(says, separators=(",", ":"))[:-1]},"numbers":[{",".join(numbers)}],"bends":{{{bends}}}}}'
-
-
-def visible_points(one: Trajectory) -> list:
-    """The points without a tail in which nothing visible happens; the last point has no step."""
-    still = [bool(np.linalg.norm(point.theta - one.points[-1].theta) <= STILL) for point in one.points]
-    keep = len(still) - (still[::-1].index(False) if False in still else len(still))
-    return [*one.points[:keep], one.points[keep]._replace(curvature=np.nan, tangent=None, reason=one.points[-1].reason)]
-
-
-def number_list(numbers, digits: int) -> str:
-    """Numbers as JSON, separated by commas; NaN is null."""
-    return ",".join("null" if np.isnan(x) else f"{x + 0.0:.{digits}g}" for x in numbers)
+def method_facts(name: str) -> dict:
+    """A method's name, look and plain words."""
+    look, words = SADDLE_METHODS[name], saddle_wording.IN_PLAIN_WORDS[name]
+    return {"name": name, "words": words, "colour": look.colour, "dash": look.dash, "sign": SIGNS[look.marker]}
 
 
 def grid_of_starts(surface: Surface, most: int):
@@ -155,16 +129,14 @@ def special_starts(surface: Surface, start) -> dict:
     return found
 
 
-def contours(surface: Surface) -> list[dict]:
-    """The regions between contours, from low to high, as coloured SVG paths in a square of side 1000."""
+def contours(surface: Surface) -> dict:
+    """The contours' levels, and the regions between them from low to high as SVG paths in a square of side 1000."""
     from matplotlib.figure import Figure
 
     x, y, f, levels = saddle_figure.height_map(surface, 161)
     across, down = (x - x[0]) / np.ptp(x) * 1000, (y[-1] - y) / np.ptp(y) * 1000
     paths = Figure().subplots().contourf(across, down, f, levels).get_paths()
-    low, high = (np.array([*bytes.fromhex(colour[1:])]) for colour in saddle_figure.GROUND)
-    colours = [(low + part * (high - low)).round().astype(int) for part in np.linspace(0, 1, len(paths))]
-    return [{"d": _svg(path), "fill": "#{:02x}{:02x}{:02x}".format(*c)} for path, c in zip(paths, colours, strict=True)]
+    return {"levels": [float(f"{level:.5g}") for level in levels], "contours": [_svg(path) for path in paths]}
 
 
 def _svg(path):

@@ -8,7 +8,7 @@ import numpy as np
 
 from refhf.lab.saddle import escape_reasons
 from refhf.lab.saddle.saddle_table import format_point, name_stable_directions
-from refhf.lab.saddle.trajectories import BESIDE, Ending, Trajectory
+from refhf.lab.saddle.trajectories import BESIDE, Ending, Trajectory, within
 
 ENDING_WORDS = {
     Ending.SADDLE: "stops at a saddle",
@@ -31,15 +31,33 @@ GROUP_WORDS = {  # in a headline, after a count: singular and plural
     "saddle": ("stops at the saddle", "stop at the saddle"),
     "minimum": ("reaches a minimum", "reach a minimum"),
     "plateau": ("stops on a plateau", "stop on a plateau"),
+    "outside": ("reaches a minimum off the map", "reach a minimum off the map"),
     "unbounded": ("leaves the scene", "leave the scene"),
     "other": ("still moving", "still moving"),
+}
+RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
+QUESTIONS = "which methods will leave the saddle?", "which methods will reach a minimum?"
+IN_PLAIN_WORDS = {
+    "gradient-descent": "walks downhill along the slope",
+    "newton": "jumps to where its model is flat",
+    "truncated-newton": "Newton, until the model bends down",
+    "saddle-free-newton": "Newton, bends down taken as bends up",
+    "hessian-bicgstab": "solves for Newton's jump bit by bit",
+    "random-start-cg": "Newton bit by bit, from a random vector",
+    "noisy-gradient-descent": "walks downhill and shakes",
+    "negative-curvature-newton": "looks for a bend down, then Newton",
+    "random-start-bicgstab": "the same jump, from a random vector",
+    "gn-cg": "its model never bends down",
+    "hessian-cg": "Newton bit by bit, until a bend down",
+    "hybrid-cg": "after a bend down, a model without",
 }
 
 
 def raise_powers(text: str) -> str:
-    """Write powers with superscripts: x^2 with a raised 2."""
-    raised = str.maketrans("0123456789", "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
-    return re.sub(r"\^(\d+)", lambda found: found[1].translate(raised), text)
+    """Write powers with superscripts: x^2 with a raised 2, 1e-06 as 10 with a raised -6."""
+    text = re.sub(r"(\d(?:\.\d+)?)e([+-]\d+)", lambda found: f"{found[1]}\u00d710^{int(found[2])}", text)
+    text = re.sub(r"(?<![\d.])1\u00d710\^", "10^", text)
+    return re.sub(r"\^(-?\d+)", lambda found: found[1].translate(RAISED), text)
 
 
 def true_minus(text: str) -> str:
@@ -49,7 +67,7 @@ def true_minus(text: str) -> str:
 
 def saddle_headline(paths: Sequence[Trajectory]) -> str:
     """The figure's message in one sentence."""
-    counted = Counter(GROUPS.get(path.ending, "other") for path in paths)
+    counted = Counter(map(ending_group, paths))
     counts = ", ".join(
         f"{counted[group]} {words[counted[group] > 1]}" for group, words in GROUP_WORDS.items() if counted[group]
     )
@@ -59,11 +77,22 @@ def saddle_headline(paths: Sequence[Trajectory]) -> str:
     )
 
 
+def ending_group(path: Trajectory) -> str:
+    """The key of GROUP_WORDS that a trajectory counts under; a minimum outside the window is "outside"."""
+    group = GROUPS.get(path.ending, "other")
+    return "outside" if group == "minimum" and _off_the_map(path) else group
+
+
+def _off_the_map(path):
+    return path.surface.window is not None and not within(path.surface, path.points[-1].theta)
+
+
 def describe_outcome(path: Trajectory) -> str:
     """The end of the trajectory in a few words."""
     escape = escape_reasons.find_escape(path)
     if GROUPS.get(path.ending) == "minimum":
         how = f" by {escape.by.replace('Lanczos ', '')}" if escape and escape.step else ""
+        how = ", off the map" if _off_the_map(path) else how
         return f"{'hovers about' if path.ending is Ending.NEAR_MINIMUM else 'reaches'} {_minimum(path)}{how}"
     if path.ending is Ending.SADDLE and len(path.points) == 1:
         return "does not move: the saddle"

@@ -142,9 +142,21 @@ def stationary_kind(surface: Surface, point: TrajectoryPoint) -> Ending:
     return Ending.MINIMUM if point.value - surface.lowest <= STATIONARY else Ending.PLATEAU
 
 
+def beside_minimum(surface: Surface, point: TrajectoryPoint) -> bool:
+    """True near a listed minimum, or if f is almost at its lowest."""
+    near = any(np.linalg.norm(point.theta - minimum) <= BESIDE for minimum in surface.minima)
+    return bool(near or point.value - surface.lowest <= BESIDE**2 / 2)
+
+
+def within(surface: Surface, theta) -> bool:
+    """True if a point is in the surface's window."""
+    assert surface.window is not None
+    x0, x1, y0, y1 = surface.window
+    return bool(x0 <= theta[0] <= x1 and y0 <= theta[1] <= y1)
+
+
 def _unfinished(surface, last, refused):
-    beside = any(np.linalg.norm(last.theta - minimum) <= BESIDE for minimum in surface.minima)
-    if beside or last.value - surface.lowest <= BESIDE**2 / 2:
+    if beside_minimum(surface, last):
         return Ending.NEAR_MINIMUM
     return Ending.REFUSED if refused else Ending.MOVING
 
