@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 11. Residual and batch normalisation: what your framework does in train mode
 #
-# A residual network (He et al. 2015) needs two more blocks than tutorial 1. A residual block adds its input to its
-# output. Batch normalisation (Ioffe and Szegedy 2015) subtracts a batch's mean and divides by its standard deviation.
-# In train mode, both of these are functions of the weights and of all cases of the batch. Therefore the Hessian has
-# terms that are easy to miss. We derive them, check each line, and measure how far off H v is with common mistakes.
-# Then we see what coupled cases mean for a gradient and for prediction, and train a small residual network.
+# A residual network (He et al. 2015) is made of two blocks that tutorial 1 does not have. A residual block adds its
+# input to its output. Batch normalisation (Ioffe and Szegedy 2015) subtracts the mean of a batch and divides by its
+# standard deviation. In train mode these two numbers depend on the weights and on all cases of the batch. This gives
+# the Hessian terms that are easy to miss. We derive them, check them, and measure what common mistakes do to H v.
+# Then we look at what coupled cases mean for the gradient and for prediction, and train a small residual network.
 
 # %%
 import numpy as np
@@ -24,13 +24,13 @@ def off(got, want):
 # %% [markdown]
 # ## A residual block is a sum of two chains
 #
-# s = F(a) + a (He et al. 2015, eq. 1), where F is a chain of layers and the identity is a chain of none. Every sweep
-# is linear in what it adds up, so each of the four is F's sweep plus the identity's:
+# A residual block is s = F(a) + a (He et al. 2015, eq. 1), with a chain of layers F. The identity is a chain without
+# layers. Since s is a sum, each of the four sweeps is a sum too:
 #
-#     s  = F(a) + a                  Rs  = R{F(a)} + Ra
-#     Da = (Da of F) + Ds            RDa = (RDa of F) + RDs
+#     s  = F(a) + a                 Rs  = R{F(a)} + Ra
+#     Da = (Da of F) + Ds           RDa = (RDa of F) + RDs
 #
-# We run the sweeps of a block of refhf, and those of its F alone: `sweeps equal to F's plus the identity's = 4`.
+# We run the sweeps of a residual block and those of its F alone: `sweeps that differ by the identity's = 4`.
 
 # %%
 layers = [refhf.dense(4, 4), refhf.elementwise("tanh"), refhf.dense(4, 4)]
@@ -49,43 +49,48 @@ def sweeps(block, w, u, Dw, RDw):
 
 of_block, of_main = sweeps(block, w, u, Dw, RDw), sweeps(block.main, w[0], u[0], Dw[0], RDw[0])
 equal = [np.array_equal(x, y + z) for x, y, z in zip(of_block, of_main, (a, Ds, Ra, RDs), strict=True)]
-print(f"sweeps equal to F's plus the identity's = {sum(equal)}")
+print(f"sweeps that differ by the identity's = {sum(equal)}")
 assert equal == [True] * 4
 
 # %% [markdown]
-# The second line is the reason for the block: Ds arrives below unchanged, however small F's part is. Here are thirty
-# tanh layers with and without shortcuts. Without them, the gradient at the first layer is tiny: `no shortcuts: |DW_1|
-# = 3e-06`; with them, `shortcuts: |DW_1| = 2e+00`.
+# The equation for Da is why one uses the block: Ds arrives below, however small F's part is. We take thirty layers
+# dense-tanh, first in a row, then each as the F of a residual block. In a row, the gradient at the first layer nearly
+# vanishes: `in a row: |DW_1| = 0.0019`. With shortcuts it does not: `residual: |DW_1| = 3.0553`.
 
 # %%
 X, y = rng.normal(size=(12, 4)), rng.integers(3, size=12)
-for name, wrap in (("no shortcuts", list), ("shortcuts", lambda stages: [refhf.residual(stages)])):
+sizes = {}
+for name, wrap in (("in a row", list), ("residual", lambda stages: [refhf.residual(stages)])):
     stages = [stage for _ in range(30) for stage in wrap([refhf.dense(4, 4), refhf.elementwise("tanh")])]
     deep = refhf.chain([*stages, refhf.dense(4, 3)], shape=(4,), loss="softmax_cross_entropy")
     _, g = refhf.supervised(deep, X, y).value_and_gradient(deep.init(rng=0))
-    print(f"{name}: |DW_1| = {np.linalg.norm(g[:16]):.0e}")
+    sizes[name] = np.linalg.norm(g[:16])
+    print(f"{name}: |DW_1| = {sizes[name]:.4f}")
+assert sizes["residual"] > 1000 * sizes["in a row"]
 
 # %% [markdown]
 # ## Batch normalisation: the derivative
 #
-# Take one channel of one batch: m numbers a. Let mean(.) be the mean over them. Algorithm 1 of Ioffe and Szegedy is
+# Take one channel: m numbers a, one for each case of the batch. Let mean(.) be the mean over them. Algorithm 1 of
+# Ioffe and Szegedy is
 #
 #     mu = mean(a),    rho = (mean((a - mu)^2) + epsilon)^-1/2,    n = rho (a - mu),    s = gamma n + beta
 #
-# Apply R{.} to each. Because a - mu has mean zero, Rmu drops out of the second:
+# Apply R{.} to each part. In Rrho, the term with Rmu vanishes because a - mu has mean zero:
 #
 #     Rmu  = mean(Ra)
 #     Rrho = -rho^3 mean((a - mu) Ra) = -rho^2 mean(n Ra)
 #     Rn   = rho (Ra - Rmu) + Rrho (a - mu) = rho (Ra - mean(Ra) - n mean(n Ra))
 #
-# So Rn = J Ra with the symmetric matrix J = rho (I - 1 1'/m - n n'/m). Backward needs its transpose, which is J
-# again: Da = J Dn. We check it on six numbers: `J is its transpose = True`.
+# So Rn = J Ra, with J = rho (I - 1 1'/m - n n'/m). This matrix is symmetric, `J = J': True`, so the backward sweep is
+# Da = J Dn. We check J on six numbers.
 #
-# J has the eigenvalue 0 for the vector of ones: n does not change when a constant is added to a. Along n itself the
-# eigenvalue is epsilon rho^3, nearly 0: n hardly changes when a is multiplied. In all other directions it is rho.
+# J has the eigenvalue 0 for the vector of ones: n does not change when a constant is added to a. For n itself the
+# eigenvalue is epsilon rho^3, nearly 0: n hardly changes when a is multiplied by a constant. For all other directions
+# it is rho.
 
 # %%
-EPSILON = 1e-5
+EPSILON = 1e-5  # refhf's, and PyTorch's default
 a, m = rng.normal(size=6), 6
 
 
@@ -98,7 +103,7 @@ n, rho = normalised(a), (a.var() + EPSILON) ** -0.5
 J = rho * (np.eye(m) - np.ones((m, m)) / m - np.outer(n, n) / m)
 columns = np.column_stack([normalised(a + 1e-20j * e).imag / 1e-20 for e in np.eye(m)])  # complex steps: tutorial 1
 assert np.allclose(J, columns, rtol=1e-12, atol=1e-14)
-print(f"J is its transpose = {np.array_equal(J, J.T)}")
+print(f"J = J': {np.array_equal(J, J.T)}")
 assert np.array_equal(J, J.T)
 assert np.allclose(J @ n, EPSILON * rho**3 * n, atol=1e-14)
 assert np.allclose(np.linalg.eigvalsh(J), [0, EPSILON * rho**3, rho, rho, rho, rho], atol=1e-14)
@@ -106,13 +111,13 @@ assert np.allclose(np.linalg.eigvalsh(J), [0, EPSILON * rho**3, rho, rho, rho, r
 # %% [markdown]
 # ## The second derivative
 #
-# J depends on a, through rho and n. The product rule gives, with R{n n'} = Rn n' + n Rn',
+# J depends on a, through rho and n. The product rule, with R{n n'} = Rn n' + n Rn', gives
 #
 #     RDa = J RDn + (RJ) Dn,      (RJ) Dn = -rho (mean(n Ra) Da + Rn mean(n Dn) + n mean(Rn Dn))
 #
-# We write the four sweeps for a small network: a dense layer without bias (beta replaces it), batch normalisation,
-# and softmax cross-entropy of s. It normalises over *groups* of six cases. Twelve cases make two groups, so arrays
-# are (2, 6, channels) and the mean is over axis 1. Ten numbered lines are the normalisation's.
+# We write the four sweeps of a small network: a dense layer without bias (beta replaces it), batch normalisation, and
+# the softmax cross-entropy of s. The statistics are those of *groups* of six cases. Our twelve cases are two groups,
+# so the arrays are (2, 6, channels), and mean(.) is over axis 1. Ten numbered lines are the normalisation's.
 
 # %%
 net = refhf.chain([refhf.dense(4, 3, bias=False), refhf.batch_norm(3, group=6)], loss="softmax_cross_entropy")
@@ -133,9 +138,9 @@ def softmax(s):
     return np.exp(s) / np.exp(s).sum(axis=2, keepdims=True)
 
 
-def joined(a, DW_of, *others):
-    """X'DW_of and the others, as one vector (P,)."""
-    return np.concatenate([np.einsum("gmi,gmj->ij", a, DW_of).ravel(), *others])
+def joined(X, Da, *others):
+    """DW = X'Da and the others, as one vector (P,)."""
+    return np.concatenate([np.einsum("gmi,gmj->ij", X, Da).ravel(), *others])
 
 
 def paper(variance):
@@ -156,32 +161,32 @@ def backward(theta, rule=paper, X=X_groups, y=targets):
     return joined(X, Da, total(Ds * n), total(Ds)), (gamma, n, rho, softmax(s), Ds, Dn, Da)
 
 
-def J(x, n, rho):
+def j_times(x, n, rho):
     return rho * (x - mean(x) - n * mean(n * x))
 
 
-def RJ(Ra, Rn, n, rho, Dn, Da):
+def rj_times(Ra, Rn, n, rho, Dn, Da):
     """(RJ) Dn."""
     return -rho * (mean(n * Ra) * Da + Rn * mean(n * Dn) + n * mean(Rn * Dn))
 
 
-def hessian_product(theta, v, J=J, RJ=RJ):
+def hessian_product(theta, v, j_times=j_times, rj_times=rj_times):
     """Sweeps 3 and 4: H v."""
     _, (gamma, n, rho, p, Ds, Dn, Da) = backward(theta)
     (V,), (c, d) = net.unpack(v)
     Ra = X_groups @ V
-    Rn = J(Ra, n, rho)  # 7
+    Rn = j_times(Ra, n, rho)  # 7
     Rs = gamma * Rn + c * n + d  # 8
     RDs = p * (Rs - (p * Rs).sum(axis=2, keepdims=True)) / len(X)
     RDn = gamma * RDs + c * Ds  # 9
-    RDa = J(RDn, n, rho) + RJ(Ra, Rn, n, rho, Dn, Da)  # 10
+    RDa = j_times(RDn, n, rho) + rj_times(Ra, Rn, n, rho, Dn, Da)  # 10
     return joined(X_groups, RDa, total(RDs * n + Ds * Rn), total(RDs))
 
 
 # %% [markdown]
-# The gradient's lines are analytic, so a complex step differentiates them, as in tutorial 1. Our product agrees with
-# it and with refhf, whose lines are in `refhf/model/normalisation.py`: `by hand, complex step and refhf: relative
-# error < 1e-13`.
+# The lines of the gradient are analytic, so a complex step differentiates them (tutorial 1). Our product agrees with
+# it, and with refhf: `by hand, complex step and refhf: relative error < 1e-13`. The same lines are in
+# `refhf/model/normalisation.py`.
 
 
 # %%
@@ -199,33 +204,35 @@ print("by hand, complex step and refhf: relative error < 1e-13")
 # %% [markdown]
 # ## Wrong versions
 #
-# **Forget that J depends on a.** The gradient is right, and the product is symmetric and linear. Only a derivative of
-# the gradient shows that it is not H v.
+# **RJ left out.** The gradient is right, and the product is symmetric and linear. But it is not the derivative of the
+# gradient: `no RJ: error of H v = 0.53`, relative to |H v|.
 #
-# **Treat mu and rho as constants.** Then Rn = rho Ra. This happens when statistics are detached from the graph, or
-# when the network is in eval mode. The product is that of another function.
+# **mu and rho taken as constants.** Then Rn = rho Ra. This happens if the statistics are detached from the graph, or
+# if the network is in eval mode. The product belongs to another function: `constant statistics: error of H v = 1.93`.
 
 
 # %%
-def no_RJ(*arguments):
+def nothing(*arguments):
     return 0
 
 
-def constant_J(x, n, rho):
+def times_rho(x, n, rho):
     return rho * x
 
 
-for name, wrong in (("no RJ", (J, no_RJ)), ("constant statistics", (constant_J, no_RJ))):
+for name, wrong in (("no RJ", (j_times, nothing)), ("constant statistics", (times_rho, nothing))):
     print(f"{name}: error of H v = {off(hessian_product(theta, v, *wrong), Hv):.2f}")
 
 # %% [markdown]
-# **Use the unbiased variance**, the sum over m - 1. It belongs to prediction (below), and not to train mode. The error is
-# of order 1/m.
+# **The unbiased variance**, a sum over m - 1. It belongs to prediction (see below). The error falls like 1/m: `m = 6:
+# error of H v = 0.1158`, `m = 600: error of H v = 0.0010`.
 #
-# **Put epsilon outside the root**, rho = 1/(sigma + epsilon). This is harmless while sigma is near 1. But in a channel
-# whose sigma is below sqrt(epsilon) = 0.003, the paper's rho is bounded by 1/sqrt(epsilon) = 316, and this one by
-# 1/epsilon = 100,000. Both versions are derived consistently here; they are exact derivatives of another f.
-# We multiply one column of W to make sigma small.
+# **epsilon outside the root**, rho = 1/(sigma + epsilon). This does no harm while sigma is near 1. It does in a channel
+# with sigma near or below sqrt(epsilon) = 0.003. There the paper's rho is at most 1/sqrt(epsilon) = 316, and the
+# wrong one is up to 1/epsilon = 100,000. We multiply a column of W to make sigma small: `sigma = 1.4015: error of H v
+# = 0.00001`, `sigma = 0.0140: error of H v = 0.10467`, `sigma = 0.0014: error of H v = 11.80914`.
+#
+# We derive both versions consistently, with their own J. So each is the exact product of the wrong function.
 
 
 # %%
@@ -238,10 +245,10 @@ def outside(variance):
     return 1 / (sigma + EPSILON), (sigma + EPSILON) / sigma
 
 
-many = rng.normal(size=(1, 600, 4)), np.eye(3)[rng.integers(3, size=(1, 600))]
-for m, cases in ((6, (X_groups, targets)), (600, many)):
+large = rng.normal(size=(1, 600, 4)), np.eye(3)[rng.integers(3, size=(1, 600))]
+for m, cases in ((6, (X_groups, targets)), (600, large)):
     error = off(complex_step(theta, unbiased(m), *cases), complex_step(theta, paper, *cases))
-    print(f"unbiased, m = {m}: error of H v = {error:.4f}")
+    print(f"unbiased variance, m = {m}: error of H v = {error:.4f}")
 for scale in (1, 0.1, 0.01, 0.001):
     weak = theta.copy()
     weak[:12:3] *= scale  # W's first column
@@ -252,12 +259,12 @@ for scale in (1, 0.1, 0.01, 0.001):
 # %% [markdown]
 # ## The cases are coupled
 #
-# In tutorials 1 to 10 the gradient of a batch is the mean of the gradients of its cases. Here it is not. A case alone
-# is its own mean, so n = 0 for any W: `|DW| of a case alone = 0.0000`. The mean of these twelve gradients is far off,
-# `mean of single gradients: error = 0.92`. No case has a gradient of its own, so refhf refuses to square it.
+# In all networks so far, the gradient of a batch is the mean of the gradients of its cases. Here it is not. A case that
+# is a batch of its own equals its mean, so n = 0 whatever W is: `|DW| of a case alone = 0.0000`. The mean of these
+# twelve gradients is far off, `mean of single gradients: error = 0.90`. No case has a gradient of its own.
 #
-# f depends on which cases are together. As one group of twelve, they have another f; so do the same cases in another
-# order.
+# The value f depends on which cases are together: `two groups: f = 1.6670`, `one group: f = 1.7089`. Even the order of
+# the cases matters, `two groups, cases rolled by three: f = 1.7564`.
 
 # %%
 single = [refhf.supervised(net, X[[i]], y[[i]]).value_and_gradient(theta)[1] for i in range(12)]
@@ -272,10 +279,10 @@ print(f"one group: f = {refhf.supervised(in_one, X, y).value(theta):.4f}")
 print(f"two groups, cases rolled by three: f = {refhf.supervised(net, X[order], y[order]).value(theta):.4f}")
 
 # %% [markdown]
-# So the groups are part of the definition of f. In many frameworks the group is whatever a device happens to get: f
-# changes with the number of devices, or with the size of a chunk that fits into memory. refhf fixes the group once
-# (Hoffer, Hubara and Soudry 2017 call it a ghost batch). Chunks, ranks and mini-batches then consist of whole groups,
-# and f, g and H v do not depend on them: `same f, g and H v = 4`.
+# So the groups are part of the definition of f. In most frameworks a group is what one device gets at once. Then f
+# changes with the number of devices, and with the size of a chunk that fits into memory. In refhf, the network names
+# the group once (Hoffer, Hubara and Soudry 2017 call it a ghost batch). Chunks, ranks and mini-batches consist of
+# whole groups. So f, g and H v are the same for chunks of 1, 6 or 100 cases and on two ranks: `same f, g and H v = 4`.
 
 
 # %%
@@ -297,10 +304,10 @@ assert same == [True] * 4
 # %% [markdown]
 # ## Prediction
 #
-# A prediction must not depend on which cases are asked for together. Algorithm 2 of Ioffe and Szegedy therefore
-# replaces mu by its mean over the groups, and the variance by the mean of the unbiased one. These are plain numbers
-# beside theta: `objective.statistics(theta)`. `net.frozen(statistics)` is the network that uses them. (Frameworks
-# have running averages in their place, which lag behind theta.) Each case is now alone again:
+# The prediction of a case must not depend on the cases beside it. So Algorithm 2 of Ioffe and Szegedy fixes the
+# statistics: mu is averaged over the groups, and so is the unbiased variance. They are plain numbers beside theta,
+# `objective.statistics(theta)`, and `net.frozen(statistics)` is the network that uses them. (Frameworks use running
+# averages instead, which lag behind theta.) Now each case is alone: `predictions that are the same alone = 12`.
 
 # %%
 statistics = objective.statistics(theta)
@@ -308,15 +315,16 @@ a = X_groups @ net.unpack(theta)[0][0]
 assert np.allclose(statistics[0], [a.mean(axis=(0, 1)), a.var(axis=1, ddof=1).mean(axis=0)], rtol=1e-12)
 frozen_net = net.frozen(statistics)
 together, alone = frozen_net.predict(theta, X), [frozen_net.predict(theta, x) for x in X]
-assert np.allclose(together, alone, rtol=1e-12)
+same = np.isclose(together, alone, rtol=1e-12).all(axis=1)
+print(f"predictions that are the same alone = {same.sum()}")
+assert same.all()
 assert np.array_equal(together, objective.predict(theta, X))
-print("a case alone has the prediction that it has among others")
 
 # %% [markdown]
-# The frozen network is another function of theta, and its curvature is another matrix: `H frozen: difference = 0.82`,
-# `G frozen: difference = 0.58`. One direction shows why. Multiply a column of W by t: in train mode n does not change
-# (but for epsilon), so G has curvature zero along that column. With frozen statistics a changes and mu and rho do
-# not, so there is curvature: `v'Gv, groups = 0.0000; frozen = 0.2210`.
+# The frozen network is another function of theta, and its curvature is another matrix: `H frozen: difference = 1.08`,
+# `G frozen: difference = 0.49`, relative to H and G. One direction v shows it: a column of W, by itself. If the column
+# is multiplied by a number, train mode divides by it again (but for epsilon). So f does not change, g'v and v'Gv are
+# zero, and a step along v costs nothing. The frozen network does not divide: `v'Gv = 0.0000, frozen = 0.0117`.
 
 # %%
 frozen = objective.frozen(statistics)
@@ -326,27 +334,34 @@ G, G_frozen = (A.gauss_newton(theta) @ np.eye(net.size) for A in (objective, fro
 H, H_frozen = (A.hessian(theta) @ np.eye(net.size) for A in (objective, frozen))
 print(f"H frozen: difference = {off(H_frozen, H):.2f}")
 print(f"G frozen: difference = {off(G_frozen, G):.2f}")
-print(f"v'Gv, groups = {column @ G @ column:.4f}; frozen = {column @ G_frozen @ column:.4f}")
+print(f"v'Gv = {column @ G @ column:.4f}, frozen = {column @ G_frozen @ column:.4f}")
 assert abs(g @ column) < 1e-5
 
 # %% [markdown]
 # ## A small residual network
 #
-# Eight layers with two to eight channels, `P = 1320`, on 400 digits of 14 x 14 pixels, in groups of 50. Eight steps
-# of gn-cg, each with at most 20 products on 200 cases. Once the curvature is that of f; once it is frozen
-# (`curvature_statistics="frozen"`), which is cheaper to write and differs from f's. f and g are the same in both runs.
+# We train eight layers with 4, 8 and 16 channels, `P = 4934`, on 400 digits of 14 x 14 pixels, in groups of 50. The
+# method is gn-cg: eight steps, each with at most 20 products on 100 cases. We do this twice. In the second run
+# `curvature_statistics="frozen"` replaces G by the frozen one; f and g do not change.
+#
+# With G the loss falls steadily, `groups: first rho = 0.37, loss from 2.7 to 0.8`, and `unseen digits in error = 35%`.
+# With the frozen G the first step raises the loss of its mini-batch, so that rho = -inf (tutorial 4). Later steps are
+# better, but after eight the loss is still 1.5: `frozen: first rho = -inf, loss from 2.7 to 1.5`.
 
 # %%
 digits = refhf.load("mnist-mini")
 images = digits.X.reshape(-1, 28, 28, 1)[:, ::2, ::2]
-net = refhf.resnet((14, 14, 1), depth=8, width=2, group=50)
+net = refhf.resnet((14, 14, 1), depth=8, width=4, group=50)
+start = net.init(rng=0)
 print(f"P = {net.size}")
-assert net.size == 1320
-losses = {}
+results = {}
 for kind in ("groups", "frozen"):
     objective = refhf.supervised(net, images[:400], digits.y[:400], curvature_statistics=kind)
-    options = {"curvature_batch": 200, "solver_iterations": 20}
-    result = refhf.minimize(objective, net.init(rng=0), "gn-cg", steps=8, rng=0, **options)
-    wrong = (objective.predict(result.x, images[5000:6000]).argmax(axis=1) != digits.y[5000:6000]).mean()
-    print(f"curvature of {kind}: loss = {result.fun:.2f}, unseen digits in error {wrong:.0%}")
-    losses[kind] = result.fun
+    options = {"curvature_batch": 100, "solver_iterations": 20}
+    result = results[kind] = refhf.minimize(objective, start, "gn-cg", steps=8, rng=0, **options)
+    first = result.history[0].detail.rho
+    print(f"{kind}: first rho = {first:.2f}, loss from {objective.value(start):.1f} to {result.fun:.1f}")
+unseen = objective.predict(results["groups"].x, images[5000:6000]).argmax(axis=1)
+print(f"unseen digits in error = {(unseen != digits.y[5000:6000]).mean():.0%}")
+assert net.size == 4934
+assert results["groups"].fun < 0.6 * results["frozen"].fun
