@@ -24,13 +24,13 @@ def off(got, want):
 # %% [markdown]
 # ## A residual block is a sum of two chains
 #
-# A residual block is s = F(a) + a (He et al. 2015, eq. 1), with a chain of layers F. The identity is a chain without
-# layers. Since s is a sum, each of the four sweeps is a sum too:
+# A residual block is s = F(a) + a (He et al. 2015, eq. 1). F is a chain of layers, the identity a chain without layers.
+# Since s is a sum, each of the four sweeps is a sum too:
 #
 #     s  = F(a) + a                 Rs  = R{F(a)} + Ra
 #     Da = (Da of F) + Ds           RDa = (RDa of F) + RDs
 #
-# We run the sweeps of a residual block and those of its F alone: `sweeps that differ by the identity's = 4`.
+# We run the four sweeps of a residual block and those of its F alone: `sweeps that differ by the identity's = 4`.
 
 # %%
 layers = [refhf.dense(4, 4), refhf.elementwise("tanh"), refhf.dense(4, 4)]
@@ -207,8 +207,8 @@ print("by hand, complex step and refhf: relative error < 1e-13")
 # **RJ left out.** The gradient is right, and the product is symmetric and linear. But it is not the derivative of the
 # gradient: `no RJ: error of H v = 0.53`, relative to |H v|.
 #
-# **mu and rho taken as constants.** Then Rn = rho Ra. This happens if the statistics are detached from the graph, or
-# if the network is in eval mode. The product belongs to another function: `constant statistics: error of H v = 1.93`.
+# **mu and rho taken as constants.** Then Rn = rho Ra. This happens if the statistics are detached from the graph. The
+# product is again symmetric, and belongs to another function: `constant statistics: error of H v = 1.93`.
 
 
 # %%
@@ -222,6 +222,8 @@ def times_rho(x, n, rho):
 
 for name, wrong in (("no RJ", (j_times, nothing)), ("constant statistics", (times_rho, nothing))):
     print(f"{name}: error of H v = {off(hessian_product(theta, v, *wrong), Hv):.2f}")
+    matrix = np.column_stack([hessian_product(theta, e, *wrong) for e in np.eye(net.size)])
+    assert np.allclose(matrix, matrix.T, rtol=1e-12, atol=1e-14)
 
 # %% [markdown]
 # **The unbiased variance**, a sum over m - 1. It belongs to prediction (see below). The error falls like 1/m: `m = 6:
@@ -305,9 +307,10 @@ assert same == [True] * 4
 # ## Prediction
 #
 # The prediction of a case must not depend on the cases beside it. So Algorithm 2 of Ioffe and Szegedy fixes the
-# statistics: mu is averaged over the groups, and so is the unbiased variance. They are plain numbers beside theta,
-# `objective.statistics(theta)`, and `net.frozen(statistics)` is the network that uses them. (Frameworks use running
-# averages instead, which lag behind theta.) Now each case is alone: `predictions that are the same alone = 12`.
+# statistics: mu is averaged over the groups, and so is the unbiased variance. (Frameworks use running averages
+# instead, which lag behind theta.) In refhf these are plain numbers beside theta, `objective.statistics(theta)`, and
+# `net.frozen(statistics)` is the network that uses them. Now a case has the same prediction alone as in a batch:
+# `predictions that are the same alone = 12`.
 
 # %%
 statistics = objective.statistics(theta)
@@ -322,9 +325,9 @@ assert np.array_equal(together, objective.predict(theta, X))
 
 # %% [markdown]
 # The frozen network is another function of theta, and its curvature is another matrix: `H frozen: difference = 1.08`,
-# `G frozen: difference = 0.49`, relative to H and G. One direction v shows it: a column of W, by itself. If the column
-# is multiplied by a number, train mode divides by it again (but for epsilon). So f does not change, g'v and v'Gv are
-# zero, and a step along v costs nothing. The frozen network does not divide: `v'Gv = 0.0000, frozen = 0.0117`.
+# `G frozen: difference = 0.49`, relative to H and G. One direction shows it. Let v be a column of W, and zero elsewhere. A step
+# along v multiplies the column by a number, and train mode divides by that number again (but for epsilon). So f does
+# not change, and g'v and v'Gv are zero. The frozen network does not divide: `v'Gv = 0.0000, frozen = 0.0117`.
 
 # %%
 frozen = objective.frozen(statistics)
@@ -344,7 +347,7 @@ assert abs(g @ column) < 1e-5
 # method is gn-cg: eight steps, each with at most 20 products on 100 cases. We do this twice. In the second run
 # `curvature_statistics="frozen"` replaces G by the frozen one; f and g do not change.
 #
-# With G the loss falls steadily, `groups: first rho = 0.37, loss from 2.7 to 0.8`, and `unseen digits in error = 35%`.
+# With G the loss falls at every step, `groups: first rho = 0.37, loss from 2.7 to 0.8`, and `unseen digits in error = 35%`.
 # With the frozen G the first step raises the loss of its mini-batch, so that rho = -inf (tutorial 4). Later steps are
 # better, but after eight the loss is still 1.5: `frozen: first rho = -inf, loss from 2.7 to 1.5`.
 
@@ -364,4 +367,7 @@ for kind in ("groups", "frozen"):
 unseen = objective.predict(results["groups"].x, images[5000:6000]).argmax(axis=1)
 print(f"unseen digits in error = {(unseen != digits.y[5000:6000]).mean():.0%}")
 assert net.size == 4934
+losses = [report.loss for report in results["groups"].history]
+assert np.all(np.diff(losses) < 0)
+assert results["frozen"].history[0].detail.rho == -np.inf
 assert results["groups"].fun < 0.6 * results["frozen"].fun

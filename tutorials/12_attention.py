@@ -83,7 +83,7 @@ def forward(theta, X=X):
 #
 # Take one row. The derivative of p_j = exp(s_j) / sum_k exp(s_k) is
 #
-#     dp_j/ds_k = p_j [j = k] - p_j p_k,      as a matrix diag(p) - p p'
+#     dp_j/ds_k = p_j delta_jk - p_j p_k,      that is, the matrix diag(p) - p p'
 #
 # It is symmetric. A product with it costs one sum: (diag(p) - p p') x = p * (x - sum(p * x)). The transposes of the
 # forward lines make the backward sweep:
@@ -285,7 +285,7 @@ assert leaks[0] == 0
 #
 # A transformer also has layer normalisation (Ba, Kiros and Hinton 2016). It is n = rho (a - mu) of tutorial 11, with
 # means over the d channels of one position. So the cases stay independent, and J = rho (I - 1 1'/d - n n'/d) is the
-# same matrix. `layer norm: relative error < 1e-13`
+# same matrix: `layer norm: relative error < 1e-13`.
 
 # %%
 block, a, Ra = refhf.layer_norm(6), *rng.normal(size=(2, 1, 4, 6))
@@ -309,12 +309,14 @@ print("layer norm: relative error < 1e-13")
 # label of the first is itself. A position that sees only its own letter can reach a loss of `3/4 log 3 = 0.8240` and
 # no less. The cases are all 81 strings. The transformer has width 6, one head and one layer, `size of theta = 582`.
 #
-# At the start all weights are small, of deviation 0.02. H has `negative eigenvalues = 235`, and they are not small:
-# `eigenvalues from -18.7 to 27.0`. The lowest belongs to weights that layer normalisation reads directly. Its
-# eigenvector has `share of embedding and output biases = 88%` of its squared length. There the activations are small,
-# so rho is large, `mean rho = 53`, and the second derivative of n grows like rho^2.
+# At the start the weights are small, of deviation 0.02, and the biases are zero. H has `negative eigenvalues = 235`,
+# and the lowest is not small: `eigenvalues from -18.7 to 27.0`. It is due to layer normalisation, not to attention.
+# The activations that it reads are small, so rho is large, `mean rho = 53`, and the second derivative of n grows like
+# rho^2. Those activations are the sum of the embedding and of what the two residual blocks add. Most of the lowest
+# eigenvector's squared length is in the embedding and in the last biases of the two: `share of embedding and output
+# biases = 88%`.
 #
-# The block of W_Q and W_K is near the saddle: `block: H from -0.0002 to 0.0002, G < 1e-8`.
+# The block of W_Q and W_K shows that the saddle is near: `block: H from -0.0002 to 0.0002, G < 1e-8`.
 
 # %%
 net = refhf.transformer(vocabulary=3, context=4, width=6, heads=1, depth=1)
@@ -347,14 +349,14 @@ assert abs(G[block]).max() < 1e-8
 # We run gn-cg from this start with W_Q and W_K multiplied by 0, 1 and 25. P_43 is the weight of position 3 in the
 # answer at position 4, averaged over the strings; position 3 has the label.
 #
-# From 0, W_Q and W_K cannot move: `start x 0: loss = 0.03, errors = 0%, W_Q and W_K moved = False, P_43 = 0.25`. The
+# From 0, W_Q and W_K do not move: `start x 0: loss = 0.03, errors = 0%, W_Q and W_K moved = False, P_43 = 0.25`. The
 # later layers learn to find the letter in the plain mean of four values. From 1 they move, but P stays nearly uniform:
 # `start x 1: loss = 0.01, errors = 0%, W_Q and W_K moved = True, P_43 = 0.26`. From 25 the saddle is far away.
 # Attention learns where to look, and the loss vanishes: `start x 25: loss = 0.00, errors = 0%, W_Q and W_K moved =
 # True, P_43 = 0.98`.
 #
-# So a good loss does not show that attention works. And G, which ignores the second derivative of softmax(QK')V,
-# ignores what attention begins with.
+# So a small loss does not prove that attention has learned where to look. Near the saddle, g and G are almost zero for
+# W_Q and W_K, and gn-cg lowers the loss by the other weights.
 
 # %%
 losses = []
