@@ -3,8 +3,8 @@
 #
 # Attention (Vaswani et al. 2017, eq. 1) multiplies three functions of the weights, with a softmax in between. So its
 # second derivative has many terms. We write the four sweeps in NumPy, check each line with a complex step, and
-# compare H with the Gauss-Newton matrix G. We make the two common mistakes, and measure them. Then we ask what H and G
-# say where a transformer starts, and what that does to its training.
+# compare H with the Gauss-Newton matrix G. We make the two common mistakes, and measure them. Then we ask what H and
+# G say where a transformer starts, and what that does to its training.
 
 # %%
 from itertools import product
@@ -32,8 +32,8 @@ def off(got, want):
 # So the answer at position i is a mean of the values, with weight P_ij for the value at j. Causal attention excludes
 # the future: S_ij = -inf for j > i, hence P_ij = 0.
 #
-# Here are five cases with T = 4 and d = 3. One dense layer without bias holds W_Q, W_K and W_V side by side, (3, 9), so
-# `size of theta = 27`. The loss is |s - y|^2 / 2, averaged over the cases.
+# Here are five cases with T = 4 and d = 3. One dense layer without bias holds W_Q, W_K and W_V side by side, (3, 9),
+# so `size of theta = 27`. The loss is |s - y|^2 / 2, averaged over the cases.
 
 # %%
 net = refhf.chain(
@@ -90,8 +90,8 @@ def forward(theta, X=X):
 #
 #     DV = P'Ds,    DP = Ds V',    DS = P * (DP - rowsum(P * DP)),    DQ = c DS K,    DK = c DS'Q
 #
-# Where P = 0, DS = 0 too. So the mask needs no line of its own here. By hand and by refhf: `gradient: relative error <
-# 1e-13`.
+# Where P = 0, DS = 0 too. So the mask needs no line of its own here. By hand and by refhf: `gradient: relative error
+# < 1e-13`.
 
 
 # %%
@@ -173,8 +173,8 @@ print("H v: relative error < 1e-13")
 # ## The Gauss-Newton matrix
 #
 # G v sends RDs through the *backward* sweep. So it lacks all terms with Ds, DP or DS, the curvature of attention
-# itself. They are not small: `|H - G| / |G| = 1.36`, and H has `negative eigenvalues = 10`. Only the blocks of W_V are
-# equal, since s is linear in W_V.
+# itself. They are not small: `|H - G| / |G| = 1.36`, and H has `negative eigenvalues = 10`. Only the blocks of W_V
+# are equal, since s is linear in W_V.
 #
 # The rank of G shows a symmetry: `rank = 18` of 27. The scores depend on W_Q W_K' alone. So f does not change if W_Q
 # becomes W_Q A and W_K becomes W_K A'^-1, for any invertible 3 x 3 matrix A. J is zero along these nine directions,
@@ -198,14 +198,14 @@ assert np.allclose(H[np.ix_(of_values, of_values)], G[np.ix_(of_values, of_value
 # ## A saddle that G does not see
 #
 # Let W_Q = W_K = 0. Then S = 0, and P is uniform over the positions before. S is a *product* of Q and K, so its
-# derivative with respect to W_Q is zero, because K is; and likewise for W_K. Hence g and J are zero for these weights,
-# and G is zero. H is not. Its block for W_Q and W_K is
+# derivative with respect to W_Q is zero, because K is; and likewise for W_K. Hence g and J are zero for these
+# weights, and G is zero. H is not. Its block for W_Q and W_K is
 #
 #     ( 0   M )
 #     ( M'  0 ),      with the singular values of M, plus and minus, as eigenvalues
 #
-# So this point is a saddle: `eigenvalues of the block = -2.43 to 2.43`. The blocks of H that couple these weights with
-# W_V are zero. So a Krylov method that starts from g never leaves the saddle, with G or with H.
+# So this point is a saddle: `eigenvalues of the block = -2.43 to 2.43`. The blocks of H that couple these weights
+# with W_V are zero. So a Krylov method that starts from g never leaves the saddle, with G or with H.
 
 # %%
 start = theta.copy()
@@ -223,8 +223,8 @@ assert not H_0[np.ix_(of_scores, of_values)].any()
 #
 # **The cross term of the softmax left out.** If softmax is treated like an elementwise function, its Jacobian is
 # diag(p) - diag(p)^2, without the products p_j p_k. Then even the gradient is wrong, `diagonal only: error of g =
-# 0.25`. A gradient check finds this. It does not find the next one: backward is right, but R-backward treats diag(p) -
-# p p' as a constant, and leaves out the terms of RDS with RP, `constant Jacobian: error of H v = 0.37`.
+# 0.25`. A gradient check finds this. It does not find the next one: backward is right, but R-backward treats diag(p)
+# - p p' as a constant, and leaves out the terms of RDS with RP, `constant Jacobian: error of H v = 0.37`.
 
 
 # %%
@@ -238,11 +238,11 @@ print(f"diagonal only: error of g = {off(g_wrong, g):.2f}")
 print(f"constant Jacobian: error of H v = {off(joined(RDQ, RDK, RDV), Hv):.2f}")
 
 # %% [markdown]
-# **The mask after the softmax.** The future's weights are set to zero when they have already been summed. Now the rows
-# do not sum to 1, `sum of the first row = 0.42`, and the answers and H v are wrong: `mask after: error of s = 0.28, of
-# H v = 0.32`. Also, the future leaks through the denominator. With the right mask, ds_i/dX_j is zero for j > i, which
-# is what causal means. With the wrong one it is not: `largest |ds_i/dX_j|, j > i: mask before = 0.00, mask after =
-# 0.40`. A model trained like this sees part of what it has to predict.
+# **The mask after the softmax.** The future's weights are set to zero when they have already been summed. Now the
+# rows do not sum to 1, `sum of the first row = 0.42`, and the answers and H v are wrong: `mask after: error of s =
+# 0.28, of H v = 0.32`. Also, the future leaks through the denominator. With the right mask, ds_i/dX_j is zero for j >
+# i, which is what causal means. With the wrong one it is not: `largest |ds_i/dX_j|, j > i: mask before = 0.00, mask
+# after = 0.40`. A model trained like this sees part of what it has to predict.
 
 
 # %%
@@ -350,13 +350,13 @@ assert abs(G[block]).max() < 1e-8
 # answer at position 4, averaged over the strings; position 3 has the label.
 #
 # From 0, W_Q and W_K do not move: `start x 0: loss = 0.03, errors = 0%, W_Q and W_K moved = False, P_43 = 0.25`. The
-# later layers learn to find the letter in the plain mean of four values. From 1 they move, but P stays nearly uniform:
-# `start x 1: loss = 0.01, errors = 0%, W_Q and W_K moved = True, P_43 = 0.26`. From 25 the saddle is far away.
-# Attention learns where to look, and the loss vanishes: `start x 25: loss = 0.00, errors = 0%, W_Q and W_K moved =
-# True, P_43 = 0.98`.
+# later layers learn to find the letter in the plain mean of four values. From 1 they move, but P stays nearly
+# uniform: `start x 1: loss = 0.01, errors = 0%, W_Q and W_K moved = True, P_43 = 0.26`. From 25 the saddle is far
+# away. Attention learns where to look, and the loss vanishes: `start x 25: loss = 0.00, errors = 0%, W_Q and W_K
+# moved = True, P_43 = 0.98`.
 #
-# So a small loss does not prove that attention has learned where to look. Near the saddle, g and G are almost zero for
-# W_Q and W_K, and gn-cg lowers the loss by the other weights.
+# So a small loss does not prove that attention has learned where to look. Near the saddle, g and G are almost zero
+# for W_Q and W_K, and gn-cg lowers the loss by the other weights.
 
 # %%
 losses = []
