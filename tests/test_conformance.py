@@ -11,9 +11,9 @@ import scipy.sparse.linalg
 from hypothesis import settings
 
 import refhf
-from refhf.conformance import float64_reference, oracles
-from refhf.conformance.check_report import Pattern
+from refhf.conformance import oracles, parameter_layout
 from refhf.conformance.mistakes import linear_systems, wrong_derivatives, wrong_solvers
+from refhf.conformance.patterns import Pattern
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.lab.cli import entry_point
@@ -121,7 +121,7 @@ def test_two_faults_are_both_named():
     report = check("hessian", lambda theta, v: -7 * product(theta, v), case)
     assert set(report.patterns) == {Pattern.SIGN, Pattern.SUM_NOT_MEAN, Pattern.NO_DECAY}
     mask = np.ones(case.theta.size)
-    for block in float64_reference.parameter_blocks(case.objective.net):
+    for block in parameter_layout.parameter_blocks(case.objective.net):
         mask[block.indices] = block.name[0] == "W"
     report = check("hessian", lambda theta, v: 2 * product(theta, v) * mask, case)
     assert set(report.patterns) == {Pattern.ZERO_PART, Pattern.FACTOR, Pattern.NO_DECAY}
@@ -196,7 +196,7 @@ def test_refhf_itself_is_right():
 def test_pytorch_layout():
     """Code with W as (out, in) passes with layout='out-in' and is diagnosed without; and the reverse."""
     case = faults.case()
-    order = float64_reference.out_in(case.objective.net)
+    order = parameter_layout.out_in(case.objective.net)
     theta = np.empty_like(case.theta)
     theta[order] = case.theta
     theirs = case.mine("out-in").hessian_product
@@ -574,7 +574,7 @@ def test_terms_sum_to_the_product(loss):
     for net in (refhf.mlp([4, 3, 5, 3], nonlinearity="softplus", loss=loss), images):
         X, y = rng.standard_normal((6, net.inputs)), np.eye(3)[rng.integers(0, 3, 6)]
         theta, v = rng.standard_normal((2, net.size)) / 3
-        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y)
+        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y, len(X))
         np.testing.assert_allclose(
             wrong_derivatives.curvature(problem, theta, v), objective.hessian(theta) @ v, atol=1e-13
         )

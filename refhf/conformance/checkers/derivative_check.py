@@ -7,11 +7,13 @@ import numpy as np
 
 from refhf import checks
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Cause, CheckReport, Finding, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers.user_function import ConductLog, FunctionUnderTest, Unusable, as_array
-from refhf.conformance.float64_reference import FLOOR, SAFETY, SMALL, Reference, out_in, parameter_blocks
+from refhf.conformance.float64_reference import FLOOR, SAFETY, SMALL, Reference
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
+from refhf.conformance.parameter_layout import out_in, parameter_blocks
+from refhf.conformance.patterns import Cause
 from refhf.model.blocks import Array
 
 LAYOUTS = "in-out", "out-in"

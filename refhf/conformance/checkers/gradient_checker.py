@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers.derivative_check import DerivativeCheck, Expected, derivative_floor, usable
-from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates, value_candidates
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
 
@@ -140,8 +141,8 @@ class GradientCheck(DerivativeCheck):
             candidates = list(gradient_candidates(reference, self.theta))
             causes += diagnose(self.vectors, candidates, self.blocks, l2, cases, outputs, gradient=True)
         if reference and any(s.error > s.tolerance for s in self.numbers):
-            right = CandidateResult(None, lambda theta, u: np.array([reference.value(theta)[0]]) - l2 * u)
-            causes += diagnose(self.numbers, [right], [], l2, cases, outputs, gradient=True)
+            candidates = list(value_candidates(reference))
+            causes += diagnose(self.numbers, candidates, [], l2, cases, outputs, gradient=True)
         if not causes and not self.vectors and any(s.error > s.tolerance for s in self.slopes):
             wants = {s.theta.tobytes(): s.want for s in self.slopes}
             candidates = [CandidateResult(None, lambda theta, _: wants[theta.tobytes()])]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers import product_laws
 from refhf.conformance.checkers.derivative_check import (
     DerivativeCheck,
@@ -22,6 +22,7 @@ from refhf.conformance.float64_reference import FLOOR, SAFETY
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 from refhf.model.losses import Loss
 

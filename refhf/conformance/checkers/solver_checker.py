@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from refhf import checks
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern
+from refhf.conformance.check_report import CheckReport, Finding
 from refhf.conformance.checkers import iterate_laws, stopping_laws
 from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.checkers.solver_trial import ITERATES, SolverTrial
+from refhf.conformance.patterns import Cause, Pattern
 
 LAWS = (
     iterate_laws.equal_iterates,

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from refhf.conformance.check_report import Pattern
 from refhf.conformance.checkers.user_function import ConductLog, Unusable, as_array, guarded
 from refhf.conformance.mistakes.linear_systems import LinearSystem
+from refhf.conformance.patterns import Pattern
 from refhf.model.blocks import Array
 
 LIMIT = 1000  # products after which a solver is stopped: our choice, ten times what any system needs

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Finding, Pattern, digits, escaped
+from refhf.conformance.check_report import Finding, digits, escaped
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 
 CONDUCT = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Pattern
 from refhf.conformance.mistakes.linear_systems import LinearSystem
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 
 
