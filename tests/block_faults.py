@@ -91,6 +91,21 @@ class Normalised(ByHand):
         parts = self.X.T @ Da, Da.sum(axis=0), of_gamma, Ds.sum(axis=0), h.T @ u, u.sum(axis=0)
         return np.concatenate([x.ravel() for x in parts])
 
+    def forward_first(self, theta, v):
+        """H v, the derivative of R{loss}, whose rule for the norm keeps the statistics of theta."""
+        (centred, saved, *_), columns = self.hidden(theta), np.eye(theta.size)
+        mean = self.X @ self.parts(theta)[0] + self.parts(theta)[1] - centred
+
+        def along(theta):
+            (W, b, gamma, _, W2, _), (V, c, d, e, out, f) = self.parts(theta), self.parts(v)
+            Ra, n, h = self.X @ V + c, saved * (self.X @ W + b - mean), self.hidden(theta)[-1]
+            Ra = Ra - Ra.mean(axis=self.over, keepdims=True)
+            Rn = saved * (Ra - n * (n * Ra).mean(axis=self.over, keepdims=True))
+            Rz = ((1 - h**2) * (gamma * Rn + d * n + e)) @ W2 + h @ out + f
+            return ((self.softmax(self.outputs(theta)) - np.eye(2)[self.y]) * Rz).sum() / len(self.y)
+
+        return np.array([along(theta + 1j * STEP * column).imag / STEP for column in columns])
+
 
 class BatchNormalised(Normalised):
     """The same over the cases."""

@@ -65,6 +65,16 @@ IMAGES = [
     refhf.flatten(),
     refhf.dense(3, 3),
 ]
+
+
+@pytest.mark.parametrize("code", [Normalised, BatchNormalised])
+def test_saved_statistics_are_named(code):
+    """H v of the derivative along v, whose rule keeps the statistics as PyTorch's does, is named."""
+    theta, X, y, objective = block_faults.problem(code)
+    report = refhf.check_hessian_product(code(X, y).forward_first, theta, objective)
+    assert report.patterns == (Pattern.SAVED_STATISTICS,), str(report)
+
+
 NETWORKS = {
     "images": refhf.chain(IMAGES, shape=(4, 4, 1), loss="softmax_cross_entropy"),
     "transformer": refhf.transformer(5, 3, 4, 2, 1),

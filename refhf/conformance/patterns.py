@@ -35,6 +35,9 @@ class Pattern(Word):
     SLOPE_OF_ACTIVATION = "f' is taken at the activation a instead of at the pre-activation s."
     CONSTANT_STATISTICS = "The mean and variance of a normalisation are differentiated as constants."
     NO_MEAN_TERM = "R{n} = rho (R{a} - mean(R{a}) - n mean(n R{a})) of a normalisation lacks mean(R{a})."
+    SAVED_STATISTICS = (
+        "R{n} of a normalisation is differentiated with mean and rho constant, as PyTorch does forward mode first."
+    )
     EPSILON_OUTSIDE = "A normalisation divides by sqrt(variance) + epsilon, not by sqrt(variance + epsilon)."
     UNBIASED_VARIANCE = "A normalisation takes the unbiased variance, of m - 1, and not the mean square."
     NO_ROW_SUM = "R{P} = P (R{S} - rowsum(P R{S})) of attention's softmax lacks rowsum(P R{S})."

@@ -44,8 +44,9 @@ def product_candidates(kind: str, reference: Reference, first_theta: Array) -> I
     for pattern in Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION:
         yield CandidateResult(Cause(pattern), without(pattern))
     for pattern in wrong_blocks.mistakes_of_blocks(problem.net):
-        yield CandidateResult(Cause(pattern), without(pattern))
-        if pattern not in wrong_blocks.IN_VALUE:
+        if kind == "hessian" or pattern not in wrong_blocks.IN_HESSIAN:
+            yield CandidateResult(Cause(pattern), without(pattern))
+        if pattern not in wrong_blocks.IN_VALUE | wrong_blocks.IN_HESSIAN:
             yield CandidateResult(Cause(pattern, "in the R-forward sweep alone"), without(tangent=right | {pattern}))
             yield CandidateResult(Cause(pattern, "in the backward sweeps alone"), without(pattern, tangent=right))
     for cause, loss_hessian in wrong_derivatives.loss_hessians(problem.net):
@@ -71,7 +72,7 @@ def gradient_candidates(reference: Reference, first_theta: Array) -> Iterator[Ca
     yield CandidateResult(Cause(Pattern.STALE), lambda theta, u: exact(first_theta, u))
     if problem is None:
         return
-    of_blocks = wrong_blocks.mistakes_of_blocks(problem.net)
+    of_blocks = [p for p in wrong_blocks.mistakes_of_blocks(problem.net) if p not in wrong_blocks.IN_HESSIAN]
     for pattern in (Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION, *of_blocks):
         yield CandidateResult(
             Cause(pattern), lambda theta, _, p=pattern: wrong_derivatives.gradient(problem, theta, {p})

@@ -17,7 +17,10 @@ from refhf.model.network import Network
 from refhf.model.normalisation import Normalisation
 
 OF_BLOCKS = (Normalisation, wrong_normalisation.MISTAKES), (Attention, wrong_attention.MISTAKES)
-IN_VALUE = frozenset({Pattern.EPSILON_OUTSIDE, Pattern.UNBIASED_VARIANCE, Pattern.MASK_AFTER_SOFTMAX})
+IN_VALUE = frozenset(  # the mistakes that change the value too
+    {Pattern.EPSILON_OUTSIDE, Pattern.UNBIASED_VARIANCE, Pattern.MASK_AFTER_SOFTMAX}
+)
+IN_HESSIAN = frozenset({Pattern.SAVED_STATISTICS})  # those that change H v alone
 
 
 def mistaken(net: Network, without: Set[Pattern], tangent: Set[Pattern] | None = None) -> Network:

@@ -7,7 +7,10 @@ With m numbers a set and n = rho (a - mu), all of these are of the form
 
 where c = k = 1 and e = 0 is right. Constant statistics have c = k = 0, a constant mean has c = 0, the unbiased variance
 k = m / (m - 1); with epsilon outside the root rho = 1 / (sigma + epsilon), k = 1 / (rho sigma), e = epsilon / sigma^2.
-A mistake of the R-forward sweep alone, or of the others alone, changes the c and k of its own J.
+A mistake of the R-forward sweep alone, or of the others alone, changes the c and k of its own J. Saved statistics are
+constants only where Rn is differentiated once more:
+
+    RDa = J (gamma RDs) + rho c Ds - rho^2 (mean(n Ra) Dn + mean(n Dn) (Ra - mean(Ra)))    with gamma's direction c
 """
 
 from dataclasses import dataclass
@@ -20,6 +23,7 @@ from refhf.model.normalisation import Normalisation
 MISTAKES = (
     Pattern.CONSTANT_STATISTICS,
     Pattern.NO_MEAN_TERM,
+    Pattern.SAVED_STATISTICS,
     Pattern.EPSILON_OUTSIDE,
     Pattern.UNBIASED_VARIANCE,
 )
@@ -73,13 +77,16 @@ class MistakenNormalisation:
         (gamma, n, _, _, _, shape, *_), (c, d), mean = tape, u, self.norm.mean
         Ra = 0 * n if Ra is None else self.norm.sets(Ra)
         Rn = self._jacobian(tape, Ra, mean(n, Ra), self.tangent)
-        return (gamma * Rn + c * n + d).reshape(shape), (c, Rn, mean(n, Ra))
+        return (gamma * Rn + c * n + d).reshape(shape), (c, Ra, Rn, mean(n, Ra))
 
     def r_backward(self, tape, r_tape, RDs, RDw, *, below=True):
         """Sweep 4."""
-        (gamma, n, rho, k, bend, shape, Ds, Da, adjoint), (c, Rn, tangent), mean = tape, r_tape, self.norm.mean
+        (gamma, n, rho, k, bend, shape, Ds, Da, adjoint), (c, Ra, Rn, tangent), mean = tape, r_tape, self.norm.mean
         RDs = RDs.reshape(n.shape)
         _write_sums(RDw, RDs * n + Ds * Rn, RDs)
+        if Pattern.SAVED_STATISTICS in self.without:
+            RDa = self._jacobian(tape, gamma * RDs, mean(n, gamma * RDs), self.without)
+            return (RDa + rho * c * Ds - rho**2 * (tangent * gamma * Ds + adjoint * (Ra - mean(Ra)))).reshape(shape)
         RDn = gamma * RDs + c * Ds
         RDa = self._jacobian(tape, RDn, mean(n, RDn), self.without)
         RDa -= rho * k * _kept(self.tangent) * tangent * Da
