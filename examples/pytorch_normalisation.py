@@ -2,8 +2,8 @@
 
     python examples/pytorch_normalisation.py
 
-The table has H v through each normalisation by four routes, against H v through the same normalisation from its formula.
-Below it, `refhf.check_hessian_product` says what is wrong where refhf has the block.
+H v through each normalisation by four routes, against H v through the same normalisation from its formula, in a table;
+below it, what `refhf.check_hessian_product` says is wrong, where refhf has the block.
 """
 
 import numpy as np
