@@ -746,3 +746,41 @@ def test_user_text_is_escaped(statement, tmp_path, checked):
     status, out, err = checked("wrong.py:f", "--against", "hessian")
     assert all(line.isprintable() for line in out.split("\n"))
     assert "print" in statement or (status == 2 and all(line.isprintable() for line in err.split("\n")))
+
+
+# --- Names for what is easily taken for another fault
+
+
+def accumulating(function):
+    """The function, which adds each result to the ones before, as .grad does."""
+    total = []
+
+    def adds(*given):
+        total[:] = [sum(total, function(*given))]
+        return total[0]
+
+    return adds
+
+
+def test_accumulation_is_told_from_chance():
+    """A result that grows with each call accumulates; it is not drawn anew."""
+    mine = CASE.mine()
+    for report in (
+        refhf.check_hessian_product(accumulating(RIGHT), CASE.theta, CASE.objective),
+        refhf.check_hessian_product(accumulating(RIGHT), CASE.theta, gradient=mine.gradient),
+        refhf.check_gradient(None, accumulating(mine.gradient), CASE.theta, CASE.objective),
+        refhf.check_gradient(mine.value, accumulating(mine.gradient), CASE.theta),
+    ):
+        assert report.patterns == (Pattern.ACCUMULATES,), str(report)
+
+
+def test_single_precision_is_told_from_asymmetry():
+    """A product and a gradient that compute in float32 on a float64 theta are of low precision, not unsymmetric."""
+    mine = faults.case(loss="squared_error", dtype=np.float32).mine()
+
+    def single(function):
+        return lambda *given: function(*(x.astype(np.float32) for x in given)).astype(float)
+
+    report = refhf.check_hessian_product(single(mine.hessian_product), CASE.theta, gradient=single(mine.gradient))
+    assert not report.passed
+    assert report.patterns == (Pattern.FLOAT32,), str(report)

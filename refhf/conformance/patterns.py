@@ -15,6 +15,7 @@ class Pattern(Word):
     WRONG_DTYPE = "Its result has the wrong dtype."
     NOT_FINITE = "Its result contains NaN or Inf."
     RANDOM = "The same call gives a different result: it draws random numbers."
+    ACCUMULATES = "Each call adds to the result of the one before, as PyTorch's .grad does until it is set to zero."
     GAUSS_NEWTON = "This is the Gauss-Newton product, not the Hessian product."
     HESSIAN = "This is the Hessian product, not the Gauss-Newton product."
     FISHER = "This is the empirical Fisher matrix: outer products of the gradients of single cases."

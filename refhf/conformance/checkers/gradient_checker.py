@@ -1,6 +1,7 @@
 """Checker of a gradient and of the value that it belongs to."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,10 @@ class GradientCheck(DerivativeCheck):
     def _causes(self, findings: list[Finding]) -> list[Cause]:
         again = [f for f in findings if f.law.startswith("same call") and not f.passed]
         if again:
-            return [Cause(Pattern.RANDOM, f"{f.law}: {f.digits:.1f} digits agree") for f in again]
+            functions = [self.value if f.law.endswith("value") else self.gradient for f in again]
+            details = [f"{f.law}: {f.digits:.1f} digits agree" for f in again]
+            pairs = zip(functions, details, strict=True)
+            return usable(*(partial(function.changing, self.theta, detail=detail) for function, detail in pairs))
         reference, net = self.reference, self.net
         l2, cases = (reference.l2, reference.cases) if reference else (0.0, 1)
         outputs = net.outputs if net else 1

@@ -21,6 +21,7 @@ CONDUCT = {
     Pattern.MODIFIES_INPUT: "does not modify its arguments",
     Pattern.PRINTS: "prints nothing",
 }
+STEADY = 1e-6  # relative change of the growth of a result that grows with each call: our choice
 SAME = 16  # eps by which two equal calls may differ, because threads may sum in any order: our choice
 
 
@@ -154,6 +155,12 @@ class FunctionUnderTest:
         return Finding(
             "same call, same result", digits(error, scale), digits(SAME * np.finfo(self.dtype).eps, 1), worst, passed
         )
+
+    def changing(self, *vectors: Array, detail: str = "") -> Cause:
+        """The cause of two equal calls with different results: sums that grow by the same each time, or chance."""
+        first, second, third = (self(*vectors) for _ in range(3))
+        grows = norm(third - 2 * second + first) <= STEADY * norm(second - first)
+        return Cause(Pattern.ACCUMULATES if grows else Pattern.RANDOM, "" if grows else detail)
 
     def _arguments(self, vectors: tuple[Array, ...]) -> tuple[Any, ...]:
         return (*(self._theirs(x) for x in vectors), *self.data)
