@@ -784,3 +784,50 @@ def test_single_precision_is_told_from_asymmetry():
     report = refhf.check_hessian_product(single(mine.hessian_product), CASE.theta, gradient=single(mine.gradient))
     assert not report.passed
     assert report.patterns == (Pattern.FLOAT32,), str(report)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("derivative for aten::_trilinear is not implemented"),
+        NotImplementedError("Trying to use forward AD with _cdist_forward that does not support it"),
+        NotImplementedError("Differentiation rule for 'eigh' not implemented"),
+        LookupError("gradient registry has no gradient defined for operation 'x'"),
+    ],
+)
+def test_a_missing_derivative_is_unsupported(error):
+    """A product whose framework lacks a derivative is unsupported; one that raises otherwise is wrong."""
+
+    def product(theta, v):
+        raise error
+
+    report = refhf.check_hessian_product(product, CASE.theta, CASE.objective)
+    assert report.patterns == (Pattern.UNSUPPORTED,)
+    assert report.verdict == "unsupported: a derivative is missing"
+    assert not report.passed
+    assert refhf.check_hessian_product(_raises, CASE.theta, CASE.objective).verdict.startswith("wrong")
+
+
+def test_other_solvers_are_named():
+    """MINRES, also SciPy's, and conjugate residuals posed as cg are another solver; a tolerance needs its name."""
+    for solver in (scipy.sparse.linalg.minres, conjugate_residuals):
+        report = refhf.check_solver(solver)
+        assert Pattern.OTHER_SOLVER in report.patterns, str(report)
+        assert any("MINRES" in cause.detail for cause in report.causes)
+    with pytest.raises(ValueError, match="solver: expected a relative tolerance named rtol; got none"):
+        refhf.check_solver(lambda A, b, x0=None, tol=1e-5, maxiter=None: refhf.cg(A, b, rtol=tol))
+
+
+def conjugate_residuals(A, b, x0=None, *, rtol=1e-5, maxiter=None):
+    """Stiefel's method, with r'Ar where conjugate gradients has r'r."""
+    x = np.zeros_like(b) if x0 is None else x0
+    r = p = b - A @ x
+    rho = r @ (A @ r)
+    for _ in range(maxiter or 10 * b.size):
+        if np.linalg.norm(r) <= rtol * np.linalg.norm(b):
+            return x, 0
+        Ap = A @ p
+        x, r = x + rho / (Ap @ Ap) * p, r - rho / (Ap @ Ap) * Ap
+        old, rho = rho, r @ (A @ r)
+        p = r + rho / old * p
+    return x, 1

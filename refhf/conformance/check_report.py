@@ -67,12 +67,12 @@ class CheckReport(NamedTuple):
     @property
     def verdict(self) -> str:
         """The verdict in one line."""
+        if self.passed:
+            return f"right: all {len(self.findings)} laws hold"
+        if self.patterns == (Pattern.UNSUPPORTED,):
+            return "unsupported: a derivative is missing"
         failed = sum(not finding.passed for finding in self.findings)
-        return (
-            f"right: all {len(self.findings)} laws hold"
-            if self.passed
-            else f"wrong: {failed} of {len(self.findings)} laws fail"
-        )
+        return f"wrong: {failed} of {len(self.findings)} laws fail"
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:

@@ -9,6 +9,7 @@ class Pattern(Word):
     """A known mistake; the value is a sentence for the user."""
 
     RAISES = "It raises an exception."
+    UNSUPPORTED = "Its framework lacks a derivative: the function is neither right nor wrong."
     PRINTS = "It prints to standard output."
     MODIFIES_INPUT = "It modifies its arguments."
     WRONG_SHAPE = "Its result has the wrong shape."

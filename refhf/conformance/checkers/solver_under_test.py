@@ -67,14 +67,6 @@ class SolverUnderTest:
         """Call the solver; `Unusable` if it returns no result. If `quiet`, an x that is not finite is accepted."""
         return self._solve(system, self.operators, self.log, quiet, options)
 
-    def offers(self, option: str) -> bool:
-        """True if the signature of the solver has the option, or cannot be read."""
-        try:
-            parameters = inspect.signature(self.solver).parameters
-        except (TypeError, ValueError):
-            return True
-        return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
     def _works(self, system: LinearSystem, operators: bool) -> bool:
         try:
             self._solve(system, operators, ConductLog(), False, {"rtol": 1e-3, "maxiter": 10 * system.b.size})
@@ -107,3 +99,12 @@ class SolverUnderTest:
             log.note(Pattern.NOT_FINITE, system.name)
             raise Unusable
         return SolverOutcome(x, info, A.products)
+
+
+def takes(solver: Callable[..., Any], option: str) -> bool:
+    """True if the signature of the solver has the option, or cannot be read."""
+    try:
+        parameters = inspect.signature(solver).parameters
+    except (TypeError, ValueError):
+        return True
+    return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

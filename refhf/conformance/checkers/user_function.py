@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +23,9 @@ CONDUCT = {
     Pattern.PRINTS: "prints nothing",
 }
 STEADY = 1e-6  # relative change of the growth of a result that grows with each call: our choice
+LACKING = (  # what PyTorch, JAX and TensorFlow say where a derivative is missing
+    "derivative for .* not implemented|forward AD|forward-mode|[Dd]ifferentiation rule|[Nn]o gradient defined"
+)
 SAME = 16  # eps by which two equal calls may differ, because threads may sum in any order: our choice
 
 
@@ -45,7 +49,12 @@ class ConductLog:
 
     def causes(self) -> list[Cause]:
         """A cause for each law of conduct that failed."""
-        return [Cause(pattern, self.seen[pattern]) for pattern in CONDUCT if pattern in self.seen]
+        causes = [Cause(pattern, self.seen[pattern]) for pattern in CONDUCT if pattern in self.seen]
+        return [Cause(Pattern.UNSUPPORTED, c.detail) if _lacks_derivative(c) else c for c in causes]
+
+
+def _lacks_derivative(cause: Cause) -> bool:
+    return cause.pattern is Pattern.RAISES and bool(re.search(LACKING, cause.detail))
 
 
 def guarded(
