@@ -11,9 +11,9 @@ import scipy.sparse.linalg
 from hypothesis import settings
 
 import refhf
-from refhf.conformance import float64_reference, oracles
-from refhf.conformance.check_report import Pattern
+from refhf.conformance import oracles, parameter_layout
 from refhf.conformance.mistakes import linear_systems, wrong_derivatives, wrong_solvers
+from refhf.conformance.patterns import Pattern
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.lab.cli import entry_point
@@ -121,7 +121,7 @@ def test_two_faults_are_both_named():
     report = check("hessian", lambda theta, v: -7 * product(theta, v), case)
     assert set(report.patterns) == {Pattern.SIGN, Pattern.SUM_NOT_MEAN, Pattern.NO_DECAY}
     mask = np.ones(case.theta.size)
-    for block in float64_reference.parameter_blocks(case.objective.net):
+    for block in parameter_layout.parameter_blocks(case.objective.net):
         mask[block.indices] = block.name[0] == "W"
     report = check("hessian", lambda theta, v: 2 * product(theta, v) * mask, case)
     assert set(report.patterns) == {Pattern.ZERO_PART, Pattern.FACTOR, Pattern.NO_DECAY}
@@ -196,7 +196,7 @@ def test_refhf_itself_is_right():
 def test_pytorch_layout():
     """Code with W as (out, in) passes with layout='out-in' and is diagnosed without; and the reverse."""
     case = faults.case()
-    order = float64_reference.out_in(case.objective.net)
+    order = parameter_layout.out_in(case.objective.net)
     theta = np.empty_like(case.theta)
     theta[order] = case.theta
     theirs = case.mine("out-in").hessian_product
@@ -471,6 +471,10 @@ MISTAKES = [
         "layout: expected a reference",
     ),
     (lambda: refhf.check_gauss_newton_product(RIGHT, CASE.theta, outputs=RIGHT), "loss: expected one of"),
+    (lambda: refhf.check_gradient(len, len, [np.ones((2, 3)), np.ones(3)]), "expected one vector .*; got list of 2"),
+    (lambda: refhf.check_gradient(len, len, iter([np.ones(3)])), "theta: expected one vector"),
+    (lambda: refhf.check_gradient(len, len, {"W": np.ones(3)}), "theta: expected one vector .*; got dict of 1"),
+    (lambda: refhf.check_gradient(len, len, Tensor(np.ones(3, np.float16))), "float32 or float64; got float16"),
     (lambda: refhf.check_gradient(None, RIGHT, CASE.theta), "reference: expected an Objective"),
     (lambda: refhf.check_gradient(RIGHT, None, CASE.theta), "gradient: expected a function"),
     (lambda: refhf.check_gradient(len, len, []), "theta: expected at least one"),
@@ -574,7 +578,7 @@ def test_terms_sum_to_the_product(loss):
     for net in (refhf.mlp([4, 3, 5, 3], nonlinearity="softplus", loss=loss), images):
         X, y = rng.standard_normal((6, net.inputs)), np.eye(3)[rng.integers(0, 3, 6)]
         theta, v = rng.standard_normal((2, net.size)) / 3
-        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y)
+        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y, len(X))
         np.testing.assert_allclose(
             wrong_derivatives.curvature(problem, theta, v), objective.hessian(theta) @ v, atol=1e-13
         )
@@ -742,3 +746,88 @@ def test_user_text_is_escaped(statement, tmp_path, checked):
     status, out, err = checked("wrong.py:f", "--against", "hessian")
     assert all(line.isprintable() for line in out.split("\n"))
     assert "print" in statement or (status == 2 and all(line.isprintable() for line in err.split("\n")))
+
+
+# --- Names for what is easily taken for another fault
+
+
+def accumulating(function):
+    """The function, which adds each result to the ones before, as .grad does."""
+    total = []
+
+    def adds(*given):
+        total[:] = [sum(total, function(*given))]
+        return total[0]
+
+    return adds
+
+
+def test_accumulation_is_told_from_chance():
+    """A result that grows with each call accumulates; it is not drawn anew."""
+    mine = CASE.mine()
+    for report in (
+        refhf.check_hessian_product(accumulating(RIGHT), CASE.theta, CASE.objective),
+        refhf.check_hessian_product(accumulating(RIGHT), CASE.theta, gradient=mine.gradient),
+        refhf.check_gradient(None, accumulating(mine.gradient), CASE.theta, CASE.objective),
+        refhf.check_gradient(mine.value, accumulating(mine.gradient), CASE.theta),
+    ):
+        assert report.patterns == (Pattern.ACCUMULATES,), str(report)
+
+
+def test_single_precision_is_told_from_asymmetry():
+    """A product and a gradient that compute in float32 on a float64 theta are of low precision, not unsymmetric."""
+    mine = faults.case(loss="squared_error", dtype=np.float32).mine()
+
+    def single(function):
+        return lambda *given: function(*(x.astype(np.float32) for x in given)).astype(float)
+
+    report = refhf.check_hessian_product(single(mine.hessian_product), CASE.theta, gradient=single(mine.gradient))
+    assert not report.passed
+    assert report.patterns == (Pattern.FLOAT32,), str(report)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("derivative for aten::_trilinear is not implemented"),
+        NotImplementedError("Trying to use forward AD with _cdist_forward that does not support it"),
+        NotImplementedError("Differentiation rule for 'eigh' not implemented"),
+        LookupError("gradient registry has no gradient defined for operation 'x'"),
+    ],
+)
+def test_a_missing_derivative_is_unsupported(error):
+    """A product whose framework lacks a derivative is unsupported; one that raises otherwise is wrong."""
+
+    def product(theta, v):
+        raise error
+
+    report = refhf.check_hessian_product(product, CASE.theta, CASE.objective)
+    assert report.patterns == (Pattern.UNSUPPORTED,)
+    assert report.verdict == "unsupported: a derivative is missing"
+    assert not report.passed
+    assert refhf.check_hessian_product(_raises, CASE.theta, CASE.objective).verdict.startswith("wrong")
+
+
+def test_other_solvers_are_named():
+    """MINRES, also SciPy's, and conjugate residuals posed as cg are another solver; a tolerance needs its name."""
+    for solver in (scipy.sparse.linalg.minres, conjugate_residuals):
+        report = refhf.check_solver(solver)
+        assert Pattern.OTHER_SOLVER in report.patterns, str(report)
+        assert any("MINRES" in cause.detail for cause in report.causes)
+    with pytest.raises(ValueError, match="solver: expected a relative tolerance named rtol; got none"):
+        refhf.check_solver(lambda A, b, x0=None, tol=1e-5, maxiter=None: refhf.cg(A, b, rtol=tol))
+
+
+def conjugate_residuals(A, b, x0=None, *, rtol=1e-5, maxiter=None):
+    """Stiefel's method, with r'Ar where conjugate gradients has r'r."""
+    x = np.zeros_like(b) if x0 is None else x0
+    r = p = b - A @ x
+    rho = r @ (A @ r)
+    for _ in range(maxiter or 10 * b.size):
+        if np.linalg.norm(r) <= rtol * np.linalg.norm(b):
+            return x, 0
+        Ap = A @ p
+        x, r = x + rho / (Ap @ Ap) * p, r - rho / (Ap @ Ap) * Ap
+        old, rho = rho, r @ (A @ r)
+        p = r + rho / old * p
+    return x, 1

@@ -15,15 +15,18 @@ import make_vectors
 import numpy as np
 import pytest
 from hypothesis import settings
-from oracle import wrong_networks
+from oracle import wrong_blocks, wrong_networks
 
+import refhf
 from refhf.conformance.vectors import load_vectors, reply_comparison, vector_operations, vector_run
 from refhf.conformance.vectors.adapter_process import Adapter, NoReply
 from refhf.conformance.vectors.load_vectors import Vector, compact, load
+from refhf.conformance.vectors.network_operations import network_of
 from refhf.conformance.vectors.reply_comparison import Verdict
 from refhf.conformance.vectors.suspected_mistakes import suspects
 from refhf.conformance.vectors.vector_operations import reply_to
 from refhf.lab.cli.entry_point import main
+from refhf.model import network
 
 ROOT = Path(__file__).parent.parent
 ADAPTERS = ROOT / "examples" / "adapters"
@@ -86,11 +89,13 @@ def generator(monkeypatch):
     """tests/make_vectors.py, without the flags on file."""
     monkeypatch.setattr(make_vectors, "on_file", dict)
     monkeypatch.setattr(wrong_networks, "STALE", {})  # keeps the first theta it sees
+    monkeypatch.setattr(wrong_blocks, "STALE", {})
     return make_vectors
 
 
 # By default one vector in this many is computed again; all in a long run.
 SLOW = {"nonlinearity": 4, "loss": 10, "hf_step": 10, "gradient": 3, "hessian_product": 3, "convolution": 3}
+SLOW |= {"residual_network": 3, "transformer": 3}
 LONG = settings.default.max_examples > 100
 
 
@@ -140,6 +145,38 @@ def test_the_generator_refuses_what_two_routes_do_not_agree_on():
     """A reply that refhf computes to eight digits only is not stored: 1 - tanh(s)^2 where tanh saturates."""
     with pytest.raises(make_vectors.Disagreement, match="d: off by"):
         make_vectors.made("nonlinearity", "x", {"operation": "nonlinearity", "nonlinearity": "tanh", "s": [9.0]})
+
+
+@pytest.mark.parametrize(
+    ("name", "net"),
+    [
+        ("residual_network/depth-8", refhf.resnet((4, 4, 1), 8, 2, 2, group=3, nonlinearity="silu")),
+        ("transformer/depth-2", refhf.transformer(3, 3, 4, 2, 2, nonlinearity="gelu_tanh")),
+    ],
+)
+def test_whole_networks_are_refhfs(name, net):
+    """The requests' lists of blocks are the networks that their docstrings name: the same outputs of the same theta."""
+    (vector,) = (vector for vector in load() if vector.id == f"{name}/gradient")
+    theta, X = (np.array(vector.request[field]) for field in ("theta", "X"))
+    X = X.reshape(vector.request["cases"], -1)
+    z = network.forward(network_of(vector.request), theta, X, order=0)[0]
+    np.testing.assert_array_equal(z, network.forward(net, theta, X, order=0)[0])
+
+
+@pytest.mark.parametrize(
+    ("topic", "flags"),
+    [
+        ("layer_norm", ["constant-statistics", "constant-mean", "epsilon-outside-the-root", "unbiased-variance"]),
+        ("batch_norm", ["constant-statistics", "constant-mean", "epsilon-outside-the-root", "one-group"]),
+        ("attention", ["missing-row-sum", "mask-after-softmax", "sum-over-positions"]),
+        ("residual_network", ["constant-statistics", "unbiased-variance", "gauss-newton-for-hessian"]),
+        ("transformer", ["constant-mean", "missing-row-sum", "mask-after-softmax", "missing-f''"]),
+    ],
+)
+def test_vectors_of_blocks_catch_their_mistakes(topic, flags):
+    """A mistake of a block changes H v of a network that has it."""
+    caught = {flag for v in load() if v.topic == topic and v.id.endswith("/hessian-product") for flag in v.flags}
+    assert set(flags) <= caught
 
 
 # What the vectors catch.
@@ -295,20 +332,21 @@ def test_c_adapter(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
 def test_torch_adapter():
-    """PyTorch's automatic differentiation agrees, except where PyTorch itself loses digits (three vectors)."""
+    """PyTorch's automatic differentiation agrees, except where PyTorch itself loses digits (four vectors)."""
     lines = (ADAPTERS / "torch.xfails").read_text().splitlines()
     expected = {line.split("#")[0].strip() for line in lines} - {""}
-    chosen = [v for v in load() if v.topic in ("nonlinearity", "loss", "gradient", "hessian_product", "convolution")]
-    chosen += [v for v in load() if v.topic == "gauss_newton_product"]
-    holds(run_adapter(command(ADAPTERS / "torch_adapter.py"), chosen), 100, expected)
+    operations = "nonlinearity", "loss", "gradient", "hessian_product", "gauss_newton_product"
+    chosen = [v for v in load() if v.request["operation"] in operations]
+    holds(run_adapter(command(ADAPTERS / "torch_adapter.py"), chosen), 260, expected)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="needs JAX")
 def test_jax_adapter():
     """JAX agrees, on a few vectors, because it compiles each shape."""
     names = "gradient/tanh-softmax", "hessian_product/tanh-softmax", "gauss_newton_product/tanh-softmax"
+    of_blocks = [v for v in load() if "blocks" in v.request and v.id.endswith("hessian-product")]
     chosen = [v for v in load() if v.id in (*names, "convolution/plain/hessian-product")]
-    holds(run_adapter(command(ADAPTERS / "jax_adapter.py"), chosen), 4)
+    holds(run_adapter(command(ADAPTERS / "jax_adapter.py"), chosen + of_blocks), 4 + len(of_blocks))
 
 
 MISBEHAVES = """
@@ -498,8 +536,8 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
     monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", gauss_newton_for_hessian)
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
-    assert "hessian_product: gauss-newton-for-hessian (explains 40 of 40)" in said
-    assert "... and 20 more" in said
+    assert "hessian_product: gauss-newton-for-hessian (explains 63 of 63)" in said
+    assert "... and 43 more" in said
 
 
 def test_runner_takes_any_callable():

@@ -1,17 +1,19 @@
 """Common part of the derivative checkers: arguments, reference, numerical derivatives of the user's functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from refhf import checks
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Cause, CheckReport, Finding, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers.user_function import ConductLog, FunctionUnderTest, Unusable, as_array
-from refhf.conformance.float64_reference import FLOOR, SAFETY, SMALL, Reference, out_in, parameter_blocks
+from refhf.conformance.float64_reference import FLOOR, SAFETY, SMALL, Reference
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
+from refhf.conformance.parameter_layout import out_in, parameter_blocks
+from refhf.conformance.patterns import Cause
 from refhf.model.blocks import Array
 
 LAYOUTS = "in-out", "out-in"
@@ -45,7 +47,7 @@ class DerivativeCheck:
         self.rng, self.given, self.data = np.random.default_rng(rng), theta, data
         if reference is not None and not hasattr(reference, "value_and_gradient"):
             raise ValueError(f"reference: expected an Objective such as refhf.supervised(net, X, y); got {reference!r}")
-        theta = checks.array("theta", as_array(theta), (None if reference is None else reference.size,))
+        theta = checks.array("theta", _one_vector(theta), (None if reference is None else reference.size,))
         if not theta.size:
             raise ValueError("theta: expected at least one parameter; got none")
         if reference is not None and curvature:
@@ -133,6 +135,19 @@ class DerivativeCheck:
         """The report, laws of conduct first."""
         conduct, unique = self.log.findings(), dict.fromkeys([*self.log.causes(), *causes])
         return CheckReport(f"{subject}, P = {self.size:,}", (*conduct, *findings), tuple(unique), tuple(self.remarks))
+
+
+def _one_vector(theta: Any) -> Array:
+    """theta as an array; a list of parameters, and a tensor of another precision, are refused."""
+    if hasattr(theta, "new_tensor") and str(theta.dtype).split(".")[-1] not in ("float32", "float64"):
+        raise ValueError(f"theta: expected a tensor of float32 or float64; got {theta.dtype}")
+    parts = [] if hasattr(theta, "dtype") or not isinstance(theta, Iterable) else list(theta)
+    if not all(np.ndim(part) == 0 for part in map(as_array, parts)) or isinstance(theta, Mapping):
+        joined = "torch.nn.utils.parameters_to_vector(model.parameters())"
+        raise ValueError(
+            f"theta: expected one vector (P,), such as {joined}; got {type(theta).__name__} of {len(parts)}"
+        )
+    return as_array(parts or theta)
 
 
 def usable(*laws: Callable[[], Any]) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers import product_laws
 from refhf.conformance.checkers.derivative_check import (
     DerivativeCheck,
@@ -22,9 +22,11 @@ from refhf.conformance.float64_reference import FLOOR, SAFETY
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 from refhf.model.losses import Loss
 
+SINGLE_DIGITS = 4  # of a law that float32 breaks, at least: our choice
 COLUMNS = 50  # P up to which every column of the matrix is compared: our choice
 
 
@@ -158,14 +160,22 @@ class ProductCheck(DerivativeCheck):
     def _causes(self, findings: list[Finding]) -> list[Cause]:
         same = next((f for f in findings if f.law.startswith("same call")), None)
         if same and not same.passed:
-            return [Cause(Pattern.RANDOM, f"{same.digits:.1f} digits agree")]
+            return usable(lambda: self.product.changing(*self.probes[0][1:], detail=f"{same.digits:.1f} digits agree"))
         causes = self._known_mistake() if any(s.error > s.tolerance for s in self.samples) else []
         if not causes and self.samples:
             linear = all(f.passed for f in findings if f.law.startswith("linear"))
             causes = by_digits(self.samples, self.product.single, linear)
         laws = {"symmetric": Pattern.NOT_SYMMETRIC, "positive semidefinite": Pattern.INDEFINITE}
-        broken = [pattern for f in findings for law, pattern in laws.items() if f.law.startswith(law) and not f.passed]
-        return causes or [Cause(pattern) for pattern in broken]
+        broken = [(f, p) for f in findings for law, p in laws.items() if f.law.startswith(law) and not f.passed]
+        if not causes and self._in_single(findings):
+            return [Cause(Pattern.FLOAT32)]
+        return causes or [Cause(pattern) for _, pattern in broken]
+
+    def _in_single(self, findings: list[Finding]) -> bool:
+        """True if the results are float32 numbers, and all laws hold to its digits."""
+        digits = [f.digits for f in findings if not f.passed]
+        single = self.product.single and self.dtype == np.float64
+        return single and all(x is not None and x >= SINGLE_DIGITS for x in digits)
 
     def _known_mistake(self) -> list[Cause]:
         if reference := self.reference:

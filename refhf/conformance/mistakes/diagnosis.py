@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Pattern, digits
-from refhf.conformance.float64_reference import ParameterBlock
+from refhf.conformance.check_report import digits
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult
 from refhf.conformance.mistakes.coefficient_causes import SNAP, coefficient_causes
 from refhf.conformance.oracles import norm
+from refhf.conformance.parameter_layout import ParameterBlock
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 
 FIT = 10  # times the tolerance of a sample, the tolerance of a model: our choice
@@ -97,7 +98,7 @@ def _zero_parts(samples: list[Sample], blocks: list[ParameterBlock]) -> tuple[li
     for block in zero:
         keep[block.indices] = False
     names = ", ".join(block.name for block in zero)
-    all_biases = {block.name for block in zero} == {block.name for block in blocks if block.name[0] == "b"}
+    all_biases = {block.name for block in zero} == {block.name for block in blocks if block.name[:2] == "b_"}
     return [Cause(Pattern.ZERO_PART, f"the bias part is zero: {names}" if all_biases else names)], keep
 
 
