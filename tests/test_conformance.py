@@ -884,3 +884,22 @@ def test_outputs_at_positions():
         refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: outputs(theta)[None], **given)
     with pytest.raises(ValueError, match="outputs: expected a function of theta; it raises ZeroDivisionError"):
         refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: 1 / 0, **given)
+
+
+def test_equal_causes_are_listed_together():
+    """With one-hot targets the empirical Fisher is G split at the probabilities; with one parameter 2 H is H + H."""
+    case = faults.case()
+    report = check("gauss-newton", case.mine("fisher").gauss_newton_product, case)
+    assert report.patterns == (Pattern.FISHER,)
+    assert [cause.pattern for cause in report.causes[0].equals] == [Pattern.AT_PROBABILITIES]
+    assert "Or, which is the same here" in str(report)
+    assert report.to_dict()["diagnosis"][0]["equals"] == ["at probabilities"]
+    soft = faults.case(soft=True)
+    assert check("gauss-newton", soft.mine("fisher").gauss_newton_product, soft).causes[0].equals == ()
+    parabola = refhf.from_functions(lambda t: 1.5 * t @ t, lambda t: 3 * t, lambda t, v: 3 * v)
+    for theta in np.ones(1), np.ones(4):
+        report = refhf.check_hessian_product(lambda theta, v: 6 * v, theta, parabola)
+        assert report.patterns == (Pattern.FACTOR,), str(report)
+        assert [cause.pattern for cause in report.causes[0].equals] == [Pattern.DAMPED]
+    report = check("hessian", lambda theta, v: 2 * case.mine().hessian_product(theta, v), case)
+    assert report.causes[0].equals == ()
