@@ -17,6 +17,7 @@ from refhf.conformance.patterns import Pattern
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.lab.cli import entry_point
+from refhf.model import network
 from refhf.model.losses import LOSSES
 
 LONG = settings.default.max_examples > 100
@@ -831,3 +832,74 @@ def conjugate_residuals(A, b, x0=None, *, rtol=1e-5, maxiter=None):
         old, rho = rho, r @ (A @ r)
         p = r + rho / old * p
     return x, 1
+
+
+def test_a_loss_of_ones_own():
+    """G of a weighted, a summed and a smooth L1 loss passes if the loss or its reduction is given, and only then."""
+    case = faults.case(l2=0.0)
+    mine, (_, _, _, X, y, _) = case.mine(), case.arguments
+    weights = np.array([1.0, 3.0, 0.5])
+
+    def cross_entropy(z):
+        return -(weights * y * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum() / len(z)
+
+    def product(theta, v):
+        p, Rz = faults.PREDICT["softmax_cross_entropy"](mine.outputs(theta)), mine.r_forward(theta, v)[-1]
+        HRz = (y @ weights)[:, None] * p * (Rz - (p * Rz).sum(axis=1, keepdims=True)) / len(X)
+        a, s = mine.forward(theta)
+        return mine.flat([(x.T @ D, D.sum(axis=0)) for x, D in zip(a, mine.deltas(theta, s, HRz)[0], strict=True)])
+
+    def check(product, **options):
+        return refhf.check_gauss_newton_product(product, case.theta, outputs=mine.outputs, **options)
+
+    assert check(product, loss=cross_entropy).passed
+    assert check(product, loss=lambda z: cross_entropy(z.real) if z.dtype.kind == "c" else cross_entropy(z)).passed
+    report = check(product, loss="softmax_cross_entropy")
+    assert not report.passed
+    assert any("loss=" in remark for remark in report.remarks)
+
+    def summed(theta, v):
+        return len(X) * mine.gauss_newton_product(theta, v)
+
+    assert check(summed, loss="softmax_cross_entropy", reduction="sum").passed
+    assert check(summed, loss="softmax_cross_entropy").patterns == (Pattern.SUM_NOT_MEAN,)
+
+
+def test_outputs_at_positions():
+    """Outputs (B, positions, n_L) are checked as the mean over both; others, and those that raise, are refused."""
+    net = refhf.transformer(5, 3, 4, 2, 1)
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 5, (2, 4, 3))
+    theta, objective = net.init(rng) + 0.1 * rng.standard_normal(net.size), refhf.supervised(net, X, y)
+
+    def outputs(theta):
+        return network.forward(net, theta, X, order=0)[0]
+
+    def product(theta, v):
+        return objective.gauss_newton(theta) @ v
+
+    given = {"loss": "softmax_cross_entropy"}
+    assert refhf.check_gauss_newton_product(product, theta, outputs=outputs, **given).passed
+    with pytest.raises(ValueError, match=r"outputs: expected z .*; got float64 of shape \(1, 4, 3, 5\)"):
+        refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: outputs(theta)[None], **given)
+    with pytest.raises(ValueError, match="outputs: expected a function of theta; it raises ZeroDivisionError"):
+        refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: 1 / 0, **given)
+
+
+def test_equal_causes_are_listed_together():
+    """With one-hot targets the empirical Fisher is G split at the probabilities; with one parameter 2 H is H + H."""
+    case = faults.case()
+    report = check("gauss-newton", case.mine("fisher").gauss_newton_product, case)
+    assert report.patterns == (Pattern.FISHER,)
+    assert [cause.pattern for cause in report.causes[0].equals] == [Pattern.AT_PROBABILITIES]
+    assert "Or, which is the same here" in str(report)
+    assert report.to_dict()["diagnosis"][0]["equals"] == ["at probabilities"]
+    soft = faults.case(soft=True)
+    assert check("gauss-newton", soft.mine("fisher").gauss_newton_product, soft).causes[0].equals == ()
+    parabola = refhf.from_functions(lambda t: 1.5 * t @ t, lambda t: 3 * t, lambda t, v: 3 * v)
+    for theta in np.ones(1), np.ones(4):
+        report = refhf.check_hessian_product(lambda theta, v: 6 * v, theta, parabola)
+        assert report.patterns == (Pattern.FACTOR,), str(report)
+        assert [cause.pattern for cause in report.causes[0].equals] == [Pattern.DAMPED]
+    report = check("hessian", lambda theta, v: 2 * case.mine().hessian_product(theta, v), case)
+    assert report.causes[0].equals == ()

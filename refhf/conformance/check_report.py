@@ -102,7 +102,12 @@ class CheckReport(NamedTuple):
             "verdict": self.verdict,
             "findings": [finding._replace(passed=bool(finding.passed))._asdict() for finding in self.findings],
             "diagnosis": [
-                {"pattern": str(cause.pattern), "sentence": cause.pattern.value, "detail": cause.detail}
+                {
+                    "pattern": str(cause.pattern),
+                    "sentence": cause.pattern.value,
+                    "detail": cause.detail,
+                    "equals": [str(other.pattern) for other in cause.equals],
+                }
                 for cause in self.causes
             ],
             "remarks": list(self.remarks),

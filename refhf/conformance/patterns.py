@@ -91,10 +91,12 @@ class Pattern(Word):
 
 
 class Cause(NamedTuple):
-    """A pattern, and a measured detail such as the factor."""
+    """A pattern, a measured detail such as the factor, and other causes that have the same results here."""
 
     pattern: Pattern
     detail: str = ""
+    equals: tuple["Cause", ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.pattern.value} ({self.detail})" if self.detail else self.pattern.value
+        shown = f"{self.pattern.value} ({self.detail})" if self.detail else self.pattern.value
+        return " Or, which is the same here: ".join([shown, *map(str, self.equals)])

@@ -69,7 +69,8 @@ def check_gauss_newton_product(
     reference: Objective | None = None,
     *,
     outputs: Callable[..., Any] | None = None,
-    loss: str | None = None,
+    loss: str | Callable[..., Any] | None = None,
+    reduction: str = "mean",
     l2: float = 0.0,
     layout: str = "in-out",
     rng: Any = 0,
@@ -84,9 +85,12 @@ def check_gauss_newton_product(
     product, theta, reference, layout, rng
         As for `check_hessian_product`.
     outputs : callable, optional
-        theta -> z (B, n_L), the pre-activations that the loss takes.
-    loss : {'squared_error', 'softmax_cross_entropy', 'logistic_cross_entropy'}
-        The loss that H_L belongs to; needed with `outputs`.
+        theta -> z (B, n_L), or (B, positions, n_L), the pre-activations that the loss takes.
+    loss : {'squared_error', 'softmax_cross_entropy', 'logistic_cross_entropy'} or callable
+        The loss that H_L belongs to; needed with `outputs`. Your own z -> float, with its weights and its reduction,
+        is differentiated numerically.
+    reduction : {'mean', 'sum'}
+        Of a named loss, over cases and positions.
     l2 : float
         Weight decay; used with `outputs`.
 
@@ -96,5 +100,7 @@ def check_gauss_newton_product(
     """
     check = ProductCheck("gauss-newton", product, theta, reference, layout, rng, outputs)
     if outputs is not None:
-        check.add_outputs(outputs, LOSSES[checks.choice("loss", loss, LOSSES)], checks.real("l2", l2, low=0.0))
+        loss = loss if callable(loss) else checks.choice("loss", loss, LOSSES)
+        checks.choice("reduction", reduction, ("mean", "sum"))
+        check.add_outputs(outputs, loss, checks.real("l2", l2, low=0.0), reduction)
     return check.run("Gauss-Newton product")
