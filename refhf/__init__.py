@@ -71,6 +71,7 @@ from refhf.driver.scipy_method import scipy_method
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
+from refhf.krylov.shifted_cg import shifted_cg, shifted_cg_iterates
 from refhf.krylov.solve import bicgstab, cg
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
@@ -135,6 +136,8 @@ __all__ = [
     "resnet",
     "resume",
     "scipy_method",
+    "shifted_cg",
+    "shifted_cg_iterates",
     "supervised",
     "transformer",
 ]

@@ -104,6 +104,8 @@ CALLS = {
     "scipy_method": lambda i: refhf.scipy_method("newton")(
         lambda t: t @ t / 2, i.b, jac=lambda t: t, hessp=lambda t, v: v, rng=0
     ),
+    "shifted_cg": lambda i: refhf.shifted_cg(i.A, i.b, i.x0),
+    "shifted_cg_iterates": lambda i: taken(refhf.shifted_cg_iterates(i.A, i.b, abs(i.x0))),
     "supervised": lambda i: refhf.supervised(i.net, i.X, i.y).hessian(i.theta) @ i.v,
     "transformer": lambda i: refhf.transformer(5, 3, 4, 2, 1).init(0),
 }
@@ -132,6 +134,8 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "resume": lambda i: refhf.resume(
         refhf.supervised(refhf.mlp([3, 2]), i.X, i.y), stopped(i), method=i.options["method"]
     ),
+    "shifted_cg": lambda i: refhf.shifted_cg(i.A, i.b[1:], i.x0),
+    "shifted_cg_iterates": lambda i: next(refhf.shifted_cg_iterates(i.A, i.b, i.x0[None])),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
 }
 NO_SHAPES = {
