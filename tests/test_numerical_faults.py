@@ -231,7 +231,15 @@ def first_order(method, options={}, trials=()):  # noqa: B006
     return Run(method, options, ("value", "gradient"), trials)
 
 
-SEARCHING = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab", "truncated-newton", "saddle-free-newton")
+SEARCHING = (
+    "gn-cg",
+    "gn-cg-path",
+    "hessian-cg",
+    "hybrid-cg",
+    "hessian-bicgstab",
+    "truncated-newton",
+    "saddle-free-newton",
+)
 ONWARD = ("nlcg-fr", "nlcg-pr", "nlcg-hs", "nlcg-dy", "gradient-descent", "sgd", "momentum", "rmsprop")
 RUNS = [
     *(Run(method) for method in SEARCHING),
