@@ -56,8 +56,9 @@ def test_a_step_is_the_best_of_its_grid(batch, monkeypatch):
     monkeypatch.setattr(path_step, "no_progress", lambda: lambda it: None)
     objective, theta = digits(3, l2=0.01)
     for seed in range(4):
-        options = {"curvature_batch": batch, "damping": 0.5, "solver_iterations": 2 * theta.size}
-        report = next(refhf.iterate(objective, theta, method=METHOD, rng=seed, **options))
+        options = path_step.DampingPathOptions(batch, 0.5, 2 * theta.size)
+        start = path_step.DampingPathState(theta, 0.5)
+        _, report = path_step.step(start, objective, options, 1, np.random.default_rng(seed))
         rng, g = np.random.default_rng(seed), objective.value_and_gradient(theta)[1]
         mini, judge = (objective if batch is None else objective.sample(batch, rng=rng) for _ in range(2))
         G, before = mini.gauss_newton(theta) @ np.eye(theta.size), judge.value(theta)
