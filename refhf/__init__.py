@@ -92,6 +92,7 @@ from refhf.model.stages import (
     residual,
 )
 from refhf.model.transformers import transformer
+from refhf.objective.dual_solve import gauss_newton_solve
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
 
@@ -120,6 +121,7 @@ __all__ = [
     "embedding",
     "flatten",
     "from_functions",
+    "gauss_newton_solve",
     "global_average_pool",
     "inverse_hessian_product",
     "iterate",
