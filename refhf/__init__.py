@@ -70,9 +70,12 @@ from refhf.driver.registry import available_methods
 from refhf.driver.scipy_method import scipy_method
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
+from refhf.krylov.eigenpairs import lanczos_eigenpairs
+from refhf.krylov.hutchpp import stochastic_trace
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
 from refhf.krylov.shifted_cg import shifted_cg, shifted_cg_iterates
 from refhf.krylov.solve import bicgstab, cg
+from refhf.krylov.spectral_density import spectral_density
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
@@ -125,6 +128,7 @@ __all__ = [
     "global_average_pool",
     "inverse_hessian_product",
     "iterate",
+    "lanczos_eigenpairs",
     "lanczos_iterates",
     "lanczos_largest",
     "lanczos_smallest",
@@ -140,6 +144,8 @@ __all__ = [
     "scipy_method",
     "shifted_cg",
     "shifted_cg_iterates",
+    "spectral_density",
+    "stochastic_trace",
     "supervised",
     "transformer",
 ]
