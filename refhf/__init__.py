@@ -70,8 +70,12 @@ from refhf.driver.registry import available_methods
 from refhf.driver.scipy_method import scipy_method
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
+from refhf.krylov.eigenpairs import lanczos_eigenpairs
+from refhf.krylov.hutchpp import stochastic_trace
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
+from refhf.krylov.shifted_cg import shifted_cg, shifted_cg_iterates
 from refhf.krylov.solve import bicgstab, cg
+from refhf.krylov.spectral_density import spectral_density
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
@@ -91,6 +95,7 @@ from refhf.model.stages import (
     residual,
 )
 from refhf.model.transformers import transformer
+from refhf.objective.dual_solve import gauss_newton_solve
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
 
@@ -119,9 +124,11 @@ __all__ = [
     "embedding",
     "flatten",
     "from_functions",
+    "gauss_newton_solve",
     "global_average_pool",
     "inverse_hessian_product",
     "iterate",
+    "lanczos_eigenpairs",
     "lanczos_iterates",
     "lanczos_largest",
     "lanczos_smallest",
@@ -135,6 +142,10 @@ __all__ = [
     "resnet",
     "resume",
     "scipy_method",
+    "shifted_cg",
+    "shifted_cg_iterates",
+    "spectral_density",
+    "stochastic_trace",
     "supervised",
     "transformer",
 ]

@@ -238,7 +238,7 @@ BAD = [  # arguments, what the line must say
     ("trian", "sweep, saddle, check, vectors, data, info; got 'trian' (did you mean 'train'?)"),
     ("train --stesp 3", "got '--stesp' (did you mean '--steps'?)"),
     ("train --step 3", "got '--step' (did you mean '--steps'?)"),
-    ("train --method gn-gc", "method: expected one of gn-cg, hessian-cg, "),
+    ("train --method gn-gc", "method: expected one of gn-cg, gn-cg-path, hessian-cg, "),
     ("train --method gn-gc", "got 'gn-gc' (did you mean 'gn-cg'?)"),
     ("train --data mnist-mnii", "got 'mnist-mnii' (did you mean 'mnist-mini'?)"),
     ("train --data none.npz", "expected a .npz file; got 'none.npz'"),

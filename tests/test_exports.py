@@ -85,9 +85,11 @@ CALLS = {
     "embedding": lambda i: refhf.embedding(5, 3, 2),
     "flatten": lambda i: refhf.flatten(),
     "from_functions": lambda i: refhf.from_functions(lambda t: t @ t, lambda t: 2 * t).value_and_gradient(i.theta),
+    "gauss_newton_solve": lambda i: refhf.gauss_newton_solve(i.objective, i.theta, 0.1, i.v),
     "global_average_pool": lambda i: refhf.global_average_pool(),
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G, i.b),
     "iterate": lambda i: taken(refhf.iterate(i.objective, i.theta, **i.options)),
+    "lanczos_eigenpairs": lambda i: refhf.lanczos_eigenpairs(i.A, 4, smallest=1, largest=2, rng=0),
     "lanczos_iterates": lambda i: taken(refhf.lanczos_iterates(i.A, 4, i.b)),
     "lanczos_largest": lambda i: refhf.lanczos_largest(i.A, 4, start=i.b),
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, rng=0),
@@ -104,6 +106,10 @@ CALLS = {
     "scipy_method": lambda i: refhf.scipy_method("newton")(
         lambda t: t @ t / 2, i.b, jac=lambda t: t, hessp=lambda t, v: v, rng=0
     ),
+    "shifted_cg": lambda i: refhf.shifted_cg(i.A, i.b, i.x0),
+    "shifted_cg_iterates": lambda i: taken(refhf.shifted_cg_iterates(i.A, i.b, abs(i.x0))),
+    "spectral_density": lambda i: refhf.spectral_density(i.A, 4, rng=0),
+    "stochastic_trace": lambda i: refhf.stochastic_trace(i.A, 4, products=6, rng=0),
     "supervised": lambda i: refhf.supervised(i.net, i.X, i.y).hessian(i.theta) @ i.v,
     "transformer": lambda i: refhf.transformer(5, 3, 4, 2, 1).init(0),
 }
@@ -120,8 +126,10 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "check_hessian_product": lambda i: refhf.check_hessian_product(i.oracle("hessian"), i.theta[1:], i.objective),
     "convnet": lambda i: refhf.convnet((4, 4), [2]),
     "from_functions": lambda i: refhf.from_functions(lambda t: 0.0, lambda t: t[1:]).value_and_gradient(i.theta),
+    "gauss_newton_solve": lambda i: refhf.gauss_newton_solve(i.objective, i.theta, 0.1, i.v[1:]),
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G[:, 1:], i.b),
     "iterate": lambda i: next(refhf.iterate(i.objective, i.theta[1:])),
+    "lanczos_eigenpairs": lambda i: refhf.lanczos_eigenpairs(i.A, 3, smallest=1),
     "lanczos_iterates": lambda i: next(refhf.lanczos_iterates(i.A, 4, i.b[1:])),
     "lanczos_largest": lambda i: refhf.lanczos_largest(i.A, 3),
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, start=i.b[None]),
@@ -132,6 +140,10 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "resume": lambda i: refhf.resume(
         refhf.supervised(refhf.mlp([3, 2]), i.X, i.y), stopped(i), method=i.options["method"]
     ),
+    "shifted_cg": lambda i: refhf.shifted_cg(i.A, i.b[1:], i.x0),
+    "shifted_cg_iterates": lambda i: next(refhf.shifted_cg_iterates(i.A, i.b, i.x0[None])),
+    "spectral_density": lambda i: refhf.spectral_density(i.A, 3, rng=0),
+    "stochastic_trace": lambda i: refhf.stochastic_trace(i.A, 3, rng=0),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
 }
 NO_SHAPES = {

@@ -57,7 +57,7 @@ def test_a_quadratic_is_solved_in_one_step(method, n, seed):
     assert report.detail.rho == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("method", HESSIAN_FREE)
+@pytest.mark.parametrize("method", [*HESSIAN_FREE, "gn-cg-path"])
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([0.1, 1.0, 5.0]), batch=st.sampled_from([None, 7, 60]))
 def test_loss_never_grows(method, seed, scale, batch):
     """Whatever the start and the mini-batch, an HF step is an Armijo decrease or leaves theta as it was."""
@@ -192,7 +192,7 @@ def test_same_seed_same_bits_and_no_global_state():
     np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
 
 
-CURVATURES = {"gn-cg": "gauss-newton"} | dict.fromkeys(
+CURVATURES = {"gn-cg": "gauss-newton", "gn-cg-path": "gauss-newton"} | dict.fromkeys(
     [*HESSIAN_FREE[1:], *(name for name in METHODS if "newton" in name and "replica" not in name)], "hessian"
 )
 SOURCES = {"newton": Source.NEWTON, "saddle-free-newton": Source.SADDLE_FREE, "momentum": Source.MOMENTUM}
@@ -211,11 +211,11 @@ def test_a_report_is_of_its_step(method):
         H, damping = objective.hessian(theta), np.nan_to_num(fields.get("damping", 0.0))
         if method != "replica-newton":  # its gradient and its loss are the mean ones of its replicas
             assert report.gradient_norm == pytest.approx(np.linalg.norm(objective.value_and_gradient(theta)[1]))
-            full = METHODS[method].fixed.keys() & {"curvature", "solver"} or "newton" in method
+            full = METHODS[method].fixed.keys() & {"curvature", "solver"} or "newton" in method or "path" in method
             assert report.loss == pytest.approx(objective.value(report.theta if full else theta), rel=1e-12)
             assert (report.negative_direction is not None) == report.negative_curvature
         assert isinstance(report.negative_curvature, bool | np.bool_)
-        if method in (*HESSIAN_FREE, "truncated-newton"):
+        if method in (*HESSIAN_FREE, "gn-cg-path", "truncated-newton"):
             assert isinstance(report.detail.solver_stop, Stop)
         assert report.k == k
         if method != "hybrid-cg" or k == 1:
@@ -401,7 +401,7 @@ def test_no_gradient_no_step(method):
     assert report.kind in (Kind.MINIMUM, Kind.UNKNOWN)
 
 
-@pytest.mark.parametrize("method", [*HESSIAN_FREE, "truncated-newton", "negative-curvature-newton"])
+@pytest.mark.parametrize("method", [*HESSIAN_FREE, "gn-cg-path", "truncated-newton", "negative-curvature-newton"])
 def test_a_gradient_that_lies_ends_in_no_decrease(method):
     """If f rises along a direction with negative slope, no step length is accepted, and theta stays."""
     liar = functions(lambda x: float(x @ x), lambda x: -2 * x, lambda x, v: 2 * v)

@@ -160,7 +160,9 @@ class Supervised:
         if self.curvature_statistics == "frozen" and self.net.group > 1:
             return self.frozen(self.statistics(theta))._curvature(linearise, theta)
         pieces = [
-            rows for piece in self.reduction.layout.mine for rows in chunks(piece, self.chunk_size, self.net.group)
+            rows
+            for piece in self.reduction.layout.mine
+            for rows in chunks(piece, self.chunk_size, self.reduction.layout.group)  # as `sum_over_cases`
         ]
         numbers = self.net.tape_numbers * max(self.chunk_size, self.net.group) + self.size
         fitting = pieces[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]

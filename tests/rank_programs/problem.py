@@ -12,6 +12,7 @@ HESSIAN_FREE = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 SOLVER = "solver_stop", "solver_iterations"  # of a report's detail
 OPTIONS = {method: {"curvature_batch": 40, "damping": 1.0, "solver_iterations": 5} for method in HESSIAN_FREE}
 OPTIONS |= {
+    "gn-cg-path": {"curvature_batch": 40, "damping": 1.0, "solver_iterations": 5},
     "sgd": {"batch": 40},
     "rmsprop": {"batch": 40},
     "nlcg-pr": {"batch": 40, "line_search": "online"},
