@@ -42,6 +42,11 @@ class DataSet(NamedTuple):
     y_test: np.ndarray | None = None
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        targets = f"labels up to {self.y.max()}" if self.y.ndim == 1 else f"targets of {self.y.shape[1]}"
+        test = "" if self.X_test is None else f"; {len(self.X_test):,} test cases"
+        return f"DataSet {self.name}: {len(self.X):,} cases of {self.X.shape[1]} numbers, {targets}{test}"
+
 
 class DataSetListing(NamedTuple):
     """An entry in the list of data sets: name, description, and the source `load` would use."""

@@ -1,0 +1,100 @@
+"""At the prompt: short reprs, notebook tables, histories, saved networks, options."""
+
+import pickle
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import refhf
+
+RNG = np.random.default_rng(0)
+X, LABELS = RNG.standard_normal((12, 3)), np.arange(12) % 2
+NET = refhf.mlp([3, 4, 2])
+OBJECTIVE = refhf.supervised(NET, X, LABELS, l2=0.1)
+RESULT = refhf.minimize(OBJECTIVE, NET.init(0), steps=3)
+SHOWN = {
+    "Network 784-400-150-10, tanh, softmax_cross_entropy, 375,660 parameters": refhf.mlp([784, 400, 150, 10]),
+    "Network 3-1, squared_error, 4 parameters": refhf.mlp([3, 1], loss="squared_error"),
+    "Network 28 x 28 x 1 to 10, 5 blocks, softmax_cross_entropy, 11,738 parameters": refhf.convnet(
+        (28, 28, 1), [refhf.conv(8, 5), refhf.pool(2), 10]
+    ),
+    "Network 32 to 32 x 65, 7 blocks, softmax_cross_entropy, 30,656 parameters": refhf.transformer(),
+    "Supervised: 12 cases, l2 0.1, float64\n  Network 3-4-2, tanh, softmax_cross_entropy, 26 parameters": OBJECTIVE,
+    "FromFunctions: value, gradient, hessian": refhf.from_functions(np.sum, np.ones_like, lambda x, v: 0 * v),
+    "DataSet mnist-mini: 10,000 cases of 784 numbers, labels up to 9; 2,000 test cases": refhf.load("mnist-mini"),
+    "Steps of gn-cg: 0 done": refhf.iterate(OBJECTIVE, NET.init(0)),
+}
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_a_repr_says_what_it_is(words):
+    """Each has a repr of a line or two with its sizes."""
+    assert repr(SHOWN[words]) == str(SHOWN[words]) == words
+
+
+@pytest.mark.parametrize("method", refhf.available_methods())
+def test_a_report_is_three_lines(method):
+    """The repr of a step's report says its number, outcome and numbers in at most three lines, without vectors."""
+    options = {} if method in ("newton", "truncated-newton", "saddle-free-newton") else {"rng": 0}
+    report = next(refhf.iterate(OBJECTIVE, NET.init(0), method=method, **options))
+    lines = repr(report).splitlines()
+    assert 2 <= len(lines) <= 3 and max(map(len, lines)) < 150
+    assert lines[0].startswith(f"step 1: {report.outcome}, loss at the {report.loss_at} {report.loss:.6g}, ")
+    assert f"gradient evaluations {report.counts.gradient_evaluations}" in lines[-1]
+
+
+def test_blocks_keep_their_repr():
+    """`refhf.parallel.launch.agree` compares the chains of ranks by their repr: it still names every number."""
+    assert repr(NET.chain) == (
+        "Chain(blocks=(Dense(n_in=3, n_out=4, bias=True, rule='glorot'), Activation('tanh'), "
+        "Dense(n_in=4, n_out=2, bias=True, rule='glorot')))"
+    )
+
+
+def test_a_result_is_two_lines_and_a_table():
+    """A result's repr has f, success, message and counts; a notebook shows a row for each step."""
+    first, second = repr(RESULT).splitlines()
+    assert first == f"fun {RESULT.fun:.6g} at x (26,), success False: {RESULT.message}"
+    assert second == f"  nit 3, nfev {RESULT.nfev}, njev {RESULT.njev}, nhev {RESULT.nhev}"
+    table = RESULT._repr_html_()
+    assert table.count("<tr>") == 4 and f"<td>{RESULT.history[1]['loss']:.6g}</td>" in table
+    again = pickle.loads(pickle.dumps(RESULT))
+    assert repr(again) == repr(RESULT) and again.x.tobytes() == RESULT.x.tobytes()
+
+
+def test_a_check_shows_its_verdict():
+    """The repr of a check is its verdict and the first diagnoses; a notebook has a row for each law, escaped."""
+    v = NET.init(0)
+    wrong = refhf.check_hessian_product(lambda theta, v: OBJECTIVE.gauss_newton(theta) @ v, v, OBJECTIVE)
+    first, *causes = repr(wrong).splitlines()
+    assert first == f"{wrong.subject}: {wrong.verdict}" and 1 <= len(causes) <= 2
+    assert "Gauss-Newton product" in causes[0]
+    table = wrong._repr_html_()
+    assert table.count("<tr>") == 1 + len(wrong.findings) and wrong.verdict in table
+    assert "<b>" not in wrong._replace(subject="<b>")._repr_html_()
+
+
+def test_a_history_is_plain():
+    """Each step of a history is a flat dict of numbers, truth values and words; all have the same keys."""
+    for method in ("gn-cg", "negative-curvature-newton", "nlcg-pr", "sgd", "replica-newton"):
+        history = refhf.minimize(OBJECTIVE, NET.init(0), method, 3, rng=0).history
+        assert [record["step"] for record in history] == [1, 2, 3]
+        assert {tuple(record) for record in history} == {tuple(history[0])}
+        kinds = {type(value) for record in history for value in record.values()}
+        assert kinds <= {int, float, bool, str, type(None)}, method
+
+
+def test_progress_is_a_bar(capsys, monkeypatch):
+    """`progress` shows steps and loss on stderr, changes nothing, and without tqdm names the extra to install."""
+    pytest.importorskip("tqdm")
+    shown = refhf.minimize(OBJECTIVE, NET.init(0), steps=3, progress=True)
+    out, err = capsys.readouterr()
+    assert out == "" and re.search(r"gn-cg: 100%.* 3/3 .*loss ", err)
+    assert shown.x.tobytes() == RESULT.x.tobytes() and shown.history == RESULT.history
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(ValueError, match=r"^progress: expected tqdm, .*refhf\[cli\]"):
+        refhf.minimize(OBJECTIVE, NET.init(0), steps=3, progress=True)
+    with pytest.raises(ValueError, match="progress: expected True or False; got 'yes'"):
+        refhf.minimize(OBJECTIVE, NET.init(0), progress="yes")
