@@ -72,6 +72,8 @@ from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
 from refhf.krylov.solve import bicgstab, cg
+from refhf.lab.plots.plot_history import plot_history
+from refhf.lab.runs.run_history import history
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
@@ -120,6 +122,7 @@ __all__ = [
     "flatten",
     "from_functions",
     "global_average_pool",
+    "history",
     "inverse_hessian_product",
     "iterate",
     "lanczos_iterates",
@@ -130,6 +133,7 @@ __all__ = [
     "max_pool",
     "minimize",
     "mlp",
+    "plot_history",
     "pool",
     "residual",
     "resnet",

@@ -2,13 +2,19 @@
 
 import copy
 import itertools
+import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 import refhf
+from refhf.data.data_sets import DataSet
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.runs.training_problem import pose_problem
+from refhf.lab.runs.training_run import execute_run, plan_run
 
 STEPS = 2
 
@@ -57,6 +63,20 @@ def stopped(i):
     return steps.progress
 
 
+def minimized(i):
+    """A result."""
+    return refhf.minimize(i.objective, i.theta, steps=STEPS, **i.options)
+
+
+def history(i):
+    """The history of a run's folder."""
+    run = plan_run(pose_problem(DataSet("inputs", i.X, i.y), [4]), "sgd", STEPS)
+    with tempfile.TemporaryDirectory() as folder:
+        with RunWriter(folder, run) as keeper:
+            execute_run(run, keeper=keeper)
+        return refhf.history(folder)
+
+
 CALLS = {
     "Network": lambda i: refhf.Network(*i.net).predict(i.theta, i.X),
     "available_methods": lambda i: refhf.available_methods(),
@@ -86,6 +106,7 @@ CALLS = {
     "flatten": lambda i: refhf.flatten(),
     "from_functions": lambda i: refhf.from_functions(lambda t: t @ t, lambda t: 2 * t).value_and_gradient(i.theta),
     "global_average_pool": lambda i: refhf.global_average_pool(),
+    "history": history,
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G, i.b),
     "iterate": lambda i: taken(refhf.iterate(i.objective, i.theta, **i.options)),
     "lanczos_iterates": lambda i: taken(refhf.lanczos_iterates(i.A, 4, i.b)),
@@ -93,8 +114,9 @@ CALLS = {
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, rng=0),
     "layer_norm": lambda i: refhf.layer_norm(2),
     "max_pool": lambda i: refhf.max_pool(2),
-    "minimize": lambda i: refhf.minimize(i.objective, i.theta, steps=STEPS, **i.options).x,
+    "minimize": lambda i: minimized(i).x,
     "mlp": lambda i: refhf.mlp(i.sizes).init(0),
+    "plot_history": lambda i: refhf.plot_history(minimized(i), ax=Figure().subplots()).lines[0].get_xydata(),
     "pool": lambda i: refhf.pool(2),
     "residual": lambda i: refhf.residual([refhf.dense(2, 2)]),
     "resnet": lambda i: refhf.resnet((8, 8, 1), 8, 2).init(0),
@@ -135,7 +157,18 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
 }
 NO_SHAPES = {
-    *("available_methods", "check_network", "check_solver", "conv", "load", "pool", "scipy_method", "transformer"),
+    *(
+        "available_methods",
+        "check_network",
+        "check_solver",
+        "conv",
+        "history",
+        "load",
+        "plot_history",
+        "pool",
+        "scipy_method",
+        "transformer",
+    ),
     *("attention", "batch_norm", "dense", "dropout", "elementwise", "embedding", "flatten", "global_average_pool"),
     *("layer_norm", "max_pool", "residual"),
 }

@@ -1,13 +1,18 @@
 """At the prompt: short reprs, notebook tables, histories, saved networks, options."""
 
+import json
 import pickle
 import re
+import shutil
 import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import refhf
+from refhf.formats import FormatError
+from refhf.lab.cli import entry_point
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.standard_normal((12, 3)), np.arange(12) % 2
@@ -98,3 +103,64 @@ def test_progress_is_a_bar(capsys, monkeypatch):
         refhf.minimize(OBJECTIVE, NET.init(0), steps=3, progress=True)
     with pytest.raises(ValueError, match="progress: expected True or False; got 'yes'"):
         refhf.minimize(OBJECTIVE, NET.init(0), progress="yes")
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """The folder of a comparison of gn-cg and sgd, three steps each."""
+    folder = tmp_path_factory.mktemp("compared")
+    np.savez(folder / "mine.npz", X=X, y=LABELS)
+    words = f"compare --methods gn-cg,sgd --data {folder}/mine.npz --hidden 4 --steps 3 --quiet --out {folder}/out"
+    assert entry_point.main(words.split()) == 0
+    return folder / "out"
+
+
+def test_history_of_a_folder(compared, tmp_path):
+    """It is the records of `history.jsonl`, also while its last line is half written; a forged one is named."""
+    path = compared / "gn-cg" / "history.jsonl"
+    records = refhf.history(compared / "gn-cg")
+    assert [record["step"] for record in records] == [0, 1, 2, 3]
+    assert [record["loss"] for record in records] == [
+        json.loads(line)["loss"] for line in path.read_text().splitlines()
+    ]
+    shutil.copytree(compared / "gn-cg", tmp_path / "run")
+    growing = tmp_path / "run" / "history.jsonl"
+    growing.write_bytes(path.read_bytes()[:-9])
+    np.testing.assert_equal(refhf.history(tmp_path / "run"), records[:-1])
+    growing.write_text(path.read_text().replace('"step": 2', '"step": 7'))
+    with pytest.raises(FormatError, match=r"history.jsonl: expected a file that `refhf` wrote; found \(line 3"):
+        refhf.history(tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text('{"method": "adam"}')
+    with pytest.raises(FormatError, match=r"run.json: expected a file that `refhf` wrote"):
+        refhf.history(tmp_path / "run")
+    with pytest.raises(
+        ValueError, match="^folder: expected one of refhf train .* has comparison.png, gn-cg, sgd$"
+    ):
+        refhf.history(compared)
+
+
+def test_plot_history_draws_what_it_is_given(compared):
+    """Results, histories, folders, dicts and lists of them: a curve each, of the records' numbers, with its name."""
+    ours = [(record["epochs"], record["loss"]) for record in RESULT.history]
+    written = [(record["epochs"], record["loss"]) for record in refhf.history(compared / "sgd")]
+    given = {
+        "a result": (RESULT, ["run"], ours),
+        "a history": (RESULT.history, ["run"], ours),
+        "a folder": (str(compared / "sgd"), ["run"], written),
+        "a comparison": (compared, ["gn-cg", "sgd"], written),
+        "a list": ([RESULT, RESULT], ["run 1", "run 2"], ours),
+        "a dict": ({"a": RESULT, "b": RESULT.history}, ["a", "b"], ours),
+        "both": ({"a": RESULT, "b": compared}, ["a", "b gn-cg", "b sgd"], written),
+    }
+    for what, (runs, names, last) in given.items():
+        ax = refhf.plot_history(runs, x="epochs", ax=Figure().subplots())
+        assert [line.get_label() for line in ax.lines] == names, what
+        np.testing.assert_array_equal(ax.lines[-1].get_xydata(), last, err_msg=what)
+        assert ax.get_yscale() == "log" and (ax.get_legend() is None) == (len(names) == 1)
+    signed = refhf.plot_history([{"step": 1, "loss": -1.0}, {"step": 2, "loss": -2.0}], ax=Figure().subplots())
+    assert signed.get_yscale() == "linear"
+    for wrong in ({}, [], 3, OBJECTIVE, {"a": 3}, []):
+        with pytest.raises(ValueError, match="^runs: expected .*; got "):
+            refhf.plot_history(wrong)
+    with pytest.raises(ValueError, match="^y of run: .* step, loss, .*; got 'lambda' .did you mean 'damping'"):
+        refhf.plot_history(RESULT, y="lambda")
