@@ -65,6 +65,7 @@ from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.product_checker import check_gauss_newton_product, check_hessian_product
 from refhf.conformance.checkers.solver_checker import check_solver
 from refhf.data.data_sets import load
+from refhf.driver.method_options import options
 from refhf.driver.minimize import iterate, minimize, resume
 from refhf.driver.registry import available_methods
 from refhf.driver.scipy_method import scipy_method
@@ -77,6 +78,7 @@ from refhf.lab.runs.run_history import history
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
+from refhf.model.network_file import load_network, save
 from refhf.model.residual_networks import resnet
 from refhf.model.stages import (
     attention,
@@ -130,14 +132,17 @@ __all__ = [
     "lanczos_smallest",
     "layer_norm",
     "load",
+    "load_network",
     "max_pool",
     "minimize",
     "mlp",
+    "options",
     "plot_history",
     "pool",
     "residual",
     "resnet",
     "resume",
+    "save",
     "scipy_method",
     "supervised",
     "transformer",

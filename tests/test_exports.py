@@ -68,6 +68,13 @@ def minimized(i):
     return refhf.minimize(i.objective, i.theta, steps=STEPS, **i.options)
 
 
+def saved(i):
+    """The network and theta of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        refhf.save(f"{folder}/run.npz", i.net, i.theta)
+        return refhf.load_network(f"{folder}/run.npz")
+
+
 def history(i):
     """The history of a run's folder."""
     run = plan_run(pose_problem(DataSet("inputs", i.X, i.y), [4]), "sgd", STEPS)
@@ -80,6 +87,7 @@ def history(i):
 CALLS = {
     "Network": lambda i: refhf.Network(*i.net).predict(i.theta, i.X),
     "available_methods": lambda i: refhf.available_methods(),
+    "load_network": saved,
     "load": lambda i: refhf.load("mnist-mini").X[:3],
     "attention": lambda i: refhf.attention(2),
     "batch_norm": lambda i: refhf.batch_norm(3, group=2),
@@ -116,6 +124,7 @@ CALLS = {
     "max_pool": lambda i: refhf.max_pool(2),
     "minimize": lambda i: minimized(i).x,
     "mlp": lambda i: refhf.mlp(i.sizes).init(0),
+    "options": lambda i: refhf.options("gn-cg"),
     "plot_history": lambda i: refhf.plot_history(minimized(i), ax=Figure().subplots()).lines[0].get_xydata(),
     "pool": lambda i: refhf.pool(2),
     "residual": lambda i: refhf.residual([refhf.dense(2, 2)]),
@@ -123,6 +132,7 @@ CALLS = {
     "resume": lambda i: taken(
         refhf.resume(i.objective, stopped(i), **{k: v for k, v in i.options.items() if k != "rng"}), 1
     ),
+    "save": saved,
     "scipy_method": lambda i: refhf.scipy_method("newton")(
         lambda t: t @ t / 2, i.b, jac=lambda t: t, hessp=lambda t, v: v, rng=0
     ),
@@ -154,23 +164,13 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "resume": lambda i: refhf.resume(
         refhf.supervised(refhf.mlp([3, 2]), i.X, i.y), stopped(i), method=i.options["method"]
     ),
+    "save": lambda i: refhf.save("run.npz", i.net, i.theta[1:]),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
 }
 NO_SHAPES = {
-    *(
-        "available_methods",
-        "check_network",
-        "check_solver",
-        "conv",
-        "history",
-        "load",
-        "plot_history",
-        "pool",
-        "scipy_method",
-        "transformer",
-    ),
+    *("available_methods", "check_network", "check_solver", "conv", "history", "load", "load_network", "options"),
     *("attention", "batch_norm", "dense", "dropout", "elementwise", "embedding", "flatten", "global_average_pool"),
-    *("layer_norm", "max_pool", "residual"),
+    *("layer_norm", "max_pool", "plot_history", "pool", "residual", "scipy_method", "transformer"),
 }
 
 

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import refhf
+from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
 from refhf.lab.cli import entry_point
 
@@ -133,10 +134,33 @@ def test_history_of_a_folder(compared, tmp_path):
     (tmp_path / "run" / "run.json").write_text('{"method": "adam"}')
     with pytest.raises(FormatError, match=r"run.json: expected a file that `refhf` wrote"):
         refhf.history(tmp_path / "run")
-    with pytest.raises(
-        ValueError, match="^folder: expected one of refhf train .* has comparison.png, gn-cg, sgd$"
-    ):
+    with pytest.raises(ValueError, match="^folder: expected one of refhf train .* has comparison.png, gn-cg, sgd$"):
         refhf.history(compared)
+
+
+def test_a_run_leaves_a_network(compared, tmp_path, capsys):
+    """`network.npz` is the network of `theta.npz`; `refhf predict` gives its answers, loss and error for given data."""
+    run, data = compared / "gn-cg", compared.parent / "mine.npz"
+    net, theta = refhf.load_network(run / "network.npz")
+    assert theta.tobytes() == np.load(run / "theta.npz")["theta"].tobytes()
+    objective = refhf.supervised(net, X.astype(theta.dtype), LABELS)
+    assert entry_point.main(["predict", f"{run}/network.npz", str(data), "--json", "--out", f"{tmp_path}/p.csv"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["cases"], told["loss"], told["error"]) == (12, objective.value(theta), objective.error(theta))
+    head, *rows = (tmp_path / "p.csv").read_text().splitlines()
+    numbers = np.array([row.split(",") for row in rows], np.float32)
+    assert head == "class,p0,p1" and list(told["first"][0]) == ["class", "p0", "p1"]
+    predicted = objective.predict(theta, X.astype(theta.dtype))
+    np.testing.assert_array_equal(numbers, np.column_stack([predicted.argmax(axis=1), predicted]))
+    assert entry_point.main(["predict", f"{run}/network.npz", str(data)]) == 0
+    assert capsys.readouterr().out.startswith(f"cases 12, loss {told['loss']:.6g}, error {told['error']:.6g}\nclass ")
+    for words, said in {
+        (f"{run}/theta.npz", data): "expected network and theta",
+        (f"{run}/network.npz", "mnist-mini"): "X: expected an array of shape (any, 3)",
+        (f"{run}/none.npz", data): "cannot be read",
+    }.items():
+        assert entry_point.main(["predict", *map(str, words)]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_plot_history_draws_what_it_is_given(compared):
@@ -164,3 +188,26 @@ def test_plot_history_draws_what_it_is_given(compared):
             refhf.plot_history(wrong)
     with pytest.raises(ValueError, match="^y of run: .* step, loss, .*; got 'lambda' .did you mean 'damping'"):
         refhf.plot_history(RESULT, y="lambda")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_options_are_documented_once(method, capsys):
+    """`refhf.options` and `refhf info` have each option with the default that `minimize` uses, values and a meaning."""
+    found, family = refhf.options(method), METHODS[method].family
+    assert tuple(found) == METHODS[method].options
+    for name, option in found.items():
+        assert option.default == family.options._field_defaults[name]
+        assert option.meaning.endswith(".") and option.allowed
+        assert option.default is not None or "None" in option.allowed, name
+        assert f"    {name} : {option.allowed}" in family.options.__doc__
+        assert option.meaning.split()[-1] in family.options.__doc__
+    assert entry_point.main(["info", method, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {name: option._asdict() for name, option in found.items()}
+    assert entry_point.main(["info", method]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[0] != " "] == list(found)
+
+
+def test_options_of_an_unknown_method():
+    """An unknown name is refused, with the nearest one."""
+    with pytest.raises(ValueError, match="^method: expected one of gn-cg, .*did you mean 'gn-cg'"):
+        refhf.options("gn_cg")

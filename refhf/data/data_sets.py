@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class DataSetListing(NamedTuple):
     source: str
 
 
-def load(name_or_path, *, data_dir=None, dtype=np.float64, base_url=None, progress=False):
+def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, base_url=None, progress=False):
     """Load a data set by its name, or from a `.npz` file.
 
     `mnist-mini` comes with the package. `mnist` and `fashion-mnist` are read from a folder of IDX files if

@@ -1,9 +1,9 @@
 """Writer of a run's output folder.
 
 `run.json` (arguments, options, versions) is written first. `history.jsonl` grows by one line a step. `checkpoint.npz`
-is
-written at regular steps and at the end; a run resumes from it. `theta.npz` holds the last point, also of an interrupted
-run, and the best point of a run that ended with non-finite numbers.
+is written at regular steps and at the end; a run resumes from it. `theta.npz` holds the last point, also of an
+interrupted run, and the best point of a run that ended with non-finite numbers; `network.npz` holds it beside the
+network.
 """
 
 import os
@@ -14,6 +14,7 @@ from refhf.lab.runs import atomic_files, output_folder, run_position, training_r
 from refhf.lab.runs.checkpoint import CHECKPOINT_NAME
 from refhf.lab.runs.run_position import RunPosition
 from refhf.lab.runs.training_run import TrainingRun
+from refhf.model.network_file import network_arrays
 
 THETA_FACTS = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # facts repeated in theta.npz
 
@@ -70,6 +71,8 @@ class RunWriter:
         self.stream.close()
         with atomic_files.atomic_write(self.folder / "theta.npz") as file:
             write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in THETA_FACTS}})
+        with atomic_files.atomic_write(self.folder / "network.npz") as file:
+            write_npz(file, network_arrays(self.run.problem.net, self.theta))
 
     def keep(self, position: RunPosition) -> None:
         """Append the step's record to the history; write a checkpoint if one is due. OSError if the disk is full."""
