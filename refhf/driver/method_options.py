@@ -55,7 +55,7 @@ ENTRY = re.compile(r"^(\w+(?:, \w+)*) : (.+)\n((?: +.+\n|\n)*)", re.M)  # `names
 
 
 def _documented(docstring: str) -> dict[str, tuple[str, str]]:
-    """What is allowed, and the meaning, for each name under Attributes."""
+    """The allowed values and the meaning of each name under Attributes."""
     text = inspect.cleandoc(docstring).partition("Attributes\n----------\n")[2] + "\n"
     found: dict[str, tuple[str, str]] = {}
     for names, allowed, meaning in ENTRY.findall(text):
