@@ -52,7 +52,7 @@ import numpy as np
 
 import refhf
 from refhf.data import data_sets
-from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.krylov.symmetric_operator import SymmetricOperator, shifted
 from refhf.methods.hessian_free.candidates import cg_candidates
 from refhf.parallel import cost_model, mpi, shard
 from refhf.parallel.communication_volume import counted_data_parallel
@@ -200,9 +200,9 @@ class Worker:
             return answer
 
         A = SymmetricOperator(product, len(d), d.dtype)
-        B = SymmetricOperator(lambda v: A @ v + 0.1 * v, len(d), d.dtype)
+        B, g = shifted(A, 0.1, d), self.theta
         begin = time.perf_counter()
-        solution = cg_candidates(B, self.theta, None, None, PRODUCTS)
+        solution = cg_candidates(refhf.cg_iterates(B, -g), B, g, PRODUCTS, backtracking=False)
         return (time.perf_counter() - begin - inside[0]) / solution.iterations
 
     def _step(self, point):
@@ -212,7 +212,12 @@ class Worker:
         seconds = time.perf_counter() - begin
         cg = seconds - sum(objective.seconds.values())
         parts = {**objective.seconds, "cg": cg, "iteration": seconds}
-        return {"seconds": seconds, **parts, "all": objective.cases, **{name: getattr(report, name) for name in COUNTS}}
+        return {
+            "seconds": seconds,
+            **parts,
+            "all": objective.cases,
+            **{name: getattr(report.counts, name) for name in COUNTS},
+        }
 
 
 def work(arguments):

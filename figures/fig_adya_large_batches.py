@@ -77,7 +77,7 @@ class Runs(NamedTuple):
 def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None) -> Runs:
     """The runs that are in the folder, if there is one, and those that it lacks."""
     whole = load(name, dtype="float32", data_dir=data_dir)
-    data = DataSet(name, *(x[: scale.cases] for x in whole[1:]))
+    data = DataSet(name, *(x[: scale.cases] for x in whole[1:5]))
 
     def run(part, chosen, epochs=scale.epochs):
         path = folder and folder / f"{name}_{part}_{epochs}.jsonl"

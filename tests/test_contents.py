@@ -12,6 +12,7 @@ from refhf.driver.registry import METHODS
 from refhf.formats import FormatError
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import checkpoint, run_position
+from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.runs.run_writer import RunWriter
 from refhf.lab.runs.training_problem import pose_problem
 from refhf.lab.runs.training_run import execute_run, plan_run
@@ -246,6 +247,7 @@ def test_no_option_has_the_name_of_another_fact(good):
         "reduction",
         "data",
         "steps",
+        *NetworkChoice._fields,
     }
     assert all(not known & {*method.family.options._fields} for method in METHODS.values())
 

@@ -30,6 +30,7 @@ SHOWN = {
     "Supervised: 12 cases, l2 0.1, float64\n  Network 3-4-2, tanh, softmax_cross_entropy, 26 parameters": OBJECTIVE,
     "FromFunctions: value, gradient, hessian": refhf.from_functions(np.sum, np.ones_like, lambda x, v: 0 * v),
     "DataSet mnist-mini: 10,000 cases of 784 numbers, labels up to 9; 2,000 test cases": refhf.load("mnist-mini"),
+    "DataSet sonnets: 138 cases of 32 numbers, tokens of 54 characters; 15 test cases": refhf.load("sonnets"),
     "Steps of gn-cg: 0 done": refhf.iterate(OBJECTIVE, NET.init(0)),
 }
 
@@ -161,6 +162,19 @@ def test_a_run_leaves_a_network(compared, tmp_path, capsys):
     }.items():
         assert entry_point.main(["predict", *map(str, words)]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_normalised_network_predicts_alone(tmp_path, capsys):
+    """`network.npz` of a residual network has the training cases' statistics: its error is the run's test error."""
+    rng = np.random.default_rng(0)
+    arrays = {f"X{part}": rng.random((24, 64)) for part in ("", "_test")}
+    np.savez(tmp_path / "mine.npz", **arrays, **{f"y{part}": np.arange(24) % 3 for part in ("", "_test")})
+    network = "--network resnet-8 --width 2 --group 8 --method sgd --option batch=8"
+    words = f"train --data {tmp_path}/mine.npz {network} --steps 2 --quiet --json --out {tmp_path}/out"
+    assert entry_point.main(words.split()) == 0
+    final = json.loads(capsys.readouterr().out)["final"]
+    assert entry_point.main(["predict", f"{tmp_path}/out/network.npz", f"{tmp_path}/mine.npz", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["error"] == final["test_error"]
 
 
 def test_plot_history_draws_what_it_is_given(compared):

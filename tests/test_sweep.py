@@ -20,6 +20,7 @@ from refhf.formats import FormatError
 from refhf.lab.cli import entry_point
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import training_run
+from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.runs.training_problem import pose_problem
 from refhf.lab.sweep import sweep_figure, sweep_summary
 from refhf.lab.sweep import sweep_runs as sweep_lines
@@ -207,7 +208,7 @@ def test_more_cells_may_join(lines, tmp_path):
 
 @pytest.mark.parametrize(
     "change, named",
-    [({"steps": 4}, "steps"), ({"hidden": (5,)}, "hidden"), ({"l2": 0.1}, "l2"), ({"targets": (0.5,)}, "targets"),
+    [({"steps": 4}, "steps"), ({"network": (5,)}, "hidden"), ({"l2": 0.1}, "l2"), ({"targets": (0.5,)}, "targets"),
      ({"data": DATA._replace(X=DATA.X.astype(np.float32))}, "dtype"), ({"data": DATA._replace(name="other")}, "data"),
      ({"data": DATA._replace(X=DATA.X + 1)}, "data_digest"), ({"data": DATA._replace(y=DATA.y[::-1])}, "data_digest")],
 )  # fmt: skip
@@ -293,7 +294,9 @@ def test_wrong_cells(arguments, named):
 def test_a_diverged_run_is_a_line(tmp_path):
     """A rate that overflows ends with that status, the sweep goes on, and the best is finite."""
     chosen = configurations(["sgd"], [8], range(2), grid={"learning_rate": [1e300, 0.1]})
-    found = run_sweep(SETTING._replace(nonlinearity="relu"), chosen, tmp_path / "runs.jsonl")
+    found = run_sweep(
+        SETTING._replace(network=NetworkChoice(hidden=(4,), nonlinearity="relu")), chosen, tmp_path / "runs.jsonl"
+    )
     assert [line["status"] for line in found] == ["non finite", "steps done"] * 2
     rows = sweep_summary.seed_groups(found)
     assert [row.diverged for row in rows] == [2, 0]

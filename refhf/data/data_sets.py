@@ -1,4 +1,4 @@
-"""Data sets: the bundled MNIST sample, files of MNIST, Fashion-MNIST and CIFAR-10, and your own `.npz` or `.npy`."""
+"""Data sets: the bundled digits and sonnets, files of MNIST, Fashion-MNIST and CIFAR-10, and your own files."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refhf import hints
-from refhf.data import array_files, cifar
+from refhf.data import array_files, character_windows, cifar
 from refhf.data.array_files import ARRAYS, row_pieces
 from refhf.data.fetch import IDX_SETS, locate_idx_set, read_idx_set
 from refhf.formats import read_npz
@@ -16,7 +16,8 @@ from refhf.parallel.shards import Rows
 from refhf.text import contents, path_of
 
 MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by tests/make_mnist_mini.py
-NAMES = "mnist-mini", *IDX_SETS, cifar.NAME
+SONNETS = Path(__file__).with_name("sonnets.txt")  # Shakespeare's 18, 29, 30, 55, 73, 116, 130 and 138
+NAMES = "mnist-mini", *IDX_SETS, cifar.NAME, "sonnets"
 WHITE = 255  # the largest value of a pixel, which becomes 1.0
 
 
@@ -28,11 +29,13 @@ class DataSet(NamedTuple):
     Attributes
     ----------
     name : str
-    X : (B, n_0) float; pixels lie in [0, 1], a `.npz` or `.npy` file keeps its own units
-    y : (B,) int64 labels, or (B, n_L) float targets
+    X : (B, n_0) float; pixels lie in [0, 1], a `.npz` or `.npy` file keeps its own units; of a text (B, context) int64
+    y : (B,) int64 labels, or (B, n_L) float targets; of a text (B, context) int64
     X_test : (B_test, n_0) float, or None
     y_test : (B_test,) int64 labels or (B_test, n_L) float targets, or None
     notes : a sentence for each array of a file that has another name or shape there
+    vocabulary : the characters of a text, sorted, whose places in it X and y hold; '' of other data
+    dtype : of computation, where X has integers; else None
     """
 
     name: str
@@ -41,9 +44,13 @@ class DataSet(NamedTuple):
     X_test: np.ndarray | None = None
     y_test: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    vocabulary: str = ""
+    dtype: np.dtype | None = None
 
     def __repr__(self) -> str:
         targets = f"labels up to {self.y.max()}" if self.y.ndim == 1 else f"targets of {self.y.shape[1]}"
+        if self.vocabulary:
+            targets = f"tokens of {len(self.vocabulary)} characters"
         test = "" if self.X_test is None else f"; {len(self.X_test):,} test cases"
         return f"DataSet {self.name}: {len(self.X):,} cases of {self.X.shape[1]} numbers, {targets}{test}"
 
@@ -56,10 +63,10 @@ class DataSetListing(NamedTuple):
     source: str
 
 
-def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, base_url=None, progress=False):
-    """Load a data set by its name, or from a `.npz` file.
+def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, context=None, base_url=None, progress=False):
+    """Load a data set by its name, or from a file or folder of your own.
 
-    `mnist-mini` comes with the package. `mnist` and `fashion-mnist` are read from a folder of IDX files if
+    `mnist-mini` and `sonnets` come with the package. `mnist` and `fashion-mnist` are read from a folder of IDX files if
     one is given, else from the cache (`pooch.os_cache("refhf")`), which the first call fills by download;
     wherever they come from, the SHA-256 of their decompressed content must be the published one. `cifar-10` is its six
     binary files in a folder; rows of `X` are images in C order, channels last, as `refhf.convnet` takes them.
@@ -67,16 +74,20 @@ def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, base_url=None,
     Parameters
     ----------
     name_or_path : str or path
-        `mnist-mini`, `mnist`, `fashion-mnist`, `cifar-10`, or a path ending in `.npz` of a file that holds `X (B, n_0)`
-        and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a folder with
-        these as `X.npy`, `y.npy` and so on, for what does not fit into memory. `X_train` and `x_train` are `X` too,
-        and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows, columns)` become
-        rows. `notes` of the result records this.
+        `mnist-mini`, `mnist`, `fashion-mnist`, `cifar-10`, `sonnets`, or a path ending in `.npz` of a file that holds
+        `X (B, n_0)` and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a
+        folder with these as `X.npy`, `y.npy` and so on, for what does not fit into memory. `X_train` and `x_train` are
+        `X` too, and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows, columns)`
+        become rows. `notes` of the result records this. A path ending in `.txt` is a text in UTF-8, read as characters:
+        cases are windows of `context` characters, one after the other, and targets the same windows one character
+        ahead. The last tenth of the windows is to test on. `refhf.transformer` takes them.
     data_dir : str or path, optional
         Folder with the four IDX files, gzipped or not, or with CIFAR-10's, in it or in its subfolder of the data set's
         name. Default: the environment variable REFHF_DATA_DIR. Used for these three only.
     dtype : np.float64 or np.float32
-        The type of `X`, `X_test` and of targets.
+        The type of `X`, `X_test` and of targets; of a text, whose arrays are integers, that of computation.
+    context : int, optional
+        Characters of a case of a text; used for texts only. Default: 32.
     base_url : str, optional
         Address to download `<base_url>/<file>.gz` from; `{name}` in it stands for the data set's name.
         Default: the environment variable REFHF_BASE_URL, else the publisher's.
@@ -112,14 +123,19 @@ def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, base_url=None,
         return _scaled(name, arrays, dtype)
     if name == cifar.NAME:
         return _scaled(name, cifar.read_cifar_set(data_dir), dtype)
+    if name == "sonnets":
+        return _text(SONNETS, dtype, context)
     path = path_of("name_or_path", name)
     if name.endswith(".npz"):
         return DataSet(path.stem, **array_files.read_npz_cases(path, dtype))
+    if name.endswith(".txt"):
+        return _text(path, dtype, context)
     if any(path.glob("*.npy")):
         return DataSet(path.name, **array_files.read_npy_folder(path, dtype))
     more = f", a path that {contents(path)}" if path.exists() else hints.hint(name, NAMES)
     raise ValueError(
-        f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz or a folder with X.npy; got {name!r}{more}"
+        f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz or .txt file or a folder with X.npy; "
+        f"got {name!r}{more}"
     )
 
 
@@ -138,11 +154,14 @@ def list_data_sets(*, data_dir=None, base_url=None):
         except ValueError as error:
             source = str(error)
         rows.append(DataSetListing(name, idx.description if idx else cifar.DESCRIPTION, source))
-    return rows
+    return [
+        *rows,
+        DataSetListing("sonnets", "eight sonnets of Shakespeare, as characters for a transformer", "bundled"),
+    ]
 
 
-def local_rows(data: DataSet, comm, reduction: str) -> DataSet:
-    """The rows of this rank, from data given to all ranks. Arrays in memory are copied to free the rest.
+def local_rows(data: DataSet, comm, reduction: str, group: int = 1) -> DataSet:
+    """The rows of this rank, whole groups, from data given to all ranks. Arrays in memory are copied to free the rest.
 
     Raises
     ------
@@ -156,7 +175,7 @@ def local_rows(data: DataSet, comm, reduction: str) -> DataSet:
     agree(comm, name=data.name, **told)
     for key, x in arrays.items():
         if x is not None:
-            rows = shard(len(x), comm.rank, comm.size, reduction)
+            rows = shard(len(x), comm.rank, comm.size, reduction, group)
             arrays[key] = x.part(rows) if isinstance(x, Rows) else x[rows].copy()
     return data._replace(**arrays)
 
@@ -169,6 +188,11 @@ def data_digest(data: DataSet) -> str:
         for rows in row_pieces(x) if isinstance(x, Rows) else () if x is None else (x,):
             told.update(np.ascontiguousarray(rows).view(np.uint8).data)
     return told.hexdigest()
+
+
+def _text(path, dtype, context):
+    arrays = character_windows.read_windows(path, character_windows.CONTEXT if context is None else context)
+    return DataSet(path.stem, **arrays, dtype=np.dtype(dtype))
 
 
 def _scaled(name, arrays, dtype):

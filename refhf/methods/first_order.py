@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from refhf import checks
 from refhf.methods import schedules
-from refhf.methods.mini_batch import mini_batch
+from refhf.methods.mini_batch import batch_size, mini_batch
 from refhf.methods.report import LossAt, NoDetail, Report, Source, begin, taken
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
@@ -60,11 +60,9 @@ class FirstOrderOptions(NamedTuple):
 def check(options: FirstOrderOptions, objective: Objective) -> FirstOrderOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
     rate = RATES[options.rule] if options.learning_rate is None else options.learning_rate
-    cases = objective.cases
-    batch = (min(BATCH, cases) if options.stochastic else cases) if options.batch is None else options.batch
     return options._replace(
         learning_rate=schedules.check(rate),
-        batch=checks.positive_integer("batch", batch, maximum=cases),
+        batch=batch_size("batch", options.batch, BATCH if options.stochastic else objective.cases, objective),
         noise=checks.real("noise", options.noise, low=0.0),
         momentum=checks.real("momentum", options.momentum, low=0.0, high=1.0),
         decay=checks.real("decay", options.decay, low=0.0, high=1.0),

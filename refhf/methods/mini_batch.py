@@ -1,10 +1,33 @@
 """The mini-batch of a stochastic step."""
 
+from typing import Any
+
 from numpy.random import Generator
 
+from refhf import checks
 from refhf.objective.protocol import Objective
 
 
 def mini_batch(objective: Objective, cases: int, rng: Generator) -> Objective:
     """The objective on `cases` of its cases, drawn without replacement; the objective itself where these are all."""
     return objective if cases == objective.cases else objective.sample(cases, rng=rng)
+
+
+def batch_size(argument: str, given: Any, usual: int, objective: Objective) -> int:
+    """The cases of a mini-batch: `given`, or if it is None, `usual` or all if there are fewer.
+
+    Where batch normalisation takes cases together in groups, `usual` is rounded down to whole groups.
+
+    Raises
+    ------
+    ValueError
+        For a size below 1, above the number of cases, or of parts of groups.
+    """
+    group, cases = getattr(objective, "group", 1), objective.cases
+    if given is None:
+        usual = max(usual, group)
+        return cases if cases <= usual else usual - usual % group
+    size = checks.positive_integer(argument, given, cases)
+    if size < cases and size % group:
+        raise ValueError(f"{argument}: expected a multiple of {group}, the group of batch normalisation; got {size}")
+    return size

@@ -40,42 +40,45 @@ class Attention(Weightless):
         return in_shape[0], in_shape[1] // 3
 
     def tape_numbers(self, in_shape: Shape) -> int:
-        """The numbers of s, P, Ds, DP and DS."""
+        """The numbers of s, P, Ds, DS and DP less its row's mean by P."""
         positions, d = self.out_shape(in_shape)
         return 2 * positions * d + 3 * self.heads * positions**2
 
     def forward(self, w: Weights, a: Array, *, order: int = 2) -> tuple[Array, Tape]:
         """Sweep 1; the tape is Q, K, V and P."""
         Q, K, V = self._split(a)
-        S = self._scale(a) * (Q @ _t(K))  # S = c Q K'
+        S = (self._scale(a) * Q) @ _t(K)  # S = c Q K'
         P = self._softmax(S)  # P = softmax(S)
         return _join(P @ V), (Q, K, V, P)  # s = P V
 
     def backward(self, tape: Tape, Ds: Array, Dw: Weights, *, keep: bool = False, below: bool = True) -> Any:
-        """Sweep 2; the tape has Ds, DP and DS too."""
+        """Sweep 2; the tape has Ds, DP - rowsum(P DP) and DS too."""
         Q, K, V, P = tape
         c, Ds = self._scale(Ds, 1), self._heads(Ds)
         DV = _t(P) @ Ds  # DV = P' Ds
         DP = Ds @ _t(V)  # DP = Ds V'
-        DS = P * (DP - _rowsum(P * DP))  # DS = P (DP - rowsum(P DP))
+        slope = DP - _rowsum(P, DP)
+        DS = P * slope  # DS = P (DP - rowsum(P DP))
         DQ, DK = c * (DS @ K), c * (_t(DS) @ Q)  # DQ = c DS K, DK = c DS' Q
-        return _join(DQ, DK, DV), (*tape, Ds, DP, DS) if keep else None
+        return _join(DQ, DK, DV), (*tape, Ds, slope, DS) if keep else None
 
     def r_forward(self, tape: Tape, u: Weights, Ra: Any) -> tuple[Any, Tape]:
         """Sweep 3; the r_tape is RQ, RK, RV and RP."""
         Q, K, V, P, *_ = tape
         RQ, RK, RV = self._split(Ra)
-        RS = self._scale(Ra) * (RQ @ _t(K) + Q @ _t(RK))  # RS = c (RQ K' + Q RK')
-        RP = P * (RS - _rowsum(P * RS))  # RP = P (RS - rowsum(P RS))
+        c = self._scale(Ra)
+        RS = (c * RQ) @ _t(K) + (c * Q) @ _t(RK)  # RS = c (RQ K' + Q RK')
+        RP = P * (RS - _rowsum(P, RS))  # RP = P (RS - rowsum(P RS))
         return _join(RP @ V + P @ RV), (RQ, RK, RV, RP)  # Rs = RP V + P RV
 
     def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, *, below: bool = True) -> Any:
         """Sweep 4."""
-        (Q, K, V, P, Ds, DP, DS), (RQ, RK, RV, RP) = tape, r_tape
+        (Q, K, V, P, Ds, slope, DS), (RQ, RK, RV, RP) = tape, r_tape
         c, RDs = self._scale(RDs, 1), self._heads(RDs)
         RDV = _t(RP) @ Ds + _t(P) @ RDs  # RDV = RP' Ds + P' RDs
         RDP = RDs @ _t(V) + Ds @ _t(RV)  # RDP = RDs V' + Ds RV'
-        RDS = RP * (DP - _rowsum(P * DP)) + P * (RDP - _rowsum(RP * DP + P * RDP))
+        # RDS = RP (DP - rowsum(P DP)) + P (RDP - rowsum(RP DP + P RDP)), where the rows of RP sum to 0
+        RDS = RP * slope + P * (RDP - _rowsum(RP, slope) - _rowsum(P, RDP))
         RDQ = c * (RDS @ K + DS @ RK)  # RDQ = c (RDS K + DS RK)
         RDK = c * (_t(RDS) @ Q + _t(DS) @ RQ)  # RDK = c (RDS' Q + DS' RQ)
         return _join(RDQ, RDK, RDV)
@@ -93,20 +96,21 @@ class Attention(Weightless):
     def _softmax(self, scores: Any) -> Array:
         if not self.causal:
             e = np.exp(scores - scores.real.max(axis=-1, keepdims=True))
-            return e / _rowsum(e)
+            return e / e.sum(axis=-1, keepdims=True)
         seen = np.tri(scores.shape[-1], dtype=bool)
         scores = np.where(seen, scores, 0)  # what is not seen must not overflow
         largest = np.where(seen, scores.real, -np.inf).max(axis=-1, keepdims=True)
         e = np.where(seen, np.exp(scores - largest), 0)
-        return e / _rowsum(e)
+        return e / e.sum(axis=-1, keepdims=True)
 
 
 def _t(x: Array) -> Array:
     return x.swapaxes(-1, -2)
 
 
-def _rowsum(x: Array) -> Array:
-    return x.sum(axis=-1, keepdims=True)
+def _rowsum(x: Array, y: Array) -> Array:
+    """The sum of each row of x y."""
+    return np.einsum("...ij,...ij->...i", x, y)[..., None]
 
 
 def _join(*parts: Array) -> Array:

@@ -41,7 +41,9 @@ class BatchNorm(Normalisation):
     def statistics(self, a: Array) -> tuple[Array, Array]:
         """mu and m / (m - 1) sigma^2 of each group, (groups, channels): what Algorithm 2 averages for prediction."""
         x = self.sets(a)
-        return x.mean(axis=1), x.var(axis=1, ddof=min(1, x.shape[1] - 1))
+        centred = x - self.mean(x)
+        m = x.shape[1]
+        return self.mean(x)[:, 0], channel_sums(centred, centred) / max(m - 1, 1)
 
     def squares(self, tape: Tape, Dw: Weights) -> None:
         """Refuse: a case has no gradient of its own."""

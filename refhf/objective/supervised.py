@@ -38,7 +38,7 @@ class Supervised:
     def __init__(self, net: Network, data: Data, reduction: Reduction, settings: Settings):
         self.net, self.data, self.reduction, self.settings = net, data, reduction, settings
         self.X, self.y, self.dtype = data
-        self.size, self.cases, self.comm = net.size, reduction.layout.cases, reduction.comm
+        self.size, self.group, self.cases, self.comm = net.size, net.group, reduction.layout.cases, reduction.comm
         self.l2, self.chunk_size, self.divisor, self.curvature_statistics = settings
 
     def __repr__(self) -> str:

@@ -15,11 +15,13 @@ from refhf.lab.cli import (
     predict_command,
     resumed_arguments,
     saddle_command,
+    shared_arguments,
     sweep_command,
     train_command,
     vectors_command,
 )
 from refhf.lab.runs import output_folder
+from refhf.lab.runs.network_choice import completed
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -55,6 +57,8 @@ def parse_command(argv: Sequence[str]) -> argparse.Namespace:
     resumed_arguments.expand_home_folders(args)
     if getattr(args, "resume", None):
         return resumed_arguments.resume_arguments(parser, commands[args.command], argv, args)
+    if "network" in args:
+        vars(args).update(completed(shared_arguments.network_choice(args))._asdict())
     return args
 
 

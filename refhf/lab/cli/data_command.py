@@ -11,6 +11,7 @@ from refhf.text import columns
 EXAMPLE = "example: the source of each data set\n  refhf data --data-dir ~/mnist"
 OWN_FILES = (
     ("FILE.npz", "X, y (or X_train, x_train ..) and, if it has them, X_test, y_test"),
+    ("FILE.txt", "a text, read as characters; its last tenth to test on"),
     ("FOLDER", "the same as X.npy, y.npy, ..., left on disk"),
 )
 

@@ -28,7 +28,7 @@ def add_predict_command(commands: Any) -> None:
     """Add the command to argparse's subcommands."""
     command = commands.add_parser("predict", help="predict by a saved network", epilog=EXAMPLE)
     add = command.add_argument
-    add("network", metavar="NETWORK.npz", help="a file of refhf train --out, or of refhf.save")
+    add("network_file", metavar="NETWORK.npz", help="a file of refhf train --out, or of refhf.save")
     add("data", metavar="DATA", help="data set, see refhf data; its test cases, or all where it has none")
     add_data_dir(command)
     add("--out", metavar="FILE.csv", help="write a row for each case; default: print the first ones")
@@ -44,12 +44,12 @@ def run_predict_command(args: argparse.Namespace) -> int:
     ValueError, OSError
         For a file that is no network, data that do not fit it, or a place that cannot be written.
     """
-    net, theta = load_network(args.network)
+    net, theta = load_network(args.network_file)
     data = data_sets.load(args.data, data_dir=args.data_dir, dtype=theta.dtype)
     print_notes(data.notes, args.quiet)
     X, y = (data.X, data.y) if data.X_test is None else (data.X_test, data.y_test)
     if len(net.out_shape) > 1:
-        raise ValueError(f"network: expected one answer a case; got one of shape {net.out_shape}")
+        raise ValueError(f"network_file: expected one answer a case; got one of shape {net.out_shape}")
     objective = supervised(net, X, y)
     facts = {"cases": len(X), "loss": objective.value(theta)}
     if net.loss.labels:

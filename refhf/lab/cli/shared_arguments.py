@@ -3,11 +3,14 @@
 import argparse
 
 from refhf import checks
+from refhf.data.character_windows import CONTEXT
 from refhf.driver.registry import METHODS, available_methods
 from refhf.lab.cli.argument_types import integer_above_0, layer_widths, method_option, real_number, whole_number
+from refhf.lab.runs.network_choice import NETWORKS, NORMS, NetworkChoice, completed
 from refhf.methods.schedules import SCHEDULES
 from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
+from refhf.model.residual_networks import GROUP
 from refhf.parallel.shards import REDUCTIONS
 from refhf.text import columns
 
@@ -31,11 +34,7 @@ def add_problem_arguments(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("--data", default="mnist-mini", metavar="D", help="data set, see refhf data; default: %(default)s")
     add_data_dir(command)
-    add(
-        "--hidden", default="400,150", type=layer_widths, metavar="N,N",
-        help="widths of the hidden layers; none for no hidden layer; default: %(default)s",
-    )  # fmt: skip
-    add("--nonlinearity", default="tanh", metavar="F", help=f"{', '.join(NONLINEARITIES)}; default: %(default)s")
+    add_network_arguments(command)
     add("--loss", metavar="L", help=f"{', '.join(LOSSES)}; default: softmax for classes, else squared")
     add("--l2", default=0.0, type=real_number, metavar="X", help="weight decay; default: %(default)s")
     add(
@@ -44,6 +43,40 @@ def add_problem_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--dtype", default="float32", metavar="T", help="float32 or float64; default: %(default)s")
     add("--quiet", action="store_true", help="show no progress on stderr")
+
+
+def add_network_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments that define the network: the fields of a NetworkChoice. A default is filled in later."""
+    add = command.add_argument
+    add(
+        "--network", default="mlp", metavar="NAME",
+        help=f"{', '.join(NETWORKS)}, or another resnet-N of 6 n + 2 layers; default: %(default)s",
+    )  # fmt: skip
+    add(
+        "--hidden", type=layer_widths, metavar="N,N",
+        help="mlp: widths of the hidden layers; none for no hidden layer; default: 400,150",
+    )  # fmt: skip
+    add(
+        "--width", type=integer_above_0, metavar="N",
+        help="convnet, resnet: channels of the first layer; transformer: numbers of a token; default: 8, 16; 32",
+    )  # fmt: skip
+    add("--norm", metavar="NAME", help=f"resnet: normalisation, {', '.join(NORMS)}; default: batch")
+    add(
+        "--group", type=integer_above_0, metavar="N",
+        help=f"resnet: cases that batch normalisation takes together; default: {GROUP}, or all if fewer",
+    )  # fmt: skip
+    add("--depth", type=integer_above_0, metavar="N", help="transformer: layers; default: 2")
+    add("--heads", type=integer_above_0, metavar="N", help="transformer: attention heads; default: 4")
+    add("--context", type=integer_above_0, metavar="N", help=f"transformer: characters of a case; default: {CONTEXT}")
+    add(
+        "--nonlinearity", metavar="F",
+        help=f"{', '.join(NONLINEARITIES)}; default: tanh, of a resnet relu, of a transformer gelu",
+    )  # fmt: skip
+
+
+def network_choice(args: argparse.Namespace) -> NetworkChoice:
+    """The network that the arguments choose."""
+    return NetworkChoice(*(getattr(args, name) for name in NetworkChoice._fields))
 
 
 def add_run_arguments(command: argparse.ArgumentParser) -> None:
@@ -55,7 +88,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--curvature-batch", type=integer_above_0, metavar="B",
-        help=f"cases in a curvature product; default: {CURVATURE_BATCH}, or all if fewer",
+        help=f"cases in a curvature product; default: {CURVATURE_BATCH} in whole groups, or all if fewer",
     )  # fmt: skip
     add("--damping", type=real_number, metavar="X", help="initial lambda; default: the method's")
     add("--seed", default=0, type=whole_number, metavar="S", help="random seed; default: %(default)s")
@@ -86,7 +119,7 @@ def methods_epilog(example: str) -> str:
 
 def check_problem(args: argparse.Namespace) -> None:
     """ValueError for a setting of the problem that is unknown or out of range, before the data is read."""
-    checks.choice("nonlinearity", args.nonlinearity, NONLINEARITIES)
+    completed(network_choice(args))
     checks.choice("dtype", args.dtype, ("float32", "float64"))
     if args.loss:
         checks.choice("loss", args.loss, LOSSES)

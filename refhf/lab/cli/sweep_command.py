@@ -86,9 +86,9 @@ def _setting(args: argparse.Namespace, folder: Path) -> SweepSetting:
     shared_arguments.check_problem(args)
     output_folder.check_folder(folder, overwrite=(folder / LINES).is_file())
     bar = not args.quiet and sys.stderr.isatty()
-    cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, progress=bar)
+    cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, context=args.context, progress=bar)
     ends = {name: getattr(args, name) for name in ("steps", "epochs", "targets", "stop_at_target")}
-    return SweepSetting(cases, args.hidden, args.nonlinearity, args.loss, args.l2, **ends)
+    return SweepSetting(cases, shared_arguments.network_choice(args), args.loss, args.l2, **ends)
 
 
 @contextmanager

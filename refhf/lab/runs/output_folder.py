@@ -67,7 +67,7 @@ def command(arguments: Mapping) -> list[str]:
     words = [str(arguments["command"]), *(f"--option={name}={value}" for name, value in arguments["option"])]
     for name, value in arguments.items():
         if value is not None and name not in ("command", "option", *OF_THE_MOMENT):
-            value = ",".join(map(str, value)) or "none" if isinstance(value, list) else value  # hidden widths
+            value = ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value  # hidden widths
             words.append(f"--{name.replace('_', '-')}={value}")
     return words
 

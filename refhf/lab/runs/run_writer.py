@@ -2,8 +2,7 @@
 
 `run.json` (arguments, options, versions) is written first. `history.jsonl` grows by one line a step. `checkpoint.npz`
 is written at regular steps and at the end; a run resumes from it. `theta.npz` holds the last point, also of an
-interrupted run, and the best point of a run that ended with non-finite numbers; `network.npz` holds it beside the
-network.
+interrupted run, and the best point of a run that ended with non-finite numbers.
 """
 
 import os
@@ -12,11 +11,11 @@ from pathlib import Path
 from refhf.formats import write_npz
 from refhf.lab.runs import atomic_files, output_folder, run_position, training_run
 from refhf.lab.runs.checkpoint import CHECKPOINT_NAME
+from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.runs.run_position import RunPosition
 from refhf.lab.runs.training_run import TrainingRun
-from refhf.model.network_file import network_arrays
 
-THETA_FACTS = ("sizes", "nonlinearity", "loss", "l2", "seed", "method")  # facts repeated in theta.npz
+THETA_FACTS = ("sizes", "loss", "l2", "seed", "method", *NetworkChoice._fields)  # repeated in theta.npz, if there
 
 
 class RunWriter:
@@ -69,10 +68,9 @@ class RunWriter:
 
     def __exit__(self, *failure):
         self.stream.close()
+        known = {name: self.facts[name] for name in THETA_FACTS if name in self.facts}
         with atomic_files.atomic_write(self.folder / "theta.npz") as file:
-            write_npz(file, {"theta": self.theta, **{name: self.facts[name] for name in THETA_FACTS}})
-        with atomic_files.atomic_write(self.folder / "network.npz") as file:
-            write_npz(file, network_arrays(self.run.problem.net, self.theta))
+            write_npz(file, {"theta": self.theta, **known})
 
     def keep(self, position: RunPosition) -> None:
         """Append the step's record to the history; write a checkpoint if one is due. OSError if the disk is full."""
@@ -99,6 +97,7 @@ def _description(run, arguments):
         "arguments": arguments,
         "method": run.method,
         "options": run.options,
+        **run.problem.network_facts,
         "sizes": run.problem.sizes,
         "parameters": run.problem.net.size,
         "versions": output_folder.versions(),

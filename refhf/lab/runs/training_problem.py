@@ -1,13 +1,13 @@
 """The training problem that runs share: network, training and test cases, and start."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from refhf.data.array_files import MAX_CLASSES
 from refhf.data.data_sets import DataSet, local_rows
-from refhf.model.architectures import mlp
+from refhf.lab.runs.network_choice import NetworkChoice, as_choice, build, completed
 from refhf.model.cases import whole
 from refhf.model.dense import Dense
 from refhf.model.network import Network
@@ -23,6 +23,8 @@ class TrainingProblem(NamedTuple):
 
     Attributes
     ----------
+    network : NetworkChoice
+        Completed.
     net : Network
     objective : Supervised
         Over the training cases.
@@ -34,9 +36,10 @@ class TrainingProblem(NamedTuple):
     title : str
         The data's name and the network's shape.
     notes : tuple of str
-        How ambiguous data were read, a sentence each.
+        How ambiguous data were read, and a smaller last group of batch normalisation, a sentence each.
     """
 
+    network: NetworkChoice
     net: Network
     objective: Supervised
     test: Supervised | None
@@ -51,18 +54,30 @@ class TrainingProblem(NamedTuple):
         return [self.net.inputs, *(block.n_out for block in self.net.chain.blocks if isinstance(block, Dense))]
 
     @property
-    def nonlinearity(self) -> str:
-        """The name of the hidden layers' nonlinearity."""
-        return self.net.nonlinearities[0].name if self.net.nonlinearities else "identity"
+    def network_facts(self) -> dict[str, Any]:
+        """All that determines the network besides `sizes` and the loss: an mlp's nonlinearity, or name and settings."""
+        if self.network.network == "mlp":
+            return {"nonlinearity": self.network.nonlinearity if self.network.hidden else "identity"}
+        return {"network": self.network.network, **self.network.settings}
+
+    def trained(self, theta) -> Network:
+        """The network to predict with: batch normalisation has the training cases' statistics. All ranks call it."""
+        return self.net.frozen(self.objective.statistics(theta)) if self.net.group > 1 else self.net
+
+    def test_error(self, theta: np.ndarray) -> float | None:
+        """The error on the test cases, where batch normalisation has the training cases' statistics."""
+        if self.test is None:
+            return None
+        return self.test.frozen(self.objective.statistics(theta)).error(theta)
 
 
 def pose_problem(
-    data: DataSet, hidden: Sequence[int], *, nonlinearity="tanh", loss=None, l2=0.0, seed=0, comm=None, reduction="fast"
+    data: DataSet, network: NetworkChoice | Sequence[int], *, loss=None, l2=0.0, seed=0, comm=None, reduction="fast"
 ) -> TrainingProblem:
-    """Build the problem of training a network with these hidden widths on `data`, in the data's dtype.
+    """Build the problem of training a network on `data`, in the data's dtype.
 
-    The default loss is softmax cross-entropy for labels and one-hot targets, else squared error. All ranks of `comm`
-    are given the same data; each keeps its own rows.
+    `network` may be the hidden widths of an mlp. The default loss is softmax cross-entropy for labels and one-hot
+    targets, else squared error. All ranks of `comm` are given the same data; each keeps its own rows.
 
     Raises
     ------
@@ -70,15 +85,16 @@ def pose_problem(
         Names the argument, what was expected and what was given.
     """
     comm = as_communicator(comm)
-    data = local_rows(data, comm, reduction)
-    loss, outputs, notes = read_targets(data, loss, comm)
-    net = mlp([data.X.shape[1], *hidden, outputs], nonlinearity=nonlinearity, loss=loss)
-    ranks = {"comm": comm, "reduction": reduction}
-    objective = supervised(net, data.X, data.y, l2=l2, **ranks)
-    test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **ranks)
-    shape = "-".join(str(n) for n in (data.X.shape[1], *hidden, outputs))
-    title = f"{printable(data.name)}, {shape}" + (f", {nonlinearity}" if hidden else "")
-    return TrainingProblem(net, objective, test, net.init(seed, data.X.dtype), seed, title, data.notes + notes)
+    network = completed(as_choice(network), data)
+    notes = data.notes + network.notes(len(data.X))
+    data = local_rows(data, comm, reduction, network.group or 1)
+    loss, outputs, read = read_targets(data, loss, comm)
+    net = build(network, data.X.shape[1], outputs, loss)
+    alike = {"dtype": data.dtype or data.X.dtype, "comm": comm, "reduction": reduction}
+    objective = supervised(net, data.X, data.y, l2=l2, **alike)
+    test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **alike)
+    title = f"{printable(data.name)}, {network.title(data.X.shape[1], outputs)}"
+    return TrainingProblem(network, net, objective, test, net.init(seed, objective.dtype), seed, title, notes + read)
 
 
 def read_targets(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple[str, ...]]:
@@ -87,9 +103,14 @@ def read_targets(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple
     Raises
     ------
     ValueError
-        On all ranks, for labels above `MAX_CLASSES`, or for a single target column that softmax cannot use.
+        On all ranks, for labels above `MAX_CLASSES`, for a single target column that softmax cannot use, or for another
+        loss of a text.
     """
     y, softmax = data.y, "softmax_cross_entropy"
+    if data.vocabulary:
+        if loss not in (None, softmax):
+            raise ValueError(f"loss: expected {softmax} for a text; got {loss!r}")
+        return softmax, len(data.vocabulary), ()
     if y.ndim == 1 and loss == "squared_error":
         return loss, 1, ("y: integers (B,), read as the targets of one output",)
     if y.ndim == 1:

@@ -71,9 +71,9 @@ def run_facts(run: TrainingRun) -> dict:
     problem, objective = run.problem, run.problem.objective
     scheduled = {"steps": run.steps} if run.options.get("learning_rate") in [*SCHEDULES] else {}
     known = {
-        **{"method": run.method, "loss": problem.net.loss.name},  # the loss decides the last of the sizes
-        **{"sizes": problem.sizes, "parameters": objective.size, "dtype": str(objective.dtype)},
-        **{"nonlinearity": problem.nonlinearity, "l2": objective.l2},
+        **{"method": run.method, **problem.network_facts},
+        **{"loss": problem.net.loss.name, "sizes": problem.sizes},  # the loss decides the last of the sizes
+        **{"parameters": objective.size, "dtype": str(objective.dtype), "l2": objective.l2},
         **{"seed": problem.seed, "reduction": objective.reduction.kind},
     }
     return json.loads(to_json({**known, **run.options, **scheduled}))
@@ -142,14 +142,13 @@ def _status(report, rejected, draws, last):
 
 
 def _record(run, step, report, seconds):
-    objective, test = run.problem.objective, run.problem.test
     classifies = run.problem.net.loss.labels
     with np.errstate(over="ignore", invalid="ignore"):
         record = {
             "step": step,
             "loss": report.loss,
-            "training_error": objective.error(report.theta) if classifies else None,
-            "test_error": test.error(report.theta) if classifies and test else None,
+            "training_error": run.problem.objective.error(report.theta) if classifies else None,
+            "test_error": run.problem.test_error(report.theta) if classifies else None,
             "outcome": str(report.outcome) if step else "start",
         }
     rest = {name: value for name, value in report.record().items() if name not in ("loss_at", *record)}

@@ -8,6 +8,7 @@ from refhf import checks
 from refhf.data.data_sets import DataSet, data_digest
 from refhf.driver.registry import METHODS
 from refhf.lab.runs import training_run
+from refhf.lab.runs.network_choice import NetworkChoice, as_choice, completed
 from refhf.lab.runs.run_position import RunPosition
 from refhf.lab.runs.training_problem import TrainingProblem, pose_problem, read_targets
 from refhf.model.losses import LOSSES
@@ -22,9 +23,8 @@ class SweepSetting(NamedTuple):
     Attributes
     ----------
     data : DataSet
-    hidden : sequence of int
-        The network's hidden widths.
-    nonlinearity, loss, l2
+    network : NetworkChoice or sequence of int
+    loss, l2
         As `refhf.lab.runs.training_problem.pose_problem` takes them.
     steps : int or None
         Maximum steps of a run, epochs for stochastic first-order methods. None: no limit.
@@ -37,8 +37,7 @@ class SweepSetting(NamedTuple):
     """
 
     data: DataSet
-    hidden: Sequence[int]
-    nonlinearity: str = "tanh"
+    network: NetworkChoice | Sequence[int]
     loss: str | None = None
     l2: float = 0.0
     steps: int | None = None
@@ -48,15 +47,14 @@ class SweepSetting(NamedTuple):
 
     def problem(self, seed: int) -> TrainingProblem:
         """The training problem of a run with this seed."""
-        return pose_problem(
-            self.data, self.hidden, nonlinearity=self.nonlinearity, loss=self.loss, l2=self.l2, seed=seed
-        )
+        return pose_problem(self.data, self.network, loss=self.loss, l2=self.l2, seed=seed)
 
     def facts(self) -> dict:
         """The setting as each line stores it; the data as name, number of cases, dtype and digest."""
-        known = {"data": self.data.name, "cases": len(self.data.X), "dtype": str(self.data.X.dtype)}
-        known["data_digest"] = data_digest(self.data)
-        rest = {key: value for key, value in self._asdict().items() if key != "data"}
+        data, chosen = self.data, completed(as_choice(self.network), self.data)
+        known = {"data": data.name, "cases": len(data.X), "dtype": str(data.dtype or data.X.dtype)}
+        known |= {"data_digest": data_digest(data)} | ({} if chosen.network == "mlp" else {"network": chosen.network})
+        rest = chosen.settings | {key: value for key, value in self._asdict().items() if key not in ("data", "network")}
         return known | {key: list(value) if isinstance(value, tuple | list) else value for key, value in rest.items()}
 
     def check(self) -> None:

@@ -19,6 +19,7 @@ from refhf.krylov.stopping import Stop, negative_curvature
 from refhf.krylov.symmetric_operator import SymmetricOperator, shifted
 from refhf.methods.hessian_free.candidates import Solution, bicgstab_candidates, cg_candidates, walk_back
 from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
+from refhf.methods.mini_batch import batch_size
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
 from refhf.methods.search.descent import reduction_ratio
@@ -77,7 +78,7 @@ def check(options: HessianFreeOptions, objective: Objective) -> HessianFreeOptio
     """The options with their defaults filled in; ValueError for one out of range."""
     batch = options.curvature_batch
     if batch is not None:
-        batch = checks.positive_integer("curvature_batch", batch, maximum=objective.cases)
+        batch = batch_size("curvature_batch", batch, objective.cases, objective)
     flags = {name: checks.boolean(name, getattr(options, name)) for name in FLAGS}
     hybrid, cg = options.curvature == "hybrid", options.solver == "cg"
     checks.has_curvature(objective, *(("hessian", "gauss-newton") if hybrid else (options.curvature,)))

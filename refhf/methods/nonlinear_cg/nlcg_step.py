@@ -19,7 +19,7 @@ from numpy.random import Generator
 from refhf import checks
 from refhf.krylov.arithmetic import inner
 from refhf.methods import schedules
-from refhf.methods.mini_batch import mini_batch
+from refhf.methods.mini_batch import batch_size, mini_batch
 from refhf.methods.nonlinear_cg import diagonal_bfgs, online_search
 from refhf.methods.nonlinear_cg.betas import BETAS, LastStep, clip
 from refhf.methods.nonlinear_cg.diagonal_bfgs import Secant
@@ -79,8 +79,7 @@ class NonlinearCGOptions(NamedTuple):
 def check(options: NonlinearCGOptions, objective: Objective) -> NonlinearCGOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
     checks.choice("beta", options.beta, BETAS)
-    usual = min(BATCH, objective.cases)
-    batch = checks.positive_integer("batch", usual if options.batch is None else options.batch, objective.cases)
+    usual, batch = (batch_size("batch", given, BATCH, objective) for given in (None, options.batch))
     search = options.line_search or ("off" if batch < usual else "online")
     searches = checks.choice("line_search", search, (*online_search.RULES, *EXACT)) in EXACT
     if search == "exact":

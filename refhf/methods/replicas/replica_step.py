@@ -29,7 +29,7 @@ from numpy.random import Generator
 from refhf import checks
 from refhf.krylov.arithmetic import norm
 from refhf.methods import schedules
-from refhf.methods.mini_batch import mini_batch
+from refhf.methods.mini_batch import batch_size, mini_batch
 from refhf.methods.replicas.replica_topology import TOPOLOGIES, Rates
 from refhf.methods.replicas.secants import Differences
 from refhf.methods.report import Counts, LossAt, Outcome, Report, Source, taken
@@ -103,10 +103,10 @@ def check(options: ReplicaOptions, objective: Objective) -> ReplicaOptions:
         if (given := getattr(options, name)) is not None:
             options = options._replace(**{name: checks.real(name, given, low=0.0)})
     rate = RATE if options.learning_rate is None else options.learning_rate
-    batch = min(BATCH, objective.cases) if options.batch is None else options.batch
-    batch = checks.positive_integer("batch", batch, maximum=objective.cases)
-    if options.replicas > batch and objective.sample(1, rng=0) is not objective:
+    batch = batch_size("batch", options.batch, BATCH, objective)
+    if options.replicas > batch and objective.sample(batch, rng=0) is not objective:
         raise ValueError(f"replicas: expected at most the {batch} cases of a batch; got {options.replicas}")
+    batch_size("batch / replicas", max(1, batch // options.replicas), batch, objective)
     comm = as_communicator(options.comm)
     _check_ranks(comm, options.replicas, objective)
     rate = rate if rate == "estimated" else schedules.check(rate)

@@ -1,0 +1,164 @@
+"""Time H v and G v of a ResNet-20 and of a small transformer against PyTorch and JAX, on one thread, in one run.
+
+    python benchmarks/block_products.py            # some ten minutes
+    python benchmarks/block_products.py --quick    # small networks: does it run?
+
+PyTorch keeps the graph of its gradient and differentiates it again; JAX compiles `jax.linearize` of its gradient (H) or
+of its outputs and their transpose (G). All linearise once and multiply often, take turns round after round, and are
+timed in the process's CPU seconds. The first products are compared: a wrong one is not timed. A ratio is the peer's
+time over refhf's; above 1 refhf is faster. A product over a gradient is in refhf's own times. The last column of a row
+is the memory of the tape over that of PyTorch's saved tensors.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC"):
+    os.environ[variable] = "1"
+os.environ |= {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "crosscheck"))
+
+import numpy as np  # noqa: E402
+from test_block_products import Jax, Torch, chain_weights, forward  # noqa: E402
+
+import refhf  # noqa: E402
+from refhf.model import network  # noqa: E402
+from refhf.model.blocks import arrays  # noqa: E402
+
+ROUNDS = 5
+TOLERANCE = 2e-2  # relative difference above which a float32 product is wrong; rounding alone makes up to 0.7 %
+
+
+def problems(quick):
+    """Name, network, X and y."""
+    rng = np.random.default_rng(0)
+    side, cases, sequences = (8, 16, 4) if quick else (32, 128, 32)
+    net = refhf.resnet((side, side, 3), 8 if quick else 20, 4 if quick else 16, group=cases)
+    images = rng.standard_normal((cases, side, side, 3)).astype(np.float32)
+    yield f"{'ResNet-8' if quick else 'ResNet-20'}", net, images, rng.integers(0, 10, cases)
+    net = refhf.transformer(65, 8 if quick else 64, 16 if quick else 64, 4, 2)
+    yield "transformer", net, *rng.integers(0, 65, (2, sequences, *net.in_shape))
+
+
+class Refhf:
+    """refhf's products."""
+
+    name = "refhf"
+
+    def __init__(self, net, X, y, theta):
+        self.gradient = lambda: network.loss_and_gradient(net, theta, X, y)[1]
+        hessian = network.hessian_product(net, theta, X, y)
+        gauss_newton = network.gauss_newton_product(net, theta, X, y)
+        self.products = {"H": hessian, "G": gauss_newton}
+        self.bytes = sum({x.__array_interface__["data"][0]: x.nbytes for x in arrays(_tape(hessian))}.values())
+
+
+def _tape(product):
+    """The tape of an R-operator product."""
+    return product.args[1]
+
+
+class PyTorch:
+    """PyTorch's products over a kept graph."""
+
+    name = "PyTorch, graph kept"
+
+    def __init__(self, net, X, y, theta):
+        lib = Torch()
+        torch = lib.torch
+        torch.set_num_threads(1)
+        at, a = torch.tensor(theta, requires_grad=True), lib.array(X)
+        saved = {}
+
+        def pack(x):
+            saved[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            z = forward(lib, net.chain, chain_weights(net, at), a)
+            f = lib.loss(z, y) * len(X)
+            (g,) = torch.autograd.grad(f, at, create_graph=True)
+        self.bytes = sum(saved.values())
+        z2 = forward(lib, net.chain, chain_weights(net, at), a)
+        u = torch.zeros_like(z2, requires_grad=True)
+        (back,) = torch.autograd.grad(z2, at, u, create_graph=True)
+        end = z2.detach().requires_grad_()
+        (Dz,) = torch.autograd.grad(lib.loss(end, y) * len(X), end, create_graph=True)
+
+        def hessian(v):
+            return torch.autograd.grad(g, at, torch.as_tensor(v), retain_graph=True)[0].numpy()
+
+        def gauss_newton(v):
+            (Rz,) = torch.autograd.grad(back, u, torch.as_tensor(v), retain_graph=True)
+            (HJv,) = torch.autograd.grad(Dz, end, Rz, retain_graph=True)
+            return torch.autograd.grad(z2, at, HJv, retain_graph=True)[0].numpy()
+
+        self.products = {"H": hessian, "G": gauss_newton}
+
+
+class JAX:
+    """JAX's products, linearised and compiled once."""
+
+    name = "jax.linearize"
+
+    def __init__(self, net, X, y, theta):
+        lib = Jax(x64=False)
+        jax, a = lib.jax, lib.array(X)
+
+        def outputs(t):
+            return forward(lib, net.chain, chain_weights(net, t), a)
+
+        def loss(z):
+            return lib.loss(z, y) * len(X)
+
+        _, hessian = jax.linearize(jax.jit(jax.grad(lambda t: loss(outputs(t)))), theta)
+        z, jvp = jax.linearize(jax.jit(outputs), theta)
+        vjp = jax.linear_transpose(jvp, theta)
+        _, of_loss = jax.linearize(jax.grad(loss), z)
+        compiled = {"H": jax.jit(hessian), "G": jax.jit(lambda v: vjp(of_loss(jvp(v)))[0])}
+        self.products = {
+            name: (lambda v, product=product: np.asarray(product(v).block_until_ready()))
+            for name, product in compiled.items()
+        }
+
+
+def seconds(function):
+    """CPU seconds of one call."""
+    begin = time.process_time()
+    function()
+    return time.process_time() - begin
+
+
+def measure(name, net, X, y, rounds):
+    """Print the rows of one network."""
+    theta, v = net.init(0, np.float32), np.random.default_rng(1).standard_normal(net.size).astype(np.float32)
+    own = Refhf(net, X, y, theta)
+    peers = [peer(net, X, y, theta) for peer in (PyTorch, JAX)]
+    for kind in "HG":
+        want = own.products[kind](v)
+        wrong = [p for p in peers if np.linalg.norm(p.products[kind](v) - want) > TOLERANCE * np.linalg.norm(want)]
+        timed = [own, *(p for p in peers if p not in wrong)]
+        calls = [*(partial(p.products[kind], v) for p in timed), own.gradient]
+        times = [[seconds(call) for call in calls] for _ in range(rounds)]
+        mine = statistics.median(row[0] for row in times)
+        of_gradient = statistics.median(row[0] / row[-1] for row in times)
+        print(f"{name:12} {kind} v {1e3 * mine:8.1f} ms  {of_gradient:5.2f} gradients", end="")
+        for i, peer in enumerate(timed[1:], 1):
+            print(f"  {peer.name} {statistics.median(row[i] / row[0] for row in times):5.2f}", end="")
+        print(*(f"  {peer.name}: wrong" for peer in wrong), end="")
+        print(
+            f"  tape {own.bytes / 2**20:.0f} MB, {own.bytes / peers[0].bytes:.2f} of PyTorch's" if kind == "H" else ""
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small networks, one round")
+    quick = parser.parse_args().quick
+    for problem in problems(quick):
+        measure(*problem, 1 if quick else ROUNDS)
