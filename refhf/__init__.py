@@ -94,6 +94,7 @@ from refhf.model.stages import (
     max_pool,
     residual,
 )
+from refhf.model.torch_module import to_torch
 from refhf.model.transformers import transformer
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
@@ -145,5 +146,6 @@ __all__ = [
     "save",
     "scipy_method",
     "supervised",
+    "to_torch",
     "transformer",
 ]

@@ -75,6 +75,14 @@ def saved(i):
         return refhf.load_network(f"{folder}/run.npz")
 
 
+def given_torch(i):
+    """The numbers of a module; without PyTorch, the refusal."""
+    try:
+        return [x.detach().numpy() for x in refhf.to_torch(i.net, i.theta).parameters()]
+    except ValueError as error:
+        return str(error)
+
+
 def history(i):
     """The history of a run's folder."""
     run = plan_run(pose_problem(DataSet("inputs", i.X, i.y), [4]), "sgd", STEPS)
@@ -137,6 +145,7 @@ CALLS = {
         lambda t: t @ t / 2, i.b, jac=lambda t: t, hessp=lambda t, v: v, rng=0
     ),
     "supervised": lambda i: refhf.supervised(i.net, i.X, i.y).hessian(i.theta) @ i.v,
+    "to_torch": given_torch,
     "transformer": lambda i: refhf.transformer(5, 3, 4, 2, 1).init(0),
 }
 WRONG = {  # wrong shapes, of every export that takes an array or sizes
@@ -166,6 +175,7 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     ),
     "save": lambda i: refhf.save("run.npz", i.net, i.theta[1:]),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
+    "to_torch": lambda i: refhf.to_torch(i.net, i.theta[1:]),
 }
 NO_SHAPES = {
     *("available_methods", "check_network", "check_solver", "conv", "history", "load", "load_network", "options"),
