@@ -65,6 +65,7 @@ from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.product_checker import check_gauss_newton_product, check_hessian_product
 from refhf.conformance.checkers.solver_checker import check_solver
 from refhf.data.data_sets import load
+from refhf.driver.method_options import options
 from refhf.driver.minimize import iterate, minimize, resume
 from refhf.driver.registry import available_methods
 from refhf.driver.scipy_method import scipy_method
@@ -76,9 +77,12 @@ from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smal
 from refhf.krylov.shifted_cg import shifted_cg, shifted_cg_iterates
 from refhf.krylov.solve import bicgstab, cg
 from refhf.krylov.spectral_density import spectral_density
+from refhf.lab.plots.plot_history import plot_history
+from refhf.lab.runs.run_history import history
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
+from refhf.model.network_file import load_network, save
 from refhf.model.residual_networks import resnet
 from refhf.model.stages import (
     attention,
@@ -94,6 +98,7 @@ from refhf.model.stages import (
     max_pool,
     residual,
 )
+from refhf.model.torch_module import to_torch
 from refhf.model.transformers import transformer
 from refhf.objective.dual_solve import gauss_newton_solve
 from refhf.objective.functions import from_functions
@@ -126,6 +131,7 @@ __all__ = [
     "from_functions",
     "gauss_newton_solve",
     "global_average_pool",
+    "history",
     "inverse_hessian_product",
     "iterate",
     "lanczos_eigenpairs",
@@ -134,18 +140,23 @@ __all__ = [
     "lanczos_smallest",
     "layer_norm",
     "load",
+    "load_network",
     "max_pool",
     "minimize",
     "mlp",
+    "options",
+    "plot_history",
     "pool",
     "residual",
     "resnet",
     "resume",
+    "save",
     "scipy_method",
     "shifted_cg",
     "shifted_cg_iterates",
     "spectral_density",
     "stochastic_trace",
     "supervised",
+    "to_torch",
     "transformer",
 ]

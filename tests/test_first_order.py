@@ -187,7 +187,7 @@ def test_a_schedule_fits_its_run(method):
     objective.value_and_gradient = sweep
     batch = {} if method == "gradient-descent" else {"batch": 10}
     result = refhf.minimize(objective, theta, method, 24, learning_rate=rate, rng=0, **batch)
-    assert [report.step_length for report in result.history[:3]] == [rate(1), rate(2), rate(3)]
+    assert [record["step_length"] for record in result.history[:3]] == [rate(1), rate(2), rate(3)]
     assert result.fun < objective.value(theta)
 
 

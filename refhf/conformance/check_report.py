@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refhf.conformance.patterns import Cause, Pattern
+from refhf.text import html_table
 
 EXACT = 17.0  # digits reported for two equal float64 numbers
 
@@ -79,10 +80,15 @@ class CheckReport(NamedTuple):
         """The patterns of the diagnosis."""
         return tuple(cause.pattern for cause in self.causes)
 
+    def __repr__(self) -> str:
+        return "\n".join([f"{self.subject}: {self.verdict}", *(f"  {cause}" for cause in self.causes[:2])])
+
+    def _repr_html_(self) -> str:
+        rows = ((law.law, law.digits, law.needed, law.worst, law.passed) for law in self.findings)
+        return html_table(("law", "digits", "needed", "worst", "passed"), rows, caption=repr(self))
+
     def __str__(self) -> str:
-        quiet = [
-            finding for finding in self.findings if finding.passed and finding.digits is None and not finding.worst
-        ]
+        quiet = [law for law in self.findings if law.passed and law.digits is None and not law.worst]
         shown = [finding for finding in self.findings if finding not in quiet]
         width = max([len(finding.law) for finding in shown], default=0)
         lines = [f"{self.subject}: {self.verdict}", f"      {'law':<{width}}{'digits':>8}{'needed':>8}  worst"]

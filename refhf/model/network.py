@@ -27,6 +27,7 @@ from refhf.model.chain import Chain
 from refhf.model.elementwise import Activation, Elementwise, Nonlinearity, harmless_underflow
 from refhf.model.embedding import Embedding
 from refhf.model.losses import Loss
+from refhf.model.network_summary import network_summary
 from refhf.model.weight_tying import Ties, first_places, tied_size, tied_sum, untied
 
 
@@ -47,6 +48,9 @@ class Network(NamedTuple):
     chain: Chain
     loss: Loss
     ties: Ties = ()
+
+    def __repr__(self) -> str:
+        return network_summary(self)
 
     @property
     def size(self) -> int:

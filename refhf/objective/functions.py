@@ -27,6 +27,9 @@ class FromFunctions:
         have = {"hessian": hessp, "gauss-newton": gauss_newton}
         self.curvatures = frozenset(name for name, product in have.items() if product)
 
+    def __repr__(self) -> str:
+        return f"FromFunctions: {', '.join(['value', 'gradient', *sorted(self.curvatures)])}"
+
     def value(self, theta: Any) -> float:
         """f(theta), a float."""
         return self._number(self._value(self._theta(theta)))

@@ -41,6 +41,9 @@ class Supervised:
         self.size, self.group, self.cases, self.comm = net.size, net.group, reduction.layout.cases, reduction.comm
         self.l2, self.chunk_size, self.divisor, self.curvature_statistics = settings
 
+    def __repr__(self) -> str:
+        return f"Supervised: {self.cases:,} cases, l2 {self.l2:g}, {self.dtype}\n  {self.net!r}"
+
     @property
     def curvatures(self) -> frozenset[str]:
         """Those of 'hessian', 'gauss-newton' and 'gradient-squares' that there are; no squares of coupled cases."""

@@ -61,9 +61,7 @@ def train(method, comm=None, reduction="fast", steps=None, cases=101, **options)
     chosen = {name: min(n, cases) if "batch" in name else n for name, n in OPTIONS.get(method, {}).items()}
     steps = steps or min(STEPS.get(method, 3), 10 if reduction == "fast" else 3)
     reports = refhf.minimize(f, theta, method, steps, rng=0, **chosen)
-    told = [
-        (r.outcome.name, *(str(getattr(r.detail, name, "")) for name in SOLVER), r.step_length) for r in reports.history
-    ]
+    told = [(r["outcome"], *(r.get(name, "") for name in SOLVER), r["step_length"]) for r in reports.history]
     return reports.x, reports.fun, told, reports.history[-1]
 
 

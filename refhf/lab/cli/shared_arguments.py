@@ -113,6 +113,7 @@ def methods_epilog(example: str) -> str:
         owners.setdefault(method.options, []).append(name)
     lines += [f"  {', '.join(names)}:\n    {', '.join(options)}" for options, names in owners.items()]
     lines += ["", f"learning_rate is a number, or the name of a schedule: {', '.join(SCHEDULES)}"]
+    lines += ["refhf info METHOD says what each option means, and its default"]
     return "\n".join(lines)
 
 
