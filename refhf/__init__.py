@@ -93,6 +93,7 @@ from refhf.model.stages import (
 from refhf.model.transformers import transformer
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
+from refhf.torch_modules.from_torch import from_torch
 
 __version__ = "0.1.0"
 
@@ -119,6 +120,7 @@ __all__ = [
     "embedding",
     "flatten",
     "from_functions",
+    "from_torch",
     "global_average_pool",
     "inverse_hessian_product",
     "iterate",
