@@ -103,6 +103,7 @@ from refhf.model.transformers import transformer
 from refhf.objective.dual_solve import gauss_newton_solve
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
+from refhf.torch_modules.from_torch import from_torch
 
 __version__ = "0.1.0"
 
@@ -129,6 +130,7 @@ __all__ = [
     "embedding",
     "flatten",
     "from_functions",
+    "from_torch",
     "gauss_newton_solve",
     "global_average_pool",
     "history",

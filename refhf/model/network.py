@@ -40,8 +40,9 @@ class Network(NamedTuple):
         A case's shape. X may also have the cases as flat rows, in C order.
     chain : Chain
     loss : Loss
-    ties : tuple of Tie
-        Arrays of the chain's weights that are others of them, and have no numbers of their own in theta.
+    ties : tuple of Tie or of Stored
+        Arrays of the chain's weights that are others of them, and have no numbers of their own in theta; or the place
+        of each array in a theta of another layout.
     """
 
     in_shape: Shape
