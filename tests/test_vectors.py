@@ -315,7 +315,7 @@ def holds(results, least, unsupported=()):
 
 def test_numpy_adapter(capsys):
     """The NumPy adapter passes all operations that it supports, through the command."""
-    assert main(["vectors", "--adapter", command(ADAPTERS / "numpy_adapter.py"), "--limit", str(LIMIT)]) == 0
+    assert main(["vectors", "--adapter", command(ADAPTERS / "numpy_adapter.py"), "--timeout", str(LIMIT)]) == 0
     assert "24 pass" in capsys.readouterr().out
 
 
@@ -439,11 +439,11 @@ def test_adapter_text_is_escaped(text):
 
 def test_hanging_adapter(misbehaving):
     """An adapter that hangs is killed after the time limit and restarted."""
-    misbehaving.limit = 0.2
+    misbehaving.timeout = 0.2
     with pytest.raises(NoReply, match=r"no reply in 0\.2 s"):
         misbehaving.ask("t/x", {"kind": "hangs", "x": 1.0})
     assert misbehaving.process is None
-    misbehaving.limit = LIMIT
+    misbehaving.timeout = LIMIT
     assert misbehaving.ask("t/y", {"kind": "good", "x": 1.0}) == {"id": "t/y", "x": 1.0}
 
 
@@ -506,7 +506,7 @@ def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
         (["--adapter", ""], "expected a program"),
         (["--adapter", "no-such-program-here"], "expected a program that can be run; got 'no-such-program-here'"),
         (["--adapter", "'"], "expected a command"),
-        (["--self", "--limit", "0"], "limit: expected a positive number; got 0"),
+        (["--self", "--timeout", "0"], "timeout: expected a positive number; got 0"),
         (["--self", "--tolerance", "small"], "--tolerance: expected a number; got 'small'"),
         (["--self", "--skips", "no-such-file"], "no-such-file"),
         (["--self", "--skip", "x"], "--skips"),

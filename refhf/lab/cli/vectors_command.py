@@ -7,6 +7,7 @@ from pathlib import Path
 from refhf import checks, hints
 from refhf.conformance.vectors import vector_operations, vector_run
 from refhf.conformance.vectors.adapter_process import Adapter
+from refhf.conformance.vectors.batch_files import AnswerFile, write_questions
 from refhf.conformance.vectors.load_vectors import load
 from refhf.conformance.vectors.reply_comparison import TOLERANCE, Verdict
 from refhf.conformance.vectors.suspected_mistakes import suspects as suspects_of
@@ -14,11 +15,15 @@ from refhf.lab.cli.argument_types import real_number
 from refhf.lab.runs import output_folder
 from refhf.text import columns
 
-LIMIT = 30  # seconds, our choice: the first reply waits for the adapter to start
+TIMEOUT = 60  # seconds, our choice: the first reply waits for the adapter to start
 SHOWN = 20  # failures listed in words, our choice; --json has all
 EXAMPLE = """\
 example: the sample adapter, which implements some of the operations
   refhf vectors --adapter "python examples/adapters/numpy_adapter.py"
+or, without a dialogue,
+  refhf vectors --questions questions.jsonl
+  python examples/adapters/numpy_adapter.py < questions.jsonl > answers.jsonl
+  refhf vectors --answers answers.jsonl
 format of requests and replies: refhf/conformance/vectors/README.md
 exit: 0 no failure, 1 a failure, 2 usage"""
 
@@ -29,7 +34,9 @@ def add_vectors_command(commands) -> None:
     option = command.add_argument
     option("--adapter", metavar="COMMAND", help="program that reads JSON requests and writes JSON replies, one a line")
     option("--self", action="store_true", help="test refhf itself")
-    option("--limit", default=LIMIT, type=real_number, metavar="S", help="seconds for a reply; default: %(default)s")
+    option("--questions", metavar="FILE", help="write all requests to FILE, one a line, and end")
+    option("--answers", metavar="FILE", help="check the replies in FILE, one a line, in any order")
+    option("--timeout", default=TIMEOUT, type=real_number, metavar="S", help="seconds a reply; default: %(default)s")
     option(
         "--tolerance", default=TOLERANCE, type=real_number, metavar="E", help="relative tolerance; default: %(default)s"
     )
@@ -40,19 +47,32 @@ def add_vectors_command(commands) -> None:
 
 def run_vectors_command(args) -> int:
     """Print the report; 1 if a vector failed."""
-    if (args.adapter is None) == (not args.self):
-        given = "both" if args.self else "neither"
-        raise ValueError(f"adapter: expected either --adapter COMMAND or --self; got {given}")
-    limit, tolerance = checks.positive("limit", args.limit), checks.positive("tolerance", args.tolerance)
-    adapter = None if args.self else Adapter(args.adapter, limit)
+    modes = {f"--{name}": getattr(args, name) for name in ("adapter", "self", "questions", "answers")}
+    given = [mode for mode, value in modes.items() if value not in (None, False)]
+    if len(given) != 1:
+        raise ValueError(f"vectors: expected one of {', '.join(modes)}; got {' and '.join(given) or 'none'}")
+    timeout, tolerance = checks.positive("timeout", args.timeout), checks.positive("tolerance", args.tolerance)
     vectors = load()
     names = {name for vector in vectors for name in (vector.id, vector.topic, *vector.flags)}
     lists = {"skips": _names(args.skips, "skips", names), "xfails": _names(args.xfails, "xfails", names)}
-    with adapter or contextlib.nullcontext():
-        ask = adapter.ask if adapter else lambda _, request: vector_operations.reply_to(request)
+    if args.questions is not None:
+        print(f"{write_questions(args.questions, vectors, lists['skips'])} requests: {args.questions}", file=sys.stderr)
+        return 0
+    with contextlib.ExitStack() as stack:
+        if args.adapter is not None:
+            ask = stack.enter_context(Adapter(args.adapter, timeout, _say)).ask
+        elif args.answers is not None:
+            ask = AnswerFile(args.answers, {vector.id for vector in vectors}, _say).ask
+        else:
+            ask = lambda _, request: vector_operations.reply_to(request)  # noqa: E731
         results = list(_watched(vector_run.run(vectors, ask, tolerance=tolerance, **lists), len(vectors)))
     print(output_folder.to_json(_as_dict(results)) if args.json else _text(results))
     return int(any(result.verdict is Verdict.FAIL for result in results))
+
+
+def _say(notice):
+    """Print a notice on stderr, over the counter if there is one."""
+    print("\r" * sys.stderr.isatty() + notice, file=sys.stderr, flush=True)
 
 
 def _watched(results, count):
