@@ -98,12 +98,12 @@ from refhf.model.stages import (
     max_pool,
     residual,
 )
-from refhf.model.torch_module import to_torch
 from refhf.model.transformers import transformer
 from refhf.objective.dual_solve import gauss_newton_solve
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
 from refhf.torch_modules.from_torch import from_torch
+from refhf.torch_modules.to_torch import to_torch
 
 __version__ = "0.1.0"
 
