@@ -162,11 +162,8 @@ class Supervised:
         theta.flags.writeable = False
         if self.curvature_statistics == "frozen" and self.net.group > 1:
             return self.frozen(self.statistics(theta))._curvature(linearise, theta)
-        pieces = [
-            rows
-            for piece in self.reduction.layout.mine
-            for rows in chunks(piece, self.chunk_size, self.reduction.layout.group)  # as `sum_over_cases`
-        ]
+        layout = self.reduction.layout
+        pieces = [rows for piece in layout.mine for rows in chunks(piece, self.chunk_size, layout.group)]
         numbers = self.net.tape_numbers * max(self.chunk_size, self.net.group) + self.size
         fitting = pieces[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
         linearised = partial(self._linearised, linearise, theta)
