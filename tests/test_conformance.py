@@ -927,3 +927,24 @@ def test_a_product_is_checked_from_the_value_alone():
         value=lambda theta: Tensor(mine.value(theta.array)),
     )
     assert tensors.passed, str(tensors)
+
+
+def test_the_detection_limit_is_said():
+    """An error just above the limit of the report fails, one far below it passes; a wrong report names no limit."""
+    case = faults.case()
+    mine = case.mine()
+
+    def off(size):
+        return lambda theta, v: mine.hessian_product(theta, v) * (1 + size)
+
+    for given in ({"reference": case.objective}, {"gradient": mine.gradient}, {"value": mine.value}):
+        report = refhf.check_hessian_product(off(0.0), case.theta, **given)
+        assert report.passed
+        assert 1e-13 < report.limit < 1e-3
+        assert f"a relative error above {report.limit:.0e} would have failed" in str(report)
+        assert not refhf.check_hessian_product(off(30 * report.limit), case.theta, **given).passed
+        assert refhf.check_hessian_product(off(report.limit / 30), case.theta, **given).passed
+    wrong = refhf.check_hessian_product(lambda theta, v: 2 * v, case.theta, case.objective)
+    assert "detection limit" not in str(wrong)
+    functions, net = faults.functions(case)
+    assert 1e-13 < refhf.check_network(functions, net, l2=0.01).limit < 1e-10

@@ -105,7 +105,7 @@ def second_derivatives(check: ProductCheck, form: Form) -> Finding:
             tolerance += derivative_floor(check.dtype, want, size)
             samples.append((f"{probe.name} and {other.name}", abs(got - want), tolerance, abs(want)))
             check.forms.append((got, want, tolerance))
-    return compared("your value's second derivatives", samples)
+    return check.shown(compared("your value's second derivatives", samples))
 
 
 def quadratic_form(check: ProductCheck, jacobian_product: Expected, form: Form, cases: int, l2: float) -> Finding:
@@ -124,4 +124,4 @@ def quadratic_form(check: ProductCheck, jacobian_product: Expected, form: Form, 
             tolerance = np.inf if np.isnan(tolerance) else tolerance  # 0 times an infinite bound
             samples.append((probe.name, abs(got - want), tolerance, abs(want)))
             check.forms.append((got, want, tolerance))
-    return compared("w'G v = (J w)'H_L(J v) of your outputs", samples)
+    return check.shown(compared("w'G v = (J w)'H_L(J v) of your outputs", samples))
