@@ -882,7 +882,7 @@ def test_outputs_at_positions():
     assert refhf.check_gauss_newton_product(product, theta, outputs=outputs, **given).passed
     with pytest.raises(ValueError, match=r"outputs: expected z .*; got float64 of shape \(1, 4, 3, 5\)"):
         refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: outputs(theta)[None], **given)
-    with pytest.raises(ValueError, match="outputs: expected a function of theta; it raises ZeroDivisionError"):
+    with pytest.raises(ValueError, match="outputs: expected z of theta, in numbers; got ZeroDivisionError"):
         refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: 1 / 0, **given)
 
 
@@ -903,3 +903,48 @@ def test_equal_causes_are_listed_together():
         assert [cause.pattern for cause in report.causes[0].equals] == [Pattern.DAMPED]
     report = check("hessian", lambda theta, v: 2 * case.mine().hessian_product(theta, v), case)
     assert report.causes[0].equals == ()
+
+
+def test_a_product_is_checked_from_the_value_alone():
+    """Against second derivatives of f alone right products pass, and G, a sign and a factor fail; tensors too."""
+    for options in ({}, {"f": "softplus", "loss": "squared_error"}, {"dtype": np.float32}):
+        case = faults.case(**options)
+        mine = case.mine()
+        right = refhf.check_hessian_product(mine.hessian_product, case.theta, value=mine.value)
+        assert right.passed, str(right)
+        assert not refhf.check_hessian_product(mine.gauss_newton_product, case.theta, value=mine.value).passed
+    case = faults.case()
+    mine = case.mine()
+    for factor, pattern in ((-1, Pattern.SIGN), (2, Pattern.FACTOR)):
+
+        def product(theta, v, factor=factor):
+            return factor * mine.hessian_product(theta, v)
+
+        assert refhf.check_hessian_product(product, case.theta, value=mine.value).patterns == (pattern,)
+    tensors = refhf.check_hessian_product(
+        lambda theta, v: Tensor(mine.hessian_product(theta.array, v.array)),
+        Tensor(case.theta),
+        value=lambda theta: Tensor(mine.value(theta.array)),
+    )
+    assert tensors.passed, str(tensors)
+
+
+def test_the_detection_limit_is_said():
+    """An error just above the limit of the report fails, one far below it passes; a wrong report names no limit."""
+    case = faults.case()
+    mine = case.mine()
+
+    def off(size):
+        return lambda theta, v: mine.hessian_product(theta, v) * (1 + size)
+
+    for given in ({"reference": case.objective}, {"gradient": mine.gradient}, {"value": mine.value}):
+        report = refhf.check_hessian_product(off(0.0), case.theta, **given)
+        assert report.passed
+        assert 1e-13 < report.limit < 1e-3
+        assert f"a relative error above {report.limit:.0e} would have failed" in str(report)
+        assert not refhf.check_hessian_product(off(30 * report.limit), case.theta, **given).passed
+        assert refhf.check_hessian_product(off(report.limit / 30), case.theta, **given).passed
+    wrong = refhf.check_hessian_product(lambda theta, v: 2 * v, case.theta, case.objective)
+    assert "detection limit" not in str(wrong)
+    functions, net = faults.functions(case)
+    assert 1e-13 < refhf.check_network(functions, net, l2=0.01).limit < 1e-10

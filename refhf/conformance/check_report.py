@@ -53,12 +53,15 @@ class CheckReport(NamedTuple):
         The diagnosis; empty if all laws hold or no known pattern fits.
     remarks : tuple of str
         Observations that are not faults.
+    limit : float or None
+        The relative error from which on a fault shows, along the directions that were compared; None if none were.
     """
 
     subject: str
     findings: tuple[Finding, ...]
     causes: tuple[Cause, ...] = ()
     remarks: tuple[str, ...] = ()
+    limit: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -98,6 +101,8 @@ class CheckReport(NamedTuple):
             lines += textwrap.wrap(laws, 110, initial_indent="  ok  ", subsequent_indent="      ")
         if not self.passed:
             lines += [f"diagnosis: {cause}" for cause in self.causes] or ["diagnosis: no known pattern fits"]
+        elif self.limit:
+            lines.append(f"detection limit: a relative error above {self.limit:.0e} would have failed")
         return "\n".join(lines + [f"remark: {remark}" for remark in self.remarks])
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,6 +122,7 @@ class CheckReport(NamedTuple):
                 for cause in self.causes
             ],
             "remarks": list(self.remarks),
+            "limit": self.limit,
         }
 
 

@@ -63,6 +63,7 @@ class DerivativeCheck:
         self.blocks = parameter_blocks(self.net) if self.net else []
         self.log = ConductLog()
         self.remarks: list[str] = []
+        self.limit: float | None = None
 
     def function_under_test(
         self, argument: str, function: Any, shape: tuple[int, ...], log: ConductLog | None = None
@@ -123,7 +124,7 @@ class DerivativeCheck:
     def against(self, law: str, samples: list[Sample]) -> Finding:
         """The finding of a law from samples; a failure names the block of theta with the largest error."""
         worst = max(samples, key=lambda s: s.error / s.tolerance if s.tolerance else np.inf * (s.error > 0 or -1))
-        finding = compared(law, [(s.direction, s.error, s.tolerance, norm(s.want)) for s in samples])
+        finding = self.shown(compared(law, [(s.direction, s.error, s.tolerance, norm(s.want)) for s in samples]))
         if finding.passed or not self.blocks or worst.got.size != self.size:
             return finding
         off = [norm((worst.got - worst.want)[block.indices]) for block in self.blocks]
@@ -131,10 +132,17 @@ class DerivativeCheck:
         where = f"{finding.worst}; {share:.0%} of the error in {self.blocks[int(np.argmax(off))].name}"
         return finding._replace(worst=where)
 
+    def shown(self, finding: Finding) -> Finding:
+        """The finding of a comparison, whose needed digits are a detection limit: the lowest of all counts."""
+        if finding.needed:
+            self.limit = min(10**-finding.needed, self.limit or np.inf)
+        return finding
+
     def report(self, subject: str, findings: list[Finding], causes: list[Cause]) -> CheckReport:
         """The report, laws of conduct first."""
         conduct, unique = self.log.findings(), dict.fromkeys([*self.log.causes(), *causes])
-        return CheckReport(f"{subject}, P = {self.size:,}", (*conduct, *findings), tuple(unique), tuple(self.remarks))
+        subject = f"{subject}, P = {self.size:,}"
+        return CheckReport(subject, (*conduct, *findings), tuple(unique), tuple(self.remarks), self.limit)
 
 
 def _one_vector(theta: Any) -> Array:

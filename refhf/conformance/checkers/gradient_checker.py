@@ -118,7 +118,7 @@ class GradientCheck(DerivativeCheck):
                 for k, (a, b, t) in enumerate(zip(sample.got, sample.want, tolerances, strict=True), 1)
             ]
             self.slopes.append(sample)
-        return compared(f"your value's {'complex step' if exact else 'central difference'}", samples)
+        return self.shown(compared(f"your value's {'complex step' if exact else 'central difference'}", samples))
 
     def _slopes_at(self, theta: Array, directions: list[Array], expected: Expected) -> tuple[Sample, float, Array]:
         """The sample of all v'g at theta, ||g||, and a tolerance for each v."""

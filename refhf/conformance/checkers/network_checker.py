@@ -73,6 +73,7 @@ def check_network(
     merged: dict[str, Finding] = {}
     causes: dict[tuple[str, Pattern], Cause] = {}
     remarks: dict[str, None] = {}
+    limits: list[float] = []  # on ordinary cases
     for where, theta, X, y in _settings(net, precision, rng):
         reference = supervised(net, X, y, l2=l2)
         for name in sorted(functions, key=NAMES.index):
@@ -85,11 +86,13 @@ def check_network(
                 if cause.pattern in CONDUCT or not named:
                     causes.setdefault((name, cause.pattern), cause)
             remarks |= dict.fromkeys(report.remarks)
+            limits += [report.limit] if report.limit and not where else []
         if "jvp" in functions and "vjp" in functions:
             for finding in usable(partial(_adjoint, functions, theta, reference, layout, rng)):
                 _keep_worse(merged, finding, where)
     subject = f"network of {net.size:,} parameters, {net.loss.name}"
-    return CheckReport(subject, tuple(merged.values()), tuple(dict.fromkeys(causes.values())), tuple(remarks))
+    named, limit = tuple(dict.fromkeys(causes.values())), max(limits, default=None)
+    return CheckReport(subject, tuple(merged.values()), named, tuple(remarks), limit)
 
 
 def _settings(net: network.Network, dtype: Any, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, Array]]:

@@ -12,7 +12,7 @@ import numpy as np
 from refhf.conformance.check_report import Finding
 from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
-from refhf.conformance.mistakes.coefficient_causes import coefficient_causes, near
+from refhf.conformance.mistakes.coefficient_causes import coefficient_causes
 from refhf.conformance.mistakes.diagnosis import by_digits, diagnose
 from refhf.conformance.patterns import Cause, Pattern
 
@@ -34,7 +34,7 @@ def product_causes(check: ProductCheck, findings: list[Finding]) -> list[Cause]:
         linear = all(f.passed for f in findings if f.law.startswith("linear"))
         causes = by_digits(check.samples, check.product.single, linear)
     causes = causes or (_factor(check) if check.forms else [])
-    if not causes and check.forms:
+    if not causes and check.forms and check.kind == "gauss-newton":
         check.remarks.append("a loss with weights, or summed, is compared if it is given: loss=, reduction=")
     if not causes and _in_single(check, findings):
         return [Cause(Pattern.FLOAT32)]
@@ -43,9 +43,10 @@ def product_causes(check: ProductCheck, findings: list[Finding]) -> list[Cause]:
 
 
 def _factor(check: ProductCheck) -> list[Cause]:
-    """The factor by which all w'G v differ from those of the user's outputs."""
-    c = check.forms[0][0] / (check.forms[0][1] or 1.0)
-    same = all(near(got, c * want) for got, want in check.forms)
+    """The factor by which all forms w'A v differ from those of the user's own function."""
+    got, want, _ = max(check.forms, key=lambda form: abs(form[1]))
+    c = float(f"{got / (want or 1.0):.4g}")  # a central difference need not have more digits
+    same = all(abs(got - c * want) <= max(1.0, abs(c)) * tolerance for got, want, tolerance in check.forms)
     return coefficient_causes(c, 0.0, 0.0, check.cases, 1, gradient=False) if same else []
 
 

@@ -50,8 +50,8 @@ class ProductCheck(DerivativeCheck):
         The results that the diagnosis explains.
     natural : float
         Scale of J'J / B, from the user's outputs; 0 without them.
-    forms : list of (float, float)
-        w'G v of the product, and of the user's outputs.
+    forms : list of (float, float, float)
+        w'A v of the product, that of the user's own function, and its tolerance.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ProductCheck(DerivativeCheck):
         self.samples: list[Sample] = []
         self.natural = 0.0
         self.cases = 1
-        self.forms: list[tuple[float, float]] = []
+        self.forms: list[tuple[float, float, float]] = []
         if self.reference:
             truth = self.truth = Expectation("the reference", self.reference.product(kind))
             self.laws.append(lambda: self._compare(truth, self.probes))
@@ -106,12 +106,18 @@ class ProductCheck(DerivativeCheck):
             self.laws.append(lambda: self._compare(own, self.few))
         self.laws.append(lambda: product_laws.taylor(self, function, central))
 
+    def add_value(self, value: Any) -> None:
+        """Add the law that w'H v is the second derivative of the user's value along v and w."""
+        function = self.function_under_test("value", value, (), ConductLog())
+        form = form_of_function(self, function, self.theta)
+        self.laws.append(lambda: product_laws.second_derivatives(self, form))
+
     def add_outputs(self, outputs: Any, loss: Any, l2: float, reduction: str) -> None:
         """Add the law w'G v = (J w)' H_L (J v) + l2 w'v of the user's outputs."""
         try:
             z = self.function_under_test("outputs", outputs, (), ConductLog()).raw(self.theta)
-        except Unusable as error:
-            raise ValueError(f"outputs: expected a function of theta; it raises {error.__cause__!r}") from None
+        except (Unusable, TypeError) as error:
+            raise ValueError(f"outputs: expected z of theta, in numbers; got {error.__cause__ or error!r}") from None
         z = np.atleast_2d(z)
         if z.ndim > 3 or z.dtype.kind != "f":
             raise ValueError(f"outputs: expected z (B, n_L) or (B, positions, n_L); got {z.dtype} of shape {z.shape}")

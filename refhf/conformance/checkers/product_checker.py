@@ -16,14 +16,15 @@ def check_hessian_product(
     reference: Objective | None = None,
     *,
     gradient: Callable[..., Any] | None = None,
+    value: Callable[..., Any] | None = None,
     layout: str = "in-out",
     rng: Any = 0,
 ) -> CheckReport:
     """Check a Hessian product H v against a reference or your own gradient, and diagnose what is wrong.
 
     The product is compared with the reference's product, with the derivative of your own gradient (a complex step if
-    the gradient is analytic, and central differences), or with both. No matrix is formed: a check makes some tens of
-    calls, each for one product.
+    the gradient is analytic, and central differences), with second derivatives of your value, or with all of them. No
+    matrix is formed: a check makes some tens of calls, each for one product.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def check_hessian_product(
         `refhf.supervised(net, X, y, l2=...)` with the same network and cases.
     gradient : callable, optional
         theta -> (P,), your own.
+    value : callable, optional
+        theta -> float, your own f: v'H w is compared with its second derivatives, to fewer digits.
     layout : {'in-out', 'out-in'}
         Layout of each W in theta: (n_in, n_out), or (n_out, n_in) as in PyTorch's Linear.
     rng : Generator, int or None
@@ -57,9 +60,12 @@ def check_hessian_product(
     >>> report.passed, str(report.causes[0])
     (False, 'It is wrong by a factor. (2)')
     """
-    check = ProductCheck("hessian", product, theta, reference, layout, rng, gradient)
+    own = value if gradient is None else gradient
+    check = ProductCheck("hessian", product, theta, reference, layout, rng, own)
     if gradient is not None:
         check.add_gradient(gradient)
+    if value is not None:
+        check.add_value(value)
     return check.run("Hessian product")
 
 

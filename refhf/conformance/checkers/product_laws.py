@@ -95,6 +95,19 @@ def taylor(check: ProductCheck, gradient: FunctionUnderTest, central: Expected) 
     return Finding(law, None, None, shown, bool(rate >= RATE))
 
 
+def second_derivatives(check: ProductCheck, form: Form) -> Finding:
+    """w'H v is the second derivative of the user's value along w and v."""
+    samples: list[tuple[str, float, float, float]] = []
+    for probe in check.probes[:2]:
+        for other in check.probes[:2]:
+            want, tolerance = form(other.v, probe.v)
+            got, size = float(other.v @ check.result(probe)), norm(other.v) * norm(check.result(probe))
+            tolerance += derivative_floor(check.dtype, want, size)
+            samples.append((f"{probe.name} and {other.name}", abs(got - want), tolerance, abs(want)))
+            check.forms.append((got, want, tolerance))
+    return check.shown(compared("your value's second derivatives", samples))
+
+
 def quadratic_form(check: ProductCheck, jacobian_product: Expected, form: Form, cases: int, l2: float) -> Finding:
     """w'G v = (J w)' H_L (J v) + l2 w'v, with J from the user's outputs and the means in H_L."""
     first, second = check.probes[:2]
@@ -110,5 +123,5 @@ def quadratic_form(check: ProductCheck, jacobian_product: Expected, form: Form, 
             tolerance += derivative_floor(check.dtype, want, norm(b) * norm(a) / cases)
             tolerance = np.inf if np.isnan(tolerance) else tolerance  # 0 times an infinite bound
             samples.append((probe.name, abs(got - want), tolerance, abs(want)))
-            check.forms.append((got, want))
-    return compared("w'G v = (J w)'H_L(J v) of your outputs", samples)
+            check.forms.append((got, want, tolerance))
+    return check.shown(compared("w'G v = (J w)'H_L(J v) of your outputs", samples))
