@@ -47,7 +47,11 @@ class SpectralDensity(NamedTuple):
         return _estimate(self.n * values.sum(axis=1))
 
     def share_below(self, bound: float) -> Estimate:
-        """The share of the eigenvalues that are below a bound: the index, in Dauphin et al. 2014, for the bound 0."""
+        """The share of the eigenvalues that are below a bound: the index, in Dauphin et al. 2014, for the bound 0.
+
+        A bound within a cluster that is narrower than the distance of the nodes there is not resolved, and the
+        standard error does not show it. Of a network, with many eigenvalues near zero, ask for a bound below them.
+        """
         return _estimate((self.weights * (self.nodes < bound)).sum(axis=1))
 
     def density(self, x: Any, width: float) -> Array:
