@@ -177,6 +177,19 @@ def test_a_normalised_network_predicts_alone(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["error"] == final["test_error"]
 
 
+def test_a_regression_has_r_squared(tmp_path, capsys):
+    """`refhf predict` of a network with squared error prints R^2 = 1 - sum (z - y)^2 / sum (y - mean)^2."""
+    net, y = refhf.mlp([3, 4, 1], loss="squared_error"), X[:, :1] - X[:, 1:2] ** 2
+    theta = refhf.minimize(refhf.supervised(net, X, y), net.init(0), steps=5).x
+    refhf.save(tmp_path / "net.npz", net, theta)
+    np.savez(tmp_path / "mine.npz", X=X, y=y)
+    assert entry_point.main(["predict", f"{tmp_path}/net.npz", f"{tmp_path}/mine.npz", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    residual = ((net.predict(theta, X) - y) ** 2).sum()
+    assert told["R^2"] == pytest.approx(1 - residual / ((y - y.mean()) ** 2).sum(), rel=1e-12)
+    assert 0.5 < told["R^2"] < 1 and list(told["first"][0]) == ["z0"]
+
+
 def test_plot_history_draws_what_it_is_given(compared):
     """Results, histories, folders, dicts and lists of them: a curve each, of the records' numbers, with its name."""
     ours = [(record["epochs"], record["loss"]) for record in RESULT.history]

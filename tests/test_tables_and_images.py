@@ -1,10 +1,13 @@
-"""refhf.data.csv_file and image_folder: tables and images that people have."""
+"""refhf.data.csv_file, image_folder and held_out: tables and images that people have, and cases to test on."""
+
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from refhf.data.data_sets import load
+from refhf.data.data_sets import DataSet, load
+from refhf.data.held_out import held_out
 from refhf.formats import FormatError
 from refhf.lab.cli import entry_point
 
@@ -112,3 +115,24 @@ def test_they_are_trained_on(tmp_path, capsys):
         assert entry_point.main(f"train --data {data} --hidden none --method sgd --steps 1".split()) == 0
         out, err = capsys.readouterr()
         assert "read as" in err and error in out.splitlines()[1]
+
+
+def test_validation_holds_cases_out(tmp_path, capsys):
+    """`--validation S` draws that share by the seed: each case stands on one side, and a resumed run has the same."""
+    data = DataSet("mine", np.arange(40.0)[:, None], np.arange(40) % 2)
+    split = held_out(data, 0.1, 3)
+    assert (len(split.X), len(split.X_test)) == (36, 4)
+    np.testing.assert_array_equal(np.sort(np.concatenate([split.X, split.X_test])[:, 0]), data.X[:, 0])
+    np.testing.assert_array_equal(split.y_test, split.X_test[:, 0] % 2)
+    np.testing.assert_array_equal(split.X_test, held_out(data, 0.1, 3).X_test)
+    assert not np.array_equal(split.X_test, held_out(data, 0.1, 4).X_test)
+    for wrong, share in ((data, 0.001), (data, 1), (data, -1), (split, 0.1)):
+        with pytest.raises(ValueError, match="^validation: expected "):
+            held_out(wrong, share, 0)
+    np.savez(tmp_path / "mine.npz", X=data.X, y=data.y)
+    words = f"train --data {tmp_path}/mine.npz --validation 0.25 --hidden none --method sgd --out {tmp_path}/run --json"
+    assert entry_point.main([*words.split(), "--steps", "1"]) == 0
+    assert "10 of 40 cases" in capsys.readouterr().err
+    assert entry_point.main(["train", "--resume", f"{tmp_path}/run", "--steps", "2", "--json"]) == 0
+    history = json.loads(capsys.readouterr().out)["history"]
+    assert len(history) == 3 and all(record["test_error"] * 10 % 1 == 0 for record in history)

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,7 +38,7 @@ def add_predict_command(commands: Any) -> None:
 
 
 def run_predict_command(args: argparse.Namespace) -> int:
-    """Print the error and the first predictions, or their JSON; write all to a file.
+    """Print the error, or R^2 of a regression, and the first predictions, or their JSON; write all to a file.
 
     Raises
     ------
@@ -54,6 +55,11 @@ def run_predict_command(args: argparse.Namespace) -> int:
     facts = {"cases": len(X), "loss": objective.value(theta)}
     if net.loss.labels:
         facts["error"] = objective.error(theta)
+    else:
+        spread = np.square(objective.y[:] - np.mean(objective.y[:], axis=0)).sum()
+        facts["R^2"] = (
+            1 - 2 * len(X) * facts["loss"] / spread if spread else math.nan
+        )  # the loss is half the mean square
     head = [*["class"] * net.loss.labels, *(f"{'p' if net.loss.labels else 'z'}{j}" for j in range(net.outputs))]
     if args.out:
         with atomic_files.atomic_write(args.out) as file:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from refhf import checks
 from refhf.data import data_sets
+from refhf.data.held_out import held_out
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
 from refhf.formats import write_npz
@@ -146,7 +147,7 @@ def _loaded(args: argparse.Namespace, comm: Communicator) -> data_sets.DataSet:
     cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, context=args.context, progress=bar)
     if comm.rank == 0:
         comm.barrier()
-    return cases
+    return cases if args.validation is None else held_out(cases, args.validation, args.seed)
 
 
 def _execute(args: argparse.Namespace, planned: PlannedRun, asked: Callable[[], int]) -> training_run.RunResult:
