@@ -50,6 +50,15 @@ def taken(iterates, n=STEPS):
     return [copy.deepcopy(it) for it in itertools.islice(iterates, n)][-1]
 
 
+def twin(i, X):
+    """The twin of a module that has the inputs' parameters."""
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+    torch.nn.utils.vector_to_parameters(torch.tensor(i.theta), model.parameters())
+    objective, theta = refhf.from_torch(model, torch.nn.CrossEntropyLoss(), X, i.y)
+    return objective.hessian(theta) @ i.v
+
+
 def stopped(i):
     """An interrupted run's progress."""
     steps = refhf.iterate(i.objective, i.theta, **i.options)
@@ -85,6 +94,7 @@ CALLS = {
     "embedding": lambda i: refhf.embedding(5, 3, 2),
     "flatten": lambda i: refhf.flatten(),
     "from_functions": lambda i: refhf.from_functions(lambda t: t @ t, lambda t: 2 * t).value_and_gradient(i.theta),
+    "from_torch": lambda i: twin(i, i.X),
     "global_average_pool": lambda i: refhf.global_average_pool(),
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G, i.b),
     "iterate": lambda i: taken(refhf.iterate(i.objective, i.theta, **i.options)),
@@ -120,6 +130,7 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "check_hessian_product": lambda i: refhf.check_hessian_product(i.oracle("hessian"), i.theta[1:], i.objective),
     "convnet": lambda i: refhf.convnet((4, 4), [2]),
     "from_functions": lambda i: refhf.from_functions(lambda t: 0.0, lambda t: t[1:]).value_and_gradient(i.theta),
+    "from_torch": lambda i: twin(i, i.X[:, 1:]),
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G[:, 1:], i.b),
     "iterate": lambda i: next(refhf.iterate(i.objective, i.theta[1:])),
     "lanczos_iterates": lambda i: next(refhf.lanczos_iterates(i.A, 4, i.b[1:])),
