@@ -28,6 +28,7 @@ ROOMS = (
     "krylov",
     "parallel",
     "objective",
+    "torch_modules",
     "methods",
     "driver",
     "data",
@@ -203,6 +204,6 @@ def test_own_warnings_are_errors():
 
 def test_import_is_light():
     """`import refhf` loads neither matplotlib nor MPI nor the command line's extras."""
-    heavy = "matplotlib", "mpi4py", "pooch", "tqdm"
+    heavy = "matplotlib", "mpi4py", "pooch", "tqdm", "torch"
     code = f"import sys, refhf; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

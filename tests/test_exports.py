@@ -56,6 +56,15 @@ def taken(iterates, n=STEPS):
     return [copy.deepcopy(it) for it in itertools.islice(iterates, n)][-1]
 
 
+def twin(i, X):
+    """The twin of a module that has the inputs' parameters."""
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+    torch.nn.utils.vector_to_parameters(torch.tensor(i.theta), model.parameters())
+    objective, theta = refhf.from_torch(model, torch.nn.CrossEntropyLoss(), X, i.y)
+    return objective.hessian(theta) @ i.v
+
+
 def stopped(i):
     """An interrupted run's progress."""
     steps = refhf.iterate(i.objective, i.theta, **i.options)
@@ -122,6 +131,7 @@ CALLS = {
     "flatten": lambda i: refhf.flatten(),
     "from_functions": lambda i: refhf.from_functions(lambda t: t @ t, lambda t: 2 * t).value_and_gradient(i.theta),
     "gauss_newton_solve": lambda i: refhf.gauss_newton_solve(i.objective, i.theta, 0.1, i.v),
+    "from_torch": lambda i: twin(i, i.X),
     "global_average_pool": lambda i: refhf.global_average_pool(),
     "history": history,
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G, i.b),
@@ -168,6 +178,7 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "convnet": lambda i: refhf.convnet((4, 4), [2]),
     "from_functions": lambda i: refhf.from_functions(lambda t: 0.0, lambda t: t[1:]).value_and_gradient(i.theta),
     "gauss_newton_solve": lambda i: refhf.gauss_newton_solve(i.objective, i.theta, 0.1, i.v[1:]),
+    "from_torch": lambda i: twin(i, i.X[:, 1:]),
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G[:, 1:], i.b),
     "iterate": lambda i: next(refhf.iterate(i.objective, i.theta[1:])),
     "lanczos_eigenpairs": lambda i: refhf.lanczos_eigenpairs(i.A, 3, smallest=1),

@@ -117,5 +117,5 @@ def _same_loss(torch: Any, model: Any, loss: Any, batch: tuple[Any, Any], value:
 
 
 def _tensor(torch: Any, like: Any, given: Any) -> Any:
-    x = torch.as_tensor(given, device=like.device)
+    x = torch.as_tensor(given if hasattr(given, "detach") else np.array(given), device=like.device)
     return x.to(like.dtype) if x.is_floating_point() else x

@@ -55,15 +55,15 @@ def _batch_norm(m: Any, shape: Shape, c: Places) -> list[Block]:
     c.take(m.bias)
     if m.training or m.running_mean is None:
         return [BatchNorm(m.num_features, c.cases, m.eps)]
-    return [FrozenNorm(numbers(m.running_mean), numbers(m.running_var), m.eps)]
+    return [FrozenNorm(numbers(m.running_mean).copy(), numbers(m.running_var).copy(), m.eps)]
 
 
 def _layer_norm(m: Any, shape: Shape, c: Places) -> list[Block]:
     require(m.weight is not None, "elementwise_affine=True")
-    require(len(shape) < 3 and tuple(m.normalized_shape) == shape[-1:], f"to normalise the last axis of {shape}")
+    require(len(shape) in (1, 2) and tuple(m.normalized_shape) == shape[-1:], f"to normalise the last axis of {shape}")
     c.take(m.weight)
     c.take(m.bias, shape=shape[-1:])
-    return [LayerNorm(shape[-1], m.eps)]
+    return [LayerNorm(m.normalized_shape[0], m.eps)]
 
 
 def _embedding(m: Any, shape: Shape, c: Places) -> list[Block]:

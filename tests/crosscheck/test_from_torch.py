@@ -1,6 +1,7 @@
 """`refhf.from_torch`: the twin's value, gradient and products are PyTorch's, in its order and layout."""
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,16 @@ import refhf
 torch = pytest.importorskip("torch")
 nn = torch.nn
 pytestmark = pytest.mark.filterwarnings("ignore")  # what PyTorch says of itself
+
+
+@pytest.fixture(autouse=True)
+def _float64():
+    """float64 by default, and the one kernel of attention that has a second derivative."""
+    torch.set_default_dtype(torch.float64)
+    with nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
+        yield
+    torch.set_default_dtype(torch.float32)
+
 
 EXACT = 1e-11
 CASES = 12
@@ -41,8 +52,7 @@ class Tokens(nn.Module):
     def forward(self, x):
         x = self.tokens(x)
         Q, K, V = self.into(self.norm(x)).unflatten(2, (3, 2, -1)).permute(2, 0, 3, 1, 4)
-        with nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
-            heads = nn.functional.scaled_dot_product_attention(Q, K, V, is_causal=True)
+        heads = nn.functional.scaled_dot_product_attention(Q, K, V, is_causal=True)
         return self.head(x + self.out(heads.transpose(1, 2).flatten(2))).flatten(0, 1)
 
 
@@ -98,7 +108,6 @@ IMAGES = "LeNet", "ReLU", "Flatten", "residual"
 def posed(name, loss="CrossEntropyLoss", reduction="mean"):
     """A module with its parameters moved, a loss and cases."""
     torch.manual_seed(5)
-    torch.set_default_dtype(torch.float64)
     model = MODELS[name]()
     tokens = name.startswith(("encoder", "tied"))
     shape = (2, 8, 8) if name.startswith(IMAGES) else (8,)
@@ -128,8 +137,8 @@ def theirs(model, loss, X, y, v):
     at = z.detach().requires_grad_()
     (Dz,) = torch.autograd.grad(loss(at, y), at, create_graph=True)
     (HRz,) = torch.autograd.grad(Dz, at, Rz, materialize_grads=True)
-    Gv = joined(torch.autograd.grad(z, parameters, HRz, retain_graph=True))
-    return [x.detach().numpy() for x in (f, g, Hv, Gv)]
+    product = joined(torch.autograd.grad(z, parameters, HRz, retain_graph=True))
+    return [x.detach().numpy() for x in (f, g, Hv, product)]
 
 
 CONVENTIONS = [("mlp", loss, how) for loss in LOSSES for how in ("mean", "sum")]
@@ -210,11 +219,11 @@ WRONG = {
     "no module": (wrong_model(lambda x: x), "model: expected a torch.nn.Module; got function"),
     "an unknown layer": (wrong_model(nn.Sequential(Own(8, 3))), "model[0]: expected one of Sequential, .* got Own"),
     "and what still works": (wrong_model(Own(8, 3)), "refhf.check_hessian_product(product, theta, gradient="),
-    "an unknown one inside": (wrong_model(nn.Sequential(nn.Sequential(nn.Linear(8, 3), nn.Softmax()))), "model[0][1]: "),
+    "an unknown one inside": (wrong_model(nn.Sequential(nn.Sequential(nn.Tanh(), nn.Softmax()))), "model[0][1]: "),
     "random": (wrong_model(nn.Sequential(nn.Linear(8, 3), nn.Dropout())), "model.eval() or p = 0, .* got Dropout"),
     "dilation": (wrong_model(nn.Conv2d(8, 3, 2, dilation=2)), "model[0]: expected images.* got Conv2d"),
     "a bilinear image": (wrong_model(nn.Linear(7, 3)), "model[0], Linear.*: expected 7 inputs; got shape (8,)"),
-    "another forward": (wrong_model(Doubled(nn.Linear(8, 3)), known={Doubled: list}), "expected a twin of the same loss"),
+    "another forward": (wrong_model(Doubled(nn.Linear(8, 3)), known={Doubled: list}), "a twin of the same loss"),
     "a parameter left out": (
         wrong_model(nn.Sequential(nn.Linear(8, 3), nn.Linear(3, 3)), known={nn.Sequential: lambda m: [m[0]]}),
         "expected every parameter in the twin's layers; got others: 1.weight, 1.bias",
@@ -229,7 +238,7 @@ WRONG = {
         lambda m, loss, X, y: refhf.from_torch(nn.Conv2d(1, 3, 1), loss, torch.ones(2, 1, 2, 2), y),
         "expected outputs (B, n), as nn.Flatten() makes; got (B, 2, 2, 3)",
     ),
-    "another loss": (lambda m, loss, X, y: refhf.from_torch(m, nn.L1Loss(), X, y), "loss: expected one of torch.nn.Cro"),
+    "another loss": (lambda m, loss, X, y: refhf.from_torch(m, nn.L1Loss(), X, y), "loss: expected one of torch.nn."),
     "weights": (wrong_loss(weight=torch.ones(3)), "CrossEntropyLoss with weight=None; got tensor"),
     "smoothing": (wrong_loss(label_smoothing=0.1), "with label_smoothing=0.0; got 0.1"),
     "no reduction": (wrong_loss(reduction="none"), "reduction='mean' or 'sum'; got 'none'"),
@@ -245,8 +254,7 @@ WRONG = {
 def test_what_the_twin_does_not_know_is_named(what):
     """A mistake is a ValueError in one line: the layer or argument, what is expected, what it is."""
     call, message = WRONG[what]
-    torch.set_default_dtype(torch.float64)
-    pattern = ".*".join(map(__import__("re").escape, message.split(".*")))
+    pattern = ".*".join(map(re.escape, message.split(".*")))
     with pytest.raises(ValueError, match=pattern) as caught:
         call(*posed("mlp"))
     assert "\n" not in str(caught.value)
