@@ -353,12 +353,12 @@ for kind in ("groups", "frozen"):
     objective = refhf.supervised(net, images[:400], digits.y[:400], curvature_statistics=kind)
     options = {"curvature_batch": 100, "solver_iterations": 20}
     result = results[kind] = refhf.minimize(objective, start, "gn-cg", steps=8, rng=0, **options)
-    first = result.history[0].detail.rho
+    first = result.history[0]["rho"]
     print(f"{kind}: first rho = {first:.2f}, loss from {objective.value(start):.1f} to {result.fun:.1f}")
 unseen = objective.predict(results["groups"].x, images[5000:6000]).argmax(axis=1)
 print(f"unseen digits in error = {(unseen != digits.y[5000:6000]).mean():.0%}")
 assert net.size == 4934
 losses = [report.loss for report in results["groups"].history]
 assert np.all(np.diff(losses) < 0)
-assert results["frozen"].history[0].detail.rho == -np.inf
+assert results["frozen"].history[0]["rho"] == -np.inf
 assert results["groups"].fun < 0.6 * results["frozen"].fun
