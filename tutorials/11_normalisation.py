@@ -358,7 +358,7 @@ for kind in ("groups", "frozen"):
 unseen = objective.predict(results["groups"].x, images[5000:6000]).argmax(axis=1)
 print(f"unseen digits in error = {(unseen != digits.y[5000:6000]).mean():.0%}")
 assert net.size == 4934
-losses = [report.loss for report in results["groups"].history]
+losses = [row["loss"] for row in results["groups"].history]
 assert np.all(np.diff(losses) < 0)
 assert results["frozen"].history[0]["rho"] == -np.inf
 assert results["groups"].fun < 0.6 * results["frozen"].fun
