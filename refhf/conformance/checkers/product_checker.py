@@ -55,8 +55,8 @@ def check_hessian_product(
     Examples
     --------
     >>> import numpy as np, refhf
-    >>> f = refhf.from_functions(lambda t: t @ t / 2, lambda t: t, lambda t, v: v)
-    >>> report = refhf.check_hessian_product(lambda theta, v: 2 * v, np.ones(3), f)
+    >>> f = refhf.from_functions(lambda t: (t**3).sum(), lambda t: 3 * t**2, lambda t, v: 6 * t * v)
+    >>> report = refhf.check_hessian_product(lambda theta, v: 12 * theta * v, np.ones(3), f)
     >>> report.passed, str(report.causes[0])
     (False, 'It is wrong by a factor. (2)')
     """
