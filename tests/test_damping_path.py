@@ -77,7 +77,7 @@ def test_the_ratio_of_a_solver_cut_short(seed):
     theta = 2 * theta
     report = next(refhf.iterate(objective, theta, method=METHOD, rng=0, damping=0.01, solver_iterations=2))
     d, g, G = report.theta - theta, objective.value_and_gradient(theta)[1], objective.gauss_newton(theta)
-    assert report.step_length == 1 and report.detail.damping > 0.05  # not the smallest, whose residual is the solver's
+    assert report.step_length == 1 and report.detail.damping > 0.05
     predicted = g @ d + d @ (G @ d) / 2
     assert report.detail.rho == pytest.approx((report.loss - objective.value(theta)) / predicted, rel=1e-9)
 
