@@ -70,6 +70,18 @@ def test_a_step_is_the_best_of_its_grid(batch, monkeypatch):
         assert report.detail.rho == pytest.approx((judge.value(theta + d) - before) / (g @ d + d @ G @ d / 2))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_ratio_of_a_solver_cut_short(seed):
+    """rho is the change of the loss over that of the undamped quadratic, also where d solves no system."""
+    objective, theta = digits(seed, l2=0.01)
+    theta = 2 * theta
+    report = next(refhf.iterate(objective, theta, method=METHOD, rng=0, damping=0.01, solver_iterations=2))
+    d, g, G = report.theta - theta, objective.value_and_gradient(theta)[1], objective.gauss_newton(theta)
+    assert report.step_length == 1 and report.detail.damping > 0.05
+    predicted = g @ d + d @ (G @ d) / 2
+    assert report.detail.rho == pytest.approx((report.loss - objective.value(theta)) / predicted, rel=1e-9)
+
+
 def test_lambda_is_the_middle_of_the_next_grid():
     """The state's lambda is the last step's, whether the step was taken or not, within the floor and the ceiling."""
     objective, theta = digits(1)

@@ -95,8 +95,8 @@ def step(
     best = min(range(len(losses)), key=lambda i: losses[i] if math.isfinite(losses[i]) else math.inf)
     d, damping = it.xs[best], float(lambdas[best])
     state = state._replace(damping=damping)  # 8
-    slope, curvature = inner(g, d), inner(d, it.b) - it.zeta[best] * inner(d, it.r)  # g'd, and d'(G + lambda I) d
-    predicted = predicted_change(slope, curvature, inner(d, d), damping, damped=False)
+    slope = inner(g, d)  # and d'(G + lambda I) d = -g'd, as from a zero start the residual is orthogonal to d
+    predicted = predicted_change(slope, -slope, inner(d, d), damping, damped=False)
     report = report.detailed(damping=damping, rho=reduction_ratio(losses[best] - f_judge, predicted))
     if not slope < 0:
         return state, report._replace(outcome=Outcome.NOT_DESCENT)
