@@ -14,7 +14,7 @@ OWN_FILES = (
     ("FILE.txt", "a text, read as characters; its last tenth to test on"),
     ("FILE.csv", "a table with a header; the column y or label, or the last one, is y"),
     ("FOLDER/CLASS/*.png", "images by class, also in FOLDER/train and FOLDER/test"),
-    ("FOLDER", "the same as X.npy, y.npy, ..., left on disk"),
+    ("FOLDER", "X.npy, y.npy, ..., as of FILE.npz, left on disk"),
 )
 
 

@@ -57,9 +57,8 @@ def run_predict_command(args: argparse.Namespace) -> int:
         facts["error"] = objective.error(theta)
     else:
         spread = np.square(objective.y[:] - np.mean(objective.y[:], axis=0)).sum()
-        facts["R^2"] = (
-            1 - 2 * len(X) * facts["loss"] / spread if spread else math.nan
-        )  # the loss is half the mean square
+        squares = 2 * len(X) * facts["loss"]  # the loss is half the mean square
+        facts["R^2"] = 1 - squares / spread if spread else math.nan
     head = [*["class"] * net.loss.labels, *(f"{'p' if net.loss.labels else 'z'}{j}" for j in range(net.outputs))]
     if args.out:
         with atomic_files.atomic_write(args.out) as file:
