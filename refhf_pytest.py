@@ -23,6 +23,7 @@ def assert_hessian_product():
     from refhf.conformance.hessian_reference import product_report
 
     def asserted(product, model, batch=None, **options):
+        __tracebackhide__ = True
         report = product_report(product, model, batch, **options)
         if not report.passed:
             pytest.fail(str(report), pytrace=False)

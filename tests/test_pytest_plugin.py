@@ -80,7 +80,7 @@ MODULES_OWN = """
         torch.testing.assert_close(Hv, product(reference.theta, reference.theta))
 
     def test_wrong(assert_hessian_product):
-        assert_hessian_product(lambda theta, v: 3 * product(theta, v), model, batch, loss=loss)
+        assert_hessian_product(lambda theta, v: 7 * product(theta, v), model, batch, loss=loss)
 """
 
 
@@ -113,7 +113,7 @@ def test_a_module_is_its_own_reference(run):
     pytest.importorskip("torch")
     result = run([MODULE, MODULES_OWN])
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["diagnosis: It is wrong by a factor. (3)"])
+    result.stdout.fnmatch_lines(["diagnosis: It is wrong by a factor. (7)"])
 
 
 def test_other_runs_do_not_load_refhf(run):
