@@ -40,7 +40,13 @@ HOUSE = "refhf", "tests", "tutorials", "figures", "benchmarks", "examples", "scr
 WITHIN = {  # a line may import from the lines above it; those of one line do not import each other
     "methods": ("report", "schedules", "search", "mini_batch", "first_order hessian_free newton nonlinear_cg replicas"),
     "conformance": (
-        ("oracles patterns", "check_report", "parameter_layout", "float64_reference", "mistakes", "checkers vectors")
+        "oracles patterns",
+        "check_report",
+        "parameter_layout",
+        "float64_reference",
+        "mistakes",
+        "checkers vectors",
+        "hessian_reference",
     ),
     "lab": ("runs", "plots", "saddle sweep", "cli"),
 }

@@ -219,7 +219,7 @@ WRONG = {
     "no module": (wrong_model(lambda x: x), "model: expected a torch.nn.Module; got function"),
     "an unknown layer": (wrong_model(nn.Sequential(Own(8, 3))), "model[0]: expected one of Sequential, .* got Own"),
     "and what still works": (wrong_model(Own(8, 3)), "refhf.check_hessian_product(product, theta, gradient="),
-    "an unknown one inside": (wrong_model(nn.Sequential(nn.Sequential(nn.Tanh(), nn.Softmax()))), "model[0][1]: "),
+    "an unknown one inside": (wrong_model(nn.Sequential(nn.Sequential(nn.Linear(8, 3), nn.CELU()))), "model[0][1]: "),
     "random": (wrong_model(nn.Sequential(nn.Linear(8, 3), nn.Dropout())), "model.eval() or p = 0, .* got Dropout"),
     "dilation": (wrong_model(nn.Conv2d(8, 3, 2, dilation=2)), "model[0]: expected images.* got Conv2d"),
     "a bilinear image": (wrong_model(nn.Linear(7, 3)), "model[0], Linear.*: expected 7 inputs; got shape (8,)"),
