@@ -8,8 +8,7 @@ factor of up to 27 a step, where Martens' rule (`damping`) has 3/2.
 
 The losses are those of a second mini-batch, as large as the curvature's. The curvature's own cases choose too large a
 lambda: where their G is small, so is their gradient, and they see no gain in a long step. All cases would cost more
-than the products do. In 12 steps on mnist-mini (784-60-10, mean of 5 seeds) the loss came to 0.200, 0.184 and 0.191
-where the same cases, a second mini-batch and all cases chose, with batches of 200; to 0.104, 0.092 and 0.105 with 1000.
+than the products do.
 """
 
 import math
