@@ -56,6 +56,7 @@ bench: $(STAMP)-crosscheck
 crosscheck: $(STAMP)-crosscheck
 	$(BIN)/python -m pytest -q -o addopts= tests/crosscheck
 	$(BIN)/python -m pytest -q tests/test_vectors.py -k adapter
+	$(BIN)/python -m pytest -q tests/test_pytest_plugin.py tests/test_exports.py -k 'module or from_torch'
 
 $(STAMP)-demo: pyproject.toml
 	$(INSTALL) -e '.[cli]'

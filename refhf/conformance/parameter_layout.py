@@ -47,14 +47,14 @@ def _turned(W: Array) -> Array:
 
 def _layers(net: Network) -> Iterator[list[tuple[str, Array]]]:
     """Yield the names and indices of each layer's arrays, in theta's order, without the tied ones."""
-    indices, start = arrays(net.unpack(np.arange(net.size))), 0
+    indices, seen = arrays(net.unpack(np.arange(net.size))), np.zeros(net.size, bool)
     for l, block in enumerate((block for block in leaves(net.chain) if size(block.weight_shapes)), 1):
         letters = next((letters for kind, letters in LETTERS if isinstance(block, kind)), ())
         layer: list[tuple[str, Array]] = []
         for i, _ in enumerate(flat(block.weight_shapes)):
             x = next(indices)
-            if x.size and x.min() < start:
-                continue  # tied to one before
+            if x.size and (seen[x].any() or x.max() - x.min() + 1 < x.size):
+                continue  # tied to one before, or zeros that theta does not hold
             layer.append((f"{letters[i] if i < len(letters) else f'w{i + 1}'}_{l}", x))
-            start += x.size
+            seen[x] = True
         yield layer

@@ -2,6 +2,8 @@
 
 import copy
 import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,6 +190,13 @@ def test_a_check_in_a_line(name, dtype):
     assert report.passed, report
     report = refhf.check_hessian_product(lambda theta, v: 2 * product(theta, v), theta, objective)
     assert [str(cause) for cause in report.causes] == ["It is wrong by a factor. (2)"]
+
+
+def test_the_example_ends_in_its_assertions(capsys):
+    """`examples/check_torch_model.py` runs, and names both wrong products."""
+    runpy.run_path(str(Path(__file__).parents[2] / "examples" / "check_torch_model.py"))
+    out = capsys.readouterr().out
+    assert "right: all" in out and "(B = 20)" in out and "This is the Gauss-Newton product" in out
 
 
 def test_a_method_takes_the_twin():
