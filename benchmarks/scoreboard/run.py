@@ -32,7 +32,7 @@ import solver_laws
 import refhf
 
 HERE = Path(__file__).parent
-LIMIT = 1200  # seconds an adapter may take
+LIMIT = 1800  # seconds an adapter may take
 RIGHT, WRONG, ABSENT = "right", "wrong", "not offered"
 
 

@@ -70,3 +70,32 @@ def of_vectors(route, function=objective):
         return lambda theta, v: product(torch.tensor(theta), torch.tensor(v)).detach().numpy()
 
     return factory
+
+
+def of_modules(route):
+    """The factory of a route (problem, net, loss) -> (v -> product), for the runner; each product has a new network."""
+
+    def factory(problem):
+        loss, factor = criterion(problem)
+
+        def product(theta, v):
+            net = module(problem)
+            put(net, theta)
+            found = route(problem, net, loss)(torch.tensor(v))
+            return factor * torch.as_tensor(found).detach().numpy()
+
+        return product
+
+    return factory
+
+
+def flat(parts) -> torch.Tensor:
+    """Tensors as one vector."""
+    return torch.cat([part.reshape(-1) for part in parts])
+
+
+def split(net: nn.Module, v: torch.Tensor) -> list[torch.Tensor]:
+    """A vector as tensors of the parameters' shapes."""
+    parameters = list(net.parameters())
+    parts = v.split([p.numel() for p in parameters])
+    return [part.reshape(p.shape) for part, p in zip(parts, parameters, strict=True)]

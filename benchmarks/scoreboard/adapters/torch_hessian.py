@@ -12,16 +12,6 @@ def reverse_over_forward(f):
     return lambda theta, v: grad(lambda theta: jvp(f, (theta,), (v,))[1])(theta)
 
 
-def forward_over_forward(f):
-    """v enters the inner mode; the outer mode runs along each unit vector."""
-
-    def product(theta, v):
-        along_v = lambda theta: jvp(f, (theta,), (v,))[1]  # noqa: E731
-        return torch.stack([jvp(along_v, (theta,), (unit,))[1] for unit in torch.eye(len(theta))])
-
-    return product
-
-
 HESSIAN = {
     "autograd.functional.hvp": of_vectors(lambda f: lambda theta, v: functional.hvp(f, theta, v)[1]),
     "autograd.functional.vhp": of_vectors(lambda f: lambda theta, v: functional.vhp(f, theta, v)[1]),
@@ -32,8 +22,7 @@ HESSIAN = {
     "func: forward over reverse": of_vectors(lambda f: lambda theta, v: jvp(grad(f), (theta,), (v,))[1]),
     "func: reverse over reverse": of_vectors(lambda f: lambda theta, v: vjp(grad(f), theta)[1](v)[0]),
     "func: reverse over forward": of_vectors(reverse_over_forward),
-    "func: forward over forward": of_vectors(forward_over_forward),
     "func.hessian": of_vectors(lambda f: lambda theta, v: hessian(f)(theta) @ v),
     "func: jacrev(jacrev)": of_vectors(lambda f: lambda theta, v: jacrev(jacrev(f))(theta) @ v),
-    "func: jacfwd(jacfwd)": of_vectors(lambda f: lambda theta, v: jacfwd(jacfwd(f))(theta) @ v),
+    "func: forward over forward, jacfwd(jacfwd)": of_vectors(lambda f: lambda theta, v: jacfwd(jacfwd(f))(theta) @ v),
 }
