@@ -78,11 +78,11 @@ def forward(xp: Any, problem: Problem, theta: Any, X: Any) -> Any:
     s = X @ W1.T + b1
     if problem.norm:
         shape, axis, _ = NORMS[problem.norm]
-        s = s.reshape((len(X), *shape))
+        s = s.reshape((CASES, *shape))
         if problem.norm != "rms_norm":
             s = s - xp.mean(s, axis=axis, keepdims=True)
         n = s / xp.sqrt(xp.mean(s * s, axis=axis, keepdims=True) + EPSILON)
-        s = (n * affine[0] + (affine[1] if len(affine) > 1 else 0.0)).reshape((len(X), HIDDEN))
+        s = (n * affine[0] + (affine[1] if len(affine) > 1 else 0.0)).reshape((CASES, HIDDEN))
     return xp.tanh(s) @ W2.T + b2
 
 

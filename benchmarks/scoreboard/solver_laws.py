@@ -28,20 +28,23 @@ def system() -> tuple[np.ndarray, np.ndarray]:
 
 
 def attempted(law: str, samples: Any) -> Finding:
-    """The finding of a law; an exception of the solver is a failure."""
+    """The finding of a law, with all samples that fail; an exception of the solver is a failure."""
     try:
-        return compared(law, list(samples))
+        tried = list(samples)
     except Exception as error:  # somebody else's code
         return Finding(law, None, None, escaped(f"{type(error).__name__}: {error}"[:200]), False)
+    failed = [name for name, error, tolerance, _ in tried if not error <= tolerance]
+    return compared(law, tried)._replace(worst="; ".join(failed))
 
 
-def residual(solver: Callable[..., Any], name: str, A, b, rtol: float = RTOL, x0=None) -> tuple[str, float, float, float]:
+def residual(solver: Callable[..., Any], name: str, A: np.ndarray, b: np.ndarray, rtol: float = RTOL, x0: Any = None):
     """A sample: the true residual, its bound and the size of b; no convergence is an infinite residual."""
+    start = {} if x0 is None else {"x0": x0.copy()}
     with np.errstate(all="ignore"):
-        x, info = solver(A.copy(), b.copy(), **({} if x0 is None else {"x0": x0.copy()}), rtol=rtol, maxiter=MAXITER)
-        found = float(np.linalg.norm(b - A @ np.asarray(x)))
-    size = float(np.linalg.norm(b))
-    return (name if info == 0 else f"{name}: info = {info}"), found if info == 0 else np.inf, 1.001 * rtol * size, size
+        x, info = solver(A.copy(), b.copy(), **start, rtol=rtol, maxiter=MAXITER)
+        found, size = float(np.linalg.norm(b - A @ np.asarray(x))), float(np.linalg.norm(b))
+    shown = f"info = {info}" if info else f"info = 0, relative residual {found / (size or 1):.1e}"
+    return f"{name}: {shown}", found if info == 0 else np.inf, 1.001 * rtol * size, size
 
 
 def tolerances(solver: Callable[..., Any]) -> CheckReport:

@@ -4,7 +4,7 @@ from nngeometry.hessian import Hessian
 from nngeometry.layercollection import LayerCollection
 from nngeometry.metrics import FIM
 from nngeometry.object import PMatDense, PMatImplicit, PVector
-from problems import NotOfferedError, OUTPUTS
+from problems import OUTPUTS, NotOfferedError
 from torch.utils.data import DataLoader, TensorDataset
 from torch_networks import cases, of_modules
 
@@ -16,8 +16,6 @@ def data(problem):
 
 
 def hessian(problem, net, loss):
-    if problem.norm in ("instance_norm", "rms_norm"):
-        raise NotOfferedError("no such layer")
     H = Hessian(net, data(problem), PMatDense, function=loss).to_torch()
     return lambda v: H @ v
 
@@ -33,5 +31,11 @@ def fisher(representation):
     return of_modules(route)
 
 
-HESSIAN = {"Hessian, PMatDense": of_modules(hessian)}
+def offered(problem):
+    if problem.norm in ("instance_norm", "rms_norm"):
+        raise NotOfferedError("no such layer")
+    return of_modules(hessian)(problem)
+
+
+HESSIAN = {"Hessian, PMatDense": offered}
 GAUSS_NEWTON = {"FIM, PMatDense": fisher(PMatDense), "FIM, PMatImplicit": fisher(PMatImplicit)}
