@@ -1,7 +1,7 @@
 """Problems of the scoreboard: small networks with their reference, and the check of a product on each.
 
-A network is Linear(3, 8), a normalisation, tanh, Linear(8, 3). theta holds its parameters in PyTorch's order and layout:
-W1 (8, 3), b1, the normalisation's weight and bias, W2 (3, 8), b2. The loss is a mean over the cases.
+A network is Linear(3, 8), a normalisation, tanh, Linear(8, 3). theta holds its parameters in PyTorch's order and
+layout: W (8, 3), b, the normalisation's weight and bias, W2 (3, 8), b2. The loss is a mean over the cases.
 """
 
 from collections.abc import Callable
@@ -48,8 +48,7 @@ class Problem(NamedTuple):
         """Parameters from a vector of any library."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes]).tolist()
         return [
-            theta[end - int(np.prod(shape)) : end].reshape(shape)
-            for end, shape in zip(ends, self.shapes, strict=True)
+            theta[end - int(np.prod(shape)) : end].reshape(shape) for end, shape in zip(ends, self.shapes, strict=True)
         ]
 
 
@@ -74,8 +73,8 @@ PROBLEMS = [
 
 def forward(xp: Any, problem: Problem, theta: Any, X: Any) -> Any:
     """The outputs z (B, 3) in the arrays of a library with NumPy's names, the normalisation written out."""
-    W1, b1, *affine, W2, b2 = problem.parts(theta)
-    s = X @ W1.T + b1
+    W, b, *affine, W2, b2 = problem.parts(theta)
+    s = X @ W.T + b
     if problem.norm:
         shape, axis, _ = NORMS[problem.norm]
         s = s.reshape((CASES, *shape))
@@ -96,8 +95,8 @@ def mean_loss(xp: Any, problem: Problem, z: Any, y: Any) -> Any:
 
 def gradient(problem: Problem, theta: np.ndarray) -> np.ndarray:
     """The gradient by the chain rule, in NumPy; analytic, so that it takes a complex theta."""
-    W1, b1, *affine, W2, b2 = problem.parts(theta)
-    s = problem.X @ W1.T + b1
+    W, b, *affine, W2, b2 = problem.parts(theta)
+    s = problem.X @ W.T + b
     shape, axis, _ = NORMS[problem.norm]
     c = s.reshape(CASES, *shape)
     c = c if problem.norm == "rms_norm" else c - c.mean(axis, keepdims=True)
@@ -108,13 +107,13 @@ def gradient(problem: Problem, theta: np.ndarray) -> np.ndarray:
     e = np.exp(z - z.real.max(1, keepdims=True))
     Dz = (e / e.sum(1, keepdims=True) - np.eye(OUTPUTS)[problem.y]) / CASES
     Da = (Dz @ W2).reshape(a.shape) * (1 - a * a)
-    Daffine = [Da * n, Da][: len(affine)]
+    slopes = [Da * n, Da][: len(affine)]
     Dn = Da * affine[0]
     centred = Dn - n * (Dn * n).mean(axis, keepdims=True)
     centred = centred if problem.norm == "rms_norm" else centred - Dn.mean(axis, keepdims=True)
     Ds = (centred * r).reshape(CASES, HIDDEN)
-    Daffine = [D.sum(0).sum(-1) if problem.norm == "instance_norm" else D.sum(0) for D in Daffine]
-    parts = [Ds.T @ problem.X, Ds.sum(0), *Daffine, Dz.T @ a.reshape(CASES, HIDDEN), Dz.sum(0)]
+    slopes = [D.sum(0).sum(-1) if problem.norm == "instance_norm" else D.sum(0) for D in slopes]
+    parts = [Ds.T @ problem.X, Ds.sum(0), *slopes, Dz.T @ a.reshape(CASES, HIDDEN), Dz.sum(0)]
     return np.concatenate([part.ravel() for part in parts])
 
 

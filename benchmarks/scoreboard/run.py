@@ -1,4 +1,4 @@
-"""Check other libraries' curvature products and solvers, and write results.json and README.md. Run by `make scoreboard`.
+"""Check other libraries' curvature products and solvers; write results.json and README.md. Run by `make scoreboard`.
 
     python benchmarks/scoreboard/run.py                     # everything that is installed
     python benchmarks/scoreboard/run.py --only torch,scipy  # these libraries; the other rows stay as they are
@@ -16,6 +16,7 @@ import io
 import json
 import os
 import platform
+import re
 import runpy
 import subprocess
 import sys
@@ -74,8 +75,9 @@ def solver_cells(kind, solver) -> dict:
     return cells
 
 
-def rows_of(adapter: dict) -> list[dict]:
+def rows_of(name: str) -> list[dict]:
     """The rows of an adapter."""
+    adapter = runpy.run_path(str(HERE / "adapters" / f"{name}.py"))
     cells: dict[str, dict] = {}
     for curvature, table in (("hessian", "HESSIAN"), ("gauss-newton", "GAUSS_NEWTON")):
         for route, factory in adapter.get(table, {}).items():
@@ -87,6 +89,7 @@ def rows_of(adapter: dict) -> list[dict]:
     library, version = adapter["PACKAGE"], adapter.get("VERSION") or importlib.metadata.version(adapter["PACKAGE"])
     return [
         {
+            "adapter": name,
             "library": library,
             "route": route,
             "version": version,
@@ -122,7 +125,7 @@ def in_process(name: str) -> list[dict] | str:
     except subprocess.TimeoutExpired:
         return f"no result in {LIMIT} s"
     if done.returncode:
-        return (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return re.sub(r" \(/.*\)", "", (done.stderr.strip().splitlines() or ["no message"])[-1])  # without a path
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -136,38 +139,40 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE, help="folder of results.json and README.md")
     args = parser.parse_args()
     if args.adapter:
-        print(json.dumps(rows_of(runpy.run_path(str(HERE / "adapters" / f"{args.adapter}.py")))))
+        print(json.dumps(rows_of(args.adapter)))
         return 0
     if args.reproduce:
         exec(compile(page.reproduction(args.reproduce), args.reproduce, "exec"), {})
         return 0
     results = args.out / "results.json"
-    rows = json.loads(results.read_text(encoding="utf-8"))["rows"] if results.exists() else []
+    found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"rows": [], "not_run": {}}
     if not args.page:
-        rows = updated(rows, [word for word in args.only.split(",") if word] or [""])
-        results.write_text(json.dumps({"rows": rows}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (args.out / "README.md").write_text(page.page(rows), encoding="utf-8")
-    unexplained = page.unexplained(rows)
+        update(found, [word for word in args.only.split(",") if word] or [""])
+        results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (args.out / "README.md").write_text(page.page(found), encoding="utf-8")
+    unexplained = page.unexplained(found["rows"])
     for line in unexplained:
         print("not explained by a report:", line)
     return int(bool(unexplained))
 
 
-def updated(rows: list[dict], words: list[str]) -> list[dict]:
-    """The rows, with those of the named adapters computed anew."""
-    table = {(row["library"], row["route"]): row for row in rows}
-    for path in sorted((HERE / "adapters").glob("*.py")):
-        if not any(word in path.stem for word in words):
+def update(results: dict, words: list[str]) -> None:
+    """Compute the rows of the named adapters anew; those of a library that is not installed stay as they are."""
+    for name in sorted(path.stem for path in (HERE / "adapters").glob("*.py")):
+        if not any(word in name for word in words):
             continue
-        found = in_process(path.stem)
-        if isinstance(found, str):
-            print(f"{path.stem}: not run: {found}", flush=True)
+        rows = in_process(name)
+        if isinstance(rows, str):
+            print(f"{name}: not run: {rows}", flush=True)
+            if not any(row["adapter"] == name for row in results["rows"]):
+                results["not_run"][name] = rows
             continue
-        for row in found:
-            table[row["library"], row["route"]] = row
-            wrong = [topic for topic, cell in row["cells"].items() if cell["verdict"] == WRONG]
-            print(f"{row['library']} {row['version']}, {row['route']}: wrong: {', '.join(wrong) or 'nothing'}", flush=True)
-    return [table[key] for key in sorted(table)]
+        results["not_run"].pop(name, None)
+        others = [row for row in results["rows"] if row["adapter"] != name]
+        results["rows"] = sorted(others + rows, key=lambda row: (row["library"], row["route"]))
+        for row in rows:
+            wrong = ", ".join(topic for topic, cell in row["cells"].items() if cell["verdict"] == WRONG)
+            print(f"{row['library']} {row['version']}, {row['route']}: wrong: {wrong or 'nothing'}", flush=True)
 
 
 if __name__ == "__main__":

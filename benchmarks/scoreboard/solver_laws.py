@@ -57,8 +57,8 @@ def tolerances(solver: Callable[..., Any]) -> CheckReport:
 def scales(solver: Callable[..., Any]) -> CheckReport:
     """Powers of two that multiply A or b change nothing."""
     A, b = system()
-    of_A = (residual(solver, f"A 2^{i}", np.ldexp(A, i), b) for i in POWERS)
-    of_b = (residual(solver, f"b 2^{j}", A, np.ldexp(b, j)) for j in POWERS)
+    scaled = (residual(solver, f"A 2^{i}", np.ldexp(A, i), b) for i in POWERS)
+    moved = (residual(solver, f"b 2^{j}", A, np.ldexp(b, j)) for j in POWERS)
     both = (
         residual(solver, f"A 2^{i}, b 2^{j}", np.ldexp(A, i), np.ldexp(b, j))
         for i, j in itertools.product((-120, 120), repeat=2)
@@ -66,8 +66,8 @@ def scales(solver: Callable[..., Any]) -> CheckReport:
     return CheckReport(
         "scales",
         (
-            attempted("A times a power of two", of_A),
-            attempted("b times a power of two", of_b),
+            attempted("A times a power of two", scaled),
+            attempted("b times a power of two", moved),
             attempted("A and b times powers of two", both),
         ),
     )
@@ -76,7 +76,7 @@ def scales(solver: Callable[..., Any]) -> CheckReport:
 def zero(solver: Callable[..., Any]) -> CheckReport:
     """b = 0 gives x = 0."""
     A, b = system()
-    samples = (residual(solver, "b = 0", A, 0 * b) for _ in range(1))
+    samples = (residual(solver, name, A, 0 * b) for name in ("b = 0",))
     return CheckReport("b = 0", (attempted("b = 0: x = 0", samples),))
 
 
@@ -84,7 +84,7 @@ def start(solver: Callable[..., Any]) -> CheckReport:
     """x0 = the exact solution is returned."""
     x = np.arange(1.0, N + 1)
     A = np.diag([1.0, 2.0, 2.0, 4.0, 4.0, 8.0]) + np.ones((N, N))  # of integers, so that A x0 = b is exact
-    samples = (residual(solver, "x0 = solution", A, A @ x, RTOL, x) for _ in range(1))
+    samples = (residual(solver, name, A, A @ x, RTOL, x) for name in ("x0 = solution",))
     return CheckReport("x0 = solution", (attempted("x0 = solution is kept", samples),))
 
 

@@ -12,11 +12,11 @@ def objective(problem, theta):
     if problem.norm:
         raise NotOfferedError("no normalisation in its library")
     ends = np.cumsum([int(np.prod(shape)) for shape in problem.shapes])
-    W1, b1, W2, b2 = (
+    W, b, W2, b2 = (
         ca.reshape(theta[int(end - np.prod(s)) : int(end)], *(s[::-1] if len(s) > 1 else (s[0], 1)))
         for end, s in zip(ends, problem.shapes, strict=True)
     )
-    z = ca.tanh(problem.X @ W1 + ca.repmat(b1.T, CASES, 1)) @ W2 + ca.repmat(b2.T, CASES, 1)
+    z = ca.tanh(problem.X @ W + ca.repmat(b.T, CASES, 1)) @ W2 + ca.repmat(b2.T, CASES, 1)
     if problem.loss == "squared_error":
         return ca.sumsqr(z - problem.y) / 2 / CASES
     return sum(ca.logsumexp(z[i, :].T) - z[i, int(k)] for i, k in enumerate(problem.y)) / CASES

@@ -19,13 +19,13 @@ def gauss_newton(problem):
         return columns(net.calc_G(rows(v)))
 
     def rows(theta):
-        W1, b1, W2, b2 = problem.parts(theta)
-        return np.concatenate([W1.T.ravel(), b1, W2.T.ravel(), b2])
+        W, b, W2, b2 = problem.parts(theta)
+        return np.concatenate([W.T.ravel(), b, W2.T.ravel(), b2])
 
     def columns(theta):
         ends = np.cumsum([INPUTS * HIDDEN, HIDDEN, HIDDEN * OUTPUTS])
-        W1, b1, W2, b2 = np.split(theta, ends)
-        return np.concatenate([W1.reshape(INPUTS, -1).T.ravel(), b1, W2.reshape(HIDDEN, -1).T.ravel(), b2])
+        W, b, W2, b2 = np.split(theta, ends)
+        return np.concatenate([W.reshape(INPUTS, -1).T.ravel(), b, W2.reshape(HIDDEN, -1).T.ravel(), b2])
 
     return product
 

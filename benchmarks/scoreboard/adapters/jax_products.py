@@ -32,9 +32,7 @@ def gauss_newton(problem):
 HESSIAN = {
     "forward over reverse": of_vectors(lambda f: lambda theta, v: jax.jvp(jax.grad(f), (theta,), (v,))[1]),
     "reverse over reverse": of_vectors(lambda f: lambda theta, v: jax.grad(lambda t: jax.grad(f)(t) @ v)(theta)),
-    "reverse over forward": of_vectors(
-        lambda f: lambda theta, v: jax.grad(lambda t: jax.jvp(f, (t,), (v,))[1])(theta)
-    ),
+    "reverse over forward": of_vectors(lambda f: lambda theta, v: jax.grad(lambda t: jax.jvp(f, (t,), (v,))[1])(theta)),
     "jax.hessian": of_vectors(lambda f: lambda theta, v: jax.hessian(f)(theta) @ v),
 }
 GAUSS_NEWTON = {"jvp, H_L, vjp": gauss_newton}

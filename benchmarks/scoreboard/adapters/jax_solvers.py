@@ -22,4 +22,4 @@ SOLVERS = {
     "bicgstab": ("bicgstab", of(linalg.bicgstab)),
     "gmres": (None, of(linalg.gmres)),
 }
-NOTES = {name: "It does not report convergence: info is the adapter's, from the true residual." for name in SOLVERS}
+NOTES = dict.fromkeys(SOLVERS, "It does not report convergence: info is the adapter's, from the true residual.")

@@ -23,4 +23,4 @@ SOLVERS = {
     "solve_bicgstab": ("bicgstab", of(linear_solve.solve_bicgstab)),
     "solve_gmres": (None, of(linear_solve.solve_gmres)),
 }
-NOTES = {name: "It does not report convergence: info is the adapter's, from the true residual." for name in SOLVERS}
+NOTES = dict.fromkeys(SOLVERS, "It does not report convergence: info is the adapter's, from the true residual.")

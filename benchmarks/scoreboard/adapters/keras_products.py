@@ -42,8 +42,8 @@ def forward_over_reverse(problem):
     normalised = normalisation(problem) if problem.norm else None
 
     def f(theta):
-        W1, b1, *affine, W2, b2 = parts(problem, theta)
-        s = tf.constant(problem.X) @ tf.transpose(W1) + b1
+        W, b, *affine, W2, b2 = parts(problem, theta)
+        s = tf.constant(problem.X) @ tf.transpose(W) + b
         s = normalised(s, affine) if normalised else s
         z = tf.tanh(s) @ tf.transpose(W2) + b2
         if problem.loss == "squared_error":

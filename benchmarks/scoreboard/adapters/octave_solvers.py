@@ -22,7 +22,8 @@ def of(name, restarts=False):
         start = "[]" if x0 is None else matrix(x0[:, None])
         count = f"[], {rtol!r}, {len(b)}" if restarts else f"{rtol!r}, {maxiter}"
         call = f"[x, flag] = {name}(A, b, {count}, [], [], {start});"
-        text = f"warning('off'); A = {matrix(A)}; b = {matrix(b[:, None])}; {call} printf('%d', flag); printf(' %.17g', x);"
+        system = f"warning('off'); A = {matrix(A)}; b = {matrix(b[:, None])};"
+        text = f"{system} {call} printf('%d', flag); printf(' %.17g', x);"
         run = subprocess.run(["octave-cli", "--norc", "--eval", text], capture_output=True, text=True, check=False)
         if run.returncode:
             raise RuntimeError(run.stderr.strip())

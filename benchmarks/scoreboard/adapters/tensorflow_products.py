@@ -13,8 +13,8 @@ def objective(problem):
     def f(theta):
         ends = np.cumsum([int(np.prod(shape)) for shape in problem.shapes])
         parts = [tf.reshape(theta[end - int(np.prod(s)) : end], s) for end, s in zip(ends, problem.shapes, strict=True)]
-        W1, b1, *affine, W2, b2 = parts
-        s = X @ tf.transpose(W1) + b1
+        W, b, *affine, W2, b2 = parts
+        s = X @ tf.transpose(W) + b
         if problem.norm:
             shape, axis, _ = NORMS[problem.norm]
             s = tf.reshape(s, (CASES, *shape))

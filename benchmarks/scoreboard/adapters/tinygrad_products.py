@@ -1,7 +1,7 @@
 """tinygrad: Hessian products by gradient of gradient."""
 
 import numpy as np
-from problems import CASES, EPSILON, GROUPS, HIDDEN, NORMS, NotOfferedError, OUTPUTS
+from problems import CASES, EPSILON, GROUPS, HIDDEN
 from tinygrad import Tensor, dtypes
 
 PACKAGE = "tinygrad"
@@ -24,8 +24,8 @@ def product_of(problem):
     def f(theta):
         ends = np.cumsum([int(np.prod(shape)) for shape in problem.shapes]).tolist()
         parts = [theta[end - int(np.prod(s)) : end].reshape(s) for end, s in zip(ends, problem.shapes, strict=True)]
-        W1, b1, *affine, W2, b2 = parts
-        s = Tensor(problem.X) @ W1.T + b1
+        W, b, *affine, W2, b2 = parts
+        s = Tensor(problem.X) @ W.T + b
         s = normalised(problem, s, affine) if problem.norm else s
         z = s.reshape(CASES, HIDDEN).tanh() @ W2.T + b2
         if problem.loss == "squared_error":

@@ -1,6 +1,5 @@
 """PyTorch: Hessian products by each composition of its modes."""
 
-import torch
 from torch.autograd import functional
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp
 from torch_networks import of_vectors
