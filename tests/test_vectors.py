@@ -406,11 +406,11 @@ def vector(kind, operation=None):
         ("partial", "the reply is not a line"),
         ("endless", "the reply is not a line of at most"),
         ("deep", "the reply is not JSON"),
-        ("chatters", "the reply is not JSON: 'computing"),
-        ("garbage", "the reply is not JSON: 'x = 3"),
+        ("chatters", "the reply is not JSON (other text belongs on stderr): 'computing"),
+        ("garbage", "the reply is not JSON (other text belongs on stderr): 'x = 3"),
         ("nothing", "the reply is not JSON"),
         ("list", "the reply is not a JSON object"),
-        ("stranger", "the reply does not have the id of the request"),
+        ("stranger", "the reply has another id"),
     ],
 )
 def test_bad_replies(misbehaving, kind, reason):
@@ -501,8 +501,8 @@ def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ([], "either --adapter COMMAND or --self; got neither"),
-        (["--self", "--adapter", "x"], "got both"),
+        ([], "expected one of --adapter, --self, --questions, --answers; got none"),
+        (["--self", "--adapter", "x"], "got --adapter and --self"),
         (["--adapter", ""], "expected a program"),
         (["--adapter", "no-such-program-here"], "expected a program that can be run; got 'no-such-program-here'"),
         (["--adapter", "'"], "expected a command"),

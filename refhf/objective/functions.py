@@ -19,6 +19,7 @@ class FromFunctions:
 
     size: int | None = None
     cases: int = 1
+    group: int = 1
     dtype: np.dtype[Any] = np.dtype(np.float64)
     comm: Communicator | None = None
 
