@@ -98,8 +98,10 @@ class Adapter:
                 left -= NOTICE
             return replies.get(timeout=left)
         except queue.Empty:
-            cause = "is each line flushed?" if self.answered else "does it start slowly, or not flush each line?"
-            raise NoReply(f"no reply in {self.timeout:g} s ({cause})", late=True) from None
+            cause = (
+                "a line not flushed" if self.answered else "a slow start, a line not flushed, a reader that looks ahead"
+            )
+            raise NoReply(f"no reply in {self.timeout:g} s ({cause}? try --questions)", late=True) from None
 
     def end(self) -> None:
         """Kill the process and its children."""
@@ -111,16 +113,13 @@ class Adapter:
             else:
                 self.process.kill()
         self.process.wait()
-        for thread, *pipes in (
+        for reader, *pipes in (
             (self.exchange, self.process.stdin, self.process.stdout),
             (self.listener, self.process.stderr),
         ):
-            if thread is not None:
-                thread.join(ENDING)  # ends with the process, unless a process outside its group holds the pipes
-            for pipe in () if thread is not None and thread.is_alive() else pipes:
-                with contextlib.suppress(OSError, ValueError):
-                    if pipe is not None:
-                        pipe.close()
+            closer = threading.Thread(target=_close, args=(reader, pipes), daemon=True)
+            closer.start()
+            closer.join(ENDING)  # ends with the process, unless a process outside its group holds the pipes
         self.process = None
 
     def _start(self) -> None:
@@ -167,6 +166,14 @@ def _exchange(process: Any, line: str, replies: "queue.SimpleQueue[bytes]") -> N
         replies.put(b"")
 
 
+def _close(reader: threading.Thread | None, pipes: list[Any]) -> None:
+    if reader is not None:
+        reader.join()
+    for pipe in pipes:
+        with contextlib.suppress(OSError, ValueError):
+            pipe.close()
+
+
 def parsed(line: bytes) -> dict[str, Any]:
     """The reply in a line, an object whose `id` is a string; `NoReply` if there is none."""
     try:
@@ -181,4 +188,4 @@ def parsed(line: bytes) -> dict[str, Any]:
 
 
 def _shown(line: bytes) -> str:
-    return repr(line[:80].decode(errors="replace"))
+    return repr(line[:80].decode(errors="replace").rstrip("\n"))
