@@ -120,7 +120,8 @@ const OPERATIONS = {
 
 function answer(q) {
   const network = q.operation.endsWith("_product") || q.operation === "gradient";
-  const known = OPERATIONS[q.operation] && (!network || q.sizes);
+  const f = !q.nonlinearity || NONLINEARITIES[q.nonlinearity];
+  const known = OPERATIONS[q.operation] && (!network || q.sizes) && f;
   return known ? OPERATIONS[q.operation](q) : { unsupported: true };
 }
 
