@@ -773,7 +773,7 @@ def test_x_has_the_objectives_dtype(method, start):
 class Reusing:
     """x'Ax/2 + sum x^4/4 as a user's objective, which returns the same arrays each time if `reused`."""
 
-    size, cases, dtype, comm = 4, 1, np.dtype(float), None
+    size, cases, group, dtype, comm = 4, 1, 1, np.dtype(float), None
     curvatures = frozenset({"hessian", "gauss-newton", "gradient-squares"})
 
     def __init__(self, reused):

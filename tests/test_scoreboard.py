@@ -24,7 +24,7 @@ def scoreboard():
     """The modules of the folder."""
     sys.path.insert(0, str(FOLDER))
     try:
-        yield {name: importlib.import_module(name) for name in ("faults", "page", "problems", "solver_laws")}
+        yield {name: importlib.import_module(name) for name in ("found_faults", "page", "problems", "solver_laws")}
     finally:
         sys.path.remove(str(FOLDER))
 
@@ -48,7 +48,7 @@ def test_rows_are_complete(scoreboard):
 
 def test_faults_are_explained(scoreboard):
     """Each wrong cell has a fault, each fault a wrong cell, a report and a reproduction of at most ten lines."""
-    faults, page = scoreboard["faults"], scoreboard["page"]
+    faults, page = scoreboard["found_faults"], scoreboard["page"]
     assert page.unexplained(ROWS) == []
     wrong = [
         faults.explain(row["library"], row["route"], topic)

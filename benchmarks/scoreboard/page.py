@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import faults
+import found_faults as faults
 
 REPORTS = Path(__file__).parent / "reports"
 INTRODUCTION = """# Scoreboard
