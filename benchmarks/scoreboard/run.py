@@ -40,8 +40,11 @@ RIGHT, WRONG, ABSENT = "right", "wrong", "not offered"
 def as_cell(report, seconds: float) -> dict:
     """A check's report in JSON types."""
     found = report.to_dict()
-    laws = [{"law": f["law"], "verdict": RIGHT if f["passed"] else WRONG, "digits": f["digits"], "needed": f["needed"],
-             "worst": f["worst"]} for f in found["findings"]]  # fmt: skip
+    laws = []
+    for finding in found["findings"]:
+        figures = {name: finding[name] and round(finding[name], 1) for name in ("digits", "needed")}
+        verdict = RIGHT if finding["passed"] else WRONG
+        laws.append({"law": finding["law"], "verdict": verdict, **figures, "worst": finding["worst"]})
     diagnosis = [str(cause) for cause in report.causes]
     verdict = RIGHT if report.passed else WRONG
     return {"verdict": verdict, "laws": laws, "diagnosis": diagnosis, "remarks": found["remarks"], "seconds": seconds}
@@ -148,12 +151,18 @@ def main() -> int:
     found = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {"rows": [], "not_run": {}}
     if not args.page:
         update(found, [word for word in args.only.split(",") if word] or [""])
-        results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        results.write_text(as_text(found), encoding="utf-8")
     (args.out / "README.md").write_text(page.page(found), encoding="utf-8")
     unexplained = page.unexplained(found["rows"])
     for line in unexplained:
         print("not explained by a report:", line)
     return int(bool(unexplained))
+
+
+def as_text(results: dict) -> str:
+    """The results as JSON, a row a line."""
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False) for row in results["rows"])
+    return f'{{"not_run": {json.dumps(results["not_run"], ensure_ascii=False)},\n"rows": [\n{rows}\n]}}\n'
 
 
 def update(results: dict, words: list[str]) -> None:
