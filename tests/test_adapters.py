@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from refhf.conformance.vectors import adapter_process, vector_run
+from refhf.conformance.vectors import adapter_process, reply_comparison, vector_run
 from refhf.conformance.vectors.adapter_process import MOST, Adapter, NoReply
 from refhf.conformance.vectors.batch_files import AnswerFile
 from refhf.conformance.vectors.load_vectors import Vector, load
@@ -158,6 +158,48 @@ def test_a_child_that_keeps_the_pipe(hostile):
     (result,) = vector_run.run(vectors(1), hostile(child, timeout=0.5).ask)
     assert "no reply in 0.5 s" in result.reason
     assert time.monotonic() - begun < 2.9
+
+
+def test_a_fault_costs_one_request(hostile):
+    """After a request without a valid reply the program is started again, and right for the next."""
+    adapter = hostile("if q['id'] == 't/1': good = 'x'")
+    assert verdicts(vector_run.run(vectors(3), adapter.ask)) == ["pass", "fail", "pass"]
+
+
+def test_a_loud_program_fills_nothing(hostile):
+    """The runner keeps the end of a long stderr, which does not block the program, and shows its last line."""
+    adapter = hostile("sys.stderr.write('x' * 10**7 + '\\nthe last line\\n'); sys.stderr.flush(); os._exit(3)")
+    (result,) = vector_run.run(vectors(1), adapter.ask)
+    assert result.reason == "the adapter ended with status 3: the last line"
+    assert len(adapter.errors) <= 2000
+
+
+def test_a_closed_output(hostile):
+    """A program that closes its output is not waited for."""
+    (result,) = vector_run.run(vectors(1), hostile("os.close(1); time.sleep(100)").ask)
+    assert result.reason == "the adapter closed its output"
+
+
+def test_a_program_that_reads_nothing(hostile):
+    """A request longer than a pipe holds does not block the runner."""
+    with pytest.raises(NoReply, match="no reply"):
+        hostile(start="time.sleep(100)", timeout=0.3).ask("t/x", {"x": [0.0] * 100_000})
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m red", "\ud800", "a\nb\r\x07", "\u202e", "\x00"])
+def test_text_of_programs_is_escaped(text):
+    """Replies and errors of a program are escaped in the reason."""
+
+    def dies(*_):
+        raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
+
+    results = list(vector_run.run(vectors(1), dies))
+    results += [reply_comparison.judged(vectors(1)[0], {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
+    results.append(reply_comparison.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
+    for result in results:
+        assert result.verdict is Verdict.FAIL
+        assert result.reason.isprintable()
+        result.reason.encode()
 
 
 @pytest.mark.parametrize("depth", [1, 300, 900, 960, 980, 990])

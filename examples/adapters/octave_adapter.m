@@ -84,6 +84,8 @@ end
 % Names and values: a text, a column for a list, or a number for "value".
 function reply = answer(q)
   reply = {};
+  known = {"tanh", "logistic", "softplus", "relu", "identity"};
+  if isfield(q, "nonlinearity") && ! any(strcmp(q.nonlinearity, known)), return, end
   switch q.operation
     case "nonlinearity"
       [f, d, dd] = nonlinearity(q.nonlinearity, q.s);
