@@ -162,7 +162,7 @@ def test_a_child_that_keeps_the_pipe(hostile):
 
 def test_a_fault_costs_one_request(hostile):
     """After a request without a valid reply the program is started again, and right for the next."""
-    adapter = hostile("if q['id'] == 't/1': good = 'x'")
+    adapter = hostile("if q['id'] == 't/1': good = 'x\\n'")
     assert verdicts(vector_run.run(vectors(3), adapter.ask)) == ["pass", "fail", "pass"]
 
 
