@@ -14,8 +14,9 @@ import pytest
 from refhf.conformance.vectors import adapter_process, reply_comparison, vector_run
 from refhf.conformance.vectors.adapter_process import MOST, Adapter, NoReply
 from refhf.conformance.vectors.batch_files import AnswerFile
-from refhf.conformance.vectors.load_vectors import Vector, load
+from refhf.conformance.vectors.load_vectors import RELEASE, Vector, load
 from refhf.conformance.vectors.reply_comparison import Verdict
+from refhf.lab.cli import vectors_command
 from refhf.lab.cli.entry_point import main
 
 ADAPTERS = Path(__file__).parent.parent / "examples" / "adapters"
@@ -258,6 +259,48 @@ def test_an_empty_file_of_replies(tmp_path):
     path.write_text("")
     with pytest.raises(NoReply, match="the file has no reply"):
         AnswerFile(path, {"t/0"}).ask("t/0", {})
+
+
+# Results.
+
+
+def test_lines_of_results(tmp_path, capsys):
+    """`--results` writes a line of JSON for each vector, with the documented keys, as `--json` lists them."""
+    path = tmp_path / "results.jsonl"
+    program = shlex.join([sys.executable, str(ADAPTERS / "numpy_adapter.py")])
+    assert main(["vectors", "--adapter", program, "--results", str(path), "--json"]) == 0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == json.loads(capsys.readouterr().out)["results"]
+    assert [line["id"] for line in lines] == [vector.id for vector in load()]
+    assert {tuple(line) for line in lines} == {("vectors", "id", "operation", "verdict", "digits", "reason")}
+    assert {line["vectors"] for line in lines} == {RELEASE}
+    assert {line["verdict"] for line in lines} == {"pass", "skip"}
+
+
+def test_deprecated_vectors_are_not_sent(tmp_path, monkeypatch, capsys):
+    """A vector in the list of deprecated ones is skipped; the list names ids, topics or flags only."""
+    monkeypatch.setattr(vectors_command, "folder", lambda: tmp_path)
+    (tmp_path / "DEPRECATED").write_text("cg/definite-2  # 1.2.0: an example\n")
+    assert main(["vectors", "--self", "--json"]) == 0
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)["results"] if row["verdict"] == "skip"] == [
+        "cg/definite-2"
+    ]
+    (tmp_path / "DEPRECATED").write_text("cg/definite-3000\n")
+    assert main(["vectors", "--self"]) == 2
+
+
+def test_one_reason_is_one_line(monkeypatch, capsys):
+    """All vectors that had no reply for one reason are one line of the report."""
+
+    def dead(request):
+        raise NoReply("the adapter ended with status 1", silent=True)
+
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", dead)
+    assert main(["vectors", "--self"]) == 1
+    failures = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail  ")]
+    assert len(failures) == 2
+    assert failures[0].endswith(" more: the adapter ended with status 1")
+    assert failures[1].endswith(" more: not sent: 3 requests of this operation had no reply")
 
 
 # The examples in other languages.

@@ -59,6 +59,7 @@ def run_vectors_command(args) -> int:
         print(f"{write_questions(args.questions, vectors, lists['skips'])} requests: {args.questions}", file=sys.stderr)
         return 0
     with contextlib.ExitStack() as stack:
+        file = None if args.results is None else stack.enter_context(open(args.results, "w", encoding="utf-8"))
         if args.adapter is not None:
             ask = stack.enter_context(Adapter(args.adapter, timeout, _say)).ask
         elif args.answers is not None:
@@ -66,9 +67,8 @@ def run_vectors_command(args) -> int:
         else:
             ask = lambda _, request: vector_operations.reply_to(request)  # noqa: E731
         results = list(_watched(vector_run.run(vectors, ask, tolerance=tolerance, **lists), len(vectors)))
-    if args.results is not None:
-        lines = [output_folder.to_json(line) + "\n" for line in result_lines(results)]
-        Path(args.results).write_text("".join(lines), encoding="utf-8")
+        if file is not None:
+            file.writelines(output_folder.to_json(line) + "\n" for line in result_lines(results))
     print(output_folder.to_json(report_dict(results)) if args.json else report_text(results))
     return int(any(result.verdict is Verdict.FAIL for result in results))
 
