@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from refhf.conformance.vectors import adapter_process, vector_run
+from refhf.conformance.vectors import adapter_process, reply_comparison, vector_run
 from refhf.conformance.vectors.adapter_process import MOST, Adapter, NoReply
 from refhf.conformance.vectors.batch_files import AnswerFile
-from refhf.conformance.vectors.load_vectors import Vector, load
+from refhf.conformance.vectors.load_vectors import RELEASE, Vector, load
 from refhf.conformance.vectors.reply_comparison import Verdict
+from refhf.lab.cli import vectors_command
 from refhf.lab.cli.entry_point import main
 
 ADAPTERS = Path(__file__).parent.parent / "examples" / "adapters"
@@ -160,6 +161,48 @@ def test_a_child_that_keeps_the_pipe(hostile):
     assert time.monotonic() - begun < 2.9
 
 
+def test_a_fault_costs_one_request(hostile):
+    """After a request without a valid reply the program is started again, and right for the next."""
+    adapter = hostile("if q['id'] == 't/1': good = 'x\\n'")
+    assert verdicts(vector_run.run(vectors(3), adapter.ask)) == ["pass", "fail", "pass"]
+
+
+def test_a_loud_program_fills_nothing(hostile):
+    """The runner keeps the end of a long stderr, which does not block the program, and shows its last line."""
+    adapter = hostile("sys.stderr.write('x' * 10**7 + '\\nthe last line\\n'); sys.stderr.flush(); os._exit(3)")
+    (result,) = vector_run.run(vectors(1), adapter.ask)
+    assert result.reason == "the adapter ended with status 3: the last line"
+    assert len(adapter.errors) <= 2000
+
+
+def test_a_closed_output(hostile):
+    """A program that closes its output is not waited for."""
+    (result,) = vector_run.run(vectors(1), hostile("os.close(1); time.sleep(100)").ask)
+    assert result.reason == "the adapter closed its output"
+
+
+def test_a_program_that_reads_nothing(hostile):
+    """A request longer than a pipe holds does not block the runner."""
+    with pytest.raises(NoReply, match="no reply"):
+        hostile(start="time.sleep(100)", timeout=0.3).ask("t/x", {"x": [0.0] * 100_000})
+
+
+@pytest.mark.parametrize("text", ["\x1b[31m red", "\ud800", "a\nb\r\x07", "\u202e", "\x00"])
+def test_text_of_programs_is_escaped(text):
+    """Replies and errors of a program are escaped in the reason."""
+
+    def dies(*_):
+        raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
+
+    results = list(vector_run.run(vectors(1), dies))
+    results += [reply_comparison.judged(vectors(1)[0], {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
+    results.append(reply_comparison.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
+    for result in results:
+        assert result.verdict is Verdict.FAIL
+        assert result.reason.isprintable()
+        result.reason.encode()
+
+
 @pytest.mark.parametrize("depth", [1, 300, 900, 960, 980, 990])
 def test_nested_fields(hostile, depth):
     """A field of lists within lists fails with a sentence, at any depth."""
@@ -168,9 +211,10 @@ def test_nested_fields(hostile, depth):
     assert result.verdict is Verdict.FAIL and len(result.reason) < 250
 
 
-def test_a_timeout_of_centuries(hostile):
+def test_a_timeout_of_centuries(hostile, monkeypatch):
     """A time limit longer than the system's longest is that."""
-    assert verdicts(vector_run.run(vectors(1), hostile(timeout=1e300).ask)) == ["pass"]
+    monkeypatch.setattr(adapter_process, "NOTICE", 0.1)
+    assert verdicts(vector_run.run(vectors(1), hostile(start="time.sleep(0.3)", timeout=1e300).ask)) == ["pass"]
 
 
 # Requests and replies as files.
@@ -218,21 +262,68 @@ def test_an_empty_file_of_replies(tmp_path):
         AnswerFile(path, {"t/0"}).ask("t/0", {})
 
 
+# Results.
+
+
+def test_lines_of_results(tmp_path, capsys):
+    """`--results` writes a line of JSON for each vector, with the documented keys, as `--json` lists them."""
+    path = tmp_path / "results.jsonl"
+    program = shlex.join([sys.executable, str(ADAPTERS / "numpy_adapter.py")])
+    assert main(["vectors", "--adapter", program, "--results", str(path), "--json"]) == 0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines == json.loads(capsys.readouterr().out)["results"]
+    assert [line["id"] for line in lines] == [vector.id for vector in load()]
+    assert {tuple(line) for line in lines} == {("vectors", "id", "operation", "verdict", "digits", "reason")}
+    assert {line["vectors"] for line in lines} == {RELEASE}
+    assert {line["verdict"] for line in lines} == {"pass", "skip"}
+
+
+def test_deprecated_vectors_are_not_sent(tmp_path, monkeypatch, capsys):
+    """A vector in the list of deprecated ones is skipped; the list names ids, topics or flags only."""
+    monkeypatch.setattr(vectors_command, "folder", lambda: tmp_path)
+    (tmp_path / "DEPRECATED").write_text("cg/definite-2  # 1.2.0: an example\n")
+    assert main(["vectors", "--self", "--json"]) == 0
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)["results"] if row["verdict"] == "skip"] == [
+        "cg/definite-2"
+    ]
+    (tmp_path / "DEPRECATED").write_text("cg/definite-3000\n")
+    assert main(["vectors", "--self"]) == 2
+
+
+def test_one_reason_is_one_line(monkeypatch, capsys):
+    """All vectors that had no reply for one reason are one line of the report."""
+
+    def dead(request):
+        raise NoReply("the adapter ended with status 1", silent=True)
+
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", dead)
+    assert main(["vectors", "--self"]) == 1
+    failures = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail  ")]
+    assert len(failures) == 2
+    assert failures[0].endswith(" more: the adapter ended with status 1")
+    assert failures[1].endswith(" more: not sent: 3 requests of this operation had no reply")
+
+
 # The examples in other languages.
 
-EXAMPLES = {
-    "node": (["node", str(ADAPTERS / "node_adapter.js")], 210),
-    "octave-cli": (["octave-cli", "-q", str(ADAPTERS / "octave_adapter.m")], 210),
+EXAMPLES = {  # the words that run it, or compile it
+    "node_adapter.js": "node {source}",
+    "octave_adapter.m": "octave-cli -q {source}",
+    "adapter.rs": "rustc -D warnings -o {program} {source}",
 }
 
 
-@pytest.mark.parametrize("program", EXAMPLES)
-def test_examples(program):
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples(name, tmp_path):
     """The example adapters in other languages pass all operations that they support."""
-    words, least = EXAMPLES[program]
-    if shutil.which(program) is None:
-        pytest.skip(f"needs {program}")
+    program = str(tmp_path / "adapter")
+    words = [word.format(source=ADAPTERS / name, program=program) for word in EXAMPLES[name].split()]
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"needs {words[0]}")
+    if program in words:
+        subprocess.run(words, check=True)
+        words = [program]
     with Adapter(shlex.join(words), LONG) as adapter:
         results = list(vector_run.run(load(), adapter.ask))
     assert [(r.vector.id, r.reason) for r in results if r.verdict is Verdict.FAIL] == []
-    assert sum(result.verdict is Verdict.PASS for result in results) >= least
+    assert sum(result.verdict is Verdict.PASS for result in results) >= 210

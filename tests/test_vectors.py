@@ -19,7 +19,7 @@ from oracle import wrong_blocks, wrong_networks
 
 import refhf
 from refhf.conformance.vectors import load_vectors, reply_comparison, vector_operations, vector_run
-from refhf.conformance.vectors.adapter_process import Adapter, NoReply
+from refhf.conformance.vectors.adapter_process import Adapter
 from refhf.conformance.vectors.load_vectors import Vector, compact, load
 from refhf.conformance.vectors.network_operations import network_of
 from refhf.conformance.vectors.reply_comparison import Verdict
@@ -349,127 +349,6 @@ def test_jax_adapter():
     holds(run_adapter(command(ADAPTERS / "jax_adapter.py"), chosen + of_blocks), 4 + len(of_blocks))
 
 
-MISBEHAVES = """
-import json, os, sys, time
-for line in sys.stdin:
-    q = json.loads(line)
-    good = {"id": q["id"], "x": q["x"]}
-    kind = q["kind"]
-    if kind == "dies":
-        print("Segmentation fault, almost", file=sys.stderr)
-        os._exit(3)
-    elif kind == "hangs":
-        time.sleep(1000)
-    elif kind == "closes":
-        os.close(1)
-        time.sleep(1000)
-    elif kind == "partial":
-        print(json.dumps(good)[:5], end="", flush=True)
-        os._exit(0)
-    elif kind == "endless":
-        while True:
-            print("x" * 65536, end="")
-    elif kind == "shouts":
-        sys.stderr.write("x" * 10**7 + "\\nthe last line\\n")
-        sys.stderr.flush()
-        os._exit(3)
-    elif kind == "deep":
-        print("[" * 100000, flush=True)
-    elif kind == "chatters":
-        print("computing", flush=True)
-        print(json.dumps(good), flush=True)
-    else:
-        replies = {"garbage": "x = 3", "list": "[1, 2]", "stranger": '{"id": "t/other", "x": 1.0}', "nothing": ""}
-        print(replies.get(kind, json.dumps(good)), flush=True)
-"""
-
-
-@pytest.fixture
-def misbehaving(tmp_path):
-    """An adapter that misbehaves as the kind of the request says."""
-    program = tmp_path / "adapter.py"
-    program.write_text(MISBEHAVES)
-    with Adapter(command("-S", "-E", program), LIMIT) as adapter:
-        yield adapter
-
-
-def vector(kind, operation=None):
-    request = {"operation": operation or kind, "kind": kind, "x": 1.0}
-    return Vector(f"t/{kind}", "t", {}, request, {"x": 1.0}, ("a", "b"))
-
-
-@pytest.mark.parametrize(
-    ("kind", "reason"),
-    [
-        ("dies", "the adapter ended with status 3: Segmentation fault, almost"),
-        ("closes", "the adapter closed its output"),
-        ("partial", "the reply is not a line"),
-        ("endless", "the reply is not a line of at most"),
-        ("deep", "the reply is not JSON"),
-        ("chatters", "the reply is not JSON (other text belongs on stderr): 'computing"),
-        ("garbage", "the reply is not JSON (other text belongs on stderr): 'x = 3"),
-        ("nothing", "the reply is not JSON"),
-        ("list", "the reply is not a JSON object"),
-        ("stranger", "the reply has another id"),
-    ],
-)
-def test_bad_replies(misbehaving, kind, reason):
-    """A request without a valid reply fails with a reason; the next request gets a new process."""
-    good, bad, after = vector_run.run([vector("good"), vector(kind), vector("fine")], misbehaving.ask)
-    assert bad.verdict is Verdict.FAIL
-    assert reason in bad.reason
-    assert good.verdict is after.verdict is Verdict.PASS
-
-
-@pytest.mark.parametrize("text", ["\x1b[31m red", "\ud800", "a\nb\r\x07", "\u202e", "\x00"])
-def test_adapter_text_is_escaped(text):
-    """Replies and errors of an adapter are escaped in the reason."""
-
-    def dies(*_):
-        raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
-
-    results = list(vector_run.run([vector("good")], dies))
-    results += [reply_comparison.judged(vector("good"), {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
-    results.append(reply_comparison.judged(Vector("t/w", "t", {}, {}, {"stop": "converged"}, ()), {"stop": text}))
-    for result in results:
-        assert result.verdict is Verdict.FAIL
-        assert result.reason.isprintable()
-        result.reason.encode()
-
-
-def test_hanging_adapter(misbehaving):
-    """An adapter that hangs is killed after the time limit and restarted."""
-    misbehaving.timeout = 0.2
-    with pytest.raises(NoReply, match=r"no reply in 0\.2 s"):
-        misbehaving.ask("t/x", {"kind": "hangs", "x": 1.0})
-    assert misbehaving.process is None
-    misbehaving.timeout = LIMIT
-    assert misbehaving.ask("t/y", {"kind": "good", "x": 1.0}) == {"id": "t/y", "x": 1.0}
-
-
-def test_a_loud_adapter_fills_nothing(misbehaving):
-    """Of what an adapter writes to stderr the end is kept, however much it is, and it does not block the adapter."""
-    with pytest.raises(NoReply, match="ended with status 3: the last line"):
-        misbehaving.ask("t/x", {"kind": "shouts", "x": 1.0})
-    assert len(misbehaving.errors) <= 2000
-
-
-def test_patience(misbehaving):
-    """After three silent failures of one operation its remaining vectors are not sent; other operations are."""
-    asked = [vector("dies", "o")._replace(id=f"t/{k}") for k in range(5)]
-    results = list(vector_run.run([*asked, vector("good")], misbehaving.ask))
-    assert [r.reason.startswith("not sent") for r in results] == [False, False, False, True, True, False]
-    assert results[-1].verdict is Verdict.PASS
-
-
-def test_adapter_that_reads_nothing(tmp_path):
-    """A request longer than a pipe holds does not block the runner."""
-    program = tmp_path / "deaf.py"
-    program.write_text("import time; time.sleep(1000)")
-    with Adapter(command("-S", "-E", program), 0.3) as adapter, pytest.raises(NoReply, match="no reply"):
-        adapter.ask("t/x", {"x": [0.0] * 100_000})
-
-
 # The command.
 
 
@@ -503,6 +382,7 @@ def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
     [
         ([], "expected one of --adapter, --self, --questions, --answers; got none"),
         (["--self", "--adapter", "x"], "got --adapter and --self"),
+        (["--answers", "no-such-file"], "no-such-file"),
         (["--adapter", ""], "expected a program"),
         (["--adapter", "no-such-program-here"], "expected a program that can be run; got 'no-such-program-here'"),
         (["--adapter", "'"], "expected a command"),
@@ -542,5 +422,6 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
 
 def test_runner_takes_any_callable():
     """The runner accepts any function of (id, request), which may return NumPy numbers."""
-    (result,) = vector_run.run([vector("good")], lambda _, request: {"x": np.float64(1.0)})
+    vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": 1.0}, ("a", "b"))
+    (result,) = vector_run.run([vector], lambda _, request: {"x": np.float64(1.0)})
     assert result.verdict is Verdict.PASS

@@ -120,8 +120,7 @@ const OPERATIONS = {
 
 function answer(q) {
   const network = q.operation.endsWith("_product") || q.operation === "gradient";
-  const f = !q.nonlinearity || NONLINEARITIES[q.nonlinearity];
-  const known = OPERATIONS[q.operation] && (!network || q.sizes) && f;
+  const known = q.operation in OPERATIONS && (!network || q.sizes) && (q.nonlinearity ?? "tanh") in NONLINEARITIES;
   return known ? OPERATIONS[q.operation](q) : { unsupported: true };
 }
 
