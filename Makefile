@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck vectors release clean
+.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck scoreboard vectors vectors-release release clean
 
 DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
 
@@ -30,6 +30,9 @@ long: $(STAMP)-test
 
 vectors: $(STAMP)-test
 	$(BIN)/python tests/make_vectors.py --check  # without --check it writes new vectors
+
+vectors-release: $(STAMP)-test
+	$(BIN)/python docs/vectors_release.py  # dist/refhf-vectors-VERSION.tar.gz and its checksum
 
 mutants: $(STAMP)-mutants
 	$(BIN)/python tests/mutation.py --share 0.2 --processes 2  # some 1,300 mutants; tests/MUTATION.md
@@ -56,6 +59,10 @@ bench: $(STAMP)-crosscheck
 crosscheck: $(STAMP)-crosscheck
 	$(BIN)/python -m pytest -q -o addopts= tests/crosscheck
 	$(BIN)/python -m pytest -q tests/test_vectors.py -k adapter
+	$(BIN)/python -m pytest -q tests/test_pytest_plugin.py tests/test_exports.py -k 'module or from_torch'
+
+scoreboard: $(STAMP)-test
+	$(BIN)/python benchmarks/scoreboard/run.py  # what is installed; for more: pip install -e '.[scoreboard]'
 
 $(STAMP)-demo: pyproject.toml
 	$(INSTALL) -e '.[cli]'

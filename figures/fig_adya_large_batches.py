@@ -38,7 +38,7 @@ NLCG = METHODS[2:]
 SCHEDULE = {"learning_rate": "adya-2018"}
 RATES = {  # our choice: factors of about 3; momentum's velocity multiplies its rate by up to 10
     "momentum": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
-    "rmsprop": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+    "rmsprop": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     "nlcg-fr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     "nlcg-pr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
 }

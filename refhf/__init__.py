@@ -65,16 +65,24 @@ from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.product_checker import check_gauss_newton_product, check_hessian_product
 from refhf.conformance.checkers.solver_checker import check_solver
 from refhf.data.data_sets import load
+from refhf.driver.method_options import options
 from refhf.driver.minimize import iterate, minimize, resume
 from refhf.driver.registry import available_methods
 from refhf.driver.scipy_method import scipy_method
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
+from refhf.krylov.eigenpairs import lanczos_eigenpairs
+from refhf.krylov.hutchpp import stochastic_trace
 from refhf.krylov.lanczos import lanczos_iterates, lanczos_largest, lanczos_smallest
+from refhf.krylov.shifted_cg import shifted_cg, shifted_cg_iterates
 from refhf.krylov.solve import bicgstab, cg
+from refhf.krylov.spectral_density import spectral_density
+from refhf.lab.plots.plot_history import plot_history
+from refhf.lab.runs.run_history import history
 from refhf.methods.replicas.secants import inverse_hessian_product
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.network import Network
+from refhf.model.network_file import load_network, save
 from refhf.model.residual_networks import resnet
 from refhf.model.stages import (
     attention,
@@ -91,8 +99,11 @@ from refhf.model.stages import (
     residual,
 )
 from refhf.model.transformers import transformer
+from refhf.objective.dual_solve import gauss_newton_solve
 from refhf.objective.functions import from_functions
 from refhf.objective.supervised import supervised
+from refhf.torch_modules.from_torch import from_torch
+from refhf.torch_modules.to_torch import to_torch
 
 __version__ = "0.1.0"
 
@@ -119,22 +130,35 @@ __all__ = [
     "embedding",
     "flatten",
     "from_functions",
+    "from_torch",
+    "gauss_newton_solve",
     "global_average_pool",
+    "history",
     "inverse_hessian_product",
     "iterate",
+    "lanczos_eigenpairs",
     "lanczos_iterates",
     "lanczos_largest",
     "lanczos_smallest",
     "layer_norm",
     "load",
+    "load_network",
     "max_pool",
     "minimize",
     "mlp",
+    "options",
+    "plot_history",
     "pool",
     "residual",
     "resnet",
     "resume",
+    "save",
     "scipy_method",
+    "shifted_cg",
+    "shifted_cg_iterates",
+    "spectral_density",
+    "stochastic_trace",
     "supervised",
+    "to_torch",
     "transformer",
 ]

@@ -16,7 +16,7 @@ import tokenize
 import warnings
 import zipfile
 from collections.abc import Container, Mapping
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def most_unpacked(size: int) -> int:
     return max(BOMB_BYTES, BOMB_RATIO * size)
 
 
-def array_header(stream, length: int, path) -> Header:
+def array_header(stream: Any, length: int, path: Any) -> Header:
     """The header of a `.npy` stream of `length` bytes; the stream is left where the array begins.
 
     Raises
@@ -110,13 +110,15 @@ def _header_bytes(stream) -> io.BytesIO:
 COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's two; a member of LZMA can ask for 4 GiB at once
 
 
-def npz_names(path) -> list[str]:
+def npz_names(path: Any) -> list[str]:
     """The names of the arrays of a `.npz` file; FormatError as of `read_npz`."""
     with _opened(path) as archive:
         return [member.filename.removesuffix(".npy") for member in archive.infolist()]
 
 
-def read_npz(path, names: Container[str] | None = None, compressions=COMPRESSIONS) -> dict[str, np.ndarray]:
+def read_npz(
+    path: Any, names: Container[str] | None = None, compressions: Container[int] = COMPRESSIONS
+) -> dict[str, np.ndarray]:
     """The arrays of a `.npz` file, compressed in one of these ways: those of the given names that it has, or all.
 
     Raises
@@ -143,7 +145,7 @@ def _opened(path):
         raise FormatError(path, f"cannot be read as .npz: {' '.join(str(error).split())[:200]}") from error
 
 
-def write_npz(stream, arrays: Mapping[str, np.ndarray]) -> None:
+def write_npz(stream: Any, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays to a stream as a `.npz` file.
 
     Unlike `np.savez` of NumPy 2.0, it closes the archive also where the stream takes no more.

@@ -1,5 +1,6 @@
 """Text that is read and printed: columns, names and paths in arguments, enumerations as words."""
 
+import html
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
@@ -38,6 +39,17 @@ def columns(rows: Iterable[Sequence], left: int = 1, indent: int = 0) -> list[st
         (" " * indent + "  ".join(f"{x:{sign}{n}}" for x, sign, n in zip(row, signs, widths, strict=True))).rstrip()
         for row in rows
     ]
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence], caption: str) -> str:
+    """A table for a notebook; numbers have six digits."""
+    lines = [f"<caption>{html.escape(caption)}</caption>", _html_row("th", head)]
+    return f"<table>{''.join([*lines, *(_html_row('td', row) for row in rows)])}</table>"
+
+
+def _html_row(tag: str, cells: Iterable) -> str:
+    words = (f"{cell:.6g}" if isinstance(cell, float) else html.escape(str(cell)) for cell in cells)
+    return f"<tr>{''.join(f'<{tag}>{word}</{tag}>' for word in words)}</tr>"
 
 
 def name_list(text: str) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.special
 
 from refhf import mlp, supervised
-from refhf.conformance.check_report import Pattern
+from refhf.conformance.patterns import Pattern
 
 FUNCTIONS = {
     "tanh": (np.tanh, lambda s: np.cosh(s) ** -2, lambda s: -2 * np.tanh(s) * np.cosh(s) ** -2),

@@ -29,7 +29,7 @@ import warnings
 from fractions import Fraction
 
 import numpy as np
-from oracle import exact_networks, exact_solvers, exact_steps, idx_parser, mistake_table, topics
+from oracle import exact_blocks, exact_networks, exact_solvers, exact_steps, idx_parser, mistake_table, topics
 
 from refhf.conformance.vectors.load_vectors import Vector, compact, folder, load, parse
 from refhf.conformance.vectors.reply_comparison import TOLERANCE, alike, judged
@@ -87,6 +87,8 @@ def rounded(value):
 def made(topic, name, request):
     """The vector of a request; `Disagreement` if the two computations differ."""
     route, ours, theirs = ROUTES[request["operation"]]
+    if "blocks" in request:
+        route = getattr(exact_blocks, request["operation"])
     if request.get("nonlinearity") == "relu" and request["operation"] == "nonlinearity":
         theirs = CONVENTION
     reply = rounded_reply(route(request))

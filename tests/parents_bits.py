@@ -29,7 +29,7 @@ def answers(objective, theta, v):
     x, info = refhf.cg(G, -g, maxiter=4)
     run = refhf.minimize(objective, theta, "gn-cg", 2, rng=0)
     arrays = g, objective.hessian(theta) @ v, G @ v, x, run.x
-    numbers = objective.value(theta), f, run.fun, *(report.loss for report in run.history)
+    numbers = objective.value(theta), f, run.fun, *(record["loss"] for record in run.history)
     return [array.tobytes() for array in arrays], np.array(numbers).tobytes(), info, run.history
 
 

@@ -235,10 +235,10 @@ def test_lines_on_a_terminal_without_tqdm(refhf_cli, monkeypatch):
 
 
 BAD = [  # arguments, what the line must say
-    ("trian", "sweep, saddle, check, vectors, data, info; got 'trian' (did you mean 'train'?)"),
+    ("trian", "sweep, predict, saddle, check, vectors, data, info; got 'trian' (did you mean 'train'?)"),
     ("train --stesp 3", "got '--stesp' (did you mean '--steps'?)"),
     ("train --step 3", "got '--step' (did you mean '--steps'?)"),
-    ("train --method gn-gc", "method: expected one of gn-cg, hessian-cg, "),
+    ("train --method gn-gc", "method: expected one of gn-cg, gn-cg-path, hessian-cg, "),
     ("train --method gn-gc", "got 'gn-gc' (did you mean 'gn-cg'?)"),
     ("train --data mnist-mnii", "got 'mnist-mnii' (did you mean 'mnist-mini'?)"),
     ("train --data none.npz", "expected a .npz file; got 'none.npz'"),
@@ -349,7 +349,7 @@ def test_overwrite_replaces_its_own_files_only(refhf_cli, tmp_path):
     assert (tmp_path / "precious").read_text() == "thesis"
     assert len(read_history(tmp_path)) == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "checkpoint.npz", "history.jsonl", "precious", "run.json", "run.png", "theta.npz"
+        "checkpoint.npz", "history.jsonl", "network.npz", "precious", "run.json", "run.png", "theta.npz"
     ]  # fmt: skip
 
 
@@ -470,7 +470,8 @@ def test_data_lists_every_set(refhf_cli, monkeypatch):
     monkeypatch.delenv("REFHF_DATA_DIR", raising=False)
     status, out, err = refhf_cli("data")
     assert (status, err) == (0, "")
-    names = ["mnist-mini", "mnist", "fashion-mnist", "cifar-10", "sonnets", "FILE.npz", "FILE.txt", "FOLDER"]
+    names = ["mnist-mini", "mnist", "fashion-mnist", "cifar-10", "sonnets", "FILE.npz", "FILE.txt", "FILE.csv"]
+    names += ["FOLDER/CLASS/*.png", "FOLDER"]
     assert [line.split()[0] for line in out.splitlines()[::2]] == names
 
 
@@ -486,7 +487,7 @@ def test_info_with_and_without_threadpoolctl(refhf_cli, monkeypatch):
         assert {"refhf", "python", "machine", "BLAS", "MPI"} <= set(facts)
 
 
-@pytest.mark.parametrize("command", ["", "train", "compare", "data", "info"])
+@pytest.mark.parametrize("command", ["", "train", "compare", "predict", "data", "info"])
 def test_help_has_an_example_that_parses(command, capsys):
     """--help of each command exits with 0 and shows an example which is a good command line."""
     with pytest.raises(SystemExit) as ended:

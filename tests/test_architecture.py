@@ -28,6 +28,7 @@ ROOMS = (
     "krylov",
     "parallel",
     "objective",
+    "torch_modules",
     "methods",
     "driver",
     "data",
@@ -38,7 +39,15 @@ MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 HOUSE = "refhf", "tests", "tutorials", "figures", "benchmarks", "examples", "scripts"
 WITHIN = {  # a line may import from the lines above it; those of one line do not import each other
     "methods": ("report", "schedules", "search", "mini_batch", "first_order hessian_free newton nonlinear_cg replicas"),
-    "conformance": ("oracles", "check_report", "float64_reference", "mistakes", "checkers vectors"),
+    "conformance": (
+        "oracles patterns",
+        "check_report",
+        "parameter_layout",
+        "float64_reference",
+        "mistakes",
+        "checkers vectors",
+        "hessian_reference",
+    ),
     "lab": ("runs", "plots", "saddle sweep", "cli"),
 }
 MOST_OF_A_MODULE, MOST_OF_A_FUNCTION = 150, 40  # lines of code, without docstrings, comments and blanks; our choice
@@ -201,6 +210,6 @@ def test_own_warnings_are_errors():
 
 def test_import_is_light():
     """`import refhf` loads neither matplotlib nor MPI nor the command line's extras."""
-    heavy = "matplotlib", "mpi4py", "pooch", "tqdm"
+    heavy = "matplotlib", "mpi4py", "pooch", "tqdm", "torch"
     code = f"import sys, refhf; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

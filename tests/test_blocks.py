@@ -319,6 +319,9 @@ def test_a_chain_is_the_mlp_of_its_stages():
     images = chain(
         [residual([dense(2, 2)], [dense(2, 2, bias=False)]), global_average_pool(), dense(2, 2)], shape=(4, 4, 2)
     )
+    assert chain([conv(3, 1, stride=2), global_average_pool()], shape=(4, 4, 2)).chain.blocks[0].out_shape(
+        (4, 4, 2)
+    ) == (2, 2, 3)
     assert exact(images, np.random.default_rng(0).standard_normal((3, 4, 4, 2)), np.ones((3, 2)))
 
 

@@ -11,12 +11,13 @@ import scipy.sparse.linalg
 from hypothesis import settings
 
 import refhf
-from refhf.conformance import float64_reference, oracles
-from refhf.conformance.check_report import Pattern
+from refhf.conformance import oracles, parameter_layout
 from refhf.conformance.mistakes import linear_systems, wrong_derivatives, wrong_solvers
+from refhf.conformance.patterns import Pattern
 from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.lab.cli import entry_point
+from refhf.model import network
 from refhf.model.losses import LOSSES
 
 LONG = settings.default.max_examples > 100
@@ -121,7 +122,7 @@ def test_two_faults_are_both_named():
     report = check("hessian", lambda theta, v: -7 * product(theta, v), case)
     assert set(report.patterns) == {Pattern.SIGN, Pattern.SUM_NOT_MEAN, Pattern.NO_DECAY}
     mask = np.ones(case.theta.size)
-    for block in float64_reference.parameter_blocks(case.objective.net):
+    for block in parameter_layout.parameter_blocks(case.objective.net):
         mask[block.indices] = block.name[0] == "W"
     report = check("hessian", lambda theta, v: 2 * product(theta, v) * mask, case)
     assert set(report.patterns) == {Pattern.ZERO_PART, Pattern.FACTOR, Pattern.NO_DECAY}
@@ -196,7 +197,7 @@ def test_refhf_itself_is_right():
 def test_pytorch_layout():
     """Code with W as (out, in) passes with layout='out-in' and is diagnosed without; and the reverse."""
     case = faults.case()
-    order = float64_reference.out_in(case.objective.net)
+    order = parameter_layout.out_in(case.objective.net)
     theta = np.empty_like(case.theta)
     theta[order] = case.theta
     theirs = case.mine("out-in").hessian_product
@@ -471,6 +472,10 @@ MISTAKES = [
         "layout: expected a reference",
     ),
     (lambda: refhf.check_gauss_newton_product(RIGHT, CASE.theta, outputs=RIGHT), "loss: expected one of"),
+    (lambda: refhf.check_gradient(len, len, [np.ones((2, 3)), np.ones(3)]), "expected one vector .*; got list of 2"),
+    (lambda: refhf.check_gradient(len, len, iter([np.ones(3)])), "theta: expected one vector"),
+    (lambda: refhf.check_gradient(len, len, {"W": np.ones(3)}), "theta: expected one vector .*; got dict of 1"),
+    (lambda: refhf.check_gradient(len, len, Tensor(np.ones(3, np.float16))), "float32 or float64; got float16"),
     (lambda: refhf.check_gradient(None, RIGHT, CASE.theta), "reference: expected an Objective"),
     (lambda: refhf.check_gradient(RIGHT, None, CASE.theta), "gradient: expected a function"),
     (lambda: refhf.check_gradient(len, len, []), "theta: expected at least one"),
@@ -574,7 +579,7 @@ def test_terms_sum_to_the_product(loss):
     for net in (refhf.mlp([4, 3, 5, 3], nonlinearity="softplus", loss=loss), images):
         X, y = rng.standard_normal((6, net.inputs)), np.eye(3)[rng.integers(0, 3, 6)]
         theta, v = rng.standard_normal((2, net.size)) / 3
-        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y)
+        objective, problem = refhf.supervised(net, X, y), wrong_derivatives.NetworkCases(net, X, y, len(X))
         np.testing.assert_allclose(
             wrong_derivatives.curvature(problem, theta, v), objective.hessian(theta) @ v, atol=1e-13
         )
@@ -742,3 +747,204 @@ def test_user_text_is_escaped(statement, tmp_path, checked):
     status, out, err = checked("wrong.py:f", "--against", "hessian")
     assert all(line.isprintable() for line in out.split("\n"))
     assert "print" in statement or (status == 2 and all(line.isprintable() for line in err.split("\n")))
+
+
+# --- Names for what is easily taken for another fault
+
+
+def accumulating(function):
+    """The function, which adds each result to the ones before, as .grad does."""
+    total = []
+
+    def adds(*given):
+        total[:] = [sum(total, function(*given))]
+        return total[0]
+
+    return adds
+
+
+def test_accumulation_is_told_from_chance():
+    """A result that grows with each call accumulates; it is not drawn anew."""
+    mine = CASE.mine()
+    for report in (
+        refhf.check_hessian_product(accumulating(RIGHT), CASE.theta, CASE.objective),
+        refhf.check_hessian_product(accumulating(RIGHT), CASE.theta, gradient=mine.gradient),
+        refhf.check_gradient(None, accumulating(mine.gradient), CASE.theta, CASE.objective),
+        refhf.check_gradient(mine.value, accumulating(mine.gradient), CASE.theta),
+    ):
+        assert report.patterns == (Pattern.ACCUMULATES,), str(report)
+
+
+def test_single_precision_is_told_from_asymmetry():
+    """A product and a gradient that compute in float32 on a float64 theta are of low precision, not unsymmetric."""
+    mine = faults.case(loss="squared_error", dtype=np.float32).mine()
+
+    def single(function):
+        return lambda *given: function(*(x.astype(np.float32) for x in given)).astype(float)
+
+    report = refhf.check_hessian_product(single(mine.hessian_product), CASE.theta, gradient=single(mine.gradient))
+    assert not report.passed
+    assert report.patterns == (Pattern.FLOAT32,), str(report)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("derivative for aten::_trilinear is not implemented"),
+        NotImplementedError("Trying to use forward AD with _cdist_forward that does not support it"),
+        NotImplementedError("Differentiation rule for 'eigh' not implemented"),
+        LookupError("gradient registry has no gradient defined for operation 'x'"),
+    ],
+)
+def test_a_missing_derivative_is_unsupported(error):
+    """A product whose framework lacks a derivative is unsupported; one that raises otherwise is wrong."""
+
+    def product(theta, v):
+        raise error
+
+    report = refhf.check_hessian_product(product, CASE.theta, CASE.objective)
+    assert report.patterns == (Pattern.UNSUPPORTED,)
+    assert report.verdict == "unsupported: a derivative is missing"
+    assert not report.passed
+    assert refhf.check_hessian_product(_raises, CASE.theta, CASE.objective).verdict.startswith("wrong")
+
+
+def test_other_solvers_are_named():
+    """MINRES, also SciPy's, and conjugate residuals posed as cg are another solver; a tolerance needs its name."""
+    for solver in (scipy.sparse.linalg.minres, conjugate_residuals):
+        report = refhf.check_solver(solver)
+        assert Pattern.OTHER_SOLVER in report.patterns, str(report)
+        assert any("MINRES" in cause.detail for cause in report.causes)
+    with pytest.raises(ValueError, match="solver: expected a relative tolerance named rtol; got none"):
+        refhf.check_solver(lambda A, b, x0=None, tol=1e-5, maxiter=None: refhf.cg(A, b, rtol=tol))
+
+
+def conjugate_residuals(A, b, x0=None, *, rtol=1e-5, maxiter=None):
+    """Stiefel's method, with r'Ar where conjugate gradients has r'r."""
+    x = np.zeros_like(b) if x0 is None else x0
+    r = p = b - A @ x
+    rho = r @ (A @ r)
+    for _ in range(maxiter or 10 * b.size):
+        if np.linalg.norm(r) <= rtol * np.linalg.norm(b):
+            return x, 0
+        Ap = A @ p
+        x, r = x + rho / (Ap @ Ap) * p, r - rho / (Ap @ Ap) * Ap
+        old, rho = rho, r @ (A @ r)
+        p = r + rho / old * p
+    return x, 1
+
+
+def test_a_loss_of_ones_own():
+    """G of a weighted, a summed and a smooth L1 loss passes if the loss or its reduction is given, and only then."""
+    case = faults.case(l2=0.0)
+    mine, (_, _, _, X, y, _) = case.mine(), case.arguments
+    weights = np.array([1.0, 3.0, 0.5])
+
+    def cross_entropy(z):
+        return -(weights * y * (z - np.log(np.exp(z).sum(axis=1, keepdims=True)))).sum() / len(z)
+
+    def product(theta, v):
+        p, Rz = faults.PREDICT["softmax_cross_entropy"](mine.outputs(theta)), mine.r_forward(theta, v)[-1]
+        HRz = (y @ weights)[:, None] * p * (Rz - (p * Rz).sum(axis=1, keepdims=True)) / len(X)
+        a, s = mine.forward(theta)
+        return mine.flat([(x.T @ D, D.sum(axis=0)) for x, D in zip(a, mine.deltas(theta, s, HRz)[0], strict=True)])
+
+    def check(product, **options):
+        return refhf.check_gauss_newton_product(product, case.theta, outputs=mine.outputs, **options)
+
+    assert check(product, loss=cross_entropy).passed
+    assert check(product, loss=lambda z: cross_entropy(z.real) if z.dtype.kind == "c" else cross_entropy(z)).passed
+    report = check(product, loss="softmax_cross_entropy")
+    assert not report.passed
+    assert any("loss=" in remark for remark in report.remarks)
+
+    def summed(theta, v):
+        return len(X) * mine.gauss_newton_product(theta, v)
+
+    assert check(summed, loss="softmax_cross_entropy", reduction="sum").passed
+    assert check(summed, loss="softmax_cross_entropy").patterns == (Pattern.SUM_NOT_MEAN,)
+
+
+def test_outputs_at_positions():
+    """Outputs (B, positions, n_L) are checked as the mean over both; others, and those that raise, are refused."""
+    net = refhf.transformer(5, 3, 4, 2, 1)
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 5, (2, 4, 3))
+    theta, objective = net.init(rng) + 0.1 * rng.standard_normal(net.size), refhf.supervised(net, X, y)
+
+    def outputs(theta):
+        return network.forward(net, theta, X, order=0)[0]
+
+    def product(theta, v):
+        return objective.gauss_newton(theta) @ v
+
+    given = {"loss": "softmax_cross_entropy"}
+    assert refhf.check_gauss_newton_product(product, theta, outputs=outputs, **given).passed
+    with pytest.raises(ValueError, match=r"outputs: expected z .*; got float64 of shape \(1, 4, 3, 5\)"):
+        refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: outputs(theta)[None], **given)
+    with pytest.raises(ValueError, match="outputs: expected z of theta, in numbers; got ZeroDivisionError"):
+        refhf.check_gauss_newton_product(product, theta, outputs=lambda theta: 1 / 0, **given)
+
+
+def test_equal_causes_are_listed_together():
+    """With one-hot targets the empirical Fisher is G split at the probabilities; with one parameter 2 H is H + H."""
+    case = faults.case()
+    report = check("gauss-newton", case.mine("fisher").gauss_newton_product, case)
+    assert report.patterns == (Pattern.FISHER,)
+    assert [cause.pattern for cause in report.causes[0].equals] == [Pattern.AT_PROBABILITIES]
+    assert "Or, which is the same here" in str(report)
+    assert report.to_dict()["diagnosis"][0]["equals"] == ["at probabilities"]
+    soft = faults.case(soft=True)
+    assert check("gauss-newton", soft.mine("fisher").gauss_newton_product, soft).causes[0].equals == ()
+    parabola = refhf.from_functions(lambda t: 1.5 * t @ t, lambda t: 3 * t, lambda t, v: 3 * v)
+    for theta in np.ones(1), np.ones(4):
+        report = refhf.check_hessian_product(lambda theta, v: 6 * v, theta, parabola)
+        assert report.patterns == (Pattern.FACTOR,), str(report)
+        assert [cause.pattern for cause in report.causes[0].equals] == [Pattern.DAMPED]
+    report = check("hessian", lambda theta, v: 2 * case.mine().hessian_product(theta, v), case)
+    assert report.causes[0].equals == ()
+
+
+def test_a_product_is_checked_from_the_value_alone():
+    """Against second derivatives of f alone right products pass, and G, a sign and a factor fail; tensors too."""
+    for options in ({}, {"f": "softplus", "loss": "squared_error"}, {"dtype": np.float32}):
+        case = faults.case(**options)
+        mine = case.mine()
+        right = refhf.check_hessian_product(mine.hessian_product, case.theta, value=mine.value)
+        assert right.passed, str(right)
+        assert not refhf.check_hessian_product(mine.gauss_newton_product, case.theta, value=mine.value).passed
+    case = faults.case()
+    mine = case.mine()
+    for factor, pattern in ((-1, Pattern.SIGN), (2, Pattern.FACTOR)):
+
+        def product(theta, v, factor=factor):
+            return factor * mine.hessian_product(theta, v)
+
+        assert refhf.check_hessian_product(product, case.theta, value=mine.value).patterns == (pattern,)
+    tensors = refhf.check_hessian_product(
+        lambda theta, v: Tensor(mine.hessian_product(theta.array, v.array)),
+        Tensor(case.theta),
+        value=lambda theta: Tensor(mine.value(theta.array)),
+    )
+    assert tensors.passed, str(tensors)
+
+
+def test_the_detection_limit_is_said():
+    """An error just above the limit of the report fails, one far below it passes; a wrong report names no limit."""
+    case = faults.case()
+    mine = case.mine()
+
+    def off(size):
+        return lambda theta, v: mine.hessian_product(theta, v) * (1 + size)
+
+    for given in ({"reference": case.objective}, {"gradient": mine.gradient}, {"value": mine.value}):
+        report = refhf.check_hessian_product(off(0.0), case.theta, **given)
+        assert report.passed
+        assert 1e-13 < report.limit < 1e-3
+        assert f"a relative error above {report.limit:.0e} would have failed" in str(report)
+        assert not refhf.check_hessian_product(off(30 * report.limit), case.theta, **given).passed
+        assert refhf.check_hessian_product(off(report.limit / 30), case.theta, **given).passed
+    wrong = refhf.check_hessian_product(lambda theta, v: 2 * v, case.theta, case.objective)
+    assert "detection limit" not in str(wrong)
+    functions, net = faults.functions(case)
+    assert 1e-13 < refhf.check_network(functions, net, l2=0.01).limit < 1e-10

@@ -138,8 +138,10 @@ def test_curvature_with_frozen_statistics(problem):
     objective, plain = (refhf.supervised(net, X, y, curvature_statistics=kind) for kind in ("frozen", "groups"))
     frozen = plain.frozen(plain.statistics(theta))
     np.testing.assert_array_equal(objective.value_and_gradient(theta)[1], plain.value_and_gradient(theta)[1])
+    alone = refhf.supervised(frozen.net, X, y)  # in which no cases belong together; here the last three are a rest
     for name in ("hessian", "gauss_newton"):
         np.testing.assert_array_equal(getattr(objective, name)(theta) @ v, getattr(frozen, name)(theta) @ v)
+        np.testing.assert_allclose(getattr(objective, name)(theta) @ v, getattr(alone, name)(theta) @ v, rtol=1e-10)
         assert not np.allclose(getattr(objective, name)(theta) @ v, getattr(plain, name)(theta) @ v, rtol=1e-3)
 
 

@@ -2,13 +2,19 @@
 
 import copy
 import itertools
+import tempfile
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 import refhf
+from refhf.data.data_sets import DataSet
+from refhf.lab.runs.run_writer import RunWriter
+from refhf.lab.runs.training_problem import pose_problem
+from refhf.lab.runs.training_run import execute_run, plan_run
 
 STEPS = 2
 
@@ -50,6 +56,15 @@ def taken(iterates, n=STEPS):
     return [copy.deepcopy(it) for it in itertools.islice(iterates, n)][-1]
 
 
+def twin(i, X):
+    """The twin of a module that has the inputs' parameters."""
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).double()
+    torch.nn.utils.vector_to_parameters(torch.tensor(i.theta), model.parameters())
+    objective, theta = refhf.from_torch(model, torch.nn.CrossEntropyLoss(), X, i.y)
+    return objective.hessian(theta) @ i.v
+
+
 def stopped(i):
     """An interrupted run's progress."""
     steps = refhf.iterate(i.objective, i.theta, **i.options)
@@ -57,9 +72,39 @@ def stopped(i):
     return steps.progress
 
 
+def minimized(i):
+    """A result."""
+    return refhf.minimize(i.objective, i.theta, steps=STEPS, **i.options)
+
+
+def saved(i):
+    """The network and theta of a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        refhf.save(f"{folder}/run.npz", i.net, i.theta)
+        return refhf.load_network(f"{folder}/run.npz")
+
+
+def given_torch(i):
+    """The numbers of a module; without PyTorch, the refusal."""
+    try:
+        return [x.detach().numpy() for x in refhf.to_torch(i.net, i.theta).parameters()]
+    except ValueError as error:
+        return str(error)
+
+
+def history(i):
+    """The history of a run's folder."""
+    run = plan_run(pose_problem(DataSet("inputs", i.X, i.y), [4]), "sgd", STEPS)
+    with tempfile.TemporaryDirectory() as folder:
+        with RunWriter(folder, run) as keeper:
+            execute_run(run, keeper=keeper)
+        return refhf.history(folder)
+
+
 CALLS = {
     "Network": lambda i: refhf.Network(*i.net).predict(i.theta, i.X),
     "available_methods": lambda i: refhf.available_methods(),
+    "load_network": saved,
     "load": lambda i: refhf.load("mnist-mini").X[:3],
     "attention": lambda i: refhf.attention(2),
     "batch_norm": lambda i: refhf.batch_norm(3, group=2),
@@ -85,26 +130,38 @@ CALLS = {
     "embedding": lambda i: refhf.embedding(5, 3, 2),
     "flatten": lambda i: refhf.flatten(),
     "from_functions": lambda i: refhf.from_functions(lambda t: t @ t, lambda t: 2 * t).value_and_gradient(i.theta),
+    "gauss_newton_solve": lambda i: refhf.gauss_newton_solve(i.objective, i.theta, 0.1, i.v),
+    "from_torch": lambda i: twin(i, i.X),
     "global_average_pool": lambda i: refhf.global_average_pool(),
+    "history": history,
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G, i.b),
     "iterate": lambda i: taken(refhf.iterate(i.objective, i.theta, **i.options)),
+    "lanczos_eigenpairs": lambda i: refhf.lanczos_eigenpairs(i.A, 4, smallest=1, largest=2, rng=0),
     "lanczos_iterates": lambda i: taken(refhf.lanczos_iterates(i.A, 4, i.b)),
     "lanczos_largest": lambda i: refhf.lanczos_largest(i.A, 4, start=i.b),
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, rng=0),
     "layer_norm": lambda i: refhf.layer_norm(2),
     "max_pool": lambda i: refhf.max_pool(2),
-    "minimize": lambda i: refhf.minimize(i.objective, i.theta, steps=STEPS, **i.options).x,
+    "minimize": lambda i: minimized(i).x,
     "mlp": lambda i: refhf.mlp(i.sizes).init(0),
+    "options": lambda i: refhf.options("gn-cg"),
+    "plot_history": lambda i: refhf.plot_history(minimized(i), ax=Figure().subplots()).lines[0].get_xydata(),
     "pool": lambda i: refhf.pool(2),
     "residual": lambda i: refhf.residual([refhf.dense(2, 2)]),
     "resnet": lambda i: refhf.resnet((8, 8, 1), 8, 2).init(0),
     "resume": lambda i: taken(
         refhf.resume(i.objective, stopped(i), **{k: v for k, v in i.options.items() if k != "rng"}), 1
     ),
+    "save": saved,
     "scipy_method": lambda i: refhf.scipy_method("newton")(
         lambda t: t @ t / 2, i.b, jac=lambda t: t, hessp=lambda t, v: v, rng=0
     ),
+    "shifted_cg": lambda i: refhf.shifted_cg(i.A, i.b, i.x0),
+    "shifted_cg_iterates": lambda i: taken(refhf.shifted_cg_iterates(i.A, i.b, abs(i.x0))),
+    "spectral_density": lambda i: refhf.spectral_density(i.A, 4, rng=0),
+    "stochastic_trace": lambda i: refhf.stochastic_trace(i.A, 4, products=6, rng=0),
     "supervised": lambda i: refhf.supervised(i.net, i.X, i.y).hessian(i.theta) @ i.v,
+    "to_torch": given_torch,
     "transformer": lambda i: refhf.transformer(5, 3, 4, 2, 1).init(0),
 }
 WRONG = {  # wrong shapes, of every export that takes an array or sizes
@@ -120,8 +177,11 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "check_hessian_product": lambda i: refhf.check_hessian_product(i.oracle("hessian"), i.theta[1:], i.objective),
     "convnet": lambda i: refhf.convnet((4, 4), [2]),
     "from_functions": lambda i: refhf.from_functions(lambda t: 0.0, lambda t: t[1:]).value_and_gradient(i.theta),
+    "gauss_newton_solve": lambda i: refhf.gauss_newton_solve(i.objective, i.theta, 0.1, i.v[1:]),
+    "from_torch": lambda i: twin(i, i.X[:, 1:]),
     "inverse_hessian_product": lambda i: refhf.inverse_hessian_product(i.W, i.G[:, 1:], i.b),
     "iterate": lambda i: next(refhf.iterate(i.objective, i.theta[1:])),
+    "lanczos_eigenpairs": lambda i: refhf.lanczos_eigenpairs(i.A, 3, smallest=1),
     "lanczos_iterates": lambda i: next(refhf.lanczos_iterates(i.A, 4, i.b[1:])),
     "lanczos_largest": lambda i: refhf.lanczos_largest(i.A, 3),
     "lanczos_smallest": lambda i: refhf.lanczos_smallest(i.A, 4, start=i.b[None]),
@@ -132,12 +192,18 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     "resume": lambda i: refhf.resume(
         refhf.supervised(refhf.mlp([3, 2]), i.X, i.y), stopped(i), method=i.options["method"]
     ),
+    "shifted_cg": lambda i: refhf.shifted_cg(i.A, i.b[1:], i.x0),
+    "shifted_cg_iterates": lambda i: next(refhf.shifted_cg_iterates(i.A, i.b, i.x0[None])),
+    "spectral_density": lambda i: refhf.spectral_density(i.A, 3, rng=0),
+    "stochastic_trace": lambda i: refhf.stochastic_trace(i.A, 3, rng=0),
+    "save": lambda i: refhf.save("run.npz", i.net, i.theta[1:]),
     "supervised": lambda i: refhf.supervised(i.net, i.X[:, 1:], i.y),
+    "to_torch": lambda i: refhf.to_torch(i.net, i.theta[1:]),
 }
 NO_SHAPES = {
-    *("available_methods", "check_network", "check_solver", "conv", "load", "pool", "scipy_method", "transformer"),
+    *("available_methods", "check_network", "check_solver", "conv", "history", "load", "load_network", "options"),
     *("attention", "batch_norm", "dense", "dropout", "elementwise", "embedding", "flatten", "global_average_pool"),
-    *("layer_norm", "max_pool", "residual"),
+    *("layer_norm", "max_pool", "plot_history", "pool", "residual", "scipy_method", "transformer"),
 }
 
 

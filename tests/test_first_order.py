@@ -80,12 +80,12 @@ def test_noise_is_a_norm(method):
 
 
 def test_the_defaults_are_the_papers():
-    """Momentum 0.9 for both; TensorFlow 1's decay 0.9 and epsilon 1e-10, from a mean square of one."""
+    """Momentum 0.9 for both; TensorFlow 1's decay 0.9, from a mean square of one; Adya et al.'s epsilon 1."""
     g = np.array([3.0, -1e-3])
     *_, momentum = reports(slope(g), np.zeros(2), "momentum", 2, learning_rate=1.0)
     np.testing.assert_allclose(momentum.theta, -g - 1.9 * g, rtol=1e-14)
     first, *_ = reports(slope(g), np.zeros(2), "rmsprop", 1, learning_rate=1.0)
-    np.testing.assert_allclose(first.theta, -g / np.sqrt(0.9 + 0.1 * g**2 + 1e-10), rtol=1e-14)
+    np.testing.assert_allclose(first.theta, -g / np.sqrt(0.9 + 0.1 * g**2 + 1), rtol=1e-14)
 
 
 def test_a_zero_gradient_ends_a_run_only_where_nothing_moves():
@@ -187,7 +187,7 @@ def test_a_schedule_fits_its_run(method):
     objective.value_and_gradient = sweep
     batch = {} if method == "gradient-descent" else {"batch": 10}
     result = refhf.minimize(objective, theta, method, 24, learning_rate=rate, rng=0, **batch)
-    assert [report.step_length for report in result.history[:3]] == [rate(1), rate(2), rate(3)]
+    assert [record["step_length"] for record in result.history[:3]] == [rate(1), rate(2), rate(3)]
     assert result.fun < objective.value(theta)
 
 

@@ -96,7 +96,7 @@ def test_at_the_saddle_the_others_say_what_it_is(name):
     assert (result.nit, result.success, result.status) == (1, False, Status.NOT_A_MINIMUM.value[0])
     assert result.message == "Stationary, not a minimum: smallest eigenvalue -1."
     assert (result.x == 0).all()
-    assert result.history[0].kind is Kind.NOT_A_MINIMUM
+    assert result.history[0]["kind"] == "not a minimum"
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-5])
@@ -107,7 +107,7 @@ def test_from_the_saddle_itself(tolerance):
         result = refhf.minimize(objective(saddle), (0.0, 0.0), FOUR[3], 25, rng=seed, gradient_tolerance=tolerance)
         assert result.success
         assert from_a_minimum(result.x) <= 1e-6
-        assert result.history[0].source is Source.PROBE
+        assert result.history[0]["source"] == "probe"
         ends.add(np.sign(result.x[1]))
         if not tolerance:
             assert result.message == "Stationary, a minimum: smallest eigenvalue 1."
@@ -148,7 +148,7 @@ def test_steihaug_converges_past_rounding():
             objective(saddle), start, "truncated-newton", 60, rule="steihaug", gradient_tolerance=1e-10
         )
         assert result.success
-        assert result.history[-1].gradient_norm <= 1e-10
+        assert result.history[-1]["gradient_norm"] <= 1e-10
 
 
 def test_newton_is_attracted_from_discs():
@@ -451,12 +451,12 @@ def test_reaches_the_lowest_point_from_each_saddle(name):
         result = refhf.minimize(objective(surface), surface.saddle.theta, FOUR[3], 40, rng=seed)
         assert result.fun - surface.lowest <= 1e-12
         valley = name in ("two-weights", "xor")
-        assert result.history[-1].kind is (Kind.DEGENERATE if valley else Kind.MINIMUM)
+        assert result.history[-1]["kind"] == ("degenerate" if valley else "minimum")
         assert result.success
     for method in FOUR[:3]:
         result = refhf.minimize(objective(surface), surface.saddle.theta, method, 40)
         assert (result.nit, result.success) == (1, False)
-        assert result.history[0].smallest_eigenvalue == pytest.approx(surface.saddle.eigenvalues[0], rel=1e-7)
+        assert result.history[0]["smallest_eigenvalue"] == pytest.approx(surface.saddle.eigenvalues[0], rel=1e-7)
 
 
 def test_a_third_order_saddle_is_not_claimed():
@@ -472,8 +472,8 @@ def test_high_dimensional_escape():
     surface = high_dimensional(10_000, 10)
     result = refhf.minimize(objective(surface), surface.saddle.theta, FOUR[3], 25, rng=0)
     assert result.fun - surface.lowest <= 1e-12
-    assert result.history[-1].kind is Kind.MINIMUM
-    assert result.history[-1].counts.curvature_products < 3000
+    assert result.history[-1]["kind"] == "minimum"
+    assert result.history[-1]["curvature_products"] < 3000
 
 
 def test_beyond_dense():
@@ -484,7 +484,7 @@ def test_beyond_dense():
     assert np.linalg.norm(attracted.x) <= 1e-6
     escaped = refhf.minimize(objective(surface), start, "saddle-free-newton", 30)
     assert escaped.fun - surface.lowest <= 1e-6
-    assert {report.source for report in attracted.history + escaped.history} <= {Source.KRYLOV, Source.NONE}
+    assert {record["source"] for record in attracted.history + escaped.history} <= {"krylov", "none"}
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -513,7 +513,7 @@ def test_xor_units_part_by_the_probe():
     assert alike.fun >= 1 / 3
     parted = refhf.minimize(objective(xor), xor.start, FOUR[3], 40, rng=0)
     assert parted.fun <= 1e-12
-    assert Source.PROBE in {report.source for report in parted.history}
+    assert "probe" in {record["source"] for record in parted.history}
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -478,7 +478,7 @@ def test_a_network_against_scipy():
         assert ours.status == Status.CONVERGED.value[0]
         np.testing.assert_allclose(ours.x, theirs.x, atol=1e-5)
         assert ours.fun == pytest.approx(theirs.fun, rel=1e-12)
-        losses = [report.loss for report in ours.history]
+        losses = [record["loss"] for record in ours.history]
         assert losses == sorted(losses, reverse=True)
 
 
@@ -498,7 +498,7 @@ def test_divergence_ends_with_its_reason_and_the_best_theta(method):
     assert (result.success, result.status, result.message) == (False, *Status.NON_FINITE.value[::2])
     with np.errstate(over="ignore"):
         values = [np.cosh(x[0]) for x in [np.array([3.0]), *met]]
-    assert result.fun == min(values) == min(report.loss for report in result.history)
+    assert result.fun == min(values) == min(record["loss"] for record in result.history)
     assert result.x in np.array([[3.0], *met])
 
 
@@ -589,9 +589,9 @@ def test_virtual_batching(method, ranks):
         for got in run(ranks, train):
             np.testing.assert_allclose(got.x, want.x, rtol=0, atol=1e-12)
             last = got.history[-1]
-            assert last.counts.communications == (steps if ranks > 1 else 0)
-            assert (last.counts.gradient_evaluations, last.counts.value_evaluations) == (steps, 0)
-            assert last.counts.epochs == pytest.approx(steps * 50 / cases)
+            assert last["communications"] == (steps if ranks > 1 else 0)
+            assert (last["gradient_evaluations"], last["value_evaluations"]) == (steps, 0)
+            assert last["epochs"] == pytest.approx(steps * 50 / cases)
 
 
 BAD_CALLS = [

@@ -28,7 +28,7 @@ from refhf.krylov.lanczos import lanczos_largest
 from refhf.krylov.stopping import Stop
 from refhf.methods.newton import exact_newton, saddle_free
 from refhf.methods.replicas.secants import Differences, inverse_hessian_product
-from refhf.methods.report import Outcome, Source
+from refhf.methods.report import Outcome
 from refhf.methods.search.wolfe import TRIES as WOLFE_TRIES
 from refhf.methods.search.wolfe import first_trial, wolfe
 
@@ -231,7 +231,15 @@ def first_order(method, options={}, trials=()):  # noqa: B006
     return Run(method, options, ("value", "gradient"), trials)
 
 
-SEARCHING = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab", "truncated-newton", "saddle-free-newton")
+SEARCHING = (
+    "gn-cg",
+    "gn-cg-path",
+    "hessian-cg",
+    "hybrid-cg",
+    "hessian-bicgstab",
+    "truncated-newton",
+    "saddle-free-newton",
+)
 ONWARD = ("nlcg-fr", "nlcg-pr", "nlcg-hs", "nlcg-dy", "gradient-descent", "sgd", "momentum", "rmsprop")
 RUNS = [
     *(Run(method) for method in SEARCHING),
@@ -272,14 +280,14 @@ def test_run_stops(fault):
         assert result.message == Status.NON_FINITE.value[2], run
         assert np.isfinite(result.x).all(), run
         assert wells(result.x) <= wells(START), run
-        *before, last = (report.outcome for report in result.history)
-        assert last is Outcome.NON_FINITE, run
-        assert Outcome.NON_FINITE not in before, run
+        *before, last = (record["outcome"] for record in result.history)
+        assert last == "non finite", run
+        assert "non finite" not in before, run
         assert step <= result.nit <= step + trial, run
         assert more <= MORE[trial], run
-        stops = {x for x in result.history[-1].detail if isinstance(x, Stop)}
+        stops = {x for name, x in result.history[-1].items() if x and name.endswith("_stop")}
         if fault.place == "product" and stops:
-            assert Stop.NON_FINITE in stops, run
+            assert "non finite" in stops, run
 
 
 MORE = {  # calls after the spoiled one
@@ -302,7 +310,7 @@ def test_trial_is_refused(value):
             continue
         refused += 1
         assert (result.status, result.nit) == (Status.STEPS_DONE.value[0], 4), run
-        assert all(math.isfinite(report.loss) for report in result.history), run
+        assert all(math.isfinite(record["loss"]) for record in result.history), run
         assert result.fun == wells(result.x) < wells(START), run
         assert not any(np.array_equal(result.x, point) for point in asked.refused), run
     assert refused >= 30
@@ -342,7 +350,7 @@ def test_last_point(run, value):
     np.testing.assert_array_equal(result.x, 1)
 
 
-@pytest.mark.parametrize("method", [method for method in SEARCHING if method != "hessian-bicgstab"])
+@pytest.mark.parametrize("method", [method for method in SEARCHING if method not in ("hessian-bicgstab", "gn-cg-path")])
 def test_point_beyond_the_range(method):
     """A step to theta = inf, where f happens to be finite, is not taken."""
     value = lambda x: max(-float(x[0]), -1.75e308)  # noqa: E731
@@ -352,7 +360,7 @@ def test_point_beyond_the_range(method):
     assert value(np.array([np.inf])) < value(start)
     result = refhf.minimize(objective, start, method, 3, damping=0.0)
     assert (result.success, result.x) == (False, start)
-    assert result.history[-1].outcome is Outcome.NON_FINITE
+    assert result.history[-1]["outcome"] == "non finite"
 
 
 def assert_named(asked, result):
@@ -360,7 +368,7 @@ def assert_named(asked, result):
     assert asked.spoiled
     assert (result.success, result.status, result.nit) == (False, Status.NON_FINITE.value[0], 1)
     assert result.message == Status.NON_FINITE.value[2]
-    assert result.history[-1].outcome is Outcome.NON_FINITE
+    assert result.history[-1]["outcome"] == "non finite"
     assert np.isfinite(result.x).all()
 
 
@@ -383,8 +391,8 @@ def test_product_of_the_gradient_step(method, call):
     asked = Asked(Fault("product", call, np.nan), *functions)
     result = asked.run(Run(method, options), start=np.array([1.0, 0.0]))
     assert_named(asked, result)
-    assert result.history[0].detail.solver_stop is Stop.NON_FINITE
-    assert result.history[0].detail.solver_iterations == 0
+    assert result.history[0]["solver_stop"] == "non finite"
+    assert result.history[0]["solver_iterations"] == 0
 
 
 def test_first_trial_of_a_search():
@@ -457,10 +465,10 @@ def test_singular_system(name, stop, outcome, monkeypatch):
     objective = refhf.from_functions(lambda x: float(x.sum()), np.ones_like, product, product)
     options = {} if method in ("saddle-free-newton", "negative-curvature-newton") else {"damping": 0.0}
     result = refhf.minimize(objective, np.ones(2), method, 1, rng=0, **options)
-    report = result.history[0]
-    assert (report.detail.solver_stop, report.outcome) == (stop, outcome)
-    assert report.source is Source.GRADIENT or not report.accepted
-    np.testing.assert_array_equal(result.x, 1 - report.step_length)
+    record = result.history[0]
+    assert (record["solver_stop"], record["outcome"]) == (stop and str(stop), str(outcome))
+    assert record["source"] == "gradient" or record["outcome"] != "accepted"
+    np.testing.assert_array_equal(result.x, 1 - record["step_length"])
 
 
 @pytest.mark.parametrize("name", [name for name, *_ in FLAT])

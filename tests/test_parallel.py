@@ -465,7 +465,7 @@ def test_an_epoch_of_sgd_communicates_what_the_formula_says(ranks):
     n, b = 120, problem.OPTIONS["sgd"]["batch"]
     *_, last = run(ranks, lambda comm: problem.train("sgd", comm, cases=n, steps=n // b))[0]
     calls, numbers = counted_data_parallel(problem.SIZES, gradients=n // b)
-    assert (last.counts.epochs, last.counts.communications, last.counts.bytes_communicated) == (1, calls, 8 * numbers)
+    assert (last["epochs"], last["communications"], last["bytes_communicated"]) == (1, calls, 8 * numbers)
     paper = paper_data_parallel(n, b, problem.SIZES, ranks)
     assert calls == paper.calls / 2
     beyond = calls * (parameters(problem.SIZES) - weights(problem.SIZES) + 3)
@@ -475,15 +475,12 @@ def test_an_epoch_of_sgd_communicates_what_the_formula_says(ranks):
 @pytest.mark.parametrize("method", problem.HESSIAN_FREE)
 def test_hessian_free_iterations_communicate_what_the_formula_says(method):
     """After each step: calls = evaluations, and P + 3 numbers a gradient and product, 3 a value; nothing serially."""
-    reports = run(3, lambda comm: problem.train(method, comm))[0][3]
-    calls, numbers = counted_data_parallel(
-        problem.SIZES,
-        reports.counts.gradient_evaluations,
-        reports.counts.curvature_products,
-        reports.counts.value_evaluations,
-    )
-    assert (reports.counts.communications, reports.counts.bytes_communicated) == (calls, 8 * numbers)
-    assert problem.train(method)[3].counts[-2:] == (0, 0)
+    last = run(3, lambda comm: problem.train(method, comm))[0][3]
+    evaluations = (last[name] for name in ("gradient_evaluations", "curvature_products", "value_evaluations"))
+    calls, numbers = counted_data_parallel(problem.SIZES, *evaluations)
+    assert (last["communications"], last["bytes_communicated"]) == (calls, 8 * numbers)
+    alone = problem.train(method)[3]
+    assert (alone["communications"], alone["bytes_communicated"]) == (0, 0)
 
 
 def test_reproducible_sums_communicate_what_they_say():

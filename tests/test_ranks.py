@@ -72,7 +72,7 @@ def test_processes_get_what_one_gets(ranks, alone, folder, tmp_path):
             np.testing.assert_array_equal(got[name], x, err_msg=name)
         assert np.linalg.norm(got[name] - x) <= 1e-10 * np.linalg.norm(x), name
         if rest:
-            fun, steps, calls, size, (values, gradients, products, _) = told[name]
+            fun, steps, calls, size, values, gradients, products = told[name]
             assert fun == pytest.approx(rest[0], rel=1e-10)
             assert [tuple(step) for step in steps] == rest[1], name
             expected = counted_data_parallel(problem.SIZES, gradients, products, values)

@@ -85,7 +85,7 @@ def test_calls_are_counted(method):
         x, fun = intermediate_result.x, intermediate_result.fun
         assert fun == pytest.approx(x @ x)
 
-    if method in ("gn-cg", "hybrid-cg"):  # Gauss-Newton products are no part of SciPy's interface
+    if method in ("gn-cg", "gn-cg-path", "hybrid-cg"):  # Gauss-Newton products are no part of SciPy's interface
         with pytest.raises(ValueError, match="gauss-newton"):
             refhf.scipy_method(method)(lambda x: x @ x, [1.0, 2.0], jac=lambda x: 2 * x, hessp=lambda x, v: 2 * v)
         return

@@ -235,10 +235,7 @@ assert sent == [theta.size + 3, 16 * (theta.size + 1) + 3]
 
 # %%
 def decisions(result):
-    return [
-        (report.outcome, report.step_length, report.detail.solver_stop, report.detail.damping)
-        for report in result.history
-    ]
+    return [[record[key] for key in ("outcome", "step_length", "solver_stop", "damping")] for record in result.history]
 
 
 one, three = (after(5, ranks, "gn-cg", damping=1.0) for ranks in (1, 3))
@@ -325,11 +322,10 @@ else:
 # 334182` numbers.
 
 # %%
-(report,) = run(3, lambda comm: refhf.minimize(shared(comm), theta, "gn-cg", steps=1, rng=0, curvature_batch=250))[
-    0
-].history
-evaluations = report.counts.gradient_evaluations, report.counts.curvature_products, report.counts.value_evaluations
-calls, total = report.counts.communications, report.counts.bytes_communicated // 8
+first, *_ = run(3, lambda comm: refhf.minimize(shared(comm), theta, "gn-cg", steps=1, rng=0, curvature_batch=250))
+(record,) = first.history
+evaluations = [record[name] for name in ("gradient_evaluations", "curvature_products", "value_evaluations")]
+calls, total = record["communications"], record["bytes_communicated"] // 8
 print(" + ".join(map(str, evaluations)), "=", calls)
 print(f"{sum(evaluations[:2])} * {theta.size} + {calls} * 3 = {total}")
 assert (calls, total) == counted_data_parallel([784, 20, 10], *evaluations)

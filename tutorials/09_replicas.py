@@ -215,7 +215,7 @@ losses = {}
 for name, (method, options) in runs.items():
     result = refhf.minimize(f, net.init(0), method, 100, rng=0, batch=256, learning_rate=0.1, **options)
     losses[name] = result.fun
-    print(f"{name}: epochs = {result.history[-1].counts.epochs:.2f}, loss = {result.fun:.3f}")
+    print(f"{name}: epochs = {result.history[-1]['epochs']:.2f}, loss = {result.fun:.3f}")
 twice = refhf.minimize(f, net.init(0), "sgd", 200, rng=0, batch=256, learning_rate=0.1).fun
 print(f"SGD: epochs = 5.12, loss = {twice:.3f}")
 apart = max(abs(np.log(losses[name] / losses["SGD"])) for name in ("own-batch", "same-batch"))
@@ -261,8 +261,8 @@ assert np.allclose(tree.x, one.x, rtol=1e-12)
 assert np.allclose(server.x, one.x, rtol=1e-12)
 for how, result in {"tree": tree, "server": server}.items():
     calls, numbers = counted_replicas(small.size, 4, 4, how)
-    assert result.history[-1].counts.communications == 5 * calls
-    assert result.history[-1].counts.bytes_communicated == 5 * 8 * numbers
+    assert result.history[-1]["communications"] == 5 * calls
+    assert result.history[-1]["bytes_communicated"] == 5 * 8 * numbers
 tree, server = (round(counted_replicas(10**6, 8, 8, how).numbers / 10**6) for how in ("tree", "server"))
 print(f"the server receives {server - 2}, and sends 2; in the tree a rank receives = {tree}")
 assert (server, tree) == (18, 4)

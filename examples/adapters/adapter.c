@@ -70,7 +70,8 @@ static int nonlinearity(void) {
         else if (is("nonlinearity", "logistic")) f[i] = p, d[i] = p * q, dd[i] = -p * q * tanh(s[i] / 2);
         else if (is("nonlinearity", "softplus")) f[i] = fmax(s[i], 0) + log1p(exp(-fabs(s[i]))), d[i] = p, dd[i] = p * q;
         else if (is("nonlinearity", "relu")) f[i] = fmax(s[i], 0), d[i] = s[i] > 0, dd[i] = 0;
-        else f[i] = s[i], d[i] = 1, dd[i] = 0;
+        else if (is("nonlinearity", "identity")) f[i] = s[i], d[i] = 1, dd[i] = 0;
+        else return 0;
     }
     list("f", f, n), list("d", d, n), list("dd", dd, n);
     return 1;

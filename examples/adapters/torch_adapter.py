@@ -14,6 +14,9 @@ NONLINEARITIES = {
     "softplus": lambda s: torch.logaddexp(s, torch.zeros_like(s)),
     "relu": torch.relu,
     "identity": lambda s: s,
+    "gelu": F.gelu,
+    "gelu_tanh": lambda s: F.gelu(s, approximate="tanh"),
+    "silu": F.silu,
 }
 
 
@@ -27,6 +30,8 @@ def mean_loss(name, z, y):
 
 def outputs(q, theta):
     """z (B, n_L); images are in C order with the channels last, PyTorch has them first."""
+    if "blocks" in q:
+        return Blocks(q, theta).outputs().flatten(0, -2)
     a, at, f = torch.tensor(q["X"]).reshape(q["cases"], -1), 0, NONLINEARITIES[q["nonlinearity"]]
     if "shape" in q:
         a = a.reshape(-1, *q["shape"])
@@ -50,10 +55,67 @@ def outputs(q, theta):
     return a
 
 
+class Blocks:
+    """A network of blocks: a residual block is main, 'shortcut', beside, 'end'."""
+
+    def __init__(self, q, theta):
+        self.q, self.theta, self.at, self.words = q, theta, 0, iter(q["blocks"])
+
+    def outputs(self):
+        X = torch.tensor(self.q["X"])
+        return self.chain(X.reshape(self.q["cases"], *self.q["shape"]))
+
+    def take(self, *shape):
+        count = torch.Size(shape).numel()
+        self.at += count
+        return self.theta[self.at - count : self.at].reshape(shape)
+
+    def chain(self, a):
+        for word in self.words:
+            if word in ("shortcut", "end"):
+                break
+            a = self.chain(a) + self.chain(a) if word == "residual" else self.block(a, *word.split())
+        return a
+
+    def block(self, a, kind, *words):
+        n, bias, channels = [int(word) for word in words if word.isdigit()], "no-bias" not in words, a.shape[-1]
+        if kind in NONLINEARITIES:
+            return NONLINEARITIES[kind](a)
+        if kind == "dense":
+            return a @ self.take(channels, n[0]) + (self.take(n[0]) if bias else 0)
+        if kind == "conv":
+            W = self.take(n[1], n[1], channels, n[0]).permute(3, 2, 0, 1)
+            b = self.take(n[0]) if bias else None
+            return F.conv2d(a.permute(0, 3, 1, 2), W, b, stride=n[2], padding=n[3]).permute(0, 2, 3, 1)
+        if kind in ("pool", "max-pool"):
+            of_images = F.avg_pool2d if kind == "pool" else F.max_pool2d
+            return of_images(a.permute(0, 3, 1, 2), n[0]).permute(0, 2, 3, 1)
+        if kind == "subsample":
+            return F.pad(a[:, :: n[1], :: n[1]], (0, n[0] - channels))
+        if kind == "layer-norm":
+            return F.layer_norm(a, (channels,), self.take(channels), self.take(channels))
+        if kind == "batch-norm":
+            gamma, beta = self.take(channels), self.take(channels)
+            groups = (x.reshape(-1, channels) for x in a.split(n[0]))
+            return torch.cat([F.batch_norm(x, None, None, gamma, beta, training=True) for x in groups]).reshape(a.shape)
+        if kind == "attention":
+            B, T, d = len(a), a.shape[1], channels // 3
+            Q, K, V = (x.reshape(B, T, n[0], d // n[0]).transpose(1, 2) for x in a.split(d, dim=2))
+            scores = Q @ K.transpose(2, 3) / (d // n[0]) ** 0.5
+            if "causal" in words:
+                scores = scores.masked_fill(torch.ones(T, T).tril() == 0, -torch.inf)
+            return (scores.softmax(dim=3) @ V).transpose(1, 2).reshape(B, T, d)
+        if kind == "embedding":
+            E = self.take(n[0], n[1])
+            return E[a] + self.take(a.shape[1], n[1])
+        return a.flatten(1) if kind == "flatten" else a.mean(dim=tuple(range(1, a.dim() - 1)))
+
+
 def network(q):
-    y = torch.tensor(q["y"]).reshape(q["cases"], -1)
     theta = torch.tensor(q["theta"], requires_grad=True)
-    f = mean_loss(q["loss"], outputs(q, theta), y) + q["l2"] / 2 * theta @ theta
+    z = outputs(q, theta)
+    y = torch.tensor(q["y"]).reshape(z.shape)
+    f = mean_loss(q["loss"], z, y) + q["l2"] / 2 * theta @ theta
     (g,) = torch.autograd.grad(f, theta, create_graph=True)
     if q["operation"] == "gradient":
         return {"value": f.item(), "gradient": g.tolist()}

@@ -3,7 +3,9 @@
 Each module imports only from those above it in this list, which is also the reading order:
 
 - `oracles`: numerical derivatives, and laws of products; plain functions of vectors.
-- `check_report`: the result of a check, and the sentences of the diagnosis.
+- `patterns`: the sentences of the diagnosis.
+- `check_report`: the result of a check.
+- `parameter_layout`: the parts of theta by name, and other layouts of theta.
 - `float64_reference`: reference values of an objective, with tolerances.
 - `mistakes`: known mistakes made on purpose, and the diagnosis that recognises them.
 - `checkers`: `check_gradient`, `check_hessian_product`, `check_gauss_newton_product`, `check_network`, `check_solver`.

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -13,6 +13,9 @@ from refhf.model import network
 from refhf.model.blocks import Array
 from refhf.model.chain import Chain
 from refhf.model.elementwise import Activation
+from refhf.model.residual import Residual
+from refhf.objective.case_data import Data
+from refhf.objective.case_sums import chunks
 from refhf.objective.supervised import Supervised
 
 # A correct result agrees to FLOOR, relative (promise R1; our choice for float32), or to SAFETY times the change of the
@@ -21,34 +24,6 @@ from refhf.objective.supervised import Supervised
 FLOOR = {np.dtype(np.float64): 1e-12, np.dtype(np.float32): 1e-5}
 SAFETY = 30
 SMALL = 1e-3  # a product smaller than this share of ||H|| ||v|| has that share as its scale: cancellation is no fault
-
-
-class ParameterBlock(NamedTuple):
-    """A part of theta: its name (W_1, b_1, ...) and its indices."""
-
-    name: str
-    indices: Array
-
-
-def parameter_blocks(net: network.Network) -> list[ParameterBlock]:
-    """The parts W_1, b_1, W_2, ... of theta."""
-    pairs = enumerate(net.unpack(np.arange(net.size)), 1)
-    parts = [(f"{letter}_{l}", x) for l, pair in pairs for letter, x in zip("Wb", pair, strict=True)]
-    return [ParameterBlock(name, x.ravel()) for name, x in parts if x.size]
-
-
-def out_in(net: network.Network) -> Array:
-    """The indices (P,) with ours = theirs[indices], where theirs stores each W as (out, in)."""
-    theirs = []
-    for W, b in net.unpack(np.arange(net.size)):
-        theirs += [W.transpose(W.ndim - 1, W.ndim - 2, *range(W.ndim - 2)).ravel(), b.ravel()]
-    return np.argsort(np.concatenate(theirs))
-
-
-def bias_first(net: network.Network) -> Array:
-    """The indices (P,) with ours = theirs[indices], where theirs stores each bias before its weights."""
-    parts = net.unpack(np.arange(net.size))
-    return np.argsort(np.concatenate([x.ravel() for W, b in parts for x in (b, W)]))
 
 
 class Reference:
@@ -103,14 +78,17 @@ class Reference:
 
     def complex_step(self, theta: Array, v: Array) -> Array | None:
         """H v as a complex step of the forward and backward sweeps; None without a network."""
-        if (net := self.net) is None:
+        if self.net is None:
             return None
-        X, y, rows = self.objective.X, self.objective.y, self.objective.chunk_size
+        objective = self.objective
+        if objective.curvature_statistics == "frozen":
+            objective = objective.frozen(objective.statistics(theta))
+        net, X, y = objective.net, objective.X, objective.y
 
         def gradient(theta: Array) -> Any:
-            parts = (slice(start, start + rows) for start in range(0, len(X), rows))
+            parts = chunks(slice(0, len(X)), objective.chunk_size, net.group)
             total = sum(network.loss_and_gradient(net, theta, X[part], y[part])[1] for part in parts)
-            return total / self.cases + self.l2 * theta
+            return total / objective.divisor + self.l2 * theta
 
         return oracles.complex_step(gradient, theta, v)
 
@@ -140,15 +118,13 @@ class Reference:
         """
         if not isinstance(objective, Supervised):
             return objective
-        other, net, y = copy.copy(objective), objective.net, objective.y
-        other.X = oracles.moved(objective.X.astype(np.float64), self.eps, self.rng)
+        net, y = objective.net, one_hot(objective.y, objective.net.outputs).astype(np.float64)
         if net.loss.labels:
-            y = np.eye(net.outputs)[y] if y.ndim == 1 else y.astype(np.float64)
             y = y + _noise(np.ones_like(y), self.eps, self.rng)
-        other.y, other.dtype = y, other.X.dtype
+        other = _with_data(objective, moved_inputs(objective.X, self.eps, self.rng), y, np.float64)
         other.net = net._replace(
             loss=net.loss._replace(hessian=self._noisy_loss(net.loss)) if net.loss.labels else net.loss,
-            chain=Chain(tuple(map(self._noisy, net.chain.blocks))),
+            chain=mapped(self._noisy, net.chain),
         )
         return other
 
@@ -185,7 +161,30 @@ def _cast(objective: Any, dtype: Any) -> Any:
     """The objective in another precision; the same object if it has no data."""
     if not isinstance(objective, Supervised):
         return objective
-    other, y = copy.copy(objective), objective.y
-    other.X = objective.X.astype(dtype)
-    other.y, other.dtype = y if y.dtype.kind in "iu" else y.astype(dtype), other.X.dtype
+    X, y = (x if x.dtype.kind in "iu" else x.astype(dtype) for x in (objective.X, objective.y))
+    return _with_data(objective, X, y, dtype)
+
+
+def _with_data(objective: Supervised, X: Array, y: Array, dtype: Any) -> Supervised:
+    other = copy.copy(objective)
+    other.data = other.X, other.y, other.dtype = Data(X, y, np.dtype(dtype))
     return other
+
+
+def moved_inputs(X: Array, eps: float, rng: np.random.Generator) -> Array:
+    """X in float64 with a few roundings added; tokens stay as they are."""
+    return X if X.dtype.kind in "iu" else oracles.moved(X.astype(np.float64), eps, rng)
+
+
+def one_hot(y: Array, outputs: int) -> Array:
+    """Targets (..., n_L) of labels (...); targets stay as they are."""
+    return np.eye(outputs)[y] if y.dtype.kind in "iu" else y
+
+
+def mapped(change: Callable[[Any], Any], block: Any) -> Any:
+    """The block, with each block that it is made of changed."""
+    if isinstance(block, Chain):
+        return Chain(tuple(mapped(change, inner) for inner in block.blocks))
+    if isinstance(block, Residual):
+        return Residual(mapped(change, block.main), mapped(change, block.shortcut))
+    return change(block)

@@ -2,12 +2,12 @@
 
 import hashlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from refhf import hints
-from refhf.data import array_files, character_windows, cifar
+from refhf.data import array_files, character_windows, cifar, csv_file, image_folder
 from refhf.data.array_files import ARRAYS, row_pieces
 from refhf.data.fetch import IDX_SETS, locate_idx_set, read_idx_set
 from refhf.formats import read_npz
@@ -47,6 +47,13 @@ class DataSet(NamedTuple):
     vocabulary: str = ""
     dtype: np.dtype | None = None
 
+    def __repr__(self) -> str:
+        targets = f"labels up to {self.y.max()}" if self.y.ndim == 1 else f"targets of {self.y.shape[1]}"
+        if self.vocabulary:
+            targets = f"tokens of {len(self.vocabulary)} characters"
+        test = "" if self.X_test is None else f"; {len(self.X_test):,} test cases"
+        return f"DataSet {self.name}: {len(self.X):,} cases of {self.X.shape[1]} numbers, {targets}{test}"
+
 
 class DataSetListing(NamedTuple):
     """An entry in the list of data sets: name, description, and the source `load` would use."""
@@ -56,7 +63,7 @@ class DataSetListing(NamedTuple):
     source: str
 
 
-def load(name_or_path, *, data_dir=None, dtype=np.float64, context=None, base_url=None, progress=False):
+def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, context=None, base_url=None, progress=False):
     """Load a data set by its name, or from a file or folder of your own.
 
     `mnist-mini` and `sonnets` come with the package. `mnist` and `fashion-mnist` are read from a folder of IDX files if
@@ -73,7 +80,9 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, context=None, base_ur
         `X` too, and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows, columns)`
         become rows. `notes` of the result records this. A path ending in `.txt` is a text in UTF-8, read as characters:
         cases are windows of `context` characters, one after the other, and targets the same windows one character
-        ahead. The last tenth of the windows is to test on. `refhf.transformer` takes them.
+        ahead. The last tenth of the windows is to test on. `refhf.transformer` takes them. A path ending in `.csv` is a
+        table with a header, whose column `y` or `label`, or else its last, is y (`refhf.data.csv_file`). A folder of
+        images CLASS/NAME.png, or train/CLASS/NAME.png and test/CLASS/NAME.png, is read by `refhf.data.image_folder`.
     data_dir : str or path, optional
         Folder with the four IDX files, gzipped or not, or with CIFAR-10's, in it or in its subfolder of the data set's
         name. Default: the environment variable REFHF_DATA_DIR. Used for these three only.
@@ -123,12 +132,16 @@ def load(name_or_path, *, data_dir=None, dtype=np.float64, context=None, base_ur
         return DataSet(path.stem, **array_files.read_npz_cases(path, dtype))
     if name.endswith(".txt"):
         return _text(path, dtype, context)
+    if name.endswith(".csv"):
+        return DataSet(path.stem, **csv_file.read_csv_cases(path, dtype))
     if any(path.glob("*.npy")):
         return DataSet(path.name, **array_files.read_npy_folder(path, dtype))
+    if image_folder.is_image_folder(path):
+        return DataSet(path.name, **image_folder.read_image_folder(path, dtype))
     more = f", a path that {contents(path)}" if path.exists() else hints.hint(name, NAMES)
     raise ValueError(
-        f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz or .txt file or a folder with X.npy; "
-        f"got {name!r}{more}"
+        f"name_or_path: expected {', '.join(NAMES)}, a path to a .npz, .csv or .txt file or a folder with X.npy or of "
+        f"images by class; got {name!r}{more}"
     )
 
 

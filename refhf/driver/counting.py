@@ -20,7 +20,12 @@ class Counted:
 
     def __init__(self, objective: Objective, ledger: "Counted | None" = None, counts: Counts = NOTHING):
         self.objective, self.ledger = objective, ledger or self
-        self.size, self.cases, self.dtype = objective.size, objective.cases, objective.dtype
+        self.size, self.cases, self.group, self.dtype = (
+            objective.size,
+            objective.cases,
+            objective.group,
+            objective.dtype,
+        )
         self.curvatures, self.comm = objective.curvatures, objective.comm
         self.counts, self.swept = counts, round(counts.epochs * objective.cases)
 

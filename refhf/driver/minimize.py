@@ -5,12 +5,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from refhf import checks
 from refhf.driver.counting import Counted
+from refhf.driver.minimize_result import MinimizeResult
 from refhf.driver.registry import DEFAULT_METHOD, METHODS
 from refhf.driver.status import GRADIENT_TOLERANCE, Status, ended
+from refhf.driver.step_progress import step_progress
 from refhf.krylov.stopping import Stop
 from refhf.methods import schedules
 from refhf.methods.newton import negative_curvature
@@ -119,6 +120,9 @@ class Steps:
         self.method, self.objective, self.options, self.progress = method, objective, options, progress
         self.draws = getattr(options, "stochastic", False) and options.batch < objective.cases
 
+    def __repr__(self) -> str:
+        return f"Steps of {self.method}: {self.progress.k} done"
+
     def __iter__(self):
         return self
 
@@ -149,8 +153,9 @@ def minimize(
     rng=None,
     callback: Callable[[Report], object] | None = None,
     gradient_tolerance: float | None = None,
+    progress: bool = False,
     **options,
-) -> OptimizeResult:
+) -> MinimizeResult:
     """Run a method for a number of steps, or until it has converged.
 
     Parameters
@@ -164,22 +169,35 @@ def minimize(
     gradient_tolerance : float, optional
         The run has converged where ||g||, of all the cases, is at most this, and the step from there drew on nothing
         random and met no negative curvature: it may be leaving a saddle. None is the method's own, else 1e-5.
+    progress : bool
+        Show a bar, in a terminal or a notebook; it needs the extra refhf[cli].
 
     Returns
     -------
-    OptimizeResult
-        x (P,), always finite; fun = f(x) and jac, its gradient; success, that it has converged; status, message; nit,
-        the steps; nfev, njev and nhev, the values, gradients and curvature products computed; history, the steps'
-        reports without vectors. x is the last accepted point; of a run that ended at something not finite it is the
-        best, the one where the smallest loss of the history was measured, of stochastic methods on a mini-batch.
+    MinimizeResult
+        SciPy's OptimizeResult. x (P,), always finite; fun = f(x) and jac, its gradient; success, that it has converged;
+        status, message; nit, the steps; nfev, njev and nhev, the values, gradients and curvature products computed;
+        history, a flat dict of each step's report (`Report.record`), which `pandas.DataFrame` takes. x is the last
+        accepted point; of a run that ended at something not finite it is the best, the one where the smallest loss of
+        the history was measured, of stochastic methods on a mini-batch.
 
     Raises
     ------
     ValueError
-        As `iterate`; for negative steps, or others than a schedule's; for a negative gradient_tolerance.
+        As `iterate`; for negative steps, or others than a schedule's; for a negative gradient_tolerance; for
+        `progress` without tqdm.
+
+    Examples
+    --------
+    >>> import refhf
+    >>> sphere = refhf.from_functions(lambda x: x @ x, lambda x: 2 * x, lambda x, v: 2 * v)
+    >>> result = refhf.minimize(sphere, [3.0, 4.0], "hessian-cg")
+    >>> result.success, result.history[0]["loss"] < 25
+    (True, True)
     """
     checks.objective(objective)
     steps = checks.whole("steps", steps)
+    shown = step_progress(progress, method, steps)
     own = METHODS[checks.choice("method", method, METHODS)].family.options._field_defaults.get("gradient_tolerance")
     tolerance = (own or GRADIENT_TOLERANCE) if gradient_tolerance is None else gradient_tolerance
     tolerance = checks.real("gradient_tolerance", tolerance, low=0.0)
@@ -190,11 +208,11 @@ def minimize(
     reports = iterate(objective, theta0, method=method, rng=rng, **options)
     x = best = reports.progress.state.theta
     history, lowest, rejected, status, message = [], np.inf, 0, None, None
-    for report in itertools.islice(reports, steps):
+    for report in shown(itertools.islice(reports, steps)):
         before, x = x, report.theta
         if -np.inf < report.loss < lowest:
             best, lowest = x if report.loss_at is LossAt.END else before, report.loss
-        history.append(report.scalars())
+        history.append(report.record())
         rejected = 0 if report.accepted else rejected + 1
         asked = callback is not None and _stops(callback, report)
         status = ended(report, rejected, tolerance, reports.draws) or (Status.CALLBACK if asked else None)
@@ -213,7 +231,7 @@ def _result(objective: Counted, x, best, status, message, history):
         if status is Status.NON_FINITE:
             x, (fun, jac) = best, objective.value_and_gradient(best)
     (code, success, said), counts = status.value, objective.counts
-    return OptimizeResult(
+    return MinimizeResult(
         x=x,
         fun=fun,
         jac=jac,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from refhf.methods import first_order
-from refhf.methods.hessian_free import hf_step
+from refhf.methods.hessian_free import hf_step, path_step
 from refhf.methods.newton import exact_newton, negative_curvature, saddle_free, truncated_newton
 from refhf.methods.newton.newton_detail import NewtonDetail
 from refhf.methods.nonlinear_cg import nlcg_step
@@ -71,6 +71,14 @@ HESSIAN_FREE = Family(
     hf_step.check,
     hf_step.init,
     hf_step.step,
+)
+DAMPING_PATH = Family(
+    path_step.DampingPathOptions,
+    path_step.DampingPathState,
+    hf_step.HessianFreeDetail,
+    path_step.check,
+    path_step.init,
+    path_step.step,
 )
 NEWTON = Family(
     exact_newton.ExactNewtonOptions,
@@ -140,6 +148,7 @@ def _first_order(rule, *offered, **fixed):
 DEFAULT_METHOD = "gn-cg"  # of `minimize`, `iterate` and the command line
 METHODS = {
     "gn-cg": Method("Gauss-Newton matrix, conjugate gradients (Martens 2010)", *_hf("gauss-newton", "cg")),
+    "gn-cg-path": Method("The same with all dampings of a grid at once; the loss chooses lambda", DAMPING_PATH, {}),
     "hessian-cg": Method(
         "Hessian, conjugate gradients stopped at negative curvature (He et al.)", *_hf("hessian", "cg")
     ),

@@ -69,7 +69,7 @@ def _recurrence(A: Matrix, b: Array, M: Matrix | None, stop_at: Rule | None, x: 
         z = r if M is None else M @ r
     p, rho = z, inner(r, z)
     for k in itertools.count():
-        it = CGIterate(k, x, r, p, b, _no_direction(r, rho, M))
+        it = CGIterate(k, x, r, p, b, no_direction(r, rho, M))
         yield it
         if it.stop:
             return
@@ -77,7 +77,7 @@ def _recurrence(A: Matrix, b: Array, M: Matrix | None, stop_at: Rule | None, x: 
             Ap = A @ p
             curvature = inner(p, Ap)  # (A p_j, p_j)
             it = replace(it, Ap=Ap, curvature=curvature)
-            stop = (stop_at(it) if stop_at else None) or _no_step(p, Ap, curvature)
+            stop = (stop_at(it) if stop_at else None) or no_step(p, Ap, curvature)
             if not stop:
                 alpha = rho / curvature  # alpha_j = (r_j, z_j) / (A p_j, p_j)
                 x = x + alpha * p  # x_{j+1} = x_j + alpha_j p_j
@@ -92,7 +92,7 @@ def _recurrence(A: Matrix, b: Array, M: Matrix | None, stop_at: Rule | None, x: 
             return
 
 
-def _no_direction(r: Array, rho: float, M: Matrix | None) -> Stop | None:
+def no_direction(r: Array, rho: float, M: Matrix | None) -> Stop | None:
     """The reason for which (r_k, z_k) = rho gives no direction; None if it gives one."""
     if not np.isfinite(rho):
         return Stop.NON_FINITE
@@ -103,7 +103,7 @@ def _no_direction(r: Array, rho: float, M: Matrix | None) -> Stop | None:
     return Stop.UNDERFLOW if M is None else Stop.INDEFINITE_PRECONDITIONER
 
 
-def _no_step(p: Array, Ap: Array, curvature: float) -> Stop | None:
+def no_step(p: Array, Ap: Array, curvature: float) -> Stop | None:
     """The reason for which alpha_k is undefined; None if it is defined."""
     if not np.isfinite(curvature):
         return Stop.NON_FINITE

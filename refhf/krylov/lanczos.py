@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import eigh_tridiagonal  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # SciPy has none
 
 from refhf import checks
-from refhf.krylov.arithmetic import Array, MatrixLike, inner, linear_operator, matrix, norm
+from refhf.krylov.arithmetic import Array, Matrix, MatrixLike, inner, linear_operator, matrix, norm
 from refhf.krylov.stopping import Rule, Stop, advance, iteration_limit
 
 ROUNDINGS = 10  # our choice: numbers below this many times eps ||T|| are rounding errors
@@ -71,11 +71,17 @@ class LanczosIterate:
         Departure: the error bound of a Ritz value includes rounding. The books' bound is exact arithmetic's, and 0 on
         an invariant subspace, where the value is right to rounding only; here `rounding` is added to it.
         """
-        i, scale = index % self.k, self.norm or 1.0  # scaled, so that LAPACK's squares do not underflow
-        diagonals = self.alpha / scale, self.beta[:-1] / scale
-        values, vectors = cast(tuple[Array, Array], eigh_tridiagonal(*diagonals, select="i", select_range=(i, i)))
+        i = index % self.k
+        values, vectors = self.eigenpairs(select="i", select_range=(i, i))
         bound = float(self.beta[-1] * abs(vectors[-1, 0])) + self.rounding
-        return RitzPair(float(values[0]) * scale, bound, vectors[:, 0])
+        return RitzPair(float(values[0]), bound, vectors[:, 0])
+
+    def eigenpairs(self, **selected: Any) -> tuple[Array, Array]:
+        """T's eigenvalues (k,), ascending, and its eigenvectors s, the columns; or those that SciPy's words select."""
+        scale = self.norm or 1.0  # so that LAPACK's squares do not underflow
+        diagonals = self.alpha / scale, self.beta[:-1] / scale
+        values, vectors = cast(tuple[Array, Array], eigh_tridiagonal(*diagonals, **selected))
+        return values * scale, vectors
 
     def vector(self, coefficients: Array) -> Array:
         """Q s (n,), of norm 1."""
@@ -211,20 +217,24 @@ def lanczos_largest(
     return _extreme(-1, A, n, rng, start, rtol, maxiter)
 
 
-@np.errstate(all="ignore")
-def _extreme(index: int, A: MatrixLike, n: int, rng: Any, start: Any, rtol: float, maxiter: int | None) -> Eigenpair:
+def checked_operator(A: MatrixLike, n: int) -> tuple[Matrix, int]:
+    """A as a `Matrix` (n, n) of its own precision, and n; ValueError for an A that is not (n, n)."""
     n = checks.positive_integer("n", n)
     operator = linear_operator("A", A, n)
-    dtype = operator.dtype if operator.dtype == np.float32 else np.dtype(np.float64)
+    return matrix("A", operator, np.float32 if operator.dtype == np.float32 else np.float64), n
+
+
+@np.errstate(all="ignore")
+def _extreme(index: int, A: MatrixLike, n: int, rng: Any, start: Any, rtol: float, maxiter: int | None) -> Eigenpair:
+    operator, n = checked_operator(A, n)
     start = np.random.default_rng(rng).standard_normal(n) if start is None else checks.array("start", start, (n,))
     if not start.any():
         raise ValueError("start: expected a vector other than zero")
+    start = start.astype(operator.dtype)
     rtol = checks.real("rtol", rtol, low=0.0)
     limit = min(n, 300) if maxiter is None else checks.positive_integer("maxiter", maxiter)
-    it, stop = advance(
-        lanczos_iterates(operator, n, start.astype(dtype)), small_ritz_residual(index, rtol), iteration_limit(limit)
-    )
+    it, stop = advance(lanczos_iterates(operator, n, start), small_ritz_residual(index, rtol), iteration_limit(limit))
     if it.k == 0:
-        return Eigenpair(np.nan, start.astype(dtype) / norm(start), np.inf, stop, 0)
+        return Eigenpair(np.nan, start / norm(start), np.inf, stop, 0)
     pair = it.pair(index)
     return Eigenpair(pair.value, it.vector(pair.coefficients), pair.error_bound, stop, it.k)

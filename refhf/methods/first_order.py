@@ -18,7 +18,7 @@ from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
 
 BATCH = 128
-RATES = {"plain": 0.1, "momentum": 0.1, "rmsprop": 0.001}  # our choice; of RMSProp Keras's
+RATE = 0.1  # our choice
 
 
 class FirstOrderOptions(NamedTuple):
@@ -31,8 +31,7 @@ class FirstOrderOptions(NamedTuple):
     rule : {'plain', 'momentum', 'rmsprop'}
         These two are what the method's name stands for.
     learning_rate : float, callable or None
-        alpha, or a function of the step k = 1, 2, ...; see `refhf.methods.schedules`. None: 0.1, of rmsprop 0.001
-        (our choice).
+        alpha, or a function of the step k = 1, 2, ...; see `refhf.methods.schedules`. None: 0.1 (our choice).
     batch : int or None
         Cases of a step's mini-batch, drawn without replacement; None is 128 (our choice), or all if fewer. All the
         cases are no draw.
@@ -44,7 +43,7 @@ class FirstOrderOptions(NamedTuple):
     decay : float
         How much of the mean square is kept. 0.9 is Tieleman and Hinton's, and TensorFlow's.
     epsilon : float
-        Added to the mean square. 1e-10 is TensorFlow 1's.
+        Added to the mean square. 1 is that of Adya et al.'s published code (apple/ml-ncg); TensorFlow 1's own is 1e-10.
     """
 
     stochastic: bool
@@ -54,12 +53,12 @@ class FirstOrderOptions(NamedTuple):
     noise: float = 0.0
     momentum: float = 0.9
     decay: float = 0.9
-    epsilon: float = 1e-10
+    epsilon: float = 1.0
 
 
 def check(options: FirstOrderOptions, objective: Objective) -> FirstOrderOptions:
     """The options with their defaults filled in; ValueError for one out of range."""
-    rate = RATES[options.rule] if options.learning_rate is None else options.learning_rate
+    rate = RATE if options.learning_rate is None else options.learning_rate
     return options._replace(
         learning_rate=schedules.check(rate),
         batch=batch_size("batch", options.batch, BATCH if options.stochastic else objective.cases, objective),

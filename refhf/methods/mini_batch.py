@@ -23,7 +23,7 @@ def batch_size(argument: str, given: Any, usual: int, objective: Objective) -> i
     ValueError
         For a size below 1, above the number of cases, or of parts of groups.
     """
-    group, cases = getattr(objective, "group", 1), objective.cases
+    group, cases = objective.group, objective.cases
     if given is None:
         usual = max(usual, group)
         return cases if cases <= usual else usual - usual % group

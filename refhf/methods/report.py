@@ -102,8 +102,8 @@ class Report(NamedTuple, Generic[Detail]):
     ----------
     k : int
         1 for the first step.
-    theta : ndarray (P,) or None
-        The point after the step; None in a `history`.
+    theta : ndarray (P,)
+        The point after the step.
     loss : float
         f, measured where `loss_at` says.
     loss_at : LossAt
@@ -120,7 +120,7 @@ class Report(NamedTuple, Generic[Detail]):
         Whether a direction d with d'Bd <= 0 was met, B the step's matrix (damped, if the method damps it). A method
         without a matrix meets none.
     negative_direction : ndarray (P,) or None
-        That direction, where the method forms it; None in a `history`.
+        That direction, where the method forms it.
     smallest_eigenvalue : float
         Of the Hessian where the step started, as far as the method knows it; NaN if it does not.
     kind : Kind
@@ -130,7 +130,7 @@ class Report(NamedTuple, Generic[Detail]):
     """
 
     k: int
-    theta: Array | None
+    theta: Array
     loss: float
     loss_at: LossAt
     gradient_norm: float
@@ -143,6 +143,21 @@ class Report(NamedTuple, Generic[Detail]):
     smallest_eigenvalue: float = math.nan
     kind: Kind = Kind.UNKNOWN
     counts: Counts = Counts()
+
+    def __repr__(self) -> str:
+        said = {
+            f"loss at the {self.loss_at}": self.loss,
+            "gradient norm": self.gradient_norm,
+            "step length": self.step_length,
+        }
+        if not math.isnan(self.smallest_eigenvalue):
+            said["smallest eigenvalue"] = self.smallest_eigenvalue
+        words = [f"step {self.k}: {self.outcome}", *(f"{name} {x:.6g}" for name, x in said.items()), str(self.source)]
+        lines = [", ".join([*words, *["negative curvature"] * self.negative_curvature])]
+        for part in self.detail._asdict(), self.counts._asdict():
+            told = [f"{name} {x:.6g}" if isinstance(x, float) else f"{name} {x}" for name, x in part.items()]
+            lines += [f"  {', '.join(told)}".replace("_", " ")] * bool(told)
+        return "\n".join(lines)
 
     @property
     def accepted(self) -> bool:
@@ -170,15 +185,12 @@ class Report(NamedTuple, Generic[Detail]):
             )
         )
 
-    def scalars(self) -> "Report[Detail]":
-        """The report without its vectors, as a history keeps it."""
-        return self._replace(theta=None, negative_direction=None)
-
-
-def flat(report: Report[Any]) -> dict[str, Any]:
-    """The fields of a report, of its detail and of its counts in one dict, as a run's records have them."""
-    core = {name: value for name, value in report._asdict().items() if name not in ("counts", "detail")}
-    return {**core, **report.detail._asdict(), **report.counts._asdict()}
+    def record(self) -> dict[str, Any]:
+        """The report as a history keeps it: a flat dict of plain values, without vectors; enumerations are words."""
+        fields = {"step": self.k, **self._asdict(), **self.detail._asdict(), **self.counts._asdict()}
+        left_out = "k", "theta", "negative_direction", "detail", "counts"
+        kept = {name: value for name, value in fields.items() if name not in left_out}
+        return {name: str(value) if isinstance(value, Word) else value for name, value in kept.items()}
 
 
 class Beginning(NamedTuple, Generic[Detail]):

@@ -220,7 +220,7 @@ def misfit_of(stage: Any, shape: Shape) -> str | None:
             return (
                 f"expected a kernel of at most {n + 2 * stage.padding}, the image and its padding; got {stage.kernel}"
             )
-        if room % stage.stride > stage.padding:
+        if stage.stride <= stage.kernel and room % stage.stride > stage.padding:
             missed = room % stage.stride - stage.padding
             return f"expected patches that reach the image's edge; got a stride that leaves {missed} of {n} pixels"
     return None

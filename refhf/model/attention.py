@@ -49,7 +49,7 @@ class Attention(Weightless):
         Q, K, V = self._split(a)
         S = (self._scale(a) * Q) @ _t(K)  # S = c Q K'
         P = self._softmax(S)  # P = softmax(S)
-        return _join(P @ V), (Q, K, V, P)  # s = P V
+        return join_heads(P @ V), (Q, K, V, P)  # s = P V
 
     def backward(self, tape: Tape, Ds: Array, Dw: Weights, *, keep: bool = False, below: bool = True) -> Any:
         """Sweep 2; the tape has Ds, DP - rowsum(P DP) and DS too."""
@@ -60,7 +60,7 @@ class Attention(Weightless):
         slope = DP - _rowsum(P, DP)
         DS = P * slope  # DS = P (DP - rowsum(P DP))
         DQ, DK = c * (DS @ K), c * (_t(DS) @ Q)  # DQ = c DS K, DK = c DS' Q
-        return _join(DQ, DK, DV), (*tape, Ds, slope, DS) if keep else None
+        return join_heads(DQ, DK, DV), (*tape, Ds, slope, DS) if keep else None
 
     def r_forward(self, tape: Tape, u: Weights, Ra: Any) -> tuple[Any, Tape]:
         """Sweep 3; the r_tape is RQ, RK, RV and RP."""
@@ -69,7 +69,7 @@ class Attention(Weightless):
         c = self._scale(Ra)
         RS = (c * RQ) @ _t(K) + (c * Q) @ _t(RK)  # RS = c (RQ K' + Q RK')
         RP = P * (RS - _rowsum(P, RS))  # RP = P (RS - rowsum(P RS))
-        return _join(RP @ V + P @ RV), (RQ, RK, RV, RP)  # Rs = RP V + P RV
+        return join_heads(RP @ V + P @ RV), (RQ, RK, RV, RP)  # Rs = RP V + P RV
 
     def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, *, below: bool = True) -> Any:
         """Sweep 4."""
@@ -81,7 +81,7 @@ class Attention(Weightless):
         RDS = RP * slope + P * (RDP - _rowsum(RP, slope) - _rowsum(P, RDP))
         RDQ = c * (RDS @ K + DS @ RK)  # RDQ = c (RDS K + DS RK)
         RDK = c * (_t(RDS) @ Q + _t(DS) @ RQ)  # RDK = c (RDS' Q + DS' RQ)
-        return _join(RDQ, RDK, RDV)
+        return join_heads(RDQ, RDK, RDV)
 
     def _scale(self, x: Array, parts: int = 3) -> float:
         return 1 / math.sqrt(x.shape[-1] / parts / self.heads)
@@ -113,7 +113,7 @@ def _rowsum(x: Array, y: Array) -> Array:
     return np.einsum("...ij,...ij->...i", x, y)[..., None]
 
 
-def _join(*parts: Array) -> Array:
+def join_heads(*parts: Array) -> Array:
     """(B, T, parts d) of parts (B, heads, T, d_h)."""
     joined = [x.swapaxes(1, 2).reshape(len(x), x.shape[2], x.shape[1] * x.shape[3]) for x in parts]
     return joined[0] if len(joined) == 1 else np.concatenate(joined, axis=2)

@@ -151,7 +151,7 @@ LOSSES = {loss.name: loss for loss in (squared_error, softmax_cross_entropy, log
 
 
 def over_positions(loss: Loss) -> Loss:
-    """The mean of a loss over the positions of z (B, T, n_L), for labels y (B, T)."""
+    """The mean of a loss over the positions of z (B, T, n_L), for labels y (B, T) or targets (B, T, n_L)."""
     return Loss(
         loss.name,
         value=partial(_mean_value, loss),
@@ -166,16 +166,20 @@ def _rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
+def _targets(y: Array) -> Array:
+    return y.ravel() if y.ndim == 2 else _rows(y)
+
+
 def _mean_value(loss: Loss, z: Array, y: Array) -> Any:
-    return loss.value(_rows(z), y.ravel()) / z.shape[1]
+    return loss.value(_rows(z), _targets(y)) / z.shape[1]
 
 
 def _mean_gradient(loss: Loss, z: Array, y: Array) -> Array:
-    return loss.gradient(_rows(z), y.ravel()).reshape(z.shape) / z.shape[1]
+    return loss.gradient(_rows(z), _targets(y)).reshape(z.shape) / z.shape[1]
 
 
 def _mean_hessian(loss: Loss, z: Array, y: Array) -> Elementwise:
-    return partial(_mean_times, loss.hessian(_rows(z), y.ravel()))
+    return partial(_mean_times, loss.hessian(_rows(z), _targets(y)))
 
 
 def _mean_times(product: Elementwise, Rz: Array) -> Array:

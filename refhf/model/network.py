@@ -27,6 +27,7 @@ from refhf.model.chain import Chain
 from refhf.model.elementwise import Activation, Elementwise, Nonlinearity, harmless_underflow
 from refhf.model.embedding import Embedding
 from refhf.model.losses import Loss
+from refhf.model.network_summary import network_summary
 from refhf.model.weight_tying import Ties, first_places, tied_size, tied_sum, untied
 
 
@@ -39,14 +40,18 @@ class Network(NamedTuple):
         A case's shape. X may also have the cases as flat rows, in C order.
     chain : Chain
     loss : Loss
-    ties : tuple of Tie
-        Arrays of the chain's weights that are others of them, and have no numbers of their own in theta.
+    ties : tuple of Tie or of Stored
+        Arrays of the chain's weights that are others of them, and have no numbers of their own in theta; or the place
+        of each array in a theta of another layout.
     """
 
     in_shape: Shape
     chain: Chain
     loss: Loss
     ties: Ties = ()
+
+    def __repr__(self) -> str:
+        return network_summary(self)
 
     @property
     def size(self) -> int:

@@ -19,6 +19,7 @@ class FromFunctions:
 
     size: int | None = None
     cases: int = 1
+    group: int = 1
     dtype: np.dtype[Any] = np.dtype(np.float64)
     comm: Communicator | None = None
 
@@ -26,6 +27,9 @@ class FromFunctions:
         self._value, self._gradient, self._hessp, self._gauss_newton = value, gradient, hessp, gauss_newton
         have = {"hessian": hessp, "gauss-newton": gauss_newton}
         self.curvatures = frozenset(name for name, product in have.items() if product)
+
+    def __repr__(self) -> str:
+        return f"FromFunctions: {', '.join(['value', 'gradient', *sorted(self.curvatures)])}"
 
     def value(self, theta: Any) -> float:
         """f(theta), a float."""

@@ -23,6 +23,11 @@ class Objective(Protocol):
         ...
 
     @property
+    def group(self) -> int:
+        """The number of cases that belong together, in mini-batches too; 1 but for batch normalisation."""
+        ...
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of theta, gradients and products."""
         ...

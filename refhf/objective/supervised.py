@@ -41,6 +41,9 @@ class Supervised:
         self.size, self.group, self.cases, self.comm = net.size, net.group, reduction.layout.cases, reduction.comm
         self.l2, self.chunk_size, self.divisor, self.curvature_statistics = settings
 
+    def __repr__(self) -> str:
+        return f"Supervised: {self.cases:,} cases, l2 {self.l2:g}, {self.dtype}\n  {self.net!r}"
+
     @property
     def curvatures(self) -> frozenset[str]:
         """Those of 'hessian', 'gauss-newton' and 'gradient-squares' that there are; no squares of coupled cases."""
@@ -159,9 +162,8 @@ class Supervised:
         theta.flags.writeable = False
         if self.curvature_statistics == "frozen" and self.net.group > 1:
             return self.frozen(self.statistics(theta))._curvature(linearise, theta)
-        pieces = [
-            rows for piece in self.reduction.layout.mine for rows in chunks(piece, self.chunk_size, self.net.group)
-        ]
+        layout = self.reduction.layout
+        pieces = [rows for piece in layout.mine for rows in chunks(piece, self.chunk_size, layout.group)]
         numbers = self.net.tape_numbers * max(self.chunk_size, self.net.group) + self.size
         fitting = pieces[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
         linearised = partial(self._linearised, linearise, theta)

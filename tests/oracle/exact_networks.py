@@ -5,6 +5,7 @@ the loss is smooth, and no rule of differentiation is used: not backpropagation,
 """
 
 from decimal import Decimal, getcontext, localcontext
+from functools import cache
 
 getcontext().prec = 100
 STEP = Decimal(10) ** -25
@@ -16,12 +17,52 @@ def _tanh(s):
     return (e - 1) / (e + 1)
 
 
+def _erf(x):
+    """2 / sqrt(pi) e^-x^2 (x + 2 x^3 / 3 + 4 x^5 / 15 + ...)."""
+    digits, term, total, n = getcontext().prec, x, x, 0
+    while abs(term) > abs(total) * Decimal(10) ** -digits:
+        n += 1
+        term *= 2 * x * x / (2 * n + 1)
+        total += term
+    return _root(4 / _pi(digits), digits) * (-x * x).exp() * total
+
+
+@cache
+def _pi(digits):
+    """Machin's formula: 16 arctan(1/5) - 4 arctan(1/239)."""
+    with localcontext() as context:
+        context.prec = digits + 10
+        return 16 * _arctan(Decimal(1) / 5) - 4 * _arctan(Decimal(1) / 239)
+
+
+@cache
+def _root(x, digits):
+    return x.sqrt()
+
+
+def _arctan(x):
+    power = total = x
+    n = 1
+    while abs(power) > Decimal(10) ** -getcontext().prec:
+        n, power = n + 2, -power * x * x
+        total += power / n
+    return total
+
+
+def _gelu_tanh(s):
+    digits = getcontext().prec
+    return s * (1 + _tanh(_root(2 / _pi(digits), digits) * (s + Decimal("0.044715") * s**3))) / 2
+
+
 FORMULAS = {
     "tanh": _tanh,
     "logistic": lambda s: 1 / (1 + (-s).exp()),
     "softplus": lambda s: (1 + s.exp()).ln(),
     "relu": lambda s: s if s > 0 else 0 * s,
     "identity": lambda s: s,
+    "gelu": lambda s: s * (1 + _erf(s / _root(Decimal(2), getcontext().prec))) / 2,
+    "gelu_tanh": _gelu_tanh,
+    "silu": lambda s: s / (1 + (-s).exp()),
 }
 
 

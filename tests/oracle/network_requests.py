@@ -9,6 +9,7 @@ from oracle.named_draws import decimals, draws
 
 LOSSES = "squared_error", "softmax_cross_entropy", "logistic_cross_entropy"
 NONLINEARITIES = "tanh", "logistic", "softplus", "relu", "identity"
+SMOOTH = "gelu", "gelu_tanh", "silu"
 
 
 def targets(rng, loss, cases, outputs, soft=False):
@@ -40,6 +41,9 @@ def nonlinearity():
     }
     for f in NONLINEARITIES:
         for name, s in (asked | extra[f]).items():
+            yield f"{f}/{name}".replace(" ", "-"), {"operation": "nonlinearity", "nonlinearity": f, "s": s}
+    for f in SMOOTH:
+        for name, s in (asked | {"near zero": [-0.05, 0.01], "large": [-6.0, 5.5], "zero": [0.0]}).items():
             yield f"{f}/{name}".replace(" ", "-"), {"operation": "nonlinearity", "nonlinearity": f, "s": s}
 
 

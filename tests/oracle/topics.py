@@ -1,6 +1,6 @@
 """Topics of test vectors: for each file its description and a generator of (name, request)."""
 
-from oracle import idx_requests, network_requests, saddle_requests, solver_requests, step_requests
+from oracle import block_requests, idx_requests, network_requests, saddle_requests, solver_requests, step_requests
 
 TOPICS = {
     "nonlinearity": ("f, f' and f'' of each number s.", network_requests.nonlinearity),
@@ -9,6 +9,14 @@ TOPICS = {
     "hessian_product": ("H v of dense networks.", network_requests.hessian_product),
     "gauss_newton_product": ("G v of dense networks.", network_requests.gauss_newton_product),
     "convolution": ("Gradient, H v and G v of convolutional networks.", network_requests.convolution),
+    "layer_norm": ("Gradient, H v and G v of networks with layer normalisation.", block_requests.layer_norm),
+    "batch_norm": ("The same with batch normalisation over groups of cases.", block_requests.batch_norm),
+    "attention": ("The same with self-attention, causal and not.", block_requests.attention),
+    "residual": ("The same with residual blocks.", block_requests.residual),
+    "embedding": ("The same with an embedding of tokens and positions.", block_requests.embedding),
+    "max_pooling": ("The same with max pooling.", block_requests.max_pooling),
+    "residual_network": ("The same of a residual network of eight layers.", block_requests.residual_network),
+    "transformer": ("The same of a transformer of two layers.", block_requests.transformer),
     "cg": ("Iterates of conjugate gradients, and why they end.", solver_requests.cg),
     "bicgstab": ("Iterates of Bi-CG-STAB, and why they end.", solver_requests.bicgstab),
     "solve": ("A solver's answer with its stopping rule, and whether it converged.", solver_requests.solve),

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from oracle import wrong_blocks
 from oracle.reply_changes import finished
 from refhf.conformance.vectors.network_operations import network_of
 from refhf.model.convolution import Convolution
@@ -66,6 +67,8 @@ def relaid(net, theta, mistake):
 
 def network(request, mistake, wanted):
     """Value and gradient, H v or G v, by the four textbook sweeps."""
+    if "blocks" in request:
+        return wrong_blocks.network(request, mistake, wanted)
     net, cases, l2 = network_of(request), request["cases"], request.get("l2", 0.0)
     X, y = (np.array(request[name], float).reshape(cases, -1) for name in ("X", "y"))
     if mistake == "channels-first" and "shape" in request:
@@ -240,6 +243,7 @@ NETWORK = [
     "stale-tape",
     "loss-factor-2",
     "mean-over-outputs",
+    *wrong_blocks.MISTAKES,
 ]
 
 MISTAKES = {

@@ -16,6 +16,8 @@ from refhf.parallel import agree, load_shard, mpi
 from refhf.parallel.launch import share_cores
 from refhf.parallel.model_parallel import model_parallel
 
+COUNTS = "communications", "bytes_communicated", "value_evaluations", "gradient_evaluations", "curvature_products"
+
 
 def same_everywhere(comm, x):
     """Whether x has the same bits on all ranks."""
@@ -61,7 +63,7 @@ def main(out, folder):
         for reduction in ("fast", "reproducible"):
             name = f"{method} {reduction}"
             arrays[name], fun, steps, last = problem.train(method, comm, reduction)
-            told[name] = [fun, steps, last.counts.communications, last.counts.bytes_communicated, last.counts[:4]]
+            told[name] = [fun, steps, *(last[name] for name in COUNTS)]
             assert_(same_everywhere(comm, arrays[name]), name)
     for cases in (101, 2):  # uneven and empty shards; fewer cases than ranks
         bounds = problem.uneven(cases, comm.size) if cases > 2 else None

@@ -12,6 +12,7 @@ HESSIAN_FREE = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 SOLVER = "solver_stop", "solver_iterations"  # of a report's detail
 OPTIONS = {method: {"curvature_batch": 40, "damping": 1.0, "solver_iterations": 5} for method in HESSIAN_FREE}
 OPTIONS |= {
+    "gn-cg-path": {"curvature_batch": 40, "damping": 1.0, "solver_iterations": 5},
     "sgd": {"batch": 40},
     "rmsprop": {"batch": 40},
     "nlcg-pr": {"batch": 40, "line_search": "online"},
@@ -60,9 +61,7 @@ def train(method, comm=None, reduction="fast", steps=None, cases=101, **options)
     chosen = {name: min(n, cases) if "batch" in name else n for name, n in OPTIONS.get(method, {}).items()}
     steps = steps or min(STEPS.get(method, 3), 10 if reduction == "fast" else 3)
     reports = refhf.minimize(f, theta, method, steps, rng=0, **chosen)
-    told = [
-        (r.outcome.name, *(str(getattr(r.detail, name, "")) for name in SOLVER), r.step_length) for r in reports.history
-    ]
+    told = [(r["outcome"], *(r.get(name, "") for name in SOLVER), r["step_length"]) for r in reports.history]
     return reports.x, reports.fun, told, reports.history[-1]
 
 

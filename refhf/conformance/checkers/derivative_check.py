@@ -1,17 +1,19 @@
 """Common part of the derivative checkers: arguments, reference, numerical derivatives of the user's functions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from refhf import checks
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Cause, CheckReport, Finding, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers.user_function import ConductLog, FunctionUnderTest, Unusable, as_array
-from refhf.conformance.float64_reference import FLOOR, SAFETY, SMALL, Reference, out_in, parameter_blocks
+from refhf.conformance.float64_reference import FLOOR, SAFETY, SMALL, Reference
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
+from refhf.conformance.parameter_layout import out_in, parameter_blocks
+from refhf.conformance.patterns import Cause
 from refhf.model.blocks import Array
 
 LAYOUTS = "in-out", "out-in"
@@ -45,7 +47,7 @@ class DerivativeCheck:
         self.rng, self.given, self.data = np.random.default_rng(rng), theta, data
         if reference is not None and not hasattr(reference, "value_and_gradient"):
             raise ValueError(f"reference: expected an Objective such as refhf.supervised(net, X, y); got {reference!r}")
-        theta = checks.array("theta", as_array(theta), (None if reference is None else reference.size,))
+        theta = checks.array("theta", _one_vector(theta), (None if reference is None else reference.size,))
         if not theta.size:
             raise ValueError("theta: expected at least one parameter; got none")
         if reference is not None and curvature:
@@ -61,6 +63,7 @@ class DerivativeCheck:
         self.blocks = parameter_blocks(self.net) if self.net else []
         self.log = ConductLog()
         self.remarks: list[str] = []
+        self.limit: float | None = None
 
     def function_under_test(
         self, argument: str, function: Any, shape: tuple[int, ...], log: ConductLog | None = None
@@ -121,7 +124,7 @@ class DerivativeCheck:
     def against(self, law: str, samples: list[Sample]) -> Finding:
         """The finding of a law from samples; a failure names the block of theta with the largest error."""
         worst = max(samples, key=lambda s: s.error / s.tolerance if s.tolerance else np.inf * (s.error > 0 or -1))
-        finding = compared(law, [(s.direction, s.error, s.tolerance, norm(s.want)) for s in samples])
+        finding = self.shown(compared(law, [(s.direction, s.error, s.tolerance, norm(s.want)) for s in samples]))
         if finding.passed or not self.blocks or worst.got.size != self.size:
             return finding
         off = [norm((worst.got - worst.want)[block.indices]) for block in self.blocks]
@@ -129,10 +132,30 @@ class DerivativeCheck:
         where = f"{finding.worst}; {share:.0%} of the error in {self.blocks[int(np.argmax(off))].name}"
         return finding._replace(worst=where)
 
+    def shown(self, finding: Finding) -> Finding:
+        """The finding of a comparison, whose needed digits are a detection limit: the lowest of all counts."""
+        if finding.needed:
+            self.limit = min(10**-finding.needed, self.limit or np.inf)
+        return finding
+
     def report(self, subject: str, findings: list[Finding], causes: list[Cause]) -> CheckReport:
         """The report, laws of conduct first."""
         conduct, unique = self.log.findings(), dict.fromkeys([*self.log.causes(), *causes])
-        return CheckReport(f"{subject}, P = {self.size:,}", (*conduct, *findings), tuple(unique), tuple(self.remarks))
+        subject = f"{subject}, P = {self.size:,}"
+        return CheckReport(subject, (*conduct, *findings), tuple(unique), tuple(self.remarks), self.limit)
+
+
+def _one_vector(theta: Any) -> Array:
+    """theta as an array; a list of parameters, and a tensor of another precision, are refused."""
+    if hasattr(theta, "new_tensor") and str(theta.dtype).split(".")[-1] not in ("float32", "float64"):
+        raise ValueError(f"theta: expected a tensor of float32 or float64; got {theta.dtype}")
+    parts = [] if hasattr(theta, "dtype") or not isinstance(theta, Iterable) else list(theta)
+    if not all(np.ndim(part) == 0 for part in map(as_array, parts)) or isinstance(theta, Mapping):
+        joined = "torch.nn.utils.parameters_to_vector(model.parameters())"
+        raise ValueError(
+            f"theta: expected one vector (P,), such as {joined}; got {type(theta).__name__} of {len(parts)}"
+        )
+    return as_array(parts or theta)
 
 
 def usable(*laws: Callable[[], Any]) -> list[Any]:

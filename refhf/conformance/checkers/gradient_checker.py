@@ -1,15 +1,17 @@
 """Checker of a gradient and of the value that it belongs to."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers.derivative_check import DerivativeCheck, Expected, derivative_floor, usable
-from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates, value_candidates
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 from refhf.objective.protocol import Objective
 
@@ -116,7 +118,7 @@ class GradientCheck(DerivativeCheck):
                 for k, (a, b, t) in enumerate(zip(sample.got, sample.want, tolerances, strict=True), 1)
             ]
             self.slopes.append(sample)
-        return compared(f"your value's {'complex step' if exact else 'central difference'}", samples)
+        return self.shown(compared(f"your value's {'complex step' if exact else 'central difference'}", samples))
 
     def _slopes_at(self, theta: Array, directions: list[Array], expected: Expected) -> tuple[Sample, float, Array]:
         """The sample of all v'g at theta, ||g||, and a tolerance for each v."""
@@ -131,7 +133,10 @@ class GradientCheck(DerivativeCheck):
     def _causes(self, findings: list[Finding]) -> list[Cause]:
         again = [f for f in findings if f.law.startswith("same call") and not f.passed]
         if again:
-            return [Cause(Pattern.RANDOM, f"{f.law}: {f.digits:.1f} digits agree") for f in again]
+            functions = [self.value if f.law.endswith("value") else self.gradient for f in again]
+            details = [f"{f.law}: {f.digits:.1f} digits agree" for f in again]
+            pairs = zip(functions, details, strict=True)
+            return usable(*(partial(function.changing, self.theta, detail=detail) for function, detail in pairs))
         reference, net = self.reference, self.net
         l2, cases = (reference.l2, reference.cases) if reference else (0.0, 1)
         outputs = net.outputs if net else 1
@@ -140,8 +145,8 @@ class GradientCheck(DerivativeCheck):
             candidates = list(gradient_candidates(reference, self.theta))
             causes += diagnose(self.vectors, candidates, self.blocks, l2, cases, outputs, gradient=True)
         if reference and any(s.error > s.tolerance for s in self.numbers):
-            right = CandidateResult(None, lambda theta, u: np.array([reference.value(theta)[0]]) - l2 * u)
-            causes += diagnose(self.numbers, [right], [], l2, cases, outputs, gradient=True)
+            candidates = list(value_candidates(reference))
+            causes += diagnose(self.numbers, candidates, [], l2, cases, outputs, gradient=True)
         if not causes and not self.vectors and any(s.error > s.tolerance for s in self.slopes):
             wants = {s.theta.tobytes(): s.want for s in self.slopes}
             candidates = [CandidateResult(None, lambda theta, _: wants[theta.tobytes()])]

@@ -7,10 +7,11 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Finding, Pattern, compared
+from refhf.conformance.check_report import Finding, compared
 from refhf.conformance.checkers.solver_trial import AGREE, PRODUCTS, STEPS, SolverTrial
 from refhf.conformance.mistakes.wrong_solvers import mistaken
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 
 MATCH = 1e-7  # relative tolerance at which a known mistake is recognised: our choice

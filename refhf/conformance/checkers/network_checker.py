@@ -8,16 +8,17 @@ import numpy as np
 
 from refhf import checks
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers.derivative_check import DerivativeCheck, usable
 from refhf.conformance.checkers.gradient_checker import GradientCheck
 from refhf.conformance.checkers.product_check import ProductCheck
 from refhf.conformance.checkers.user_function import CONDUCT
-from refhf.conformance.float64_reference import FLOOR, SAFETY
+from refhf.conformance.float64_reference import FLOOR, SAFETY, moved_inputs
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model import network
-from refhf.model.blocks import Array
+from refhf.model.blocks import Array, arrays
 from refhf.objective.supervised import supervised
 
 NAMES = "outputs", "value", "gradient", "hessian_product", "gauss_newton_product", "jvp", "vjp"
@@ -40,11 +41,13 @@ def check_network(
     ----------
     functions : mapping
         Any of these functions; X and y come last, as SciPy's `args`:
-        'outputs' (theta, X) -> z (B, n_L); 'value' (theta, X, y) -> float; 'gradient' (theta, X, y) -> (P,);
+        'outputs' (theta, X) -> z (B, n_L), or (B, positions, n_L); 'value' (theta, X, y) -> float;
+        'gradient' (theta, X, y) -> (P,);
         'hessian_product', 'gauss_newton_product' (theta, v, X, y) -> (P,);
-        'jvp' (theta, v, X) -> J v (B, n_L); 'vjp' (theta, u, X) -> J'u (P,).
-        X is (B, n_0); y is labels (B,) for the softmax cross-entropy, else (B, n_L). The objective is the mean over
-        the cases plus l2/2 ||theta||^2.
+        'jvp' (theta, v, X) -> J v, of z's shape; 'vjp' (theta, u, X) -> J'u (P,).
+        X is (B, n_0), tokens if the network takes some, and one group of cases if it has batch normalisation; y is
+        labels (B,) or (B, positions) for the softmax cross-entropy, else (B, n_L). The objective is the mean over the
+        cases plus l2/2 ||theta||^2.
     net : Network
     l2 : float
     dtype : {'float64', 'float32'}
@@ -70,6 +73,7 @@ def check_network(
     merged: dict[str, Finding] = {}
     causes: dict[tuple[str, Pattern], Cause] = {}
     remarks: dict[str, None] = {}
+    limits: list[float] = []  # on ordinary cases
     for where, theta, X, y in _settings(net, precision, rng):
         reference = supervised(net, X, y, l2=l2)
         for name in sorted(functions, key=NAMES.index):
@@ -82,29 +86,43 @@ def check_network(
                 if cause.pattern in CONDUCT or not named:
                     causes.setdefault((name, cause.pattern), cause)
             remarks |= dict.fromkeys(report.remarks)
+            limits += [report.limit] if report.limit and not where else []
         if "jvp" in functions and "vjp" in functions:
             for finding in usable(partial(_adjoint, functions, theta, reference, layout, rng)):
                 _keep_worse(merged, finding, where)
     subject = f"network of {net.size:,} parameters, {net.loss.name}"
-    return CheckReport(subject, tuple(merged.values()), tuple(dict.fromkeys(causes.values())), tuple(remarks))
+    named, limit = tuple(dict.fromkeys(causes.values())), max(limits, default=None)
+    return CheckReport(subject, tuple(merged.values()), named, tuple(remarks), limit)
 
 
 def _settings(net: network.Network, dtype: Any, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, Array]]:
     """Yield (name, theta, X, y): ordinary cases, one case, and weights that saturate the outputs."""
     theta = net.init(rng) + 0.1 * rng.standard_normal(net.size)
-    for where, cases in (("", CASES), ("one case", 1), ("saturated outputs", CASES)):
-        X, outputs = rng.standard_normal((cases, net.inputs)), net.outputs
-        y = rng.standard_normal((cases, outputs))
-        if net.loss.name == "softmax_cross_entropy":
-            y = rng.integers(0, outputs, cases)
-        elif net.loss.labels:
-            y = (y > 0).astype(float)
+    settings = [("", CASES), ("one case", 1), ("saturated outputs", CASES)]
+    if net.group > 1:
+        settings = [("", net.group), ("saturated outputs", net.group)]
+    for where, cases in settings:
+        X, y = _drawn(net, cases, rng)
         if where == "saturated outputs":
-            W, b = net.unpack(theta := theta.copy())[-1]
+            theta, last = theta.copy(), [*arrays(net.unpack(np.arange(net.size))[-1])]
             size = np.abs(network.forward(net, theta, X, order=0)[0]).max() or 1.0
-            W *= SURE / size
-            b *= SURE / size
-        yield where, theta.astype(dtype), X.astype(dtype), y if y.dtype.kind == "i" else y.astype(dtype)
+            for indices in last:
+                theta[indices] *= SURE / size
+        X, y = (x if x.dtype.kind == "i" else x.astype(dtype) for x in (X, y))
+        yield where, theta.astype(dtype), X, y
+
+
+def _drawn(net: network.Network, cases: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Random X, tokens if the network takes some, and y."""
+    X = rng.standard_normal((cases, net.inputs))
+    if net.tokens:
+        X = rng.integers(0, net.tokens, (cases, net.inputs))
+    y = rng.standard_normal((cases, *net.out_shape))
+    if net.loss.name == "softmax_cross_entropy":
+        y = rng.integers(0, net.outputs, (cases, *net.out_shape[:-1]))
+    elif net.loss.labels:
+        y = (y > 0).astype(float)
+    return X, y
 
 
 def _report(
@@ -134,10 +152,9 @@ class OutputCheck(DerivativeCheck):
     def run(self, name: str, function: Callable[..., Any]) -> CheckReport:
         """Compare with the forward sweep, its complex step, or the backward sweep."""
         assert self.reference is not None and self.net is not None
-        cases, net = self.reference.cases, self.net
-        shape = (self.size,) if name == "vjp" else (cases, net.outputs)
-        tested = self.function_under_test(name, function, shape)
-        v, u = self.direction(), self.rng.standard_normal((cases, net.outputs))
+        net, of_outputs = self.net, (self.reference.cases, *self.net.out_shape)
+        tested = self.function_under_test(name, function, (self.size,) if name == "vjp" else of_outputs)
+        v, u = self.direction(), self.rng.standard_normal(of_outputs)
         given: tuple[Array, ...] = {"outputs": (), "jvp": (v,), "vjp": (u,)}[name]
         X = self.reference.objective.X
 
@@ -152,9 +169,12 @@ class OutputCheck(DerivativeCheck):
             _, tape = network.forward(net, theta, X, order=1)
             return network.backward(net, tape, *vectors)[0]
 
+        def rounded(theta: Array, *vectors: Array) -> Array:
+            return expected(theta, moved_inputs(X, self.eps, self.rng), *vectors)
+
         def law() -> Finding:
             want = expected(self.theta, X, *given)
-            far = oracles.rounding(expected, self.theta, X, *given, eps=self.eps, rng=self.rng)
+            far = oracles.rounding(rounded, self.theta, *given, eps=self.eps, rng=self.rng)
             tolerance = max(FLOOR[self.dtype] * norm(want), SAFETY * far)
             return self.against(
                 "the reference", [Sample("", self.theta, self.theta, tested(self.theta, *given), want, tolerance)]
@@ -168,7 +188,7 @@ def _adjoint(
 ) -> Finding:
     """The dot-product test u'(J v) = (J'u)'v of the user's jvp and vjp."""
     check = OutputCheck(theta, reference, layout, rng, data=(reference.X,))
-    shape = reference.cases, reference.net.outputs
+    shape = reference.cases, *reference.net.out_shape
     jvp = check.function_under_test("jvp", functions["jvp"], shape)
     vjp = check.function_under_test("vjp", functions["vjp"], (check.size,))
     v, u = check.direction(), rng.standard_normal(shape)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refhf.conformance import oracles
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern, compared
+from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers import product_laws
 from refhf.conformance.checkers.derivative_check import (
     DerivativeCheck,
@@ -17,14 +17,15 @@ from refhf.conformance.checkers.derivative_check import (
     Expected,
     usable,
 )
-from refhf.conformance.checkers.user_function import ConductLog
+from refhf.conformance.checkers.loss_forms import form_of_function, form_of_name
+from refhf.conformance.checkers.product_causes import product_causes
+from refhf.conformance.checkers.user_function import ConductLog, Unusable
 from refhf.conformance.float64_reference import FLOOR, SAFETY
-from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
-from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
+from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
-from refhf.model.losses import Loss
 
+SINGLE_DIGITS = 4  # of a law that float32 breaks, at least: our choice
 COLUMNS = 50  # P up to which every column of the matrix is compared: our choice
 
 
@@ -49,6 +50,8 @@ class ProductCheck(DerivativeCheck):
         The results that the diagnosis explains.
     natural : float
         Scale of J'J / B, from the user's outputs; 0 without them.
+    forms : list of (float, float, float)
+        w'A v of the product, that of the user's own function, and its tolerance.
     """
 
     def __init__(
@@ -79,6 +82,8 @@ class ProductCheck(DerivativeCheck):
         self.expected: Expected | None = None  # the one that the samples were compared with
         self.samples: list[Sample] = []
         self.natural = 0.0
+        self.cases = 1
+        self.forms: list[tuple[float, float, float]] = []
         if self.reference:
             truth = self.truth = Expectation("the reference", self.reference.product(kind))
             self.laws.append(lambda: self._compare(truth, self.probes))
@@ -101,14 +106,30 @@ class ProductCheck(DerivativeCheck):
             self.laws.append(lambda: self._compare(own, self.few))
         self.laws.append(lambda: product_laws.taylor(self, function, central))
 
-    def add_outputs(self, outputs: Any, loss: Loss, l2: float) -> None:
-        """Add the law w'G v = (J w)' H_L (J v) / B + l2 w'v of the user's outputs."""
-        z = np.atleast_2d(self.function_under_test("outputs", outputs, (), ConductLog()).raw(self.theta))
+    def add_value(self, value: Any) -> None:
+        """Add the law that w'H v is the second derivative of the user's value along v and w."""
+        function = self.function_under_test("value", value, (), ConductLog())
+        form = form_of_function(self, function, self.theta)
+        self.laws.append(lambda: product_laws.second_derivatives(self, form))
+
+    def add_outputs(self, outputs: Any, loss: Any, l2: float, reduction: str) -> None:
+        """Add the law w'G v = (J w)' H_L (J v) + l2 w'v of the user's outputs."""
+        try:
+            z = self.function_under_test("outputs", outputs, (), ConductLog()).raw(self.theta)
+        except (Unusable, TypeError) as error:
+            raise ValueError(f"outputs: expected z of theta, in numbers; got {error.__cause__ or error!r}") from None
+        z = np.atleast_2d(z)
+        if z.ndim > 3 or z.dtype.kind != "f":
+            raise ValueError(f"outputs: expected z (B, n_L) or (B, positions, n_L); got {z.dtype} of shape {z.shape}")
+        self.cases = len(z)
         function = self.function_under_test("outputs", outputs, z.shape, ConductLog())
         central, first = self.central(function), self.probes[0]
         jacobian_product = self.complex_step(function, first.theta, first.v, central) or central
-        loss_hessian = loss.hessian(z, np.zeros_like(z))
-        self.laws.append(lambda: product_laws.quadratic_form(self, jacobian_product, loss_hessian, len(z), l2))
+        if callable(loss):
+            form = form_of_function(self, self.function_under_test("loss", loss, (), ConductLog()), z)
+        else:
+            form = form_of_name(loss, z, reduction, self.eps)
+        self.laws.append(lambda: product_laws.quadratic_form(self, jacobian_product, form, len(z), l2))
 
     def result(self, probe: ProductProbe) -> Array:
         """The product at a probe, computed once."""
@@ -128,7 +149,7 @@ class ProductCheck(DerivativeCheck):
     def run(self, subject: str) -> CheckReport:
         """Test all laws and diagnose failures."""
         findings = usable(*self.laws, *product_laws.laws(self))
-        causes = [] if all(finding.passed for finding in findings) else self._causes(findings)
+        causes = [] if all(finding.passed for finding in findings) else product_causes(self, findings)
         return self.report(subject, findings, causes)
 
     def _widened(self, exact: Expected, theta: Array, v: Array) -> tuple[Array, float]:
@@ -154,26 +175,3 @@ class ProductCheck(DerivativeCheck):
         want, tolerance = truth.at(theta, v)
         error = norm(self.reference.complex_step(theta, v) - want)
         return compared("(the reference and its complex step)", [("random 1", error, tolerance, norm(want))])
-
-    def _causes(self, findings: list[Finding]) -> list[Cause]:
-        same = next((f for f in findings if f.law.startswith("same call")), None)
-        if same and not same.passed:
-            return [Cause(Pattern.RANDOM, f"{same.digits:.1f} digits agree")]
-        causes = self._known_mistake() if any(s.error > s.tolerance for s in self.samples) else []
-        if not causes and self.samples:
-            linear = all(f.passed for f in findings if f.law.startswith("linear"))
-            causes = by_digits(self.samples, self.product.single, linear)
-        laws = {"symmetric": Pattern.NOT_SYMMETRIC, "positive semidefinite": Pattern.INDEFINITE}
-        broken = [pattern for f in findings for law, pattern in laws.items() if f.law.startswith(law) and not f.passed]
-        return causes or [Cause(pattern) for pattern in broken]
-
-    def _known_mistake(self) -> list[Cause]:
-        if reference := self.reference:
-            candidates = list(product_candidates(self.kind, reference, self.theta))
-            outputs = self.net.outputs if self.net else 1
-            return diagnose(self.samples, candidates, self.blocks, reference.l2, reference.cases, outputs, False)
-        at = self.expected
-        assert at is not None
-        right = CandidateResult(None, lambda theta, v: at(theta, v)[0])
-        stale = CandidateResult(Cause(Pattern.STALE), lambda theta, v: at(self.theta, v)[0])
-        return diagnose(self.samples, [right, stale], [], 0.0, 1, 1, False)

@@ -16,14 +16,15 @@ def check_hessian_product(
     reference: Objective | None = None,
     *,
     gradient: Callable[..., Any] | None = None,
+    value: Callable[..., Any] | None = None,
     layout: str = "in-out",
     rng: Any = 0,
 ) -> CheckReport:
     """Check a Hessian product H v against a reference or your own gradient, and diagnose what is wrong.
 
     The product is compared with the reference's product, with the derivative of your own gradient (a complex step if
-    the gradient is analytic, and central differences), or with both. No matrix is formed: a check makes some tens of
-    calls, each for one product.
+    the gradient is analytic, and central differences), with second derivatives of your value, or with all of them. No
+    matrix is formed: a check makes some tens of calls, each for one product.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def check_hessian_product(
         `refhf.supervised(net, X, y, l2=...)` with the same network and cases.
     gradient : callable, optional
         theta -> (P,), your own.
+    value : callable, optional
+        theta -> float, your own f: v'H w is compared with its second derivatives, to fewer digits.
     layout : {'in-out', 'out-in'}
         Layout of each W in theta: (n_in, n_out), or (n_out, n_in) as in PyTorch's Linear.
     rng : Generator, int or None
@@ -52,14 +55,17 @@ def check_hessian_product(
     Examples
     --------
     >>> import numpy as np, refhf
-    >>> f = refhf.from_functions(lambda t: t @ t / 2, lambda t: t, lambda t, v: v)
-    >>> report = refhf.check_hessian_product(lambda theta, v: 2 * v, np.ones(3), f)
+    >>> f = refhf.from_functions(lambda t: (t**3).sum(), lambda t: 3 * t**2, lambda t, v: 6 * t * v)
+    >>> report = refhf.check_hessian_product(lambda theta, v: 12 * theta * v, np.ones(3), f)
     >>> report.passed, str(report.causes[0])
     (False, 'It is wrong by a factor. (2)')
     """
-    check = ProductCheck("hessian", product, theta, reference, layout, rng, gradient)
+    own = value if gradient is None else gradient
+    check = ProductCheck("hessian", product, theta, reference, layout, rng, own)
     if gradient is not None:
         check.add_gradient(gradient)
+    if value is not None:
+        check.add_value(value)
     return check.run("Hessian product")
 
 
@@ -69,7 +75,8 @@ def check_gauss_newton_product(
     reference: Objective | None = None,
     *,
     outputs: Callable[..., Any] | None = None,
-    loss: str | None = None,
+    loss: str | Callable[..., Any] | None = None,
+    reduction: str = "mean",
     l2: float = 0.0,
     layout: str = "in-out",
     rng: Any = 0,
@@ -84,9 +91,12 @@ def check_gauss_newton_product(
     product, theta, reference, layout, rng
         As for `check_hessian_product`.
     outputs : callable, optional
-        theta -> z (B, n_L), the pre-activations that the loss takes.
-    loss : {'squared_error', 'softmax_cross_entropy', 'logistic_cross_entropy'}
-        The loss that H_L belongs to; needed with `outputs`.
+        theta -> z (B, n_L), or (B, positions, n_L), the pre-activations that the loss takes.
+    loss : {'squared_error', 'softmax_cross_entropy', 'logistic_cross_entropy'} or callable
+        The loss that H_L belongs to; needed with `outputs`. Your own z -> float, with its weights and its reduction,
+        is differentiated numerically.
+    reduction : {'mean', 'sum'}
+        Of a named loss, over cases and positions.
     l2 : float
         Weight decay; used with `outputs`.
 
@@ -96,5 +106,7 @@ def check_gauss_newton_product(
     """
     check = ProductCheck("gauss-newton", product, theta, reference, layout, rng, outputs)
     if outputs is not None:
-        check.add_outputs(outputs, LOSSES[checks.choice("loss", loss, LOSSES)], checks.real("l2", l2, low=0.0))
+        loss = loss if callable(loss) else checks.choice("loss", loss, LOSSES)
+        checks.choice("reduction", reduction, ("mean", "sum"))
+        check.add_outputs(outputs, loss, checks.real("l2", l2, low=0.0), reduction)
     return check.run("Gauss-Newton product")

@@ -14,11 +14,11 @@ import numpy as np
 from refhf.conformance import oracles
 from refhf.conformance.check_report import Finding, compared, digits
 from refhf.conformance.checkers.derivative_check import Expected, derivative_floor
+from refhf.conformance.checkers.loss_forms import Form
 from refhf.conformance.checkers.user_function import FunctionUnderTest
-from refhf.conformance.float64_reference import FLOOR, SAFETY
+from refhf.conformance.float64_reference import FLOOR
 from refhf.conformance.oracles import norm
 from refhf.krylov.lanczos import lanczos_smallest
-from refhf.model.blocks import Array
 
 if TYPE_CHECKING:
     from refhf.conformance.checkers.product_check import ProductCheck
@@ -95,26 +95,33 @@ def taylor(check: ProductCheck, gradient: FunctionUnderTest, central: Expected) 
     return Finding(law, None, None, shown, bool(rate >= RATE))
 
 
-def quadratic_form(
-    check: ProductCheck,
-    jacobian_product: Expected,
-    loss_hessian: Callable[[Array], Array],
-    cases: int,
-    l2: float,
-) -> Finding:
-    """w'G v = (J w)' H_L (J v) / B + l2 w'v, with J from the user's outputs."""
+def second_derivatives(check: ProductCheck, form: Form) -> Finding:
+    """w'H v is the second derivative of the user's value along w and v."""
+    samples: list[tuple[str, float, float, float]] = []
+    for probe in check.probes[:2]:
+        for other in check.probes[:2]:
+            want, tolerance = form(other.v, probe.v)
+            got, size = float(other.v @ check.result(probe)), norm(other.v) * norm(check.result(probe))
+            tolerance += derivative_floor(check.dtype, want, size)
+            samples.append((f"{probe.name} and {other.name}", abs(got - want), tolerance, abs(want)))
+            check.forms.append((got, want, tolerance))
+    return check.shown(compared("your value's second derivatives", samples))
+
+
+def quadratic_form(check: ProductCheck, jacobian_product: Expected, form: Form, cases: int, l2: float) -> Finding:
+    """w'G v = (J w)' H_L (J v) + l2 w'v, with J from the user's outputs and the means in H_L."""
     first, second = check.probes[:2]
     (rz_v, off_v), (rz_w, off_w) = jacobian_product(*first[1:]), jacobian_product(*second[1:])
     check.natural = norm(rz_v) ** 2 / norm(first.v) ** 2 / cases
     samples: list[tuple[str, float, float, float]] = []
     for probe, a, off_a in ((first, rz_v, off_v), (second, rz_w, off_w)):
         for w, b, off_b in ((first.v, rz_v, off_v), (second.v, rz_w, off_w)):
-            HJv = loss_hessian(a)
-            want = float(np.vdot(b, HJv) / cases + l2 * w @ probe.v)
-            got = float(w @ check.result(probe))
-            tolerance = (off_a * norm(loss_hessian(b)) + off_b * norm(HJv)) / cases
+            value, tolerance = form(b, a)
+            want, got = value + float(l2 * w @ probe.v), float(w @ check.result(probe))
+            size = np.sqrt(abs(form(a, a)[0] * form(b, b)[0]))  # at least |value|
+            tolerance += size * (off_a / (norm(a) or 1.0) + off_b / (norm(b) or 1.0))
             tolerance += derivative_floor(check.dtype, want, norm(b) * norm(a) / cases)
-            tolerance += SAFETY * check.eps * norm(b) * norm(a) / cases  # H_L cancels: p (1 - p)
             tolerance = np.inf if np.isnan(tolerance) else tolerance  # 0 times an infinite bound
             samples.append((probe.name, abs(got - want), tolerance, abs(want)))
-    return compared("w'G v = (J w)'H_L(J v) of your outputs", samples)
+            check.forms.append((got, want, tolerance))
+    return check.shown(compared("w'G v = (J w)'H_L(J v) of your outputs", samples))

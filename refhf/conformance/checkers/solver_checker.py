@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from refhf import checks
-from refhf.conformance.check_report import Cause, CheckReport, Finding, Pattern
+from refhf.conformance.check_report import CheckReport, Finding
 from refhf.conformance.checkers import iterate_laws, stopping_laws
 from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.checkers.solver_trial import ITERATES, SolverTrial
+from refhf.conformance.checkers.solver_under_test import takes
+from refhf.conformance.patterns import Cause, Pattern
 
 LAWS = (
     iterate_laws.equal_iterates,
@@ -66,6 +68,11 @@ def check_solver(solver: Callable[..., Any], kind: str = "cg", *, rng: Any = 0) 
     if not callable(solver):
         raise ValueError(f"solver: expected a function of (A, b, ...); got {solver!r}")
     checks.choice("kind", kind, ITERATES)
+    if not takes(solver, "rtol"):
+        wrapped = "lambda A, b, *, rtol, **rest: solver(A, b, tol=rtol, **rest)"
+        raise ValueError(
+            f"solver: expected a relative tolerance named rtol; got none: pass {wrapped} for your name of it"
+        )
     trial = SolverTrial(solver, kind, np.random.default_rng(rng))
     laws = [*LAWS, *([iterate_laws.falling_error] if kind == "cg" else []), stopping_laws.returns]
     held = usable(*(partial(law, trial) for law in laws))

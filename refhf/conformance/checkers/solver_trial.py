@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refhf.conformance import oracles
-from refhf.conformance.checkers.solver_under_test import SolverUnderTest
+from refhf.conformance.checkers.solver_under_test import SolverUnderTest, takes
 from refhf.conformance.mistakes import linear_systems
 from refhf.conformance.mistakes.linear_systems import LinearSystem
 from refhf.krylov.bicgstab import bicgstab_iterates
@@ -54,7 +54,7 @@ class SolverTrial:
         self.tested = SolverUnderTest(solver, self.plain)
         self.solve, self.log, self.compared = self.tested.solve, self.tested.log, [self.plain]
         for option, system in (("x0", self.started), ("M", self.preconditioned)):
-            if self.tested.offers(option):
+            if takes(solver, option):
                 self.compared.append(system)
             else:
                 self.remarks.append(f"it has no {option}: not checked")

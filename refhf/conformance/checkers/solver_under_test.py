@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from refhf.conformance.check_report import Pattern
 from refhf.conformance.checkers.user_function import ConductLog, Unusable, as_array, guarded
 from refhf.conformance.mistakes.linear_systems import LinearSystem
+from refhf.conformance.patterns import Pattern
 from refhf.model.blocks import Array
 
 LIMIT = 1000  # products after which a solver is stopped: our choice, ten times what any system needs
@@ -67,14 +67,6 @@ class SolverUnderTest:
         """Call the solver; `Unusable` if it returns no result. If `quiet`, an x that is not finite is accepted."""
         return self._solve(system, self.operators, self.log, quiet, options)
 
-    def offers(self, option: str) -> bool:
-        """True if the signature of the solver has the option, or cannot be read."""
-        try:
-            parameters = inspect.signature(self.solver).parameters
-        except (TypeError, ValueError):
-            return True
-        return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
     def _works(self, system: LinearSystem, operators: bool) -> bool:
         try:
             self._solve(system, operators, ConductLog(), False, {"rtol": 1e-3, "maxiter": 10 * system.b.size})
@@ -107,3 +99,12 @@ class SolverUnderTest:
             log.note(Pattern.NOT_FINITE, system.name)
             raise Unusable
         return SolverOutcome(x, info, A.products)
+
+
+def takes(solver: Callable[..., Any], option: str) -> bool:
+    """True if the signature of the solver has the option, or cannot be read."""
+    try:
+        parameters = inspect.signature(solver).parameters
+    except (TypeError, ValueError):
+        return True
+    return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())

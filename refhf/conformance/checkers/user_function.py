@@ -2,14 +2,16 @@
 
 import contextlib
 import io
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Finding, Pattern, digits, escaped
+from refhf.conformance.check_report import Finding, digits, escaped
 from refhf.conformance.oracles import norm
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 
 CONDUCT = {
@@ -20,6 +22,10 @@ CONDUCT = {
     Pattern.MODIFIES_INPUT: "does not modify its arguments",
     Pattern.PRINTS: "prints nothing",
 }
+STEADY = 1e-6  # relative change of the growth of a result that grows with each call: our choice
+LACKING = (  # what PyTorch, JAX and TensorFlow say where a derivative is missing
+    "derivative for .* not implemented|forward AD|forward-mode|[Dd]ifferentiation rule|[Nn]o gradient defined"
+)
 SAME = 16  # eps by which two equal calls may differ, because threads may sum in any order: our choice
 
 
@@ -43,7 +49,12 @@ class ConductLog:
 
     def causes(self) -> list[Cause]:
         """A cause for each law of conduct that failed."""
-        return [Cause(pattern, self.seen[pattern]) for pattern in CONDUCT if pattern in self.seen]
+        causes = [Cause(pattern, self.seen[pattern]) for pattern in CONDUCT if pattern in self.seen]
+        return [Cause(Pattern.UNSUPPORTED, c.detail) if _lacks_derivative(c) else c for c in causes]
+
+
+def _lacks_derivative(cause: Cause) -> bool:
+    return cause.pattern is Pattern.RAISES and bool(re.search(LACKING, cause.detail))
 
 
 def guarded(
@@ -136,7 +147,7 @@ class FunctionUnderTest:
         """The result at a complex theta, for a complex step; `Unusable` if there is none. Records nothing."""
         if hasattr(self.like, "new_tensor"):
             raise Unusable
-        theirs = theta if self.order is None else _scattered(theta, self.order)
+        theirs = theta if self.order is None or theta.shape != self.order.shape else _scattered(theta, self.order)
         result = guarded(self.function, (theirs, *self.data), {}, ConductLog())
         try:
             result = np.asarray(result, complex).reshape(self.shape)
@@ -153,6 +164,12 @@ class FunctionUnderTest:
         return Finding(
             "same call, same result", digits(error, scale), digits(SAME * np.finfo(self.dtype).eps, 1), worst, passed
         )
+
+    def changing(self, *vectors: Array, detail: str = "") -> Cause:
+        """The cause of two equal calls with different results: sums that grow by the same each time, or chance."""
+        first, second, third = (self(*vectors) for _ in range(3))
+        grows = norm(third - 2 * second + first) <= STEADY * norm(second - first)
+        return Cause(Pattern.ACCUMULATES if grows else Pattern.RANDOM, "" if grows else detail)
 
     def _arguments(self, vectors: tuple[Array, ...]) -> tuple[Any, ...]:
         return (*(self._theirs(x) for x in vectors), *self.data)

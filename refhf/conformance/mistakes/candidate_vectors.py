@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refhf.conformance import float64_reference
-from refhf.conformance.check_report import Cause, Pattern
+from refhf.conformance import parameter_layout
 from refhf.conformance.float64_reference import Reference
-from refhf.conformance.mistakes import wrong_derivatives
+from refhf.conformance.mistakes import wrong_blocks, wrong_derivatives
 from refhf.conformance.mistakes.wrong_derivatives import network_cases
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
-from refhf.model.losses import LOSSES
 
 
 class CandidateResult(NamedTuple):
@@ -44,17 +43,22 @@ def product_candidates(kind: str, reference: Reference, first_theta: Array) -> I
         yield CandidateResult(Cause(pattern), without(pattern))
     for pattern in Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION:
         yield CandidateResult(Cause(pattern), without(pattern))
-    for pattern, loss_hessian in wrong_derivatives.loss_hessians(problem.net.loss).items():
+    for pattern in wrong_blocks.mistakes_of_blocks(problem.net):
+        if kind == "hessian" or pattern not in wrong_blocks.IN_HESSIAN:
+            yield CandidateResult(Cause(pattern), without(pattern))
+        if pattern not in wrong_blocks.IN_VALUE | wrong_blocks.IN_HESSIAN:
+            yield CandidateResult(Cause(pattern, "in the R-forward sweep alone"), without(tangent=right | {pattern}))
+            yield CandidateResult(Cause(pattern, "in the backward sweeps alone"), without(pattern, tangent=right))
+    for cause, loss_hessian in wrong_derivatives.loss_hessians(problem.net):
         for missing in sorted({right, wrong_derivatives.RESIDUAL}, key=len):  # user code may also return G for H
-            yield CandidateResult(Cause(pattern), without(*missing, loss_hessian=loss_hessian))
+            yield CandidateResult(cause, without(*missing, loss_hessian=loss_hessian))
     yield from _reordered(reference, exact)
-    for name, loss in LOSSES.items():
-        if loss is not problem.net.loss:
-            swapped = problem._replace(net=problem.net._replace(loss=loss))
-            yield CandidateResult(
-                Cause(Pattern.WRONG_LOSS, name),
-                lambda theta, v, swapped=swapped: wrong_derivatives.curvature(swapped, theta, v, right),
-            )
+    for loss in wrong_derivatives.other_losses(problem.net):
+        swapped = problem._replace(net=problem.net._replace(loss=loss))
+        yield CandidateResult(
+            Cause(Pattern.WRONG_LOSS, loss.name),
+            lambda theta, v, swapped=swapped: wrong_derivatives.curvature(swapped, theta, v, right),
+        )
 
 
 def gradient_candidates(reference: Reference, first_theta: Array) -> Iterator[CandidateResult]:
@@ -68,23 +72,40 @@ def gradient_candidates(reference: Reference, first_theta: Array) -> Iterator[Ca
     yield CandidateResult(Cause(Pattern.STALE), lambda theta, u: exact(first_theta, u))
     if problem is None:
         return
-    for pattern in Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION:
+    of_blocks = [p for p in wrong_blocks.mistakes_of_blocks(problem.net) if p not in wrong_blocks.IN_HESSIAN]
+    for pattern in (Pattern.NO_BACKWARD_SLOPE, Pattern.SLOPE_OF_ACTIVATION, *of_blocks):
         yield CandidateResult(
             Cause(pattern), lambda theta, _, p=pattern: wrong_derivatives.gradient(problem, theta, {p})
         )
-    for (pattern, name), residual in wrong_derivatives.residuals(problem.net.loss).items():
+    for cause, residual in wrong_derivatives.residuals(problem.net):
         yield CandidateResult(
-            Cause(pattern, name), lambda theta, _, r=residual: wrong_derivatives.gradient(problem, theta, residual=r)
+            cause, lambda theta, _, r=residual: wrong_derivatives.gradient(problem, theta, residual=r)
         )
     yield from _reordered(reference, exact)
+
+
+def value_candidates(reference: Reference) -> Iterator[CandidateResult]:
+    """Yield the right value, as a vector of one number, and those of known mistakes."""
+
+    def exact(theta: Array, u: Array) -> Array:
+        return np.array([reference.value(theta)[0]]) - reference.l2 * u
+
+    yield CandidateResult(None, exact)
+    if (problem := network_cases(reference)) is None:
+        return
+    for pattern in wrong_blocks.mistakes_of_blocks(problem.net):
+        if pattern in wrong_blocks.IN_VALUE:
+            yield CandidateResult(
+                Cause(pattern), lambda theta, _, p=pattern: np.array([wrong_derivatives.value(problem, theta, {p})])
+            )
 
 
 def _reordered(reference: Reference, exact: Callable[[Array, Array], Array]) -> Iterator[CandidateResult]:
     """Yield the right vector with theta or the result, or both, in another layout."""
     net, given = reference.net, reference.order
     assert net is not None
-    out_in = float64_reference.out_in(net)
-    orders = [(out_in, Pattern.LAYOUT_OUT_IN), (float64_reference.bias_first(net), Pattern.BIAS_FIRST)]
+    out_in = parameter_layout.out_in(net)
+    orders = [(out_in, Pattern.LAYOUT_OUT_IN), (parameter_layout.bias_first(net), Pattern.BIAS_FIRST)]
     if given is not None:
         orders = [(np.argsort(given), Pattern.LAYOUT_IN_OUT)]
     for order, pattern in orders:

@@ -2,7 +2,7 @@
 
 from itertools import product as pairs
 
-from refhf.conformance.check_report import Cause, Pattern
+from refhf.conformance.patterns import Cause, Pattern
 
 SNAP = 1e-6  # relative distance at which a coefficient is recognised: our choice
 

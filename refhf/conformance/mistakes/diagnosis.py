@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Pattern, digits
-from refhf.conformance.float64_reference import ParameterBlock
+from refhf.conformance.check_report import digits
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult
 from refhf.conformance.mistakes.coefficient_causes import SNAP, coefficient_causes
 from refhf.conformance.oracles import norm
+from refhf.conformance.parameter_layout import ParameterBlock
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 
 FIT = 10  # times the tolerance of a sample, the tolerance of a model: our choice
@@ -81,9 +82,42 @@ def diagnose(
             for candidate in candidates:
                 found = model(samples, candidate, keep, l2, accept)
                 if found is not None:
-                    named = coefficient_causes(*found, l2, cases, outputs, gradient)
-                    return causes + ([candidate.cause] if candidate.cause else []) + named
+                    named = [candidate.cause] if candidate.cause else []
+                    named += coefficient_causes(*found, l2, cases, outputs, gradient)
+                    others: list[Cause] = []
+                    if model is _plain:
+                        others = _equal_mistakes(samples, candidates, keep, l2)
+                    elif (shift := _shift(samples, candidate, keep, accepts[0])) is not None:
+                        others = coefficient_causes(*shift, l2, cases, outputs, gradient)
+                    return causes + _together(named, others)
     return causes
+
+
+def _together(named: list[Cause], others: list[Cause]) -> list[Cause]:
+    """The named causes, the last one with the others that have the same results."""
+    patterns = {cause.pattern for cause in named}
+    equals = tuple(other for other in others if other.pattern not in patterns)
+    return [*named[:-1], named[-1]._replace(equals=equals)] if named else []
+
+
+def _equal_mistakes(samples: list[Sample], candidates: list[CandidateResult], keep: Array, l2: float) -> list[Cause]:
+    """The mistakes that reproduce all samples closely, one of each pattern."""
+
+    def closely(sample: Sample) -> float:
+        return FIT * sample.tolerance
+
+    found = [one.cause for one in candidates if one.cause and _plain(samples, one, keep, l2, closely)]
+    return list({cause.pattern: cause for cause in reversed(found)}.values())
+
+
+def _shift(samples: list[Sample], candidate: CandidateResult, keep: Array, accept: Accept) -> Model | None:
+    """c = 1 and the lambda with which the right candidate fits; it is fitted to the first sample."""
+    first, u = samples[0], samples[0].u[keep]
+    decay = float(u @ (first.got - candidate.at(first.theta, first.u)[keep]) / (u @ u))
+    fits = not candidate.cause and all(
+        norm(candidate.at(s.theta, s.u)[keep] + decay * s.u[keep] - s.got) <= accept(s) for s in samples
+    )
+    return (1.0, decay) if fits else None
 
 
 def _zero_parts(samples: list[Sample], blocks: list[ParameterBlock]) -> tuple[list[Cause], Array]:
@@ -97,7 +131,7 @@ def _zero_parts(samples: list[Sample], blocks: list[ParameterBlock]) -> tuple[li
     for block in zero:
         keep[block.indices] = False
     names = ", ".join(block.name for block in zero)
-    all_biases = {block.name for block in zero} == {block.name for block in blocks if block.name[0] == "b"}
+    all_biases = {block.name for block in zero} == {block.name for block in blocks if block.name[:2] == "b_"}
     return [Cause(Pattern.ZERO_PART, f"the bias part is zero: {names}" if all_biases else names)], keep
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from refhf.conformance.check_report import Cause, Pattern
 from refhf.conformance.mistakes.linear_systems import LinearSystem
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
 
 
@@ -79,6 +79,23 @@ def bicgstab(
     return xs
 
 
+def conjugate_residuals(system: LinearSystem, steps: int) -> list[Array]:
+    """The iterates x_1 .. x_steps of conjugate residuals; those of MINRES are the same if A is definite."""
+    A, b, M = system.A, system.b, np.eye(len(system.b)) if system.M is None else system.M
+    x = np.zeros_like(b) if system.x0 is None else system.x0
+    r = M @ (b - A @ x)
+    p, xs = r, []
+    rho = r @ (A @ r)
+    for _ in range(steps):
+        Ap = A @ p
+        alpha = rho / (Ap @ M @ Ap)
+        x, r = x + alpha * p, r - alpha * (M @ Ap)
+        rho_old, rho = rho, r @ (A @ r)
+        p = r + rho / rho_old * p
+        xs.append(x)
+    return xs
+
+
 Mistakes = dict[Cause, dict[str, Any]]  # keyword arguments of a recurrence, by cause
 
 STARTS: Mistakes = {
@@ -133,5 +150,6 @@ def mistaken(kind: str) -> Iterator[tuple[Cause, Callable[[LinearSystem, int], l
     """Yield (cause, function (system, steps) -> x_1 .. x_steps) for each known mistake of 'cg' or 'bicgstab'."""
     for other in RECURRENCES.keys() - {kind}:
         yield Cause(Pattern.OTHER_SOLVER, other), RECURRENCES[other]
+    yield Cause(Pattern.OTHER_SOLVER, "MINRES or conjugate residuals"), conjugate_residuals
     for cause, change in MISTAKES[kind].items():
         yield cause, lambda system, steps, change=change: RECURRENCES[kind](system, steps, **change)

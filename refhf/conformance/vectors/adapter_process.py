@@ -12,21 +12,23 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from refhf.conformance.vectors.load_vectors import compact
 
 MOST = 2**20  # largest reply in bytes, our choice: fifty times the longest right one
 STDERR_TAIL = 2000  # last bytes of stderr that are kept, our choice
+NOTICE = 1.0  # seconds of waiting before the user is told, our choice
 ENDING = 0.5  # seconds to wait for a process or a pipe to end, our choice
 
 
 class NoReply(Exception):  # noqa: N818 : an outcome of one request
-    """A request has no valid reply; `silent` if the process died or hung."""
+    """A request has no valid reply; `silent` if there was none at all, `late` if it was waited for in vain."""
 
-    def __init__(self, reason: str, silent: bool = False) -> None:
+    def __init__(self, reason: str, silent: bool = False, late: bool = False) -> None:
         super().__init__(reason)
-        self.silent = silent
+        self.silent, self.late = silent or late, late
 
 
 class Adapter:
@@ -36,8 +38,10 @@ class Adapter:
     ----------
     command : str
         The program and its arguments, quoted as for a shell; no shell is used.
-    limit : float
-        Seconds to wait for a reply.
+    timeout : float
+        Seconds to wait for a reply; the first reply waits for the program to start.
+    notice : callable, optional
+        Told in one line which reply is waited for, after a second of waiting.
 
     Raises
     ------
@@ -45,14 +49,15 @@ class Adapter:
         If the program does not exist.
     """
 
-    def __init__(self, command: str, limit: float) -> None:
+    def __init__(self, command: str, timeout: float, notice: Callable[[str], object] = lambda _: None) -> None:
         try:
             self.words = shlex.split(command)
         except ValueError as error:
             raise ValueError(f"adapter: expected a command; got {command!r} ({error})") from None
         if not self.words or shutil.which(self.words[0]) is None:
             raise ValueError(f"adapter: expected a program that can be run; got {command!r}")
-        self.limit, self.errors = limit, b""
+        self.timeout, self.notice, self.errors = min(timeout, threading.TIMEOUT_MAX), notice, b""
+        self.answered: set[str] = set()
         self.process: subprocess.Popen[bytes] | None = None
         self.exchange: threading.Thread | None = None
         self.listener: threading.Thread | None = None
@@ -72,14 +77,31 @@ class Adapter:
         self.exchange = threading.Thread(target=_exchange, args=given, daemon=True)
         self.exchange.start()
         try:
-            line = replies.get(timeout=self.limit)
-            return _parsed(line, name) if line.endswith(b"\n") else self._died(line)
-        except queue.Empty:
-            self.end()
-            raise NoReply(f"no reply in {self.limit:g} s (is each line flushed?)", silent=True) from None
+            line = self._awaited(name, replies)
+            reply = parsed(line) if line.endswith(b"\n") else self._died(line)
+            if reply["id"] != name:
+                second = "is a second one to" if reply["id"] in self.answered else "has another id:"
+                raise NoReply(f"the reply {second} {reply['id'][:80]!r}")
         except NoReply:
             self.end()
             raise
+        self.answered.add(name)
+        return reply
+
+    def _awaited(self, name: str, replies: "queue.SimpleQueue[bytes]") -> bytes:
+        left = self.timeout
+        try:
+            if left > NOTICE:
+                with contextlib.suppress(queue.Empty):
+                    return replies.get(timeout=NOTICE)
+                self.notice(f"waiting for the reply to {name}, up to {self.timeout:g} s (--timeout)")
+                left -= NOTICE
+            return replies.get(timeout=left)
+        except queue.Empty:
+            cause = (
+                "a line not flushed" if self.answered else "a slow start, a line not flushed, a reader that looks ahead"
+            )
+            raise NoReply(f"no reply in {self.timeout:g} s ({cause}? try --questions)", late=True) from None
 
     def end(self) -> None:
         """Kill the process and its children."""
@@ -91,16 +113,13 @@ class Adapter:
             else:
                 self.process.kill()
         self.process.wait()
-        for thread, *pipes in (
+        for reader, *pipes in (
             (self.exchange, self.process.stdin, self.process.stdout),
             (self.listener, self.process.stderr),
         ):
-            if thread is not None:
-                thread.join(ENDING)  # ends with the process, unless a process outside its group holds the pipes
-            for pipe in () if thread is not None and thread.is_alive() else pipes:
-                with contextlib.suppress(OSError, ValueError):
-                    if pipe is not None:
-                        pipe.close()
+            closer = threading.Thread(target=_close, args=(reader, pipes), daemon=True)
+            closer.start()
+            closer.join(ENDING)  # ends with the process, unless a process outside its group holds the pipes
         self.process = None
 
     def _start(self) -> None:
@@ -130,7 +149,8 @@ class Adapter:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(ENDING)
         code = self.process.returncode
-        ending = "closed its output" if code is None else f"ended with status {code}"
+        ending = f"was ended by signal {-code}" if code and code < 0 else f"ended with status {code}"
+        ending = "closed its output" if code is None else ending
         self.listener.join(ENDING)
         lines = self.errors.decode(errors="replace").strip().splitlines()
         raise NoReply(f"the adapter {ending}" + (f": {lines[-1][:200]}" if lines else ""), silent=True)
@@ -146,17 +166,26 @@ def _exchange(process: Any, line: str, replies: "queue.SimpleQueue[bytes]") -> N
         replies.put(b"")
 
 
-def _parsed(line: bytes, name: str) -> dict[str, Any]:
+def _close(reader: threading.Thread | None, pipes: list[Any]) -> None:
+    if reader is not None:
+        reader.join()
+    for pipe in pipes:
+        with contextlib.suppress(OSError, ValueError):
+            pipe.close()
+
+
+def parsed(line: bytes) -> dict[str, Any]:
+    """The reply in a line, an object whose `id` is a string; `NoReply` if there is none."""
     try:
         reply = json.loads(line)
     except (ValueError, RecursionError):
-        raise NoReply(f"the reply is not JSON: {_shown(line)}") from None
+        raise NoReply(f"the reply is not JSON (other text belongs on stderr): {_shown(line)}") from None
     if not isinstance(reply, dict):
         raise NoReply(f"the reply is not a JSON object: {_shown(line)}")
-    if reply.get("id") != name:
-        raise NoReply(f"the reply does not have the id of the request: {_shown(line)}")
+    if not isinstance(reply.get("id"), str):
+        raise NoReply(f"the reply has no id: {_shown(line)}")
     return reply
 
 
 def _shown(line: bytes) -> str:
-    return repr(line[:80].decode(errors="replace"))
+    return repr(line[:80].decode(errors="replace").rstrip("\n"))

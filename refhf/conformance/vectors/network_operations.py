@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from refhf.conformance.vectors.block_networks import network_of_blocks
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.blocks import Array
 from refhf.model.elementwise import NONLINEARITIES
@@ -22,7 +23,9 @@ def array(request: Request, name: str) -> Array:
 
 
 def network_of(request: Request) -> Network:
-    """The network of a request: fully connected (`sizes`), or convolutional (`shape` and `stages`)."""
+    """The network of a request: fully connected (`sizes`), convolutional (`shape`, `stages`), or of `blocks`."""
+    if "blocks" in request:
+        return network_of_blocks(request["shape"], request["blocks"], request["loss"])
     rest = {"nonlinearity": request["nonlinearity"], "loss": request["loss"]}
     if "sizes" in request:
         return mlp(request["sizes"], **rest)
@@ -42,6 +45,8 @@ def objective_of(request: Request, rows: Any = slice(None)) -> Supervised:
     """The mean loss over the given rows (all cases by default) plus l2/2 ||theta||^2."""
     net = network_of(request)
     X, y = (np.reshape(request[name], (request["cases"], -1))[rows] for name in ("X", "y"))
+    if len(net.out_shape) == 2:
+        y = y.reshape(-1, *net.out_shape).argmax(axis=2)
     return supervised(net, X.astype(float), y.astype(float), l2=request.get("l2", 0.0))
 
 

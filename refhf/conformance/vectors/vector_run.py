@@ -8,8 +8,7 @@ from refhf.conformance.vectors.adapter_process import NoReply
 from refhf.conformance.vectors.load_vectors import Vector
 from refhf.conformance.vectors.reply_comparison import BAD, GOOD, TOLERANCE, VectorResult, Verdict, judged
 
-PATIENCE = 3  # consecutive requests of one operation without any reply, before the rest is not sent; our choice
-
+PATIENCE = 3  # requests without any reply, in turn, before the rest of the operation is not sent; our choice
 
 Ask = Callable[[str, dict[str, Any]], Any]  # (id, request) -> reply; may raise NoReply
 
@@ -38,33 +37,54 @@ def run(
     ------
     VectorResult
     """
-    silent: dict[str, int] = {}
+    silence = _Silence()
     for vector in vectors:
         names = {vector.id, vector.topic, *vector.flags}
         if names & skips:
             yield VectorResult(vector, Verdict.SKIP, None, "skipped")
             continue
         operation = vector.request["operation"]
-        if silent.get(operation, 0) == PATIENCE:
-            result = VectorResult(
-                vector, Verdict.FAIL, None, f"not sent: {PATIENCE} requests of this operation had no reply"
-            )
+        reason = silence.reason(operation)
+        if reason:
+            result = VectorResult(vector, Verdict.FAIL, None, reason)
         else:
-            result, mute = _asked(vector, ask, tolerance)
-            silent[operation] = silent.get(operation, 0) + 1 if mute else 0
+            result, failure = _asked(vector, ask, tolerance)
+            silence.count(operation, failure)
         if names & xfails and result.verdict is not Verdict.SKIP:
             result = result._replace(verdict=Verdict.XPASS if result.verdict is Verdict.PASS else Verdict.XFAIL)
         yield result
 
 
-def _asked(vector: Vector, ask: Ask, tolerance: float) -> tuple[VectorResult, bool]:
+class _Silence:
+    """Counts the consecutive requests without any reply, and the time-outs before the first reply."""
+
+    def __init__(self) -> None:
+        self.silent: dict[str, int] = {}
+        self.late, self.replied = 0, False
+
+    def count(self, operation: str, failure: NoReply | None) -> None:
+        """Note the outcome of a request."""
+        silent = failure is not None and failure.silent
+        self.silent[operation] = self.silent.get(operation, 0) + 1 if silent else 0
+        self.late += failure is not None and failure.late
+        self.replied |= not silent
+
+    def reason(self, operation: str) -> str:
+        """The reason not to send the next request; empty if there is none."""
+        if not self.replied and self.late >= PATIENCE:
+            return f"not sent: none of {self.late} requests had a reply in time"
+        many = self.silent.get(operation, 0) >= PATIENCE
+        return f"not sent: {PATIENCE} requests of this operation had no reply" if many else ""
+
+
+def _asked(vector: Vector, ask: Ask, tolerance: float) -> tuple[VectorResult, NoReply | None]:
     try:
         reply = ask(vector.id, vector.request)
     except NoReply as failure:
-        return VectorResult(vector, Verdict.FAIL, None, escaped(str(failure))), failure.silent
+        return VectorResult(vector, Verdict.FAIL, None, escaped(str(failure))), failure
     if reply.get("unsupported") is True:
-        return VectorResult(vector, Verdict.SKIP, None, "unsupported"), False
-    return judged(vector, reply, tolerance), False
+        return VectorResult(vector, Verdict.SKIP, None, "unsupported"), None
+    return judged(vector, reply, tolerance), None
 
 
 class Tally(NamedTuple):

@@ -12,6 +12,7 @@ from refhf.lab.cli import (
     compare_command,
     data_command,
     info_command,
+    predict_command,
     resumed_arguments,
     saddle_command,
     shared_arguments,
@@ -81,6 +82,7 @@ def _parser() -> tuple[CommandParser, Mapping[str, argparse.ArgumentParser]]:
     train_command.add_train_command(commands)
     compare_command.add_compare_command(commands)
     sweep_command.add_sweep_command(commands)
+    predict_command.add_predict_command(commands)
     saddle_command.add_saddle_command(commands)
     check_command.add_check_command(commands)
     vectors_command.add_vectors_command(commands)

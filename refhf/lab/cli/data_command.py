@@ -12,7 +12,9 @@ EXAMPLE = "example: the source of each data set\n  refhf data --data-dir ~/mnist
 OWN_FILES = (
     ("FILE.npz", "X, y (or X_train, x_train ..) and, if it has them, X_test, y_test"),
     ("FILE.txt", "a text, read as characters; its last tenth to test on"),
-    ("FOLDER", "the same as X.npy, y.npy, ..., left on disk"),
+    ("FILE.csv", "a table with a header; the column y or label, or the last one, is y"),
+    ("FOLDER/CLASS/*.png", "images by class, also in FOLDER/train and FOLDER/test"),
+    ("FOLDER", "X.npy, y.npy, ..., as of FILE.npz, left on disk"),
 )
 
 

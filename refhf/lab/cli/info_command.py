@@ -1,29 +1,49 @@
-"""`refhf info`: versions, processor, BLAS, threads and MPI."""
+"""`refhf info`: versions, processor, BLAS, threads and MPI; or the options of a method."""
 
 import argparse
 import os
 import platform
+import textwrap
 from typing import Any
 
 import numpy as np
 
+from refhf.driver.method_options import MethodOption, options
 from refhf.lab.cli.shared_arguments import add_json
 from refhf.lab.runs.output_folder import to_json, versions
 from refhf.text import columns
 
-EXAMPLE = "example: the facts for a bug report\n  refhf info"
+EXAMPLE = """\
+example: the options of a method, with their defaults, values and meanings
+  refhf info gn-cg"""
+WIDTH = 110  # letters of a line; our choice
 
 
 def add_info_command(commands: Any) -> None:
     """Add the command to argparse's subcommands."""
-    add_json(commands.add_parser("info", help="show versions, BLAS, threads, MPI", epilog=EXAMPLE))
+    command = commands.add_parser("info", help="show versions, BLAS, threads, MPI; a method's options", epilog=EXAMPLE)
+    command.add_argument("method", nargs="?", metavar="METHOD", help="show its options instead")
+    add_json(command)
 
 
 def run_info_command(args: argparse.Namespace) -> int:
-    """Print the facts, or their JSON."""
+    """Print the facts or the method's options, or their JSON."""
+    if args.method is not None:
+        found = options(args.method)
+        print(to_json({name: option._asdict() for name, option in found.items()}) if args.json else _described(found))
+        return 0
     facts = machine_facts()
     print(to_json(facts) if args.json else "\n".join(columns(facts.items(), 2)))
     return 0
+
+
+def _described(found: dict[str, MethodOption]) -> str:
+    """For each option a line of its name, default and values, and its meaning below."""
+    lines: list[str] = []
+    for name, option in found.items():
+        lines.append(f"{name} = {str(option.default).lower()}  ({option.allowed})")
+        lines += textwrap.wrap(option.meaning, WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
 
 
 def machine_facts() -> dict[str, str]:

@@ -9,7 +9,7 @@ from refhf.lab.runs import output_folder
 from refhf.text import path_of
 
 MAY_CHANGE = ("steps", "checkpoint_every")
-PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails")
+PATHS = ("data_dir", "out", "resume", "target", "skips", "xfails", "network_file")
 
 
 def expand_home_folders(args):

@@ -90,6 +90,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
         "--curvature-batch", type=integer_above_0, metavar="B",
         help=f"cases in a curvature product; default: {CURVATURE_BATCH} in whole groups, or all if fewer",
     )  # fmt: skip
+    add("--validation", type=real_number, metavar="S", help="share of the cases held out to test on; default: none")
     add("--damping", type=real_number, metavar="X", help="initial lambda; default: the method's")
     add("--seed", default=0, type=whole_number, metavar="S", help="random seed; default: %(default)s")
     add(
@@ -113,6 +114,7 @@ def methods_epilog(example: str) -> str:
         owners.setdefault(method.options, []).append(name)
     lines += [f"  {', '.join(names)}:\n    {', '.join(options)}" for options, names in owners.items()]
     lines += ["", f"learning_rate is a number, or the name of a schedule: {', '.join(SCHEDULES)}"]
+    lines += ["refhf info METHOD says what each option means, and its default"]
     return "\n".join(lines)
 
 

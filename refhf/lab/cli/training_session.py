@@ -9,16 +9,19 @@ from typing import Any, NamedTuple
 
 from refhf import checks
 from refhf.data import data_sets
+from refhf.data.held_out import held_out
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
+from refhf.formats import write_npz
 from refhf.lab.cli import resumed_arguments, run_progress, shared_arguments
 from refhf.lab.cli.argument_types import unique_options
 from refhf.lab.cli.training_report import report_results, run_place
 from refhf.lab.plots import run_figures
-from refhf.lab.runs import checkpoint, output_folder, run_position, stop_signals, training_run
+from refhf.lab.runs import atomic_files, checkpoint, output_folder, run_position, stop_signals, training_run
 from refhf.lab.runs.run_writer import RunWriter
 from refhf.lab.runs.training_problem import pose_problem
 from refhf.methods.mini_batch import batch_size
+from refhf.model.network_file import network_arrays
 from refhf.parallel import agree, share_cores
 from refhf.parallel.communicator import Communicator
 from refhf.parallel.shards import REDUCTIONS
@@ -144,18 +147,21 @@ def _loaded(args: argparse.Namespace, comm: Communicator) -> data_sets.DataSet:
     cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, context=args.context, progress=bar)
     if comm.rank == 0:
         comm.barrier()
-    return cases
+    return cases if args.validation is None else held_out(cases, args.validation, args.seed)
 
 
 def _execute(args: argparse.Namespace, planned: PlannedRun, asked: Callable[[], int]) -> training_run.RunResult:
-    """Execute the run with progress on stderr; write its files and figure if it has a folder."""
+    """Execute the run with progress on stderr; write its files, network and figure if it has a folder."""
     run, folder, facts = planned
     writing: contextlib.AbstractContextManager[RunWriter | None] = contextlib.nullcontext()
     if folder:
         writing = RunWriter(folder, run, args.checkpoint_every, resumed_arguments.with_absolute_paths(args), **facts)
     with writing as writer, run_progress.show_progress(run, args.quiet, args.command == "train") as show:
         result = training_run.execute_run(run, show, writer, asked)
+    net = run.problem.trained(result.theta)
     if folder:
+        with atomic_files.atomic_write(folder / "network.npz") as file:
+            write_npz(file, network_arrays(net, result.theta))
         title = f"{run.method} on {run.problem.title}"
         run_figures.try_save_figure(lambda: run_figures.run_figure(result.history, title), folder / "run.png")
     return result

@@ -11,7 +11,7 @@ from pathlib import Path
 from refhf.formats import FormatError
 from refhf.lab.runs import atomic_files
 
-WRITTEN = ("run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "run.png", "comparison.png")
+WRITTEN = ("run.json", "history.jsonl", "checkpoint.npz", "theta.npz", "network.npz", "run.png", "comparison.png")
 FILES = (*WRITTEN, *(name + ".part" for name in WRITTEN))  # the latter are left by a kill during writing
 OF_THE_MOMENT = ("json", "quiet", "overwrite", "resume", "out")  # a resumed run does not take these from its start
 

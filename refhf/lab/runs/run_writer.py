@@ -1,9 +1,8 @@
 """Writer of a run's output folder.
 
 `run.json` (arguments, options, versions) is written first. `history.jsonl` grows by one line a step. `checkpoint.npz`
-is
-written at regular steps and at the end; a run resumes from it. `theta.npz` holds the last point, also of an interrupted
-run, and the best point of a run that ended with non-finite numbers.
+is written at regular steps and at the end; a run resumes from it. `theta.npz` holds the last point, also of an
+interrupted run, and the best point of a run that ended with non-finite numbers.
 """
 
 import os

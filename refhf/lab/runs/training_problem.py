@@ -60,6 +60,10 @@ class TrainingProblem(NamedTuple):
             return {"nonlinearity": self.network.nonlinearity if self.network.hidden else "identity"}
         return {"network": self.network.network, **self.network.settings}
 
+    def trained(self, theta) -> Network:
+        """The network to predict with: batch normalisation has the training cases' statistics. All ranks call it."""
+        return self.net.frozen(self.objective.statistics(theta)) if self.net.group > 1 else self.net
+
     def test_error(self, theta: np.ndarray) -> float | None:
         """The error on the test cases, where batch normalisation has the training cases' statistics."""
         if self.test is None:

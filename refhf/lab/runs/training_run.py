@@ -11,7 +11,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from enum import Enum
 from itertools import islice
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from refhf.driver.status import PATIENCE, Status
 from refhf.lab.runs.output_folder import to_json
 from refhf.lab.runs.run_position import RunPosition
 from refhf.lab.runs.training_problem import TrainingProblem
-from refhf.methods.report import LossAt, Outcome, Report, flat
+from refhf.methods.report import LossAt, Outcome, Report
 from refhf.methods.schedules import SCHEDULES
 
 
@@ -120,7 +119,6 @@ def run_steps(run: TrainingRun) -> Iterator[RunStep]:
         rejected = 0 if report.accepted else rejected + 1
         report = _measured(run.problem.objective, report)
         status = _status(report, rejected, run.reports.draws, step == run.steps)
-        assert report.theta is not None
         yield RunStep(_record(run, step, report, seconds), report.theta, status, rejected)
         if status:
             return
@@ -153,12 +151,7 @@ def _record(run, step, report, seconds):
             "test_error": run.problem.test_error(report.theta) if classifies else None,
             "outcome": str(report.outcome) if step else "start",
         }
-    left_out = {"k", "theta", "loss_at", "negative_direction", *record}
-    rest = {
-        name: str(value) if isinstance(value, Enum) else value
-        for name, value in flat(report).items()
-        if name not in left_out
-    }
+    rest = {name: value for name, value in report.record().items() if name not in ("loss_at", *record)}
     return {**record, **rest, "seconds": seconds}
 
 

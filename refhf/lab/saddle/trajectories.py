@@ -111,7 +111,6 @@ def trace_path(surface: Surface, name: str, start, *, steps: int = 200, seed: in
         if at_rest(points[-1]) and stationary_kind(surface, points[-1]) is Ending.MINIMUM:
             points[-1] = _point(surface, theta)
             break
-        assert report.theta is not None
         theta = report.theta
         if report.outcome is Outcome.NON_FINITE:
             ending = Ending.NON_FINITE

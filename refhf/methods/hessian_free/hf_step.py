@@ -45,7 +45,7 @@ class HessianFreeOptions(NamedTuple):
     backtracking : bool
         Walk CG's iterates back while the mini-batch's loss improves (Martens 2010, section 4.6). Off, as in the
         paper, for CG; Bi-CG-STAB always does.
-    warm_start : float
+    warm_start : float or None
         eta: the solver starts from eta times its last iterate of the step before; 0 starts from zero.
         The paper allows both. None: 0.95 with the Gauss-Newton matrix (Martens' code); 0 with the Hessian (our
         choice: a CG that negative curvature cuts short would return little but the old iterate).

@@ -40,6 +40,7 @@ class TruncatedNewtonOptions(NamedTuple):
     Attributes
     ----------
     rule : {'paper', 'steihaug'}
+        Algorithm 1 of He et al., which stops at negative curvature; or Steihaug 1983, within a trust radius.
     damping : float
         lambda of H + lambda I. Algorithm 1 adjusts it without saying how; here it is fixed, and 0 unless given.
     solver_iterations : int

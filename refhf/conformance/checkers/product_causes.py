@@ -1,0 +1,69 @@
+"""The diagnosis of a curvature product that breaks a law.
+
+Each function takes a `ProductCheck` after its laws were tested.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from refhf.conformance.check_report import Finding
+from refhf.conformance.checkers.derivative_check import usable
+from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
+from refhf.conformance.mistakes.coefficient_causes import coefficient_causes
+from refhf.conformance.mistakes.diagnosis import by_digits, diagnose
+from refhf.conformance.patterns import Cause, Pattern
+
+if TYPE_CHECKING:
+    from refhf.conformance.checkers.product_check import ProductCheck
+
+SINGLE_DIGITS = 4  # of a law that float32 breaks, at least: our choice
+LAWS = {"symmetric": Pattern.NOT_SYMMETRIC, "positive semidefinite": Pattern.INDEFINITE}
+
+
+def product_causes(check: ProductCheck, findings: list[Finding]) -> list[Cause]:
+    """The likeliest causes; empty if no known pattern fits."""
+    same = next((f for f in findings if f.law.startswith("same call")), None)
+    if same and not same.passed:
+        _, theta, v = check.probes[0]
+        return usable(lambda: check.product.changing(theta, v, detail=f"{same.digits:.1f} digits agree"))
+    causes = _known_mistake(check) if any(s.error > s.tolerance for s in check.samples) else []
+    if not causes and check.samples:
+        linear = all(f.passed for f in findings if f.law.startswith("linear"))
+        causes = by_digits(check.samples, check.product.single, linear)
+    causes = causes or (_factor(check) if check.forms else [])
+    if not causes and check.forms and check.kind == "gauss-newton":
+        check.remarks.append("a loss with weights, or summed, is compared if it is given: loss=, reduction=")
+    if not causes and _in_single(check, findings):
+        return [Cause(Pattern.FLOAT32)]
+    broken = [pattern for f in findings for law, pattern in LAWS.items() if f.law.startswith(law) and not f.passed]
+    return causes or [Cause(pattern) for pattern in broken]
+
+
+def _factor(check: ProductCheck) -> list[Cause]:
+    """The factor by which all forms w'A v differ from those of the user's own function."""
+    got, want, _ = max(check.forms, key=lambda form: abs(form[1]))
+    c = float(f"{got / (want or 1.0):.4g}")  # a central difference need not have more digits
+    same = all(abs(got - c * want) <= max(1.0, abs(c)) * tolerance for got, want, tolerance in check.forms)
+    return coefficient_causes(c, 0.0, 0.0, check.cases, 1, gradient=False) if same else []
+
+
+def _in_single(check: ProductCheck, findings: list[Finding]) -> bool:
+    """True if the results are float32 numbers, and all laws hold to its digits."""
+    digits = [f.digits for f in findings if not f.passed]
+    single = check.product.single and check.dtype == np.float64
+    return single and all(x is not None and x >= SINGLE_DIGITS for x in digits)
+
+
+def _known_mistake(check: ProductCheck) -> list[Cause]:
+    if reference := check.reference:
+        candidates = list(product_candidates(check.kind, reference, check.theta))
+        outputs = check.net.outputs if check.net else 1
+        return diagnose(check.samples, candidates, check.blocks, reference.l2, reference.cases, outputs, False)
+    at = check.expected
+    assert at is not None
+    right = CandidateResult(None, lambda theta, v: at(theta, v)[0])
+    stale = CandidateResult(Cause(Pattern.STALE), lambda theta, v: at(check.theta, v)[0])
+    return diagnose(check.samples, [right, stale], [], 0.0, 1, 1, False)

@@ -1,0 +1,1 @@
+"""Modules of PyTorch and their twins. Nothing here imports torch: who has a module has imported it."""
