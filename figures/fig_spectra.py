@@ -108,7 +108,10 @@ def shares(point):
     H is that of the eigenvectors.
     """
     values, vectors = point.eigenvalues, point.vectors
-    damped = lambda v: vectors @ ((values + point.damping) * (vectors.T @ v))  # noqa: E731
+
+    def damped(v):
+        return vectors @ ((values + point.damping) * (vectors.T @ v))
+
     iterates = islice(refhf.bicgstab_iterates(damped, -point.gradient), 1, CANDIDATES + 1)
     parts = [(vectors.T @ it.x) ** 2 / (it.x @ it.x) for it in iterates if it.x.any()]
     return np.array([part[values < point.bound].sum() for part in parts]), [part @ values < 0 for part in parts]

@@ -26,18 +26,18 @@ def measure(net, theta, X, y, v):
     _, g = network.loss_and_gradient(net, theta, X, y)
     z, tape = network.forward(net, theta, X)
     Rz, _ = network.r_forward(net, tape, v)
-    Jv = complex_step(lambda t: network.forward(net, t, X, order=0)[0], theta, v)  # noqa: N806
+    along = complex_step(lambda t: network.forward(net, t, X, order=0)[0], theta, v)  # J v
     u = np.random.default_rng(0).standard_normal(z.shape)
     back, _ = network.backward(net, tape, u)
-    note("J v", Rz, Jv)
-    note("J'u", back @ v, np.vdot(u, Jv), np.linalg.norm(back) * np.linalg.norm(v))
+    note("J v", Rz, along)
+    note("J'u", back @ v, np.vdot(u, along), np.linalg.norm(back) * np.linalg.norm(v))
     note("g'v", g @ v, complex_step(lambda t: network.loss_and_gradient(net, t, X, y)[0], theta, v),
          np.linalg.norm(g) * np.linalg.norm(v))  # fmt: skip
     Hv = complex_step(lambda t: network.loss_and_gradient(net, t, X, y)[1], theta, v)
     note("H v", network.hessian_product(net, theta, X, y)(v), Hv, np.linalg.norm(g))
     jacobian = np.stack([network.r_forward(net, tape, e)[0].ravel() for e in np.eye(net.size)], axis=1)
-    Gv = jacobian.T @ net.loss.hessian(z, y)(Jv.reshape(z.shape)).ravel()  # noqa: N806
-    note("G v", network.gauss_newton_product(net, theta, X, y)(v), Gv)
+    want = jacobian.T @ net.loss.hessian(z, y)(along.reshape(z.shape)).ravel()
+    note("G v", network.gauss_newton_product(net, theta, X, y)(v), want)
 
 
 if __name__ == "__main__":

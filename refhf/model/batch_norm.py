@@ -41,9 +41,8 @@ class BatchNorm(Normalisation):
     def statistics(self, a: Array) -> tuple[Array, Array]:
         """mu and m / (m - 1) sigma^2 of each group, (groups, channels): what Algorithm 2 averages for prediction."""
         x = self.sets(a)
-        centred = x - self.mean(x)
-        m = x.shape[1]
-        return self.mean(x)[:, 0], channel_sums(centred, centred) / max(m - 1, 1)
+        mu, m = self.mean(x), x.shape[1]
+        return mu[:, 0], channel_sums(x - mu, x - mu) / max(m - 1, 1)
 
     def squares(self, tape: Tape, Dw: Weights) -> None:
         """Refuse: a case has no gradient of its own."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refhf.model.blocks import Array, Shape, Shapes, Tape, Weights
+from refhf.model.blocks import Array, Shape, Shapes, Tape, Weights, squares_of_cases
 
 DEVIATION = 0.02  # Radford et al. 2018 (GPT), section 4.1
 RULES = "glorot", "he", "normal"
@@ -123,8 +123,7 @@ class Bilinear(ABC):
         (_, x, Ds), (W2, *b2) = tape, Dw
         self.adjoint_weight_squares(x, Ds, out=W2)
         if b2:
-            Db = Ds.sum(axis=tuple(range(1, Ds.ndim - 1)))  # of each case
-            b2[0][...] = (Db * Db).sum(axis=0)
+            b2[0][...] = squares_of_cases(Ds)
 
 
 def _sum_to_channels(Ds: Array) -> Array:

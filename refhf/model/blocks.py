@@ -124,6 +124,12 @@ def _views(shapes: Shapes, theta: Array, start: int) -> tuple[Any, int]:
     return tuple(made), start
 
 
+def squares_of_cases(x: Array) -> Array:
+    """The sum over cases of the square of each case's sum over positions: (channels,) of x (B, ..., channels)."""
+    of_cases = x.sum(axis=tuple(range(1, x.ndim - 1)))
+    return (of_cases * of_cases).sum(axis=0)
+
+
 def read_only(tree: Tape) -> Tape:
     """The same nested tuples of arrays, which can no longer be written to."""
     for x in arrays(tree):

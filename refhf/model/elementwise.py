@@ -164,7 +164,7 @@ def _silu_dd(s: Array) -> Array:
 
 # s Phi(s), Phi the normal distribution (Hendrycks and Gimpel 2016, eq. 1); f'' = phi (2 - s^2).
 gelu = Nonlinearity("gelu", _gelu, _gelu_d, _gelu_dd)
-# Its approximation s (1 + tanh u) / 2 (Hendrycks and Gimpel 2016, section 2).
+# The approximation of gelu, s (1 + tanh u) / 2 (Hendrycks and Gimpel 2016, section 2).
 gelu_tanh = Nonlinearity("gelu_tanh", _gelu_tanh, _gelu_tanh_d, _gelu_tanh_dd)
 # s logistic(s) (Hendrycks and Gimpel 2016, section 2; Ramachandran, Zoph and Le 2017).
 silu = Nonlinearity("silu", _silu, _silu_d, _silu_dd)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from refhf.model.blocks import Array, Shape, Shapes, Tape, Weights
-from refhf.model.normalisation import EPSILON
+from refhf.model.blocks import Array, Shape, Shapes, Tape, Weights, squares_of_cases
+from refhf.model.normalisation import EPSILON, channel_totals
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,8 @@ class FrozenNorm:
     def backward(self, tape: Tape, Ds: Array, Dw: Weights, *, keep: bool = False, below: bool = True) -> Any:
         """Sweep 2; the tape has Ds too."""
         (gamma, n, rho), (Dgamma, Dbeta) = tape, Dw
-        Dgamma[...] = _sum(Ds * n)  # Dgamma = sum of Ds n
-        Dbeta[...] = _sum(Ds)  # Dbeta = sum of Ds
+        Dgamma[...] = channel_totals(Ds, n)  # Dgamma = sum of Ds n
+        Dbeta[...] = channel_totals(Ds)  # Dbeta = sum of Ds
         return Ds * (gamma * rho), (*tape, Ds)  # Da = gamma rho Ds
 
     def r_forward(self, tape: Tape, u: Weights, Ra: Any) -> tuple[Any, Tape]:
@@ -64,17 +64,12 @@ class FrozenNorm:
     def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, *, below: bool = True) -> Any:
         """Sweep 4."""
         (gamma, n, rho, Ds), (c, Rn), (RDgamma, RDbeta) = tape, r_tape, RDw
-        RDgamma[...] = _sum(RDs * n + Ds * Rn)  # RDgamma = sum of RDs n + Ds Rn
-        RDbeta[...] = _sum(RDs)  # RDbeta = sum of RDs
+        RDgamma[...] = channel_totals(RDs, n) + channel_totals(Ds, Rn)  # RDgamma = sum of RDs n + Ds Rn
+        RDbeta[...] = channel_totals(RDs)  # RDbeta = sum of RDs
         return rho * (gamma * RDs + c * Ds)  # RDa = rho (gamma RDs + c Ds)
 
     def squares(self, tape: Tape, Dw: Weights) -> None:
         """Write the sums over cases of each case's squared Dgamma and Dbeta."""
         _, n, _, Ds = tape
         for out, terms in zip(Dw, (Ds * n, Ds), strict=True):
-            of_cases = terms.sum(axis=tuple(range(1, terms.ndim - 1)))
-            out[...] = (of_cases * of_cases).sum(axis=0)
-
-
-def _sum(x: Array) -> Array:
-    return x.reshape(-1, x.shape[-1]).sum(axis=0)
+            out[...] = squares_of_cases(terms)

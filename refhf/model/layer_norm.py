@@ -1,11 +1,10 @@
 """Layer normalisation (Ba, Kiros and Hinton 2016)."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from refhf.model.blocks import Array, Tape, Weights
+from refhf.model.blocks import Array, Tape, Weights, squares_of_cases
 from refhf.model.normalisation import EPSILON, Normalisation
 
 
@@ -35,5 +34,4 @@ class LayerNorm(Normalisation):
         """Write the sums over cases of each case's squared Dgamma and Dbeta."""
         _, n, _, shape, Ds, *_ = tape
         for out, terms in zip(Dw, (Ds * n, Ds), strict=True):
-            of_cases = terms.reshape(shape[0], math.prod(shape[1:-1]), self.channels).sum(axis=1)
-            out[...] = (of_cases * of_cases).sum(axis=0)
+            out[...] = squares_of_cases(terms.reshape(shape))

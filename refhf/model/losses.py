@@ -194,6 +194,11 @@ def wrong_class(loss: Loss, z: Array, y: Array) -> Any:
     """The cases (or the shares of their positions, summed) in the wrong class; NaN if z is not finite."""
     if not np.isfinite(z).all():
         return np.nan
-    predicted = loss.predict(z)[:, 0] > 0.5 if z.shape[1:] == (1,) else z.argmax(axis=-1)
-    truth = y if y.ndim < z.ndim else (y[:, 0] > 0.5 if y.shape[1] == 1 else y.argmax(axis=1))
+    predicted = classes(loss.predict(z) if z.shape[1:] == (1,) else z)  # softmax keeps the largest
+    truth = y if y.ndim < z.ndim else classes(y)
     return (predicted != truth).sum() / predicted[0].size
+
+
+def classes(x: Array) -> Array:
+    """The class of each row of predictions or targets: its largest column; of a single one, whether it is above 1/2."""
+    return x[:, 0] > 0.5 if x.shape[1:] == (1,) else x.argmax(axis=-1)

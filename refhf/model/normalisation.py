@@ -77,8 +77,8 @@ class Normalisation(ABC):
         """Sweep 2; the tape has Ds, Da and mean(n Dn) too."""
         (gamma, n, rho, shape), (Dgamma, Dbeta) = tape, Dw
         Ds = Ds.reshape(n.shape)
-        Dgamma[...] = _sum(Ds, n)  # Dgamma = sum of Ds n
-        Dbeta[...] = _sum(Ds)  # Dbeta = sum of Ds
+        Dgamma[...] = channel_totals(Ds, n)  # Dgamma = sum of Ds n
+        Dbeta[...] = channel_totals(Ds)  # Dbeta = sum of Ds
         Dn = gamma * Ds
         mean_adjoint = self.mean(n, Dn)  # mean(n Dn)
         Da = rho * (Dn - self.mean(Dn) - n * mean_adjoint)  # Da = J Dn
@@ -96,15 +96,15 @@ class Normalisation(ABC):
         """Sweep 4."""
         (gamma, n, rho, shape, Ds, Da, mean_adjoint), (c, Rn, mean_tangent), (RDgamma, RDbeta) = tape, r_tape, RDw
         RDs = RDs.reshape(n.shape)
-        RDgamma[...] = _sum(RDs, n) + _sum(Ds, Rn)  # RDgamma = sum of RDs n + Ds Rn
-        RDbeta[...] = _sum(RDs)  # RDbeta = sum of RDs
+        RDgamma[...] = channel_totals(RDs, n) + channel_totals(Ds, Rn)  # RDgamma = sum of RDs n + Ds Rn
+        RDbeta[...] = channel_totals(RDs)  # RDbeta = sum of RDs
         RDn = gamma * RDs + c * Ds
         both = self.mean(n, RDn) + self.mean(Rn, gamma * Ds)  # R{mean(n Dn)} = mean(n RDn) + mean(Rn Dn)
         RDa = rho * (RDn - self.mean(RDn) - n * both - Rn * mean_adjoint - Da * mean_tangent)  # J RDn + (RJ) Dn
         return RDa.reshape(shape)
 
 
-def _sum(x: Array, y: Array | None = None) -> Array:
+def channel_totals(x: Array, y: Array | None = None) -> Array:
     """The sum of x, or of x y, over all but the channels."""
     rows = x.reshape(-1, x.shape[-1])
     return channel_sums(rows, None if y is None else y.reshape(rows.shape))

@@ -77,6 +77,7 @@ def places(shapes: Shapes, ties: Ties) -> Array:
     return np.concatenate([x.ravel() for x in arrays])
 
 
+@lru_cache(maxsize=64)
 def tied_size(shapes: Shapes, ties: Ties) -> int:
     """P' - P, the numbers that theta does without."""
     return size(shapes) - int(places(shapes, ties).max(initial=-1)) - 1 if ties else 0

@@ -8,6 +8,7 @@ import numpy as np
 from refhf.model.blocks import Array
 from refhf.objective.chunk_threads import results_in_order
 from refhf.parallel.reduction import Partial, Reduction
+from refhf.parallel.shards import Layout
 
 
 def sum_over_cases(
@@ -41,6 +42,11 @@ def sum_over_cases(
                     del chunk_vector  # or it would be held while the next one is computed
             partials.append(Partial(float(number), np.zeros(size, asked.dtype) if vector is None else vector))
         return reduction.total(partials, asked, size)
+
+
+def own_chunks(layout: Layout, chunk_size: int) -> list[slice]:
+    """The chunks of all pieces of this rank."""
+    return [rows for piece in layout.mine for rows in chunks(piece, chunk_size, layout.group)]
 
 
 def chunks(piece: slice, chunk_size: int, group: int) -> list[slice]:

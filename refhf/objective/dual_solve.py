@@ -26,7 +26,7 @@ from refhf.model import network
 from refhf.model.blocks import Array, Tape, size
 from refhf.model.dense import Dense
 from refhf.model.network import Network
-from refhf.objective.case_sums import chunks
+from refhf.objective.case_sums import chunks, own_chunks
 from refhf.objective.supervised import Supervised
 
 MOST_UNKNOWNS = 11_000  # our choice: a float64 matrix of 1 GB, of which at most three are held at once
@@ -59,7 +59,7 @@ def linearised_outputs(objective: Supervised, theta: Array) -> OutputSpace:
     net = objective.net
     if objective.curvature_statistics == "frozen" and net.group > 1:
         net = net.frozen(objective.statistics(theta))
-    rows = [r for piece in objective.reduction.layout.mine for r in chunks(piece, objective.chunk_size, net.group)]
+    rows = own_chunks(objective.reduction.layout, objective.chunk_size)
     tapes: list[Tape] = []
     roots: list[Array] = []
     for chunk in rows:

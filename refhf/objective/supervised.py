@@ -19,7 +19,7 @@ from refhf.model.elementwise import harmless_underflow
 from refhf.model.losses import wrong_class
 from refhf.model.network import Network
 from refhf.objective.case_data import Data, Settings, checked_data
-from refhf.objective.case_sums import chunks, sum_over_cases
+from refhf.objective.case_sums import own_chunks, sum_over_cases
 from refhf.objective.chunk_threads import results_in_order
 from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction
@@ -47,7 +47,7 @@ class Supervised:
     @property
     def curvatures(self) -> frozenset[str]:
         """Those of 'hessian', 'gauss-newton' and 'gradient-squares' that there are; no squares of coupled cases."""
-        of_cases = {"gradient-squares"} if self.net.group == 1 else set[str]()
+        of_cases = {"gradient-squares"} if self.group == 1 else set[str]()
         return frozenset({"hessian", "gauss-newton"} | of_cases)
 
     def value(self, theta: Any) -> float:
@@ -83,7 +83,7 @@ class Supervised:
 
     def sample(self, cases: int, *, rng: Any = None) -> "Supervised":
         """The same objective on `cases` cases, drawn without replacement; whole groups under batch normalisation."""
-        cases, group = checks.positive_integer("cases", cases), self.net.group
+        cases, group = checks.positive_integer("cases", cases), self.group
         if cases > self.cases:
             raise ValueError(f"cases: expected at most the {self.cases} cases there are; got {cases}")
         if cases % group:
@@ -129,7 +129,7 @@ class Supervised:
 
         Batch normalisation predicts with the statistics of the objective's own cases.
         """
-        net = self.net.frozen(self.statistics(theta)) if self.net.group > 1 else self.net
+        net = self.net.frozen(self.statistics(theta)) if self.group > 1 else self.net
         return net.predict(self._theta(theta), X)
 
     def error(self, theta: Any) -> float:
@@ -160,11 +160,10 @@ class Supervised:
         """Linearise the chunks whose tapes fit into memory now, the others at each product."""
         theta = self._theta(theta).copy()
         theta.flags.writeable = False
-        if self.curvature_statistics == "frozen" and self.net.group > 1:
+        if self.curvature_statistics == "frozen" and self.group > 1:
             return self.frozen(self.statistics(theta))._curvature(linearise, theta)
-        layout = self.reduction.layout
-        pieces = [rows for piece in layout.mine for rows in chunks(piece, self.chunk_size, layout.group)]
-        numbers = self.net.tape_numbers * max(self.chunk_size, self.net.group) + self.size
+        pieces = own_chunks(self.reduction.layout, self.chunk_size)
+        numbers = self.net.tape_numbers * max(self.chunk_size, self.group) + self.size
         fitting = pieces[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
         linearised = partial(self._linearised, linearise, theta)
         with results_in_order(linearised, fitting) as results:

@@ -24,7 +24,7 @@ from refhf.parallel.reduction import EXTRA
 
 NUMBER = 8  # bytes of a float64, in which sums over ranks are made
 CHUNK = 512  # cases swept at once: `refhf.objective.supervised.CHUNK_SIZE`
-# How many matrix products a sweep has in every layer, and how many more from the second on.
+# Matrix products of a sweep in every layer, and further ones from the second layer on.
 KINDS = {"value": (1, 0), "gradient": (2, 1), "gauss-newton": (2, 2), "hessian": (2, 4)}
 OTHERS = "solver", "total", "sum"
 ALGORITHMS = "tree", "ring", "halving"

@@ -13,6 +13,7 @@ from refhf.lab.cli.run_progress import print_notes
 from refhf.lab.cli.shared_arguments import add_data_dir, add_json
 from refhf.lab.runs import atomic_files
 from refhf.lab.runs.output_folder import to_json
+from refhf.model.losses import classes
 from refhf.model.network import Network
 from refhf.model.network_file import load_network
 from refhf.objective.supervised import supervised
@@ -78,6 +79,5 @@ def _rows(net: Network, theta: np.ndarray, X: Any) -> Iterator[list[Any]]:
     """For each case its class, of a network of classes, and the outputs."""
     for start in range(0, len(X), CHUNK):
         outputs = net.predict(theta, X[start : start + CHUNK])
-        classes = outputs[:, 0] > 0.5 if net.outputs == 1 else outputs.argmax(axis=1)
-        for case, label in zip(outputs, classes, strict=True):
+        for case, label in zip(outputs, classes(outputs), strict=True):
             yield [*[int(label)] * net.loss.labels, *case]

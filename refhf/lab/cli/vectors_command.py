@@ -65,12 +65,16 @@ def run_vectors_command(args) -> int:
         elif args.answers is not None:
             ask = AnswerFile(args.answers, {vector.id for vector in vectors}, _say).ask
         else:
-            ask = lambda _, request: vector_operations.reply_to(request)  # noqa: E731
+            ask = _own_reply
         results = list(_watched(vector_run.run(vectors, ask, tolerance=tolerance, **lists), len(vectors)))
         if file is not None:
             file.writelines(output_folder.to_json(line) + "\n" for line in result_lines(results))
     print(output_folder.to_json(report_dict(results)) if args.json else report_text(results))
     return int(any(result.verdict is Verdict.FAIL for result in results))
+
+
+def _own_reply(_, request):
+    return vector_operations.reply_to(request)
 
 
 def _say(notice):
