@@ -1,19 +1,20 @@
 """Figures 2, 4, 7 and 8 of Adya et al. 2018 on their kind of network: a residual network with batch normalisation.
 
-    python figures/fig_adya_resnet.py [--fast | --as-is] [--budget B] [--data-dir DIR] [FOLDER]
+    python figures/fig_adya_resnet.py [--fast | --as-is] [--budget B] [--data-dir DIR] [--only NAME] [FOLDER]
 
 writes fig_adya_resnet.png and fig_adya_resnet.txt, by default into this folder, from the runs in its
 fig_adya_resnet/*.jsonl, one per line. Missing runs are made first, seed by seed; an interrupted script resumes. The
 paper trains ResNet-50 on ImageNet and ResNet-32 on CIFAR-100. Here it is ResNet-8 of width 4, relu, batch normalisation
-over groups of 128 cases (the paper's native batch), on the first 2,048 cases of Fashion-MNIST and of CIFAR-10 (a copy
-of it that went through JPEG, where DIR has that), in float32.
+over groups of 128 cases (the paper's native batch), on the first 4,096 cases of Fashion-MNIST and of CIFAR-10 (a copy
+of it that went through JPEG, where DIR has that), images averaged to half their side, in float32.
 
-    schedule   sgd, momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 10 epochs, 5 of them warm-up
-    longer     the largest batch for 20 epochs
+    schedule   sgd, momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128, 512 and all the cases; 30 epochs; 5 seeds
+    longer     all the cases in a batch, for the paper's 90 epochs; 3 seeds
 
 All have the paper's schedule. rmsprop has epsilon = 1.0, as the authors' published code. --budget B multiplies seeds
-and cases; the paper's batches up to 65,536 and its 90 epochs are cut to what two cores do in an hour. --fast has 64
-cases and keeps nothing; --as-is runs nothing.
+and cases; the paper's batches up to 65,536 are cut, and with them width and pixels, to what two cores do in some
+hours. --only makes the runs of one data set, so that two processes can share the work. --fast has 64 cases and keeps
+nothing; --as-is runs nothing.
 """
 
 import argparse
@@ -23,11 +24,12 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from fig_adya_large_batches import curves, say, table
 
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
-from refhf.lab.runs.network_choice import NetworkChoice
+from refhf.lab.runs.network_choice import NetworkChoice, square_images
 from refhf.lab.sweep.sweep_figure import plot_against_batch
 from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting
 from refhf.lab.sweep.sweep_runs import run_sweep
@@ -35,6 +37,7 @@ from refhf.lab.sweep.sweep_summary import columns, seed_groups
 
 METHODS = ("sgd", "momentum", "rmsprop", "nlcg-fr", "nlcg-pr")
 SCHEDULE = {"learning_rate": "adya-2018"}
+TESTS = 2048  # cases to test on; our choice
 OWN = {"rmsprop": {"epsilon": 1.0}}  # apple/ml-ncg
 DATA = {"fashion-mnist": "Fashion-MNIST", "cifar-10": "CIFAR-10 (JPEG copy)"}
 
@@ -43,29 +46,38 @@ class Scale(NamedTuple):
     """The scale of the figure."""
 
     cases: int
-    batches: tuple[int, ...]
+    batches: tuple[int, ...]  # and all the cases in one
     width: int
     group: int
     epochs: int
     longer: int
     seeds: int
+    longer_seeds: int
 
 
-FULL = Scale(2048, (128, 512, 2048), 4, 128, 10, 20, 3)
-FAST = Scale(64, (32, 64), 1, 32, 6, 7, 2)
+FULL = Scale(4096, (128, 512), 4, 128, 30, 90, 5, 3)
+FAST = Scale(64, (32,), 1, 32, 6, 7, 2, 1)
 Runs = dict[str, list[dict]]  # the lines of the two parts
+
+
+def halved(X):
+    """The images (B, n_0) averaged over squares of 2 x 2 pixels, (B, n_0 / 4)."""
+    rows, columns, channels = square_images(X.shape[1])
+    squares = X.reshape(len(X), rows // 2, 2, columns // 2, 2, channels)
+    return np.ascontiguousarray(squares.mean(axis=(2, 4)).reshape(len(X), -1))
 
 
 def made(scale: Scale, name: str, folder: Path | None, data_dir=None) -> Runs:
     """The runs that are in the folder, if there is one, and those that it lacks."""
     whole = load(name, dtype="float32", data_dir=data_dir)
-    data = DataSet(name, *(x[: scale.cases] for x in whole[1:5]))
+    X, y, X_test, y_test = (x[:n] for x, n in zip(whole[1:5], (*[scale.cases] * 2, *[TESTS] * 2), strict=True))
+    data = DataSet(name, halved(X), y, halved(X_test), y_test)
     network = NetworkChoice("resnet-8", width=scale.width, group=scale.group)
 
-    def run(part, batches, epochs):
+    def run(part, batches, epochs, seeds):
         chosen = [
             Configuration(method, batch, seed, SCHEDULE | OWN.get(method, {}))
-            for seed in range(scale.seeds)
+            for seed in range(seeds)
             for batch in batches
             for method in METHODS
         ]
@@ -73,8 +85,8 @@ def made(scale: Scale, name: str, folder: Path | None, data_dir=None) -> Runs:
         return run_sweep(SweepSetting(data, network, steps=epochs), chosen, path, say)
 
     return {
-        "schedule": run("schedule", scale.batches, scale.epochs),
-        "longer": run("longer", scale.batches[-1:], scale.longer),
+        "schedule": run("schedule", (*scale.batches, scale.cases), scale.epochs, scale.seeds),
+        "longer": run("longer", (scale.cases,), scale.longer, scale.longer_seeds),
     }
 
 
@@ -123,12 +135,20 @@ def main():
     parser.add_argument("--as-is", action="store_true")
     parser.add_argument("--budget", type=int, default=1, metavar="B", help="multiplies seeds and cases; default: 1")
     parser.add_argument("--data-dir", default=os.environ.get("REFHF_DATA_DIR"), metavar="DIR")
+    parser.add_argument("--only", choices=DATA, help="make the runs of this data set; default: of both")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
-    scale = FAST if args.fast else FULL._replace(seeds=FULL.seeds * args.budget, cases=FULL.cases * args.budget)
+    scale = (
+        FAST
+        if args.fast
+        else FULL._replace(
+            seeds=FULL.seeds * args.budget, longer_seeds=FULL.longer_seeds * args.budget, cases=FULL.cases * args.budget
+        )
+    )
     folder, found = args.folder / "fig_adya_resnet", {}
     for name in ["mnist-mini"] if args.fast else DATA:
-        if args.as_is or not (args.fast or args.data_dir):
+        kept = args.as_is or not (args.fast or args.data_dir) or args.only not in (None, name)
+        if kept:
             found[name] = there(name, folder)
         else:
             found[name] = made(scale, name, None if args.fast else folder, args.data_dir)
