@@ -223,11 +223,9 @@ def columns(rows) -> str:
 
 
 def budgets(figure) -> dict[str, float]:
-    """As much of each axis as every run of every curve has, products only of those that make any."""
-    return {
-        axis: min(getattr(points[-1], axis) for runs in figure.values() for points in runs if getattr(points[-1], axis))
-        for axis in AXES
-    }
+    """As much of each axis as every run of every curve has, as a whole number; products of those that make any."""
+    ends = [points[-1] for runs in figure.values() for points in runs]
+    return {axis: math.floor(min(getattr(end, axis) for end in ends if getattr(end, axis))) for axis in AXES}
 
 
 def at_equal(figure, key, form) -> str:
