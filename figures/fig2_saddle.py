@@ -10,7 +10,7 @@ for good. The table counts for each method where it ends from
     the saddle    (0, 0), with 50 seeds
     a disc        100 starts, uniform in a disc of radius 1e-6, 1e-4, 1e-2 and 1e-1 around the saddle
 
-Claim H8 of the paper is judged from it in figures/README.md. --fast has 4 starts where these are 50, and 3 in a disc.
+Claim H8 of the paper is judged from it in figures/he_2016.md. --fast has 4 starts where these are 50, and 3 in a disc.
 """
 
 import sys

@@ -8,7 +8,7 @@ are the first 5,000 of mnist-mini; runs on all of MNIST need DIR or REFHF_DATA_D
 
 The runs are serial. `communication_volume.counted_*` gives the communication of 16 ranks for these evaluations;
 `checked` compares it with the counters of 16 ranks, in process, each time. Claims H1, H2 and H9 have their verdicts in
-figures/README.md. --fast has 1,100 cases, narrow networks, short runs and two seeds.
+figures/he_2016.md. --fast has 1,100 cases, narrow networks, short runs and two seeds.
 """
 
 import argparse

@@ -12,7 +12,7 @@ ranks like these, a core each, on two networks:
                The paper's Omni-Path (100 Gbit/s) has a bandwidth of the same order
     Ethernet   50 us and 10 Gbit/s, our choice
 
-Claim H7 of the paper is judged from it in figures/README.md. --fast draws few points of each line.
+Claim H7 of the paper is judged from it in figures/he_2016.md. --fast draws few points of each line.
 """
 
 import sys

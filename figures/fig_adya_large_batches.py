@@ -14,7 +14,7 @@ CIFAR-100, is left out. Seeds are 0 to N - 1, N = 5 by default.
     search     nlcg-fr and nlcg-pr with the online line search on and off at batches 128, 512 and 2048 (schedule)
 
 Figure 3 has wall-clock time where Figure 2 has steps: what a step costs is measured by benchmarks/nlcg_step.py. Claims
-N1 to N3, N5 and N6 have their verdicts in figures/README.md. --fast has 200 cases and 6 epochs, and keeps
+N1 to N3, N5 and N6 have their verdicts in figures/adya_2018.md. --fast has 200 cases and 6 epochs, and keeps
 nothing; --as-is runs nothing.
 """
 

@@ -1,16 +1,17 @@
-"""Write the pages of this folder: he_2016.md, adya_2018.md, arnold_wang.md, dauphin_2014.md, and README.md, their index.
+"""Write the pages he_2016.md, adya_2018.md, arnold_wang.md and dauphin_2014.md, and README.md, their index.
 
     python figures/write_pages.py [FOLDER]
 
-A page is its template in templates/, with each {{expression:format}} replaced as in an f-string. The expressions are of the page's
-module in page_numbers/, which reads the raw runs. So a number that comes from runs is in no text; it is made from the
-lines. tests/test_pages.py checks that the pages are these, and that a template has no number but those that
+A page is its template in templates/, with each {{expression:format}} replaced as in an f-string. The expressions are of
+the page's module in page_numbers/, which reads the raw runs. So a number that comes from runs is in no text; it is made
+from the lines. tests/test_pages.py checks that the pages are these, and that a template has no number but those that
 page_numbers/given.py lists, with where they come from.
 """
 
 import importlib
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -34,7 +35,18 @@ def filled(name: str, namespace: dict) -> str:
         except Exception as error:
             raise ValueError(f"templates/{name}.md: {match[0]}: {type(error).__name__}: {error}") from error
 
-    return NOTE.format(name) + EXPRESSION.sub(value, template(name))
+    blocks = EXPRESSION.sub(value, template(name)).split("\n\n")
+    return NOTE.format(name) + "\n\n".join(map(wrapped, blocks))
+
+
+def wrapped(block: str) -> str:
+    """A paragraph or list in lines of 120 characters; a table, a heading, a picture or a code block as it is."""
+    if block.lstrip("\n")[:1] in "|#![<" or "```" in block:
+        return block
+    items = re.split(r"\n(?=\* )", block.strip("\n"))
+    lines = [textwrap.fill(item, 120, subsequent_indent="  " * item.startswith("* "), break_long_words=False,
+                           break_on_hyphens=False) for item in items]  # fmt: skip
+    return "\n".join(lines) + "\n" * block.endswith("\n")
 
 
 def claims(page: str, text: str):

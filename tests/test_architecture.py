@@ -186,7 +186,7 @@ def test_what_is_cited_is_there():
 
 def test_a_claim_and_a_promise_have_names_of_their_own():
     """No claim of a paper (figures/README.md) is called as a promise (docs/promises.md) is."""
-    claims = set(re.findall(r"\*\*([A-Z]+\d+)\*\*", (ROOT / "figures" / "README.md").read_text(encoding="utf-8")))
+    claims = set(re.findall(r"\[([A-Z]+\d+)\]\(", (ROOT / "figures" / "README.md").read_text(encoding="utf-8")))
     promises = set(re.findall(r"\bR\d+", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")))
     assert claims and promises and not claims & promises
 

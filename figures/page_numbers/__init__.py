@@ -1,4 +1,4 @@
-"""The numbers that the pages of this folder print, a module for each page: from the raw runs, by the scripts' own code."""
+"""The numbers that the pages print, a module for each page: from the raw runs, by the scripts' own code."""
 
 import sys
 from pathlib import Path

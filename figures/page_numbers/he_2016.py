@@ -11,8 +11,9 @@ import fig5_scaling as fig5
 import numpy as np
 import scaling
 from fig4_batch_sizes import METHODS, format_statistic
+
 from page_numbers import FIGURES, number, percent, table
-from page_numbers.measured import once  # noqa: F401  the page calls it
+from page_numbers.measured import once
 
 # ----- Figure 2: from the table of fig2_saddle.txt
 
@@ -77,7 +78,7 @@ def error(name, axis):
 
 def errors(axis, names):
     """'1.5 % and 9.7 %': the least and the largest of the medians."""
-    found = sorted((float(error(name, axis)) for name in names))
+    found = sorted(float(error(name, axis)) for name in names)
     return f"{found[0]} % to {found[-1]} %"
 
 
@@ -308,11 +309,12 @@ def cg_time(batch, ranks=1, each=False, machine=NEAR):
 
 def sent_share(part, ranks, machine=NEAR):
     """The share of communication, by the model."""
-    return fig5.share(fig5.cost_model.predict(machine, fig5.SIZES, fig5.step(fig5.BATCH), ranks)[part])
+    share = fig5.share(fig5.cost_model.predict(machine, fig5.SIZES, fig5.step(fig5.BATCH), ranks)[part])
+    return share.replace("%", " %")
 
 
 def cheaper(batch, part, ranks=1):
-    """How many times cheaper an iteration of CG is than the gradient or a value: measured on one rank; else the model."""
+    """How many times cheaper an iteration of CG is than the gradient or a value: measured, or else by the model."""
     if ranks == 1 and batch in scaling.STEPS:
         return timed("hf", batch, 1, part).best / (timed("hf", batch, 1, "cg").best / scaling.PRODUCTS)
     return fig5.seconds(NEAR, fig5.step(fig5.BATCH)[part], ranks) / cg_time(batch, ranks)
@@ -339,7 +341,9 @@ def points(network="timit"):
 
 def traffic(key):
     """Calls or bytes of a step on two ranks: all lines agree."""
-    (found,) = {line[key] for line in LINES if line["what"] == "hf" and line["ranks"] == 2 and line["network"] == "timit"}
+    (found,) = {
+        line[key] for line in LINES if line["what"] == "hf" and line["ranks"] == 2 and line["network"] == "timit"
+    }
     return found
 
 
