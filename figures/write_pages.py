@@ -65,7 +65,7 @@ def index(pages: dict[str, str]) -> str:
     rows = [
         f"| [{name}]({link}) | {said} | {verdict} |"
         for page, text in pages.items()
-        for name, said, verdict, link in claims(page, text)
+        for name, said, verdict, link in sorted(claims(page, text), key=lambda claim: int(claim[0][1:]))
     ]
     return "\n".join(["| claim | in a line | verdict |", "|---|---|---|", *rows])
 

@@ -110,6 +110,14 @@ def runs_of(kind):
     return sum(x["method"] == "momentum" for x in _runs(kind))
 
 
+def edges(method):
+    """The number of own rates of a method that are at an edge of its grid: '1 of 8'."""
+    rates = [
+        row.lines[0]["options"]["learning_rate"] for data in RUNS for row in chosen(RUNS[data]) if row.method == method
+    ]
+    return f"{sum(rate in (large.RATES[method][0], large.RATES[method][-1]) for rate in rates)} of {len(rates)}"
+
+
 # ----- the residual network: its section may be replaced with all that follows
 
 
