@@ -47,6 +47,7 @@ tutorials: $(STAMP)-test
 
 figures: $(STAMP)-test
 	for f in figures/fig*.py; do echo "== $$f"; $(BIN)/python $$f || exit 1; done
+	$(BIN)/python figures/write_pages.py
 
 bench: $(STAMP)-crosscheck
 	$(BIN)/python benchmarks/curvature_products.py

@@ -10,7 +10,7 @@ for good. The table counts for each method where it ends from
     the saddle    (0, 0), with 50 seeds
     a disc        100 starts, uniform in a disc of radius 1e-6, 1e-4, 1e-2 and 1e-1 around the saddle
 
-Claim H8 of the paper is judged from it in figures/README.md. --fast has 4 starts where these are 50, and 3 in a disc.
+Claim H8 of the paper is judged from it in figures/he_2016.md. --fast has 4 starts where these are 50, and 3 in a disc.
 """
 
 import sys
@@ -124,8 +124,9 @@ def escape_times(ax, fast: bool) -> None:
     floor = -np.inf
     for name in sorted((name for name in ends if name not in never), key=ends.get):
         floor = max(ends[name], floor + 6)
-        colour, across = SADDLE_METHODS[name].colour, ax.get_yaxis_transform()
-        ax.text(1.015, floor, name, transform=across, va="center", color=colour, weight="bold")
+        look, across = SADDLE_METHODS[name], ax.get_yaxis_transform()
+        ax.plot(1.022, floor, look.marker, transform=across, color=look.colour, markersize=12, clip_on=False)
+        ax.text(1.04, floor, name, transform=across, va="center", color=saddle_figure.INK)  # sky and amber are too pale
     ax.text(1.2e-1, 66, f"never, drawn into the saddle: {', '.join(never)}", va="center", color=saddle_figure.INK)
 
 

@@ -15,7 +15,7 @@ The Hessian-free methods have their defaults, which are the paper's as far as it
 backtracking in CG. The paper does not say how large its appendix's networks are.
 
 The second prints what a Hessian-vector product costs beside a gradient, for claim H6. Claims H3 to H6 and H10 are
-judged in figures/README.md. --fast has 300 cases, narrow networks and short runs, and keeps none of them; --as-is runs
+judged in figures/he_2016.md. --fast has 300 cases, narrow networks and short runs, and keeps none of them; --as-is runs
 nothing.
 """
 

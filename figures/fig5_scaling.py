@@ -12,7 +12,7 @@ ranks like these, a core each, on two networks:
                The paper's Omni-Path (100 Gbit/s) has a bandwidth of the same order
     Ethernet   50 us and 10 Gbit/s, our choice
 
-Claim H7 of the paper is judged from it in figures/README.md. --fast draws few points of each line.
+Claim H7 of the paper is judged from it in figures/he_2016.md. --fast draws few points of each line.
 """
 
 import sys
@@ -34,6 +34,7 @@ BATCH, SMALL = 4096, 128  # of CG, and of SGD (what section 3's example is about
 NODES = 16  # ranks of the paper's Figure 3
 SHOWN = 512, 2048, 4096, 8192  # mini-batches of CG
 GREY = {"gradient": "--", "line_search": ":"}
+DASHES = "-", (0, (7, 2)), (0, (4, 1, 1, 1)), (0, (2, 1))  # so that lines differ in greyscale too
 WORTH = 3, 10, 30  # iterations of HF that may be needed for what an epoch of SGD does
 TOLD = 1, 2, 4, 16, 32, 64, 256, 1024, MOST
 LOOKS = {
@@ -155,7 +156,9 @@ def draw_parts(ax, machines, times, ranks):
     """Seconds of an iteration and its parts."""
     for network, style in zip(machines, ("-", ":"), strict=True):
         for part, line in parts_over(machines[network], BATCH, ranks).items():
-            ax.plot(ranks, line, style, color=LOOKS[part][0], label=NAMES[part] if style == "-" else None)
+            ax.plot(ranks, line, style, color=LOOKS[part][0])
+    for part, (colour, marker) in LOOKS.items():
+        ax.plot([], [], "-", marker=marker, color=colour, markersize=11, markeredgecolor="white", label=NAMES[part])
     for part, look in LOOKS.items():
         marks(ax, times, part, BATCH, look)
     ax.plot([], [], ":", color=history_axes.QUIET, label="on Ethernet")
@@ -173,9 +176,9 @@ def marks(ax, times, part, batch, look, relative=False):
 
 def draw_efficiency(ax, machine, times, ranks):
     """Times faster than one rank, a rank: iterations by the mini-batch of their CG, and the parts that have none."""
-    for b, look in zip(SHOWN, LOOKS.values(), strict=True):
+    for b, look, style in zip(SHOWN, LOOKS.values(), DASHES, strict=True):
         line = parts_over(machine, b, ranks)["iteration"]
-        ax.plot(ranks, line[0] / line / ranks, color=look[0], label=f"iteration, CG on {b:,}")
+        ax.plot(ranks, line[0] / line / ranks, color=look[0], linestyle=style, label=f"iteration, CG on {b:,}")
         if b in scaling.STEPS:
             marks(ax, times, "iteration", b, look, relative=True)
     for part, style in GREY.items():
@@ -189,16 +192,16 @@ def draw_efficiency(ax, machine, times, ranks):
 
 def draw_cg(ax, machine, ranks):
     """Seconds of one iteration of CG, beside what it is compared with."""
-    for b, (colour, _) in zip(SHOWN, LOOKS.values(), strict=True):
+    for b, (colour, _), style in zip(SHOWN, LOOKS.values(), DASHES, strict=True):
         line = seconds(machine, lambda n, b=b: iteration_of_cg(b, n), ranks)
-        ax.plot(ranks, line, color=colour, label=f"on {b:,} of all ranks")
+        ax.plot(ranks, line, color=colour, linestyle=style, label=f"on {b:,} of all ranks")
     each = seconds(machine, lambda n: iteration_of_cg(BATCH, n, each=True), ranks)
-    ax.plot(ranks, each, color=history_axes.COLOURS[4], label=f"on {BATCH:,} of each rank")
+    ax.plot(ranks, each, color=history_axes.COLOURS[4], linewidth=4, label=f"on {BATCH:,} of each rank")
     for part, style in GREY.items():
         ax.plot(ranks, parts_over(machine, BATCH, ranks)[part], style, color=history_axes.QUIET, label=NAMES[part])
-    ax.set(xscale="log", yscale="log", ylabel="seconds")
+    ax.set(xscale="log", yscale="log", ylabel="seconds", ylim=(2e-3, 4e2))
     ax.set_title("One iteration of CG, beside full gradient and value", loc="left")
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper right", ncols=2)
 
 
 def draw_crossing(ax, machine, fast):
@@ -208,10 +211,9 @@ def draw_crossing(ax, machine, fast):
     networks = [machine.network(alpha * x, 1 / beta / x) for x in slower]
     sgd = cost_model.sgd_epoch(CASES, SMALL)
     ax.plot(slower, [seconds(m, sgd, NODES) for m in networks], color="black", label=f"SGD on {SMALL}: an epoch")
-    for worth, (colour, marker) in zip(WORTH, LOOKS.values(), strict=False):
-        ax.plot(
-            slower, [seconds(m, several(worth), NODES) for m in networks], color=colour, label=f"HF: {worth} iterations"
-        )
+    for worth, (colour, marker), style in zip(WORTH, LOOKS.values(), DASHES[1:], strict=False):
+        line = [seconds(m, several(worth), NODES) for m in networks]
+        ax.plot(slower, line, color=colour, linestyle=style, label=f"HF: {worth} iterations")
         at = crossing(machine, worth, NODES)
         if 1 <= at <= slower[-1]:
             there = seconds(machine.network(alpha * at, 1 / beta / at), sgd, NODES)

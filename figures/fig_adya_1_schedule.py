@@ -13,6 +13,7 @@ from pathlib import Path
 from refhf.lab.plots import history_axes, run_figures
 from refhf.methods.schedules import adya_2018
 
+DASHES = "-", "--", (0, (4, 1, 1, 1))
 IMAGENET = 1_281_167  # training images, Russakovsky et al. 2015, table 1
 
 
@@ -30,13 +31,15 @@ def main(folder: Path) -> None:
                 rate = adya_2018(batch, cases, epochs)
                 steps = range(1, rate.steps + 1)
                 passed = [k * epochs / rate.steps for k in steps]
-                ax.plot(passed, [rate(k) for k in steps], color=history_axes.COLOURS[i], label=f"batch {batch}")
+                ax.plot(passed, [rate(k) for k in steps], color=history_axes.COLOURS[i], linestyle=DASHES[i])
+                height = 1.3 if batch == max(batches) or i else 0.12  # the lowest curve has its name below
+                ax.text(rate.warm_up * epochs / rate.steps, height * rate.peak, f"batch {batch:,}")
             ax.set_yscale("log")
             ax.set_xlabel("epochs")
             ax.set_ylabel("learning rate")
             ax.set_title(f"{cases:,} cases, {epochs} epochs")
-            ax.legend(loc="lower center")
-        figure.suptitle("a line up to 0.1 B / 256, then a factor every two epochs")
+            ax.set_ylim(top=4 * rate.peak)
+        figure.suptitle("Large batches warm up for longer, to 0.1 B / 256; then a factor every two epochs")
     run_figures.save_figure(figure, folder / "fig_adya_1_schedule.png")
 
 

@@ -160,11 +160,12 @@ def test_notation_is_used():
 
 
 def test_departures_are_listed():
-    """DEPARTURES.md lists what stands at each `Departure:` of the code, and nothing else."""
+    """DEPARTURES.md lists what stands at each `Departure:` of the code and of the figures, and nothing else."""
     marked = {
-        (f"refhf/{path.as_posix()}", " ".join(title.split()))
-        for path in MODULES
-        for title in re.findall(r"Departure: ([^.]+)\.", (PACKAGE / path).read_text(encoding="utf-8"))
+        (path.relative_to(ROOT).as_posix(), " ".join(title.split()))
+        for room in ("refhf", "figures", "benchmarks")
+        for path in (ROOT / room).rglob("*.py")
+        for title in re.findall(r"Departure: ([^.]+)\.", path.read_text(encoding="utf-8"))
     }
     text = (PACKAGE / "DEPARTURES.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\* `([^`]+)`: (.+)$", text, flags=re.M)) == marked
@@ -186,7 +187,7 @@ def test_what_is_cited_is_there():
 
 def test_a_claim_and_a_promise_have_names_of_their_own():
     """No claim of a paper (figures/README.md) is called as a promise (docs/promises.md) is."""
-    claims = set(re.findall(r"\*\*([A-Z]+\d+)\*\*", (ROOT / "figures" / "README.md").read_text(encoding="utf-8")))
+    claims = set(re.findall(r"\[([A-Z]+\d+)\]\(", (ROOT / "figures" / "README.md").read_text(encoding="utf-8")))
     promises = set(re.findall(r"\bR\d+", (ROOT / "docs" / "promises.md").read_text(encoding="utf-8")))
     assert claims and promises and not claims & promises
 

@@ -470,19 +470,9 @@ def test_figure_is_reproducible(tmp_path):
 
 
 def test_verdict_of_h8_is_that_of_the_table():
-    """The counts and steps in figures/README.md are those that fig2_saddle.py wrote beside it."""
+    """In fig2_saddle.txt those methods stay on the line, and those leave all discs, that H8's rows say do."""
     text = (ROOT / "figures" / "fig2_saddle.txt").read_text(encoding="utf-8").split("\n\n")[1]
     found = {line[:37].strip(): re.findall(r"(\d+)/\d+(?: in (\d+))?", line) for line in text.splitlines()[1:]}
-    rows = (ROOT / "figures" / "README.md").read_text(encoding="utf-8").split("\n| ")
-    (bicgstab,) = (row for row in rows if "zero start (`hessian-bicgstab`" in row)
-    (random_start,) = (row for row in rows if row.startswith("Bi-CG-STAB, random"))
-    (noise,) = (row for row in rows if row.startswith("gradient descent and noise"))
-    for row, name in (bicgstab, "hessian-bicgstab"), (random_start, "random-start-bicgstab"):
-        line, _, *discs = (int(count) for count, _ in found[name])
-        assert f"{50 - line} of 50" in row
-        assert f"{min(discs)} to {max(discs)} of 100" in row
-    loud, quiet = (found[f"noisy-gradient-descent{more}"][0] for more in ("", ", noise 1e-07"))
-    assert f"{loud[0]} of 50 leave, in {loud[1]} steps; in {quiet[1]} (median)" in noise
     stay = {name for name, (line, *_) in found.items() if line[0] == "0"}
     assert stay == set(SADDLE_METHODS) - {name for name, one in SADDLE_METHODS.items() if one.options} - {
         "negative-curvature-newton"

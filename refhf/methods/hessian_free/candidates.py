@@ -77,7 +77,13 @@ def cg_candidates(
 
 
 def bicgstab_candidates(iterates: Iterable[SystemIterate], B: MatrixLike, g: Array, iterations: int) -> Solution:
-    """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate."""
+    """A fixed number of Bi-CG-STAB iterations on B d = -g; every iterate, turned downhill, is a candidate.
+
+    Departure: a candidate's curvature is the damped d'Bd. He et al. 2016, section 4.2, tell the candidates apart by
+    d'Hd; here it is d'Bd = d'Hd + lambda ||d||^2, which the recurrence gives without a further product. So a direction
+    with -lambda ||d||^2 <= d'Hd < 0 is not reported as negative curvature. The step is the same: f alone compares the
+    candidates.
+    """
     candidates, keep = _kept(range(1, iterations + 1))
     it, stop = advance(iterates, keep, iteration_limit(iterations))
     if not candidates:
@@ -118,6 +124,10 @@ def walk_back(
     """The last candidate and f there; if `back`, go back while f improves and stop at the first worsening.
 
     Martens 2010, section 4.6. A value that is not a number counts as infinite.
+
+    Departure: backtracking stops at the first worsening. He et al. 2016, Algorithm 2, line 7, ask for the best
+    descent direction of the solver; here the walk goes from the last candidate towards the first as long as f improves,
+    the rule of Martens, whom they cite for it. It saves values of f, and misses a better candidate behind a worse one.
     """
     best, f_best = candidates[-1], f(candidates[-1])
     for candidate in reversed(candidates[:-1]) if back else ():

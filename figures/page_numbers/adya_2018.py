@@ -1,0 +1,148 @@
+"""The numbers of adya_2018.md: the runs of fig_adya_large_batches.py and fig_adya_resnet.py."""
+
+import json
+import math
+
+import fig_adya_large_batches as large
+import fig_adya_resnet as resnet
+from fig_adya_large_batches import FULL, METHODS, chosen, seed_groups
+
+from page_numbers import FIGURES, number, percent, table
+from page_numbers.measured import once  # noqa: F401  the page calls it
+
+SETS = {"mnist": "mnist-mini", "fashion": "fashion-mnist"}
+RUNS = {short: large.there(FULL, name, FIGURES / "fig_adya_large_batches") for short, name in SETS.items()}
+GUESSING = math.log(10)  # the loss of guessing one of ten classes
+
+
+def groups(data, kind, epochs=FULL.epochs):
+    """The groups by (method, batch): of the schedule, of the methods' own rates, or of the longer runs with these."""
+    if epochs == FULL.epochs:
+        rows = seed_groups(RUNS[data].schedule) if kind == "schedule" else chosen(RUNS[data])
+    else:
+        rows = seed_groups(
+            [x for x in RUNS[data].longer[epochs] if (x["options"] != large.SCHEDULE) == (kind == "own")]
+        )
+    return {(row.method, row.batch): row for row in rows}
+
+
+def error(data, kind, method, batch, epochs=FULL.epochs):
+    """The mean test error in per cent."""
+    return percent(groups(data, kind, epochs)[method, batch].statistic("test_error").mean)
+
+
+def spread(data, kind, method, batch, epochs=FULL.epochs):
+    """Its standard deviation."""
+    return percent(groups(data, kind, epochs)[method, batch].statistic("test_error").spread)
+
+
+def longer(data, method):
+    """'9.8, 6.4, 5.3 ± 0.4 %': the test errors of the largest batch after the numbers of epochs, with its own rate."""
+    found = [error(data, "own", method, FULL.batches[-1], epochs) for epochs in FULL.longer]
+    return f"{', '.join(found)} ± {spread(data, 'own', method, FULL.batches[-1], FULL.longer[-1])} %"
+
+
+def points(data, method):
+    """The test error at the largest batch less that at the smallest, with own rates, in points."""
+    ends = [
+        groups(data, "own")[method, batch].statistic("test_error").mean for batch in (FULL.batches[0], FULL.batches[-1])
+    ]
+    return percent(ends[1] - ends[0])
+
+
+def loss(data, kind, method, batch=FULL.batches[-1]):
+    """The training loss at the end, mean ± standard deviation."""
+    return _loss(groups(data, kind)[method, batch])
+
+
+def _loss(row):
+    found = row.statistic("loss")
+    return f"{number(found.mean)} ± {number(found.spread, 2)}"
+
+
+def search(data, method, batch):
+    """'0.584 ± 0.055 and 0.645 ± 0.085': training loss with the line search on and off."""
+    lines = [x for x in RUNS[data].search if (x["method"], x["batch"]) == (method, batch)]
+    ways = [[x for x in lines if x["options"]["line_search"] == way] for way in ("online", "off")]
+    return " and ".join(_loss(seed_groups(way)[0]) for way in ways)
+
+
+def errors_table(data, name):
+    """Test errors by method and batch, with own rates and with the schedule."""
+    rows = [
+        [f"{says}: {method}" if i == 0 else method]
+        + [f"{error(data, kind, method, b)} ± {spread(data, kind, method, b)} %" for b in FULL.batches]
+        for kind, says in (("own", "own rate"), ("schedule", "schedule"))
+        for i, method in enumerate(METHODS)
+    ]
+    return table([f"{name}, test error after {FULL.epochs} epochs", *(f"{b:,}" for b in FULL.batches)], rows)
+
+
+def diverged():
+    """The number of runs that ended with numbers that are not finite."""
+    lines = [x for runs in RUNS.values() for part in (runs.schedule, runs.constant, runs.search) for x in part]
+    return sum(x["status"] == "non finite" for x in lines) or "no"
+
+
+def _runs(kind):
+    """The lines with the schedule of both sets, or those of seed 0 of the grid of rates."""
+    lines = [x for runs in RUNS.values() for x in (runs.schedule if kind == "schedule" else runs.constant)]
+    return lines if kind == "schedule" else [x for x in lines if x["seed"] == 0]
+
+
+def _worse(kind):
+    return [x for x in _runs(kind) if x["loss"] is None or x["loss"] > GUESSING]
+
+
+def worse(kind):
+    """By method, the number of runs that end above the loss of guessing: 'momentum 5, rmsprop 8, ...'."""
+    return ", ".join(f"{method} {sum(x['method'] == method for x in _worse(kind))}" for method in METHODS)
+
+
+def worse_at(kind):
+    """The batches, or the rates, of these runs: '1 and 3'."""
+    key = (lambda x: x["batch"]) if kind == "schedule" else lambda x: x["options"]["learning_rate"]
+    return " and ".join(f"{x:,g}" for x in sorted({key(x) for x in _worse(kind)}))
+
+
+def runs_of(kind):
+    """The number of these runs of a method."""
+    return sum(x["method"] == "momentum" for x in _runs(kind))
+
+
+def edges(method):
+    """The number of own rates of a method that are at an edge of its grid: '1 of 8'."""
+    rates = [
+        row.lines[0]["options"]["learning_rate"] for data in RUNS for row in chosen(RUNS[data]) if row.method == method
+    ]
+    return f"{sum(rate in (large.RATES[method][0], large.RATES[method][-1]) for rate in rates)} of {len(rates)}"
+
+
+# ----- the residual network: its section may be replaced with all that follows
+
+
+def _residual():
+    path = FIGURES / "fig_adya_resnet" / "fashion-mnist_schedule.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+RESIDUAL = _residual()
+
+
+def residual_table():
+    """The training losses of the seeds, by method and batch."""
+    rows = [
+        [method]
+        + [
+            ", ".join(f"{x['loss']:.2f}" for x in RESIDUAL if (x["method"], x["batch"]) == (method, batch))
+            for batch in resnet.FULL.batches
+        ]
+        for method in resnet.METHODS
+    ]
+    head = "Fashion-MNIST, ResNet-8, the paper's schedule, training loss after 10 epochs, seeds 0 and 1"
+    return table([head, *(f"{b:,}" for b in resnet.FULL.batches)], rows)
+
+
+def residual_made():
+    """The number of runs that there are."""
+    return len(RESIDUAL)

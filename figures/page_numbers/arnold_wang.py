@@ -1,0 +1,88 @@
+"""The numbers of arnold_wang.md: the runs of fig_replicas.py, and what why_replicas.py printed."""
+
+import math
+import re
+import statistics
+
+import fig_replicas as fig
+
+from page_numbers import FIGURES, table
+from page_numbers.measured import once  # noqa: F401  the page calls it
+
+LINES = fig.there(FIGURES / "fig_replicas.jsonl")
+PLACES = [(data, nonlinearity) for data in ("mnist", "fashion-mnist") for nonlinearity in fig.NONLINEARITIES]
+TOP = [(0.01, name) for name in ("own-batch 2", "own-batch 4", "own-batch 8", "same-batch 8")]
+ROWS = [*TOP, *((0.0003, name) for _, name in TOP), *((fig.BEST, name) for name in list(fig.METHODS)[1:])]
+ESTIMATED = [("estimated", "own-batch 8"), ("estimated", "same-batch 8")]
+PER_GRADIENT = [(0.01, "same-batch 8"), (0.1, "same-batch 8"), (0.1, "pairs 1"), (0.1, "pairs 8"), ESTIMATED[1]]
+
+
+def gains(place, rate, name, per_gradient=False):
+    """The losses at the end above SGD's in per cent, a number a seed; NaN where a run ended early."""
+    return fig.gains(LINES, *place, rate, name, per_gradient)
+
+
+def cell(place, rate, name, per_gradient=False):
+    """Their mean ± standard deviation, and how many runs were lost."""
+    values = gains(place, rate, name, per_gradient)
+    kept = [x for x in values if math.isfinite(x)]
+    decimals = 2 if rate == 0.0003 else 0 if kept and abs(statistics.fmean(kept)) >= 20 else 1
+    lost = len(values) - len(kept)
+    if not kept:
+        return "all lost"
+    spread = f" ± {statistics.stdev(kept):.{decimals}f}" if len(kept) > 1 else ""
+    return f"{statistics.fmean(kept):+.{decimals}f}{spread}" + (f" ({lost} lost)" if lost else "")
+
+
+def gains_table():
+    """A row for each rate and method."""
+    rows, before = [], None
+    for per, (rate, name) in [*((False, x) for x in (*ROWS, *ESTIMATED)), *((True, x) for x in PER_GRADIENT)]:
+        says = f"rate {rate}, " if (per, rate) != before else ""
+        if rate == "estimated":
+            says, name_said = "1/sigma_max, ", f"{name}, beside SGD at 0.1"
+        else:
+            name_said = name
+        if per and (before is None or not before[0]):
+            says = f"**per gradient**: {says}"
+        rows.append([says + name_said, *(cell(place, rate, name, per) for place in PLACES)])
+        before = per, rate
+    return table(["per step", "MNIST tanh", "MNIST ReLU", "Fashion tanh", "Fashion ReLU"], rows)
+
+
+def mean(place, rate, name, per_gradient=False):
+    """The mean of the gains, of the runs that did not end early."""
+    return statistics.fmean(x for x in gains(PLACES[place], rate, name, per_gradient) if math.isfinite(x))
+
+
+def steps(rate):
+    """The number of steps of the runs at a rate."""
+    return f"{fig.RUNS[rate][0] * fig.EPOCH:,}"
+
+
+def sgd_loss(rate):
+    """SGD's losses at the end, the least and the most of the places: '2.17 to 2.29'."""
+    found = [statistics.fmean(x[-1] for x in fig.of(LINES, *place, rate, "SGD").values()) for place in PLACES]
+    return f"{min(found):.2f} to {max(found):.2f}"
+
+
+def same_batch_gains(rate):
+    """How far below SGD same-batch 8 ends, in per cent: '1 to 16'."""
+    found = [-mean(i, rate, "same-batch 8") for i in range(len(PLACES))]
+    return f"{min(found):.0f} to {max(found):.0f}"
+
+
+# ----- what why_replicas.py printed
+
+_WHY = (FIGURES / "why_replicas.txt").read_text(encoding="utf-8")
+
+
+def after_40(nonlinearity, kind):
+    """The losses after 40 steps: the least and the most of the seeds."""
+    found = sorted(float(x) for x in re.findall(rf"^{nonlinearity} seed \d, {kind} +([\d.]+)", _WHY, flags=re.M))
+    return f"{found[0]:.2f} to {found[-1]:.2f}"
+
+
+def why_rate(nonlinearity, what):
+    """The median of the estimated rates, or 1/lambda_max at the start."""
+    return re.search(rf"^{nonlinearity}: .*?{what} ([\d.]+)", _WHY, flags=re.M)[1]
