@@ -37,6 +37,8 @@ HRz              (B, n_L)        H_L R{z}, H_L the loss's Hessian at z
 HJv              (B, n_L)        H_L J v, J = dz/dtheta
 H                (P, P)          Hessian of the objective
 G                (P, P)          Gauss-Newton matrix J' H_L J / B + l2 I; of replicas (P, M) their gradients
+J                (B n_L, P)      dz/dtheta
+Jv               (B n_L,)        J v
 B                (P, P)          damped matrix H + lambda I or G + lambda I; in shapes the number of cases
 A                (n, n)          matrix of a linear system A x = b
 M                (n, n)          approximate inverse of A (Saad's M^-1)

@@ -183,7 +183,7 @@ def test_chunks_tapes_and_buffers_change_nothing(problem, chunk_size, strip_byte
     want, size, v = results(problem.objective), sizes(problem), np.linalg.norm(problem.v)
     terms = size.value, size.gradient, size.hessian * v, size.gauss_newton * v, size.squares
     with at_a_time(strip_bytes, small), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refhf.objective.supervised.TAPE_BYTES", 1000)
+        patch.setattr("refhf.objective.linearised_chunks.TAPE_BYTES", 1000)
         options = {"l2": problem.objective.l2, "chunk_size": chunk_size}
         for got, wanted, large in zip(
             results(refhf.supervised(problem.net, problem.X, problem.y, **options)), want, terms, strict=True

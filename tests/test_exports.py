@@ -160,7 +160,15 @@ CALLS = {
     "shifted_cg_iterates": lambda i: taken(refhf.shifted_cg_iterates(i.A, i.b, abs(i.x0))),
     "spectral_density": lambda i: refhf.spectral_density(i.A, 4, rng=0),
     "stochastic_trace": lambda i: refhf.stochastic_trace(i.A, 4, products=6, rng=0),
-    "supervised": lambda i: refhf.supervised(i.net, i.X, i.y).hessian(i.theta) @ i.v,
+    "supervised": lambda i: [
+        getattr(refhf.supervised(i.net, i.X, i.y), name)(i.theta, **options) @ i.v
+        for name, options in (
+            ("hessian", {}),
+            ("jacobian", {}),
+            ("fisher", {}),
+            ("fisher", {"kind": "monte-carlo", "rng": 0}),
+        )
+    ],
     "to_torch": given_torch,
     "transformer": lambda i: refhf.transformer(5, 3, 4, 2, 1).init(0),
 }

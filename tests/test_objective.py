@@ -14,7 +14,7 @@ from strategies import problems
 
 import refhf
 from refhf.model import network
-from refhf.objective import supervised as module
+from refhf.objective import linearised_chunks as module
 
 
 class Problem(NamedTuple):

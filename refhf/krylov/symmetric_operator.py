@@ -30,12 +30,7 @@ class SymmetricOperator(LinearOperator):
         self.product = product
 
     def _matvec(self, x: Any) -> Array:
-        v: Any = np.asarray(x).reshape(-1)
-        if np.iscomplexobj(v):
-            Hv: Any = self._real(v.real).astype(np.result_type(self.dtype, np.complex64))
-            Hv.imag = self._real(v.imag)
-            return Hv
-        return self._real(v)
+        return taken_apart(self._real, x)
 
     def _real(self, v: Array) -> Array:
         with np.errstate(under="ignore"):
@@ -46,6 +41,17 @@ class SymmetricOperator(LinearOperator):
 
     def _rmatvec(self, x: Any) -> Array:
         return self._matvec(x)
+
+
+def taken_apart(product: Callable[[Array], Array], x: Any) -> Array:
+    """A x by a real product; of a complex x, A Re x + i A Im x, which is A^H x too where the product is A'."""
+    v: Any = np.asarray(x).reshape(-1)
+    if np.iscomplexobj(v):
+        real: Any = product(v.real)
+        both = real.astype(np.result_type(real.dtype, np.complex64))
+        both.imag = product(v.imag)
+        return both
+    return product(v)
 
 
 def shifted(A: LinearOperator, damping: float, like: Array) -> SymmetricOperator:

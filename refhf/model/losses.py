@@ -33,6 +33,8 @@ class Loss(NamedTuple):
         z -> what the network says: class probabilities, or z itself.
     labels : bool
         Whether y may be integer labels (B,).
+    scale : float
+        The loss of a case, or the sum over its positions, over -log p(y | z).
     """
 
     name: str
@@ -41,6 +43,7 @@ class Loss(NamedTuple):
     hessian: Callable[[Array, Array], Elementwise]
     predict: Elementwise
     labels: bool
+    scale: float = 1.0
 
 
 def _total(x: Array) -> Any:
@@ -159,6 +162,7 @@ def over_positions(loss: Loss) -> Loss:
         hessian=partial(_mean_hessian, loss),
         predict=partial(_each_prediction, loss),
         labels=loss.labels,
+        scale=loss.scale,
     )
 
 

@@ -19,17 +19,16 @@ from refhf.model.elementwise import harmless_underflow
 from refhf.model.losses import wrong_class
 from refhf.model.network import Network
 from refhf.objective.case_data import Data, Settings, checked_data
-from refhf.objective.case_sums import own_chunks, sum_over_cases
-from refhf.objective.chunk_threads import results_in_order
+from refhf.objective.case_sums import sum_over_cases
+from refhf.objective.fisher import UniformDraws, drawn_fisher_product, draws_of_case, empirical_fisher_product
+from refhf.objective.jacobian import JacobianOperator, tape_of
+from refhf.objective.linearised_chunks import Linearise, LinearisedChunks, linearised_chunks, mean_product
 from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction
 from refhf.parallel.shards import REDUCTIONS, layout
 
-Product = Callable[[Array], Array]
-
 CHUNK_SIZE = 512  # cases; our choice, from `python benchmarks/chunk_size.py`
 IMAGE_CHUNK_SIZE = 64  # the same for images and sequences, from `python benchmarks/convolution.py`
-TAPE_BYTES = 2**30  # our choice: the memory for an operator's tapes; the chunks beyond it are swept again each time
 
 
 class Supervised:
@@ -80,6 +79,57 @@ class Supervised:
     def gauss_newton(self, theta: Any) -> SymmetricOperator:
         """G (P, P) at theta, positive semidefinite: J' H_L J / B + l2 I (Schraudolph 2002, section 3)."""
         return self._curvature(network.gauss_newton_product, theta)
+
+    def jacobian(self, theta: Any) -> JacobianOperator:
+        """J = dz/dtheta (B n, P) at theta, with its adjoint: each J @ v and each J.T @ u is one sweep over a tape.
+
+        z are the outputs before the loss's own nonlinearity, n numbers of each of B cases: n_L, or positions times n_L.
+        Rows are the cases in their order, and within a case its outputs in C order: (J @ v).reshape(B, *net.out_shape).
+        G = J' H_L J / B + l2 I. On several ranks J has the rows of this rank's own cases, and nothing is communicated:
+        J'u over all cases is the sum over ranks of `J.T @ u`. Under batch normalisation z depends on its whole group;
+        with curvature_statistics='frozen' J has the statistics held fixed, as G has.
+        """
+        held = self._held(theta)
+        return JacobianOperator(held.net, held._linearised(tape_of, theta), self.dtype)
+
+    def fisher(self, theta: Any, kind: str = "empirical", *, rng: Any = None) -> SymmetricOperator:
+        """The empirical Fisher matrix F (P, P) at theta, or a Monte Carlo estimate of the Fisher matrix; plus l2 I.
+
+        'empirical' is the mean over cases of g_i g_i', g_i the gradient of case i; its diagonal is `gradient_squares`.
+        'monte-carlo' has the same form, with one draw of each case's labels from the network's own p(y | z) at theta,
+        and over c where the loss is -c log p (`refhf.objective.fisher` derives it): its mean over draws is G.
+        For sequences g_i is that of the whole sequence, and c is 1/positions. Neither is the Gauss-Newton matrix.
+
+        Parameters
+        ----------
+        theta : array (P,)
+        kind : {'empirical', 'monte-carlo'}
+        rng : Generator, int or None
+            Of the labels, for 'monte-carlo' alone. A case's labels depend on its number, not on chunks or ranks.
+
+        Raises
+        ------
+        ValueError
+            For another kind, an rng for 'empirical', or batch normalisation over groups, in which no case has a
+            gradient of its own; curvature_statistics='frozen' gives it one.
+
+        References
+        ----------
+        Martens 2020, New insights and perspectives on the natural gradient method, sections 5 and 9.2. Kunstner,
+        Balles and Hennig 2019, Limitations of the empirical Fisher approximation, eqs. 2 and 3.
+        """
+        held = self._held(theta)
+        if held.group > 1:
+            raise ValueError("net: expected no batch normalisation, which couples the cases: none has its own gradient")
+        if checks.choice("kind", kind, ("empirical", "monte-carlo")) == "empirical":
+            if rng is not None:
+                raise ValueError(f"rng: expected None for kind 'empirical', which draws nothing; got {rng!r}")
+            return held._curvature(empirical_fisher_product, theta)
+        seed = int(np.random.default_rng(rng).integers(2**63))
+        drawn = UniformDraws(seed, self.reduction.layout.first, draws_of_case(held.net))
+        reduction = self.reduction._replace(key=self.reduction.key + seed)  # ranks with other seeds are found out
+        labelled = Supervised(held.net, self.data._replace(y=drawn), reduction, self.settings)
+        return labelled._curvature(drawn_fisher_product, theta)
 
     def sample(self, cases: int, *, rng: Any = None) -> "Supervised":
         """The same objective on `cases` cases, drawn without replacement; whole groups under batch normalisation."""
@@ -155,36 +205,20 @@ class Supervised:
     def _decay(self, theta: Array) -> float:
         return 0.5 * self.l2 * float(np.einsum("i,i", theta, theta, dtype=np.float64)) if self.l2 else 0.0
 
-    @harmless_underflow
-    def _curvature(self, linearise: Callable[..., Product], theta: Any) -> SymmetricOperator:
-        """Linearise the chunks whose tapes fit into memory now, the others at each product."""
-        theta = self._theta(theta).copy()
-        theta.flags.writeable = False
-        if self.curvature_statistics == "frozen" and self.group > 1:
-            return self.frozen(self.statistics(theta))._curvature(linearise, theta)
-        pieces = own_chunks(self.reduction.layout, self.chunk_size)
-        numbers = self.net.tape_numbers * max(self.chunk_size, self.group) + self.size
-        fitting = pieces[: max(1, TAPE_BYTES // (self.dtype.itemsize * numbers))]
-        linearised = partial(self._linearised, linearise, theta)
-        with results_in_order(linearised, fitting) as results:
-            products = dict(zip((rows.start for rows in fitting), results, strict=True))
-        return SymmetricOperator(partial(self._product, products, linearised), self.size, self.dtype)
+    def _held(self, theta: Any) -> "Supervised":
+        """The objective that is linearised: of frozen statistics where they are asked for."""
+        freezes = self.curvature_statistics == "frozen" and self.group > 1
+        return self.frozen(self.statistics(theta)) if freezes else self
 
-    def _linearised(self, linearise: Callable[..., Product], theta: Array, rows: slice) -> Product:
-        return linearise(self.net, theta, self.X[rows], self.y[rows])
+    def _linearised(self, linearise: Linearise, theta: Any) -> LinearisedChunks:
+        return linearised_chunks(
+            self.net, self.data, self.reduction.layout, self.chunk_size, linearise, self._theta(theta)
+        )
 
-    def _product(self, products: dict[int, Product], linearised: Callable[[slice], Product], v: Array) -> Array:
-        """The sum of the chunks' products, over B, plus l2 v."""
-
-        def of_chunk(rows: slice) -> tuple[float, Array]:
-            return 0.0, (products.get(rows.start) or linearised(rows))(v)
-
-        with np.errstate(under="ignore"):
-            Hv = sum_over_cases(of_chunk, self.reduction, self.chunk_size, v, self.size).vector
-            Hv /= self.divisor
-            if self.l2:
-                Hv += self.l2 * v
-        return Hv
+    def _curvature(self, linearise: Linearise, theta: Any) -> SymmetricOperator:
+        chunks = self._held(theta)._linearised(linearise, theta)
+        product = partial(mean_product, chunks, self.reduction, self.settings)
+        return SymmetricOperator(product, self.size, self.dtype)
 
 
 def supervised(

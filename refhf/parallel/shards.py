@@ -78,6 +78,11 @@ class Layout(NamedTuple):
         bounds = self._own_bounds() - self._own_bounds()[0]
         return tuple(slice(int(a), int(b)) for a, b in itertools.pairwise(bounds))
 
+    @property
+    def first(self) -> int:
+        """The number, among all rows, of this rank's first."""
+        return int(self._own_bounds()[0])
+
     def take(self, drawn: Array) -> tuple["Layout", Array]:
         """The layout of a mini-batch, from its ascending row numbers, and which rows of this rank's shard are in it."""
         own = self._own_bounds()

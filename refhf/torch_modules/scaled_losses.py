@@ -66,6 +66,7 @@ def scaled(loss: Loss, factor: float) -> Loss:
         value=partial(_value, loss, factor),
         gradient=partial(_gradient, loss, factor),
         hessian=partial(_hessian, loss, factor),
+        scale=factor * loss.scale,
     )
 
 

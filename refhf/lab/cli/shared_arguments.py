@@ -10,7 +10,7 @@ from refhf.lab.runs.network_choice import NETWORKS, NORMS, NetworkChoice, comple
 from refhf.methods.schedules import SCHEDULES
 from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.losses import LOSSES
-from refhf.model.residual_networks import GROUP
+from refhf.model.residual_networks import BLOCKS, GROUP, SHORTCUTS
 from refhf.parallel.shards import REDUCTIONS
 from refhf.text import columns
 
@@ -50,7 +50,7 @@ def add_network_arguments(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add(
         "--network", default="mlp", metavar="NAME",
-        help=f"{', '.join(NETWORKS)}, or another resnet-N of 6 n + 2 layers; default: %(default)s",
+        help=f"{', '.join(NETWORKS)}, or resnet-N of 6 n + 2 layers, of 9 n + 2 with bottlenecks; default: %(default)s",
     )  # fmt: skip
     add(
         "--hidden", type=layer_widths, metavar="N,N",
@@ -65,9 +65,24 @@ def add_network_arguments(command: argparse.ArgumentParser) -> None:
         "--group", type=integer_above_0, metavar="N",
         help=f"resnet: cases that batch normalisation takes together; default: {GROUP}, or all if fewer",
     )  # fmt: skip
+    add(
+        "--block", metavar="NAME", help=f"resnet: residual blocks, {', '.join(BLOCKS)} (as ResNet-50's); default: basic"
+    )
+    add(
+        "--shortcut", metavar="NAME",
+        help=f"resnet: {', '.join(SHORTCUTS)} where the shape changes; default: identity",
+    )  # fmt: skip
+    add(
+        "--preactivation", action="store_const", const=True,
+        help="resnet: norm and nonlinearity before each convolution (v2, He et al. 2016); default: after it (v1)",
+    )  # fmt: skip
     add("--depth", type=integer_above_0, metavar="N", help="transformer: layers; default: 2")
     add("--heads", type=integer_above_0, metavar="N", help="transformer: attention heads; default: 4")
     add("--context", type=integer_above_0, metavar="N", help=f"transformer: characters of a case; default: {CONTEXT}")
+    add(
+        "--tied", action="store_const", const=True,
+        help="transformer: the last layer's weights are the embedding's; default: its own",
+    )  # fmt: skip
     add(
         "--nonlinearity", metavar="F",
         help=f"{', '.join(NONLINEARITIES)}; default: tanh, of a resnet relu, of a transformer gelu",

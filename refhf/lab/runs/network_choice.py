@@ -10,17 +10,19 @@ from refhf.data.data_sets import DataSet
 from refhf.model.architectures import conv, convnet, mlp, pool
 from refhf.model.elementwise import NONLINEARITIES
 from refhf.model.network import Network
-from refhf.model.residual_networks import GROUP, resnet
+from refhf.model.residual_networks import BLOCKS, GROUP, SHORTCUTS, resnet
 from refhf.model.transformers import transformer
 
 NETWORKS = "mlp", "convnet", "resnet-8", "resnet-20", "resnet-32", "resnet-56", "resnet-110", "transformer"
 NORMS = "batch", "layer", "none"
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # the settings that a network has; None is decided by the data
+UNUSUAL: Mapping[str, Any] = {"block": None, "shortcut": None, "preactivation": None}  # None: refhf.resnet's default
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # the settings that a network has; None: decided by the data, or unusual
     "mlp": {"hidden": (400, 150), "nonlinearity": "tanh"},  # our choice, by `make demo`
     "convnet": {"width": 8, "nonlinearity": "tanh"},  # our choice
-    "resnet": {"width": 16, "norm": "batch", "group": None, "nonlinearity": "relu"},  # refhf.resnet's
-    "transformer": {"width": 32, "depth": 2, "heads": 4, "context": None, "nonlinearity": "gelu"},  # its own
+    "resnet": {"width": 16, "norm": "batch", "group": None, "nonlinearity": "relu", **UNUSUAL},  # refhf.resnet's
+    "transformer": {"width": 32, "depth": 2, "heads": 4, "context": None, "nonlinearity": "gelu", "tied": None},
 }
+KNOWN = {"block": BLOCKS, "shortcut": SHORTCUTS}  # the first one is the usual one
 COUNTS = "width", "group", "depth", "heads", "context"
 
 
@@ -30,7 +32,7 @@ class NetworkChoice(NamedTuple):
     Attributes
     ----------
     network : str
-        'mlp', 'convnet', 'resnet-N' of N = 6 n + 2 layers, or 'transformer'.
+        'mlp', 'convnet', 'resnet-N' of N = 6 n + 2 layers, of 9 n + 2 with bottlenecks, or 'transformer'.
     hidden : sequence of int
         Widths of the hidden layers of an mlp.
     width : int
@@ -41,6 +43,12 @@ class NetworkChoice(NamedTuple):
     depth, heads, context : int
         Layers, attention heads and characters of a case of a transformer.
     nonlinearity : str
+    block : {'bottleneck'}
+        The residual blocks of a resnet; None is two 3 x 3 convolutions.
+    shortcut : {'projection'}
+        Where the shape changes; None is the identity with zeros as new channels.
+    preactivation, tied : bool
+        True for a resnet of pre-activation blocks, and a transformer whose last layer has the embedding's weights.
     """
 
     network: str = "mlp"
@@ -52,6 +60,10 @@ class NetworkChoice(NamedTuple):
     heads: int | None = None
     context: int | None = None
     nonlinearity: str | None = None
+    block: str | None = None
+    shortcut: str | None = None
+    preactivation: bool | None = None
+    tied: bool | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -63,7 +75,8 @@ class NetworkChoice(NamedTuple):
         if self.network == "mlp":
             shape = "-".join(map(str, (inputs, *(self.hidden or ()), outputs)))
             return shape + (f", {self.nonlinearity}" if self.hidden else "")
-        words = [f"{name} {value}" for name, value in self.settings.items() if name != "nonlinearity"]
+        named = [(name, value) for name, value in self.settings.items() if name != "nonlinearity"]
+        words = [name if value is True else f"{name} {value}" for name, value in named]
         return ", ".join([self.network, *words, str(self.nonlinearity)])
 
     def notes(self, cases: int) -> tuple[str, ...]:
@@ -86,7 +99,11 @@ def completed(choice: NetworkChoice, data: DataSet | None = None) -> NetworkChoi
     ValueError
         For an unknown name, a setting that the network does not have, one out of range, or data that does not fit.
     """
-    family, given = _family(choice.network), choice.settings
+    for name, known in KNOWN.items():
+        value = getattr(choice, name)
+        if value is not None and checks.choice(name, value, known) == next(iter(known)):
+            choice = choice._replace(**{name: None})
+    family, given = _family(choice), choice.settings
     usual = dict(DEFAULTS[family])
     for name, value in given.items():
         if name not in usual:
@@ -108,15 +125,19 @@ def completed(choice: NetworkChoice, data: DataSet | None = None) -> NetworkChoi
     return found
 
 
-def _family(name: str) -> str:
+def _family(choice: NetworkChoice) -> str:
     """The key of DEFAULTS; ValueError for an unknown network, with the nearest one."""
+    name, layers = choice.network, 3 * BLOCKS[choice.block or "basic"]
     found = re.fullmatch(r"resnet-([1-9]\d{0,3})", name)
     if found is None:
         return checks.choice("network", name, NETWORKS)
     n = int(found[1])
-    if n < 8 or n % 6 != 2:
-        near = f"resnet-{6 * max(1, round((n - 2) / 6)) + 2}"
-        raise ValueError(f"network: expected resnet-N of N = 6 n + 2 layers; got {name!r} (did you mean {near!r}?)")
+    if n < layers + 2 or n % layers != 2:
+        near, kind = f"resnet-{layers * max(1, round((n - 2) / layers)) + 2}", f" and {choice.block} blocks"
+        raise ValueError(
+            f"network: expected resnet-N of N = {layers} n + 2 layers{kind if choice.block else ''}; "
+            f"got {name!r} (did you mean {near!r}?)"
+        )
     return "resnet"
 
 
@@ -138,7 +159,7 @@ def build(choice: NetworkChoice, inputs: int, outputs: int, loss: str) -> Networ
     ValueError
         As the networks, and for images that are not square.
     """
-    family, has = _family(choice.network), choice.settings
+    family, has = _family(choice), choice.settings
     if family == "transformer":
         return transformer(outputs, **has)
     rest = {"nonlinearity": has["nonlinearity"], "loss": loss}
@@ -149,6 +170,7 @@ def build(choice: NetworkChoice, inputs: int, outputs: int, loss: str) -> Networ
         first, second = (conv(channels, 5, padding=2) for channels in (width, 2 * width))
         return convnet(shape, [first, pool(2), second, pool(2), 8 * width, outputs], **rest)
     depth, norm = int(choice.network.removeprefix("resnet-")), None if choice.norm == "none" else choice.norm
+    rest |= {name: has[name] for name in KNOWN if name in has} | ({"version": "v2"} if choice.preactivation else {})
     return resnet(shape, depth, width, outputs, norm=norm, group=choice.group or GROUP, **rest)
 
 

@@ -68,7 +68,7 @@ def command(arguments: Mapping) -> list[str]:
     for name, value in arguments.items():
         if value is not None and name not in ("command", "option", *OF_THE_MOMENT):
             value = ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value  # hidden widths
-            words.append(f"--{name.replace('_', '-')}={value}")
+            words.append(f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}"))
     return words
 
 
