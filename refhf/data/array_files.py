@@ -20,7 +20,12 @@ def read_npz_cases(path, dtype) -> dict:
     _check_rows(path, {key: view.shape for key, view in views.items()})  # before bytes become numbers
     arrays = {key: _numbers(path, key, view, names[key], dtype) for key, view in views.items()}
     _check_shapes(path, arrays)
-    return arrays | {"notes": tuple(notes)}
+    return arrays | {"notes": tuple(notes), "image_shape": _image_shape(found[names["X"]].shape[1:])}
+
+
+def _image_shape(shape) -> tuple[int, ...]:
+    """(height, width, channels) of a case of 2 or 3 dimensions; () of others."""
+    return tuple(shape + (1,) * (3 - len(shape))) if len(shape) in (2, 3) else ()
 
 
 def _names(path, found) -> dict[str, str]:

@@ -41,10 +41,10 @@ def read_csv_cases(path: Path, dtype: Any) -> dict[str, Any]:
     words = [row[target].strip() for _, row in lines]
     if "" in words:
         raise FormatError(path, f"line {lines[words.index('')][0]}, {head[target]}: expected a target; found none")
-    y, read = _targets(words, dtype)
+    y, read, classes = _targets(words, dtype)
     if not np.isfinite(y).all():
         raise FormatError(path, f"{head[target]}: expected numbers finite in {X.dtype}; found NaN or Inf")
-    return {"X": X, "y": y, "notes": (f"{head[target]}: read as y, {read}",)}
+    return {"X": X, "y": y, "notes": (f"{head[target]}: read as y, {read}",), "classes": classes}
 
 
 def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -79,17 +79,17 @@ def _number(path: Path, line: int, name: str, word: str) -> float:
     return float(word)
 
 
-def _targets(words: list[str], dtype: Any) -> tuple[np.ndarray, str]:
-    """Labels (B,) or targets (B, 1), and how they were read."""
+def _targets(words: list[str], dtype: Any) -> tuple[np.ndarray, str, tuple[str, ...]]:
+    """Labels (B,) or targets (B, 1), how they were read, and the names of the classes if they have any."""
     if not all(map(_is_number, words)):
-        classes = sorted(set(words))
+        classes = tuple(sorted(set(words)))
         place = {word: i for i, word in enumerate(classes)}
         named = ", ".join([*classes[:SHOWN], *["..."] * (len(classes) > SHOWN)])
-        return np.array([place[word] for word in words]), f"labels 0 to {len(classes) - 1}: {named}"
+        return np.array([place[word] for word in words]), f"labels 0 to {len(classes) - 1}: {named}", classes
     y = np.array([float(word) for word in words])
     if set(y) == {-1, 1}:
-        return (y > 0).astype(np.int64), "labels: -1 as 0, 1 as 1"
+        return (y > 0).astype(np.int64), "labels: -1 as 0, 1 as 1", ("-1", "1")
     if (y == np.floor(y)).all() and y.min() >= 0 and y.max() < MAX_CLASSES:
-        return y.astype(np.int64), f"labels 0 to {int(y.max())}"
+        return y.astype(np.int64), f"labels 0 to {int(y.max())}", ()
     with np.errstate(over="ignore"):
-        return y.astype(dtype)[:, None], "targets"
+        return y.astype(dtype)[:, None], "targets", ()

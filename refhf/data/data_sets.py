@@ -36,6 +36,8 @@ class DataSet(NamedTuple):
     notes : a sentence for each array of a file that has another name or shape there
     vocabulary : the characters of a text, sorted, whose places in it X and y hold; '' of other data
     dtype : of computation, where X has integers; else None
+    classes : the names of the labels 0, 1, ..., where the data has names; else ()
+    image_shape : (height, width, channels), where the file or folder says it; else ()
     """
 
     name: str
@@ -46,6 +48,8 @@ class DataSet(NamedTuple):
     notes: tuple[str, ...] = ()
     vocabulary: str = ""
     dtype: np.dtype | None = None
+    classes: tuple[str, ...] = ()
+    image_shape: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         targets = f"labels up to {self.y.max()}" if self.y.ndim == 1 else f"targets of {self.y.shape[1]}"

@@ -45,7 +45,8 @@ def read_image_folder(path: Path, dtype: Any) -> dict[str, Any]:
         arrays[f"X{key}"] = np.divide(X, WHITE, dtype=dtype)
         arrays[f"y{key}"] = np.array([classes.index(file.parent.name) for file in part])
     named = f"labels 0 to {len(classes) - 1}: {', '.join(classes)}"
-    return arrays | {"notes": (f"images of {_by(one)} pixels, channels {channels}: read as X, rows; {named}",)}
+    notes = (f"images of {_by(one)} pixels, channels {channels}: read as X, rows; {named}",)
+    return arrays | {"notes": notes, "classes": tuple(classes), "image_shape": (*one.shape[:2], channels)}
 
 
 def _images(folder: Path):

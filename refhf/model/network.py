@@ -28,6 +28,7 @@ from refhf.model.elementwise import Activation, Elementwise, Nonlinearity, harml
 from refhf.model.embedding import Embedding
 from refhf.model.losses import Loss
 from refhf.model.network_summary import network_summary
+from refhf.model.standardise import standardise
 from refhf.model.weight_tying import Ties, first_places, tied_size, tied_sum, untied
 
 
@@ -43,12 +44,15 @@ class Network(NamedTuple):
     ties : tuple of Tie or of Stored
         Arrays of the chain's weights that are others of them, and have no numbers of their own in theta; or the place
         of each array in a theta of another layout.
+    classes : tuple of str
+        The names of the classes, in the outputs' order, where the data has names.
     """
 
     in_shape: Shape
     chain: Chain
     loss: Loss
     ties: Ties = ()
+    classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return network_summary(self)
@@ -139,6 +143,31 @@ class Network(NamedTuple):
         z, _ = forward(self, theta, inputs(self, X, theta.real.dtype, one=True), order=0)
         y = self.loss.predict(z)
         return y if many(self, np.shape(X)) else y[0]
+
+    def standardised(self, X: Any) -> "Network":
+        """The same network behind a first block that takes the cases X to mean 0 and deviation 1 (`standardise`).
+
+        Images have the statistics of their channels. The network takes data in its own units from then on.
+
+        Raises
+        ------
+        ValueError
+            For a network of tokens, or an X of another shape.
+
+        Examples
+        --------
+        >>> import numpy as np, refhf
+        >>> X = np.array([[1.0, 500.0], [3.0, 700.0]])
+        >>> net = refhf.mlp([2, 4, 1], loss="squared_error").standardised(X)
+        >>> net.chain.blocks[0].mean
+        array([  2., 600.])
+        """
+        if self.tokens:
+            raise ValueError("X: expected numbers to standardise; got a network of tokens")
+        if np.ndim(X) != 2 or np.shape(X)[1] != self.inputs:
+            raise ValueError(f"X: expected shape (B, {self.inputs}); got {np.shape(X)}")
+        first = standardise(X, self.in_shape[-1] if self.images else None)
+        return self._replace(chain=Chain((first, *self.chain.blocks)))
 
     def frozen(self, statistics: Iterable[Array]) -> "Network":
         """The same network of the same theta, with given statistics in batch normalisation: each case alone.

@@ -27,6 +27,7 @@ from refhf.model.network import Network
 from refhf.model.pooling import AveragePool, Flatten, GlobalAveragePool, Subsample
 from refhf.model.residual import Residual
 from refhf.model.stages import chain
+from refhf.model.standardise import Standardise
 from refhf.model.weight_tying import Tie, Ties
 
 Arrays = dict[str, Array]
@@ -34,7 +35,7 @@ BLOCKS: dict[str, Any] = {
     block.__name__: block
     for block in (
         *(Activation, Attention, AveragePool, BatchNorm, Chain, Convolution, Dense, Embedding, Flatten, FrozenNorm),
-        *(GlobalAveragePool, LayerNorm, MaxPool, Residual, Subsample),
+        *(GlobalAveragePool, LayerNorm, MaxPool, Residual, Standardise, Subsample),
     )
 }
 
@@ -51,7 +52,8 @@ def described(net: Network) -> tuple[dict[str, Any], Arrays]:
     _known("loss", net.loss.name, _is_own(net.loss))
     blocks = [_value(block, arrays) for block in net.chain.blocks]
     ties = [list(tie) for tie in net.ties]
-    return {"in_shape": list(net.in_shape), "blocks": blocks, "loss": net.loss.name, "ties": ties}, arrays
+    names = {"loss": net.loss.name, "classes": list(net.classes)}
+    return {"in_shape": list(net.in_shape), "blocks": blocks, "ties": ties, **names}, arrays
 
 
 def _is_own(loss: Loss) -> bool:
@@ -91,7 +93,15 @@ def rebuilt(values: Any, arrays: Mapping[str, Array]) -> Network:
     """
     blocks = [_block(each, arrays) for each in values["blocks"]]
     net = chain(blocks, shape=_shape("in_shape", values["in_shape"]), loss=values["loss"])
-    return net._replace(ties=_ties(net, values["ties"]))
+    return net._replace(ties=_ties(net, values["ties"]), classes=_classes(net, values["classes"]))
+
+
+def _classes(net: Network, given: Any) -> tuple[str, ...]:
+    classes = tuple(given)
+    if not all(isinstance(word, str) for word in classes) or len(classes) not in (0, net.outputs):
+        raise ValueError(f"classes: expected {net.outputs} names, or none; got {given!r}")
+    checks.distinct("classes", classes)
+    return classes
 
 
 def _ties(net: Network, given: Any) -> Ties:
@@ -122,6 +132,8 @@ def _block(given: Any, arrays: Mapping[str, Array]) -> Block:
         raise ValueError(f"Subsample: expected at least as many channels as its images have; got {made}")
     if isinstance(made, FrozenNorm) and (made.mean.shape != made.variance.shape or (made.variance < 0).any()):
         raise ValueError("FrozenNorm: expected variances >= 0 beside means of their number; got others")
+    if isinstance(made, Standardise) and (made.mean.shape != made.deviation.shape or (made.deviation <= 0).any()):
+        raise ValueError("Standardise: expected deviations > 0 beside means of their number; got others")
     return made
 
 
@@ -130,7 +142,7 @@ def _field(name: str, given: Any, arrays: Mapping[str, Array]) -> Any:
         return tuple(_block(each, arrays) for each in given)
     if name in ("main", "shortcut"):
         return _block(given, arrays)
-    if name in ("mean", "variance"):
+    if name in ("mean", "variance", "deviation"):
         return checks.array(name, arrays[given], (None,))
     if name == "nonlinearity":
         return NONLINEARITIES[checks.choice(name, given, NONLINEARITIES)]

@@ -18,6 +18,7 @@ from refhf.model.max_pooling import MaxPool
 from refhf.model.network import Network
 from refhf.model.pooling import AveragePool, Flatten, GlobalAveragePool, Subsample
 from refhf.model.residual import Residual
+from refhf.model.standardise import Standardise
 from refhf.model.weight_tying import untied
 
 ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {  # class of torch.nn, and its arguments
@@ -67,7 +68,7 @@ def to_torch(net: Network, theta: Any) -> Any:
     except ImportError:
         raise ValueError("torch: expected PyTorch, by `pip install torch`; it is not installed") from None
     shapes = net.chain.weight_shapes
-    made = _Translation(torch, fx.Graph(), {})
+    made = _Translation(torch, fx.Graph(), {}, theta.dtype)
     x = made.graph.placeholder("x")
     made.graph.output(made.of(net.chain, views(shapes, untied(theta, shapes, net.ties)), x, net.in_shape))
     return fx.GraphModule(made.modules, made.graph).eval()
@@ -79,6 +80,7 @@ class _Translation(NamedTuple):
     torch: Any
     graph: Any
     modules: dict[str, Any]
+    dtype: Any
 
     def of(self, block: Block, w: Weights, x: Any, shape: Shape) -> Any:
         """The node of a block's s, from that of its a, of this shape in refhf."""
@@ -126,8 +128,10 @@ class _Translation(NamedTuple):
                 return nn.MaxPool2d(block.size)
             case LayerNorm():
                 return nn.LayerNorm(block.channels, block.epsilon)
-            case FrozenNorm() if len(shape) in (1, 3):
-                return (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(len(block.mean), block.epsilon)
+            case FrozenNorm() | Standardise() if len(shape) in (1, 3):
+                epsilon, affine = (block.epsilon, True) if isinstance(block, FrozenNorm) else (0.0, False)
+                norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+                return norm(len(block.mean), epsilon, affine=affine)
             case Activation() if NONLINEARITIES.get(block.nonlinearity.name) == block.nonlinearity:
                 name, settings = ACTIVATIONS[block.nonlinearity.name]
                 return getattr(nn, name)(**settings)
@@ -139,7 +143,9 @@ class _Translation(NamedTuple):
         numbers = dict(zip(("weight", "bias"), w, strict=False))
         if isinstance(block, FrozenNorm):
             numbers |= {"running_mean": block.mean, "running_var": block.variance}
+        if isinstance(block, Standardise):
+            numbers |= {"running_mean": block.mean, "running_var": block.deviation**2}
         for name, x in numbers.items():
             theirs = x.transpose(3, 2, 0, 1) if x.ndim == 4 else x.T  # kernels (C_out, C_in, k, k), units (n_out, n_in)
-            getattr(module, name).data = self.torch.from_numpy(np.array(theirs, w[0].dtype))
+            getattr(module, name).data = self.torch.from_numpy(np.array(theirs, self.dtype))
         return module

@@ -84,6 +84,10 @@ def add_network_arguments(command: argparse.ArgumentParser) -> None:
         help="transformer: the last layer's weights are the embedding's; default: its own",
     )  # fmt: skip
     add(
+        "--standardise", action="store_const", const=True,
+        help="first take the inputs, or an image's channels, to mean 0 and deviation 1, in the network itself",
+    )  # fmt: skip
+    add(
         "--nonlinearity", metavar="F",
         help=f"{', '.join(NONLINEARITIES)}; default: tanh, of a resnet relu, of a transformer gelu",
     )  # fmt: skip

@@ -15,10 +15,10 @@ from refhf.model.transformers import transformer
 
 NETWORKS = "mlp", "convnet", "resnet-8", "resnet-20", "resnet-32", "resnet-56", "resnet-110", "transformer"
 NORMS = "batch", "layer", "none"
-UNUSUAL: Mapping[str, Any] = {"block": None, "shortcut": None, "preactivation": None}  # None: refhf.resnet's default
+UNUSUAL: Mapping[str, Any] = dict.fromkeys(("block", "shortcut", "preactivation", "standardise"))  # None: the usual
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # the settings that a network has; None: decided by the data, or unusual
-    "mlp": {"hidden": (400, 150), "nonlinearity": "tanh"},  # our choice, by `make demo`
-    "convnet": {"width": 8, "nonlinearity": "tanh"},  # our choice
+    "mlp": {"hidden": (400, 150), "nonlinearity": "tanh", "standardise": None},  # our choice, by `make demo`
+    "convnet": {"width": 8, "nonlinearity": "tanh", "standardise": None},  # our choice
     "resnet": {"width": 16, "norm": "batch", "group": None, "nonlinearity": "relu", **UNUSUAL},  # refhf.resnet's
     "transformer": {"width": 32, "depth": 2, "heads": 4, "context": None, "nonlinearity": "gelu", "tied": None},
 }
@@ -49,6 +49,8 @@ class NetworkChoice(NamedTuple):
         Where the shape changes; None is the identity with zeros as new channels.
     preactivation, tied : bool
         True for a resnet of pre-activation blocks, and a transformer whose last layer has the embedding's weights.
+    standardise : bool
+        True for a first block that takes the inputs to mean 0 and deviation 1; not of a transformer.
     """
 
     network: str = "mlp"
@@ -64,6 +66,7 @@ class NetworkChoice(NamedTuple):
     shortcut: str | None = None
     preactivation: bool | None = None
     tied: bool | None = None
+    standardise: bool | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -74,7 +77,8 @@ class NetworkChoice(NamedTuple):
         """The network in a few words, of a completed choice."""
         if self.network == "mlp":
             shape = "-".join(map(str, (inputs, *(self.hidden or ()), outputs)))
-            return shape + (f", {self.nonlinearity}" if self.hidden else "")
+            first = "standardised " if self.standardise else ""
+            return first + shape + (f", {self.nonlinearity}" if self.hidden else "")
         named = [(name, value) for name, value in self.settings.items() if name != "nonlinearity"]
         words = [name if value is True else f"{name} {value}" for name, value in named]
         return ", ".join([self.network, *words, str(self.nonlinearity)])
@@ -148,8 +152,8 @@ def _check_text(family: str, data: DataSet) -> None:
         raise ValueError(f"data: expected a text for a transformer, as sonnets or a .txt file; got {data.name}")
 
 
-def build(choice: NetworkChoice, inputs: int, outputs: int, loss: str) -> Network:
-    """The network of a completed choice, for cases of so many numbers.
+def build(choice: NetworkChoice, data: DataSet, outputs: int, loss: str) -> Network:
+    """The network of a completed choice, for these cases and so many outputs.
 
     A convnet is two 5 x 5 convolutions of width and 2 width channels, each with a 2 x 2 pool behind it, and a layer of
     8 width units: LeNet-5's order of layers (LeCun et al. 1998, section II.B) in sizes of our choice.
@@ -157,15 +161,15 @@ def build(choice: NetworkChoice, inputs: int, outputs: int, loss: str) -> Networ
     Raises
     ------
     ValueError
-        As the networks, and for images that are not square.
+        As the networks, and for rows that are no square images, where the data has no `image_shape`.
     """
-    family, has = _family(choice), choice.settings
+    family, has, inputs = _family(choice), choice.settings, data.X.shape[1]
     if family == "transformer":
         return transformer(outputs, **has)
     rest = {"nonlinearity": has["nonlinearity"], "loss": loss}
     if family == "mlp":
         return mlp([inputs, *has["hidden"], outputs], **rest)
-    shape, width = square_images(inputs), has["width"]
+    shape, width = data.image_shape or square_images(inputs), has["width"]
     if family == "convnet":
         first, second = (conv(channels, 5, padding=2) for channels in (width, 2 * width))
         return convnet(shape, [first, pool(2), second, pool(2), 8 * width, outputs], **rest)

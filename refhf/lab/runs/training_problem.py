@@ -57,7 +57,8 @@ class TrainingProblem(NamedTuple):
     def network_facts(self) -> dict[str, Any]:
         """All that determines the network besides `sizes` and the loss: an mlp's nonlinearity, or name and settings."""
         if self.network.network == "mlp":
-            return {"nonlinearity": self.network.nonlinearity if self.network.hidden else "identity"}
+            first = {"standardise": True} if self.network.standardise else {}
+            return {"nonlinearity": self.network.nonlinearity if self.network.hidden else "identity", **first}
         return {"network": self.network.network, **self.network.settings}
 
     def trained(self, theta) -> Network:
@@ -87,9 +88,11 @@ def pose_problem(
     comm = as_communicator(comm)
     network = completed(as_choice(network), data)
     notes = data.notes + network.notes(len(data.X))
+    everything = data
     data = local_rows(data, comm, reduction, network.group or 1)
     loss, outputs, read = read_targets(data, loss, comm)
-    net = build(network, data.X.shape[1], outputs, loss)
+    net = build(network, data, outputs, loss)._replace(classes=data.classes)
+    net = net.standardised(everything.X) if network.standardise else net
     alike = {"dtype": data.dtype or data.X.dtype, "comm": comm, "reduction": reduction}
     objective = supervised(net, data.X, data.y, l2=l2, **alike)
     test = None if data.X_test is None else supervised(net, data.X_test, data.y_test, **alike)
@@ -126,7 +129,7 @@ def read_targets(data: DataSet, loss: str | None, comm) -> tuple[str, int, tuple
 
 def _classes(data, comm):
     largest = [-1 if y is None else int(np.max(y, initial=-1)) for y in (data.y, data.y_test)]
-    classes = max(int(np.concatenate(comm.gather(np.array(largest))).max()) + 1, 2)
+    classes = max(int(np.concatenate(comm.gather(np.array(largest))).max()) + 1, len(data.classes), 2)
     if classes > MAX_CLASSES:
         raise ValueError(f"y: expected labels below {MAX_CLASSES}; got {classes - 1}")
     return classes
