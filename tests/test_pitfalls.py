@@ -117,7 +117,7 @@ def test_walk_back_stops_at_the_first_worsening():
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan]), min_size=1, max_size=7))
 def test_best_looks_at_all_candidates(values):
-    """'best' is a candidate of smallest f, of equals the last, asks f once at each, and is never above the walk back."""
+    """'best' is a candidate of smallest f, of equals the last; it asks f once at each, and never loses to the walk."""
     offered, asked = tuple(candidates.Candidate(np.array([float(i)]), 1.0) for i in range(len(values))), []
 
     def f(candidate):

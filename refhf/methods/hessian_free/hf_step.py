@@ -179,7 +179,8 @@ def step(
     if solution.stop is Stop.NON_FINITE:
         return state, report
     f_mini = f if mini is objective else mini.value(theta)
-    d, f_mini_d = choose(solution.candidates, lambda d: mini.value(theta + d.vector), options.backtracking)  # 7
+    back = cast(bool | str, options.backtracking)
+    d, f_mini_d = choose(solution.candidates, lambda d: mini.value(theta + d.vector), back)  # 7
     slope = inner(g, d.vector)
     predicted = predicted_change(slope, d.curvature, inner(d.vector, d.vector), damping, options.damped_ratio)
     rho = reduction_ratio(f_mini_d - f_mini, predicted)
