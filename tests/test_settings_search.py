@@ -171,6 +171,8 @@ def test_edges_by_hand():
     assert Axis((0.0, 0.99), "complement", True).beyond(0.0, [0.0, 0.9]) == []
     assert Axis((False, True, "best")).beyond("best", [False, "best"]) == []
     assert Axis((1.0,), "log").beyond(1.0, [1.0]) == [3.0, 0.33]
+    assert Axis((4, 250), "log").beyond(None, [4, None]) == []
+    assert Axis((4, 250), "log").beyond(4, [4, None]) == [8, 2]
 
 
 def test_drawn_trials_are_distinct_and_repeat():
@@ -328,6 +330,8 @@ def test_the_report(searched):
         ({"tuning": (100, 100)}, "tuning: expected each once"),
         ({"criterion": "test_error"}, "criterion: expected one of loss, training_error"),
         ({"random": False}, "grid: expected an option"),
+        ({"batches": {"gn-cg": (8,)}}, "batches: expected those of each method; got none of sgd"),
+        ({"batches": (8, 8)}, "batches: expected each once"),
         ({"grid": {"dampign": [1]}}, "option of sgd"),
     ],
 )
@@ -342,6 +346,16 @@ def test_a_wrong_plan_is_refused(change, named, monkeypatch):
     for budgets, said in ({"products": 0}, "budgets: products: "), ({"steps": 3, "spteps": 1}, "budgets: .*'steps'"):
         with pytest.raises(ValueError, match=f"^{said}"):
             search_settings(SETTING._replace(budgets=budgets), plan)
+
+
+def test_batches_by_method(monkeypatch):
+    """Methods may have batches of their own; one without a batch needs none; all have as many trials."""
+    monkeypatch.setattr(
+        settings_search, "run_sweep", pretended(lambda method, options, seed: options.get("learning_rate", 0.0))
+    )
+    result = search_settings(STEPS, SearchPlan(("sgd", "newton", "gn-cg"), {"sgd": (4, 8), "gn-cg": (16,)}, trials=2))
+    assert [choice.place for choice in result.choices] == [("sgd", 4), ("sgd", 8), ("newton", None), ("gn-cg", 16)]
+    assert len({choice.trials for choice in result.choices if choice.method in ("sgd", "gn-cg")}) == 1
 
 
 def test_a_grid_is_searched_whole(monkeypatch):

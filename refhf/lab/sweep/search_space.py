@@ -41,10 +41,10 @@ class Axis(NamedTuple):
         return self._back(float(np.exp(rng.uniform(low, high))))
 
     def beyond(self, value: Any, tried: Sequence[Any]) -> list[Any]:
-        """The next values beyond an edge of those tried, one for each edge on which `value` lies."""
-        if not self.scale:
+        """The next values beyond an edge of those tried, one for each edge on which `value` lies; None is no number."""
+        if not self.scale or value is None:
             return []
-        at = [self._forth(x) for x in tried]
+        at = [self._forth(x) for x in tried if x is not None]
         further = []
         if self._forth(value) == max(at):
             further.append(self._step(value, up=True))

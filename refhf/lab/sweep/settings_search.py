@@ -20,7 +20,7 @@ from refhf import checks
 from refhf.driver.registry import METHODS
 from refhf.lab.sweep.search_space import Axis, Options, all_trials, drawn_trials, space_of
 from refhf.lab.sweep.sweep_budgets import CRITERIA
-from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, configurations
+from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, batch_option, configurations
 from refhf.lab.sweep.sweep_runs import run_sweep
 from refhf.lab.sweep.trial_choice import TrialChoice, choose_trial
 
@@ -35,7 +35,9 @@ class SearchPlan(NamedTuple):
 
     Attributes
     ----------
-    methods, batches : sequence of str, of int
+    methods : sequence of str
+    batches : sequence of int, or dict of such
+        Of all methods, or by method.
     fixed : dict
         Options that are not searched.
     grid : dict
@@ -52,7 +54,7 @@ class SearchPlan(NamedTuple):
     """
 
     methods: Sequence[str]
-    batches: Sequence[int]
+    batches: Sequence[int] | Mapping[str, Sequence[int]]
     fixed: Mapping[str, Any] = {}
     grid: Mapping[str, Sequence[Any]] = {}
     random: bool = True
@@ -64,8 +66,8 @@ class SearchPlan(NamedTuple):
 
     def check(self, setting: SweepSetting) -> list[Place]:
         """The methods with their batches; ValueError for an argument out of range, before any run."""
-        configurations(self.methods, self.batches, [0], self.fixed, self.grid)
-        found = configurations(self.methods, self.batches, [0])
+        configurations(self.methods, [1], [0], self.fixed, self.grid)
+        found = [cell for method in self.methods for cell in configurations([method], self._batches(method), [0])]
         checks.positive_integer("trials", self.trials)
         checks.choice("criterion", self.criterion, CRITERIA)
         for name, seeds in (("tuning", self.tuning), ("reported", self.reported)):
@@ -79,6 +81,13 @@ class SearchPlan(NamedTuple):
         if not (self.random or self.grid):
             raise ValueError("grid: expected an option with values to try; got none")
         return [(cell.method, cell.batch) for cell in found]
+
+    def _batches(self, method: str) -> Sequence[int]:
+        if not isinstance(self.batches, Mapping):
+            return self.batches
+        if method not in self.batches and batch_option(method):
+            raise ValueError(f"batches: expected those of each method; got none of {method}")
+        return self.batches.get(method, ())
 
     def own(self, method: str) -> Options:
         """The fixed options that a method has."""
