@@ -471,7 +471,7 @@ def test_data_lists_every_set(refhf_cli, monkeypatch):
     monkeypatch.delenv("REFHF_DATA_DIR", raising=False)
     status, out, err = refhf_cli("data")
     assert (status, err) == (0, "")
-    names = ["mnist-mini", "mnist", "fashion-mnist", "cifar-10", "sonnets", "FILE.npz", "FILE.txt", "FILE.csv"]
+    names = ["mnist-mini", "mnist", "fashion-mnist", "cifar-10", "fsdd", "sonnets", "FILE.npz", "FILE.txt", "FILE.csv"]
     names += ["FOLDER/CLASS/*.png", "FOLDER"]
     assert [line.split()[0] for line in out.splitlines()[::2]] == names
 
