@@ -19,7 +19,7 @@ from refhf.lab.sweep.settings_search import SearchPlan, search_settings
 from refhf.lab.sweep.sweep_budgets import BUDGETS, value_at
 from refhf.lab.sweep.sweep_grid import SweepSetting, configurations
 from refhf.lab.sweep.sweep_runs import run_sweep
-from refhf.lab.sweep.trial_choice import choose_trial
+from refhf.lab.sweep.trial_choice import TrialChoice, choose_trial
 
 SETTING = SweepSetting(tiny(), (4,), budgets={"steps": 2, "passes": 6, "products": 8})
 T_95 = {1: 12.7062047362, 2: 4.3026527297, 4: 2.7764451052, 9: 2.2621571628}  # Student's t, 0.975, printed in tables
@@ -320,6 +320,19 @@ def test_the_report(searched):
     assert f"learning_rate {sgd['options']['learning_rate']}" in table
 
 
+def test_the_baseline_of_a_choice():
+    """It has the same budget, and the same batch if there is one, else the batch of least score."""
+    others = [TrialChoice("sgd", batch, budget, {}, score, 1, {}) for batch, budget, score in [
+        (8, "steps", 1.0), (16, "steps", 0.5), (8, "passes", 0.1), (16, "passes", 0.2)
+    ]]  # fmt: skip
+    alike, none = (
+        TrialChoice(name, batch, "steps", {}, 9.0, 1, {}) for name, batch in [("gn-cg", 8), ("newton", None)]
+    )
+    assert search_report.partner([alike, *others], alike, "sgd") is others[0]
+    assert search_report.partner([none, *others], none, "sgd") is others[1]
+    assert search_report.partner([alike, none], alike, "sgd") is None
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -374,8 +387,7 @@ def test_several_processes_make_the_same_lines(tmp_path):
     """Two processes that are asked to stop save what they have; two others, or one, go on to the lines of one alone."""
     cells = configurations(["gn-cg", "sgd"], [8], range(3))
     whole, path = run_sweep(SETTING, cells), tmp_path / "runs.jsonl"
-    found = run_sweep(SETTING, cells, path, asked=lambda: True, processes=2)
-    assert len(found) < len(cells)  # a process needs longer to begin than it takes to ask it
+    assert run_sweep(SETTING, cells, path, asked=lambda: True, processes=2) == []
     heard = []
     found = run_sweep(SETTING, cells, path, lambda line, known: heard.append(line), processes=2)
     assert timeless(found) == timeless(whole)

@@ -38,11 +38,11 @@ def in_processes(
         waiting = {pool.submit(_do, item): i for i, item in enumerate(items)}
         try:
             while waiting:
-                for done in futures.wait(waiting, POLL, futures.FIRST_COMPLETED).done:
-                    yield waiting.pop(done), done.result()
                 if not stop.is_set() and asked():
                     stop.set()
                     waiting = {one: i for one, i in waiting.items() if not one.cancel()}
+                for done in futures.wait(waiting, POLL, futures.FIRST_COMPLETED).done:
+                    yield waiting.pop(done), done.result()
         except BrokenProcessPool as error:
             raise OSError("a process of the sweep was killed; the same command resumes the sweep") from error
         finally:
