@@ -236,7 +236,7 @@ def figure(scale: Scale, parts: list[Part]):
     shown = [budget for budget in ("products", "passes") if budget in scale.budgets]
     rows = [name for name in scale.nonlinearities if any(part.nonlinearity == name for part in parts)]
     with run_figures.figure_style():
-        drawn = Figure(figsize=(7 * 2 * len(shown), 1.5 + 5.5 * len(rows)), layout="constrained")
+        drawn = Figure(figsize=(7 * 2 * len(shown), 1.5 + 6.5 * len(rows)), layout="constrained")
         drawn.suptitle(
             f"Each method at its own best setting: 784-{scale.hidden}-10, {scale.cases} digits; median and range of"
             f" {len(scale.reported)} seeds that chose nothing"
@@ -262,7 +262,7 @@ def panel(ax, part: Part, budget: str):
         ax.plot(places, np.median(curves, axis=0), color=colour, label=f"{method}: {setting_said(choice)}")
         ax.fill_between(places, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
     ax.set_yscale("log")
-    ax.legend(fontsize="small", loc="lower left")
+    ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
 def lines_of(part: Part, choice):
