@@ -252,7 +252,8 @@ BAD = [  # arguments, what the line must say
     ("train --option dampin=1", "got 'dampin' (did you mean 'damping'?)"),
     ("train --option learning_rate=1", "option of gn-cg: expected one of curvature_batch, damping, "),
     ("train --option damping", "expected NAME=VALUE; got 'damping'"),
-    ("train --option backtracking=flase", "backtracking: expected true or false; got 'flase'"),
+    ("train --option preconditioner=flase", "preconditioner: expected true or false; got 'flase'"),
+    ("train --option backtracking=flase", "backtracking: expected True or False, or 'best'; got 'flase'"),
     ("train --option damping=x", "damping: expected a finite number in [0, inf]; got 'x'"),
     ("train --option damping=1 --damping 2", "damping: expected one value; got 2.0 and 1"),
     ("train --method sgd --damping 1", "option of sgd: expected one of learning_rate, batch, noise; got 'damping'"),
@@ -470,7 +471,7 @@ def test_data_lists_every_set(refhf_cli, monkeypatch):
     monkeypatch.delenv("REFHF_DATA_DIR", raising=False)
     status, out, err = refhf_cli("data")
     assert (status, err) == (0, "")
-    names = ["mnist-mini", "mnist", "fashion-mnist", "cifar-10", "sonnets", "FILE.npz", "FILE.txt", "FILE.csv"]
+    names = ["mnist-mini", "mnist", "fashion-mnist", "cifar-10", "fsdd", "sonnets", "FILE.npz", "FILE.txt", "FILE.csv"]
     names += ["FOLDER/CLASS/*.png", "FOLDER"]
     assert [line.split()[0] for line in out.splitlines()[::2]] == names
 

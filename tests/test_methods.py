@@ -430,6 +430,24 @@ def test_backtracking_looks_at_earlier_iterates():
     assert looked[0] == 1 < looked[1]
 
 
+@pytest.mark.parametrize("method", HESSIAN_FREE)
+def test_the_best_candidate_lowers_the_loss_most(method):
+    """With the curvature on all cases 'best' ends a step at the least loss of the three rules.
+
+    Bi-CG-STAB obeys all three: here each of them takes another candidate.
+    """
+    objective, theta = digits(0)
+    last, walked, best = (
+        next(
+            refhf.iterate(objective, theta, method=method, backtracking=rule, damping=1e-3, solver_iterations=8, rng=0)
+        ).loss
+        for rule in (False, True, "best")
+    )
+    assert best <= min(last, walked)
+    if method == "hessian-bicgstab":
+        assert best < walked < last
+
+
 def test_words():
     """The enumerations of reports and solvers print as plain words."""
     assert [str(word) for word in (Outcome.NO_DECREASE, Stop.ITERATION_LIMIT, Source.RANDOM_START)] == [

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import refhf
 from refhf.driver.registry import METHODS
@@ -111,6 +113,26 @@ def test_walk_back_stops_at_the_first_worsening():
     assert (best.vector[0], f) == (2, 1.0)
     best, f = candidates.walk_back(offered, lambda c: values[int(c.vector[0])], back=False)
     assert (best.vector[0], f) == (4, 3.0)
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, np.inf, np.nan]), min_size=1, max_size=7))
+def test_best_looks_at_all_candidates(values):
+    """'best' is a candidate of smallest f, of equals the last; it asks f once at each, and never loses to the walk."""
+    offered, asked = tuple(candidates.Candidate(np.array([float(i)]), 1.0) for i in range(len(values))), []
+
+    def f(candidate):
+        asked.append(int(candidate.vector[0]))
+        return values[asked[-1]]
+
+    chosen, found = candidates.choose(offered, f, "best")
+    assert sorted(asked) == list(range(len(values)))
+    finite = [value for value in values if np.isfinite(value)]
+    if finite:
+        assert found == min(finite)
+        assert chosen.vector[0] == max(i for i, value in enumerate(values) if value == found)
+        walked = candidates.choose(offered, f, True)[1]
+        assert not walked < found
+    assert candidates.choose(offered, f, False)[0] is offered[-1]
 
 
 def test_warm_start_is_the_decayed_last_iterate(monkeypatch):

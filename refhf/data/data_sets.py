@@ -1,4 +1,4 @@
-"""Data sets: the bundled digits and sonnets, files of MNIST, Fashion-MNIST and CIFAR-10, and your own files."""
+"""Data sets: bundled digits and sonnets, files of MNIST, Fashion-MNIST, CIFAR-10 and spoken digits, and your own."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refhf import hints
-from refhf.data import array_files, character_windows, cifar, csv_file, image_folder
+from refhf.data import array_files, character_windows, cifar, csv_file, image_folder, spoken_digits
 from refhf.data.array_files import ARRAYS, row_pieces
 from refhf.data.fetch import IDX_SETS, locate_idx_set, read_idx_set
 from refhf.formats import read_npz
@@ -17,7 +17,8 @@ from refhf.text import contents, path_of
 
 MNIST_MINI = Path(__file__).with_name("mnist_mini.npz")  # written by tests/make_mnist_mini.py
 SONNETS = Path(__file__).with_name("sonnets.txt")  # Shakespeare's 18, 29, 30, 55, 73, 116, 130 and 138
-NAMES = "mnist-mini", *IDX_SETS, cifar.NAME, "sonnets"
+FOLDER_SETS = {cifar.NAME: cifar.DESCRIPTION, spoken_digits.NAME: spoken_digits.DESCRIPTION}  # never downloaded
+NAMES = "mnist-mini", *IDX_SETS, *FOLDER_SETS, "sonnets"
 WHITE = 255  # the largest value of a pixel, which becomes 1.0
 
 
@@ -73,23 +74,25 @@ def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, context=None, 
     `mnist-mini` and `sonnets` come with the package. `mnist` and `fashion-mnist` are read from a folder of IDX files if
     one is given, else from the cache (`pooch.os_cache("refhf")`), which the first call fills by download;
     wherever they come from, the SHA-256 of their decompressed content must be the published one. `cifar-10` is its six
-    binary files in a folder; rows of `X` are images in C order, channels last, as `refhf.convnet` takes them.
+    binary files in a folder; rows of `X` are images in C order, channels last, as `refhf.convnet` takes them. `fsdd` is
+    the recordings of the Free Spoken Digit Dataset in a folder, as frames of speech (`refhf.data.spoken_digits`).
 
     Parameters
     ----------
     name_or_path : str or path
-        `mnist-mini`, `mnist`, `fashion-mnist`, `cifar-10`, `sonnets`, or a path ending in `.npz` of a file that holds
-        `X (B, n_0)` and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`; or a
-        folder with these as `X.npy`, `y.npy` and so on, for what does not fit into memory. `X_train` and `x_train` are
-        `X` too, and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows, columns)`
-        become rows. `notes` of the result records this. A path ending in `.txt` is a text in UTF-8, read as characters:
-        cases are windows of `context` characters, one after the other, and targets the same windows one character
-        ahead. The last tenth of the windows is to test on. `refhf.transformer` takes them. A path ending in `.csv` is a
-        table with a header, whose column `y` or `label`, or else its last, is y (`refhf.data.csv_file`). A folder of
-        images CLASS/NAME.png, or train/CLASS/NAME.png and test/CLASS/NAME.png, is read by `refhf.data.image_folder`.
+        `mnist-mini`, `mnist`, `fashion-mnist`, `cifar-10`, `fsdd`, `sonnets`, or a path ending in `.npz` of a file that
+        holds `X (B, n_0)` and `y`, integer labels `(B,)` or targets `(B, n_L)`, and optionally `X_test` and `y_test`;
+        or a folder with these as `X.npy`, `y.npy` and so on, for what does not fit into memory. `X_train` and `x_train`
+        are `X` too, and so on. Integers `(B, 1)` are labels, floats `(B,)` targets; cases `(B,)` or `(B, rows,
+        columns)` become rows. `notes` of the result records this. A path ending in `.txt` is a text in UTF-8, read as
+        characters: cases are windows of `context` characters, one after the other, and targets the same windows one
+        character ahead. The last tenth of the windows is to test on. `refhf.transformer` takes them. A path ending in
+        `.csv` is a table with a header, whose column `y` or `label`, or else its last, is y (`refhf.data.csv_file`). A
+        folder of images CLASS/NAME.png, or train/CLASS/NAME.png and test/CLASS/NAME.png, is read by
+        `refhf.data.image_folder`.
     data_dir : str or path, optional
-        Folder with the four IDX files, gzipped or not, or with CIFAR-10's, in it or in its subfolder of the data set's
-        name. Default: the environment variable REFHF_DATA_DIR. Used for these three only.
+        Folder with the four IDX files, gzipped or not, with CIFAR-10's, or with the recordings, in it or in its
+        subfolder of the data set's name. Default: the environment variable REFHF_DATA_DIR. Used for these four only.
     dtype : np.float64 or np.float32
         The type of `X`, `X_test` and of targets; of a text, whose arrays are integers, that of computation.
     context : int, optional
@@ -129,6 +132,8 @@ def load(name_or_path, *, data_dir=None, dtype: Any = np.float64, context=None, 
         return _scaled(name, arrays, dtype)
     if name == cifar.NAME:
         return _scaled(name, cifar.read_cifar_set(data_dir), dtype)
+    if name == spoken_digits.NAME:
+        return DataSet(name, **spoken_digits.read_spoken_digits(data_dir, dtype))
     if name == "sonnets":
         return _text(SONNETS, dtype, context)
     path = path_of("name_or_path", name)
@@ -156,18 +161,25 @@ def list_data_sets(*, data_dir=None, base_url=None):
     that error's message. Nothing is read or downloaded.
     """
     rows = [DataSetListing("mnist-mini", "a sample of mnist, per class 1,000 to train on, 200 to test on", "bundled")]
-    for name in (*IDX_SETS, cifar.NAME):
-        idx = IDX_SETS.get(name)
+    for name in (*IDX_SETS, *FOLDER_SETS):
         try:
-            found = locate_idx_set(name, data_dir, base_url) if idx else ("folder", cifar.locate_cifar(data_dir))
-            source = " ".join(map(str, found))
+            source = " ".join(map(str, _located(name, data_dir, base_url)))
         except ValueError as error:
             source = str(error)
-        rows.append(DataSetListing(name, idx.description if idx else cifar.DESCRIPTION, source))
+        described = IDX_SETS[name].description if name in IDX_SETS else FOLDER_SETS[name]
+        rows.append(DataSetListing(name, described, source))
     return [
         *rows,
         DataSetListing("sonnets", "eight sonnets of Shakespeare, as characters for a transformer", "bundled"),
     ]
+
+
+def _located(name, data_dir, base_url):
+    """The place of a named set's files, in two words."""
+    if name in IDX_SETS:
+        return locate_idx_set(name, data_dir, base_url)
+    locate = cifar.locate_cifar if name == cifar.NAME else spoken_digits.locate_recordings
+    return "folder", locate(data_dir)
 
 
 def local_rows(data: DataSet, comm, reduction: str, group: int = 1) -> DataSet:

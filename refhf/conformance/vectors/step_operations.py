@@ -61,7 +61,7 @@ def hf_step(request: Request) -> Reply:
         **named,
         curvature_batch=len(request["curvature_cases"]) if "curvature_cases" in request else None,
         solver_iterations=request["iterations"],
-        backtracking=request.get("backtracking", False),
+        backtracking=request.get("backtracking"),
     )
     options = hessian_free.check(options, objective)
     warm = "delta" in request and bool(options.warm_start)

@@ -97,8 +97,8 @@ def show_progress(run: TrainingRun, quiet: bool, lines: bool) -> Iterator[Callab
             bar.close()
 
 
-def progress_bar(title: str, steps: int):
-    """A tqdm bar on stderr; None if stderr is not a terminal or tqdm is not installed."""
+def progress_bar(title: str, steps: int | None):
+    """A tqdm bar on stderr, without an end if steps is None; None if stderr is no terminal or tqdm is not installed."""
     if not sys.stderr.isatty():
         return None
     try:
@@ -106,4 +106,5 @@ def progress_bar(title: str, steps: int):
     except ImportError:
         return None
     layout = "{desc} {n_fmt}/{total_fmt}|{bar}| {elapsed}<{remaining}{postfix}"
+    layout = layout if steps else "{desc} {n_fmt} | {elapsed}{postfix}"
     return tqdm(desc=f"{title:<16}", total=steps, file=sys.stderr, dynamic_ncols=True, bar_format=layout)

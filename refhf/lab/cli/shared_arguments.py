@@ -21,7 +21,9 @@ CURVATURE_BATCH = 1000  # or all cases, if there are fewer
 
 def add_data_dir(command: argparse.ArgumentParser) -> None:
     """Add --data-dir."""
-    command.add_argument("--data-dir", metavar="DIR", help="folder of IDX or CIFAR-10 files; default: $REFHF_DATA_DIR")
+    command.add_argument(
+        "--data-dir", metavar="DIR", help="folder of IDX, CIFAR-10, fsdd files; default: $REFHF_DATA_DIR"
+    )
 
 
 def add_json(command: argparse.ArgumentParser) -> None:

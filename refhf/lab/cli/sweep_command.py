@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from refhf.data import data_sets
-from refhf.lab.cli import run_progress, shared_arguments
+from refhf.lab.cli import run_progress, shared_arguments, sweep_search
 from refhf.lab.cli.argument_types import grid_axis, integer_above_0, list_of, real_number, unique_options
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import output_folder, stop_signals
@@ -21,12 +21,14 @@ from refhf.text import name_list
 LINES, PICTURE = "runs.jsonl", "sweep.png"
 EXAMPLE = """\
 example: two methods, three batch sizes, five seeds; for sgd the best of three learning rates
-  refhf sweep --methods sgd,gn-cg --batches 128,512,2048 --grid learning_rate=0.03,0.1,0.3 --epochs 20 --out sweep"""
+  refhf sweep --methods sgd,gn-cg --batches 128,512,2048 --grid learning_rate=0.03,0.1,0.3 --epochs 20 --out sweep
+"""
+SEEDS = 5  # our choice
 
 
 def add_sweep_command(commands: Any) -> None:
     """Add the command to argparse's subcommands."""
-    epilog = shared_arguments.methods_epilog(EXAMPLE)
+    epilog = shared_arguments.methods_epilog(EXAMPLE + sweep_search.EXAMPLE)
     command = commands.add_parser("sweep", help="run methods x batch sizes x seeds", epilog=epilog)
     shared_arguments.add_problem_arguments(command)
     add = command.add_argument
@@ -36,8 +38,8 @@ def add_sweep_command(commands: Any) -> None:
         help="values of each method's batch or curvature_batch",
     )  # fmt: skip
     add(
-        "--seeds", default=5, type=integer_above_0, metavar="N",
-        help="number of seeds; they are 0 to N - 1; default: %(default)s",
+        "--seeds", type=integer_above_0, metavar="N",
+        help=f"number of seeds; they are 0 to N - 1; default: {SEEDS}",
     )  # fmt: skip
     add("--steps", type=integer_above_0, metavar="N", help="steps of a run, epochs for first-order methods")
     add("--epochs", type=real_number, metavar="N", help="end a run after so many effective passes over the data")
@@ -50,6 +52,7 @@ def add_sweep_command(commands: Any) -> None:
         help="training errors; report the first step that reaches each",
     )  # fmt: skip
     add("--stop-at-target", action="store_true", help="end a run that has reached all targets")
+    sweep_search.add_search_arguments(add)
     add("--out", required=True, metavar="DIR", help="folder of runs and picture; runs already there are not repeated")
     shared_arguments.add_json(command)
 
@@ -60,12 +63,16 @@ def run_sweep_command(args: argparse.Namespace) -> int:
     The first Ctrl-C or SIGTERM ends the sweep after the current step; the same command then resumes from there.
     """
     folder = Path(args.out)
+    sweep_search.check_search(args)
     options, grid = unique_options(args.option), unique_options(args.grid)
-    chosen = configurations(args.methods, args.batches, range(args.seeds), options, grid)
+    chosen = configurations(args.methods, args.batches, range(args.seeds or SEEDS), options, grid)
     setting = _setting(args, folder)
     run_progress.print_notes(setting.problem(0).notes, args.quiet)
-    with stop_signals.finish_step_on_signal(serial()) as asked, _progress(len(chosen), args.quiet) as show:
-        lines = run_sweep(setting, chosen, folder / LINES, show, asked)
+    total = None if args.search else len(chosen)
+    with stop_signals.finish_step_on_signal(serial()) as asked, _progress(total, args.quiet) as show:
+        if args.search:
+            return sweep_search.run_search(args, setting, folder / LINES, show, asked)
+        lines = run_sweep(setting, chosen, folder / LINES, show, asked, args.processes)
         if len(lines) < len(chosen):
             print("refhf: interrupted; the same command resumes the sweep", file=sys.stderr)
             return 128 + asked()
@@ -88,12 +95,13 @@ def _setting(args: argparse.Namespace, folder: Path) -> SweepSetting:
     bar = not args.quiet and sys.stderr.isatty()
     cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, context=args.context, progress=bar)
     ends = {name: getattr(args, name) for name in ("steps", "epochs", "targets", "stop_at_target")}
+    ends["budgets"] = args.budgets or None
     return SweepSetting(cases, shared_arguments.network_choice(args), args.loss, args.l2, **ends)
 
 
 @contextmanager
-def _progress(total: int, quiet: bool) -> Iterator[Callable[[dict, bool], None]]:
-    """A function that shows a finished run on stderr: a bar on a terminal, else a line of text."""
+def _progress(total: int | None, quiet: bool) -> Iterator[Callable[[dict, bool], None]]:
+    """A function that shows a finished run on stderr: a bar on a terminal, else a line; a search has no total."""
     bar = None if quiet else run_progress.progress_bar("sweep", total)
 
     def show(line, resumed):
@@ -121,7 +129,8 @@ def _run_summary(line: dict[str, Any]) -> str:
 def _limits(setting: SweepSetting) -> str:
     steps = f"{setting.steps} steps" if setting.steps else ""
     passes = f"{setting.epochs:g} passes" if setting.epochs else ""
-    return " or ".join(["at most", *filter(None, (steps, passes))]).replace("at most or", "at most")
+    spent = " and ".join(f"{amount:g} {name}" for name, amount in (setting.budgets or {}).items())
+    return " or ".join(["at most", *filter(None, (steps, passes, spent))]).replace("at most or", "at most")
 
 
 def _report(rows: list[sweep_summary.SeedGroup], setting: SweepSetting, title: str) -> None:

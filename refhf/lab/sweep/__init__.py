@@ -14,6 +14,7 @@ A script builds the same objects as the command `refhf sweep`::
 
 `configurations` makes a cross product. A hand-written list of `Configuration(method, batch, seed, options)` also works,
 for example when the learning rate depends on the batch. A file holds the runs of one setting. More configurations can
-be added at any time; only missing runs are made, by one process at a time. `sweep_figure` plots the results against the
-batch size.
+be added at any time; only missing runs are made, by several processes if asked. `sweep_figure` plots the results
+against the batch size. `settings_search` finds each method's best options, and `search_report` says by how much methods
+differ on other seeds.
 """

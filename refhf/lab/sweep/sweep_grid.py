@@ -1,6 +1,7 @@
 """The grid of a sweep: the setting that all runs share, and one configuration for each run."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from refhf.lab.runs import training_run
 from refhf.lab.runs.network_choice import NetworkChoice, as_choice, completed
 from refhf.lab.runs.run_position import RunPosition
 from refhf.lab.runs.training_problem import TrainingProblem, pose_problem, read_targets
+from refhf.lab.sweep.sweep_budgets import check_budgets
 from refhf.model.losses import LOSSES
 from refhf.parallel import serial
 
@@ -34,6 +36,9 @@ class SweepSetting(NamedTuple):
         Training errors; a line stores when each was first reached.
     stop_at_target : bool
         Whether a run ends once it has reached all targets.
+    budgets : dict or None
+        Amounts of steps, passes, products and communications; a run ends with the step by which it has spent them all.
+        Its curve then has what it had at each of them (`refhf.lab.sweep.sweep_budgets.value_at`).
     """
 
     data: DataSet
@@ -44,6 +49,12 @@ class SweepSetting(NamedTuple):
     epochs: float | None = None
     targets: Sequence[float] = ()
     stop_at_target: bool = False
+    budgets: Mapping[str, float] | None = None
+
+    @property
+    def limit(self) -> int:
+        """Steps that no run exceeds: none costs less than a pass, a product or a communication."""
+        return self.steps or math.ceil(self.epochs or max((self.budgets or {}).values(), default=0))
 
     def problem(self, seed: int) -> TrainingProblem:
         """The training problem of a run with this seed."""
@@ -54,13 +65,17 @@ class SweepSetting(NamedTuple):
         data, chosen = self.data, completed(as_choice(self.network), self.data)
         known = {"data": data.name, "cases": len(data.X), "dtype": str(data.dtype or data.X.dtype)}
         known |= {"data_digest": data_digest(data)} | ({} if chosen.network == "mlp" else {"network": chosen.network})
-        rest = chosen.settings | {key: value for key, value in self._asdict().items() if key not in ("data", "network")}
+        own = {key: value for key, value in self._asdict().items() if key not in ("data", "network")}
+        if self.budgets is None:
+            del own["budgets"]  # as in the files of sweeps without them
+        rest = chosen.settings | own
         return known | {key: list(value) if isinstance(value, tuple | list) else value for key, value in rest.items()}
 
     def check(self) -> None:
         """ValueError if no limit ends a run, a limit is out of range, or a target is not an error rate."""
-        if self.steps is None and self.epochs is None:
-            raise ValueError("steps, epochs: expected one of them at least; got none")
+        if self.steps is None and self.epochs is None and not self.budgets:
+            raise ValueError("steps, epochs, budgets: expected one of them at least; got none")
+        check_budgets(self.budgets or {})
         if self.steps is not None:
             checks.positive_integer("steps", self.steps)
         if self.epochs is not None and checks.real("epochs", self.epochs, low=0.0) == 0:

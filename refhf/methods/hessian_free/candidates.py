@@ -118,6 +118,28 @@ def _turned(candidates: dict[int, Candidate], g: Array) -> tuple[Candidate, ...]
     return tuple(candidates.values())
 
 
+def choose(
+    candidates: tuple[Candidate, ...], f: Callable[[Candidate], float], backtracking: bool | str
+) -> tuple[Candidate, float]:
+    """The candidate for the step, and f there: the last, or one by `walk_back`, or `best` of all."""
+    if backtracking == "best":
+        return best(candidates, f)
+    return walk_back(candidates, f, bool(backtracking))
+
+
+def best(candidates: tuple[Candidate, ...], f: Callable[[Candidate], float]) -> tuple[Candidate, float]:
+    """The candidate of smallest f, of equals the last, and f there. A value that is not a number counts as infinite.
+
+    Departure: backtracking may look at all candidates. Martens 2010, section 4.6, stops at the first that is worse than
+    the one after it; here f is asked at each, a value more a candidate. f along Bi-CG-STAB's iterates rises and falls,
+    so that a good early candidate may stand behind a worse one. Algorithm 2, line 7, asks for the best direction and
+    does not say how it is found. Off unless asked for.
+    """
+    values = [f(candidate) for candidate in candidates]
+    i = min(reversed(range(len(values))), key=lambda i: values[i] if np.isfinite(values[i]) else np.inf)
+    return candidates[i], values[i]
+
+
 def walk_back(
     candidates: tuple[Candidate, ...], f: Callable[[Candidate], float], back: bool
 ) -> tuple[Candidate, float]:

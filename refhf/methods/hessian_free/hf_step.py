@@ -17,7 +17,7 @@ from refhf.krylov.bicgstab import bicgstab_iterates
 from refhf.krylov.cg import cg_iterates
 from refhf.krylov.stopping import Stop, negative_curvature
 from refhf.krylov.symmetric_operator import SymmetricOperator, shifted
-from refhf.methods.hessian_free.candidates import Solution, bicgstab_candidates, cg_candidates, walk_back
+from refhf.methods.hessian_free.candidates import Solution, bicgstab_candidates, cg_candidates, choose
 from refhf.methods.hessian_free.damping import levenberg_marquardt, predicted_change
 from refhf.methods.mini_batch import batch_size
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
@@ -42,9 +42,10 @@ class HessianFreeOptions(NamedTuple):
     solver_iterations : int or None
         Most iterations of CG (None: 250, Martens 2010, section 4.4), or exactly how many of Bi-CG-STAB
         (None: 10, our choice; the paper fixes a number and does not print it).
-    backtracking : bool
-        Walk CG's iterates back while the mini-batch's loss improves (Martens 2010, section 4.6). Off, as in the
-        paper, for CG; Bi-CG-STAB always does.
+    backtracking : bool, 'best' or None
+        True: walk the solver's candidates back while the mini-batch's loss improves (Martens 2010, section 4.6);
+        'best': take the one of smallest loss; False: take the last. None, as in the paper: False for CG (end of its
+        section 2), True for Bi-CG-STAB (section 4.2). CG's candidates are its iterates ceil(1.3^j) and the last.
     warm_start : float or None
         eta: the solver starts from eta times its last iterate of the step before; 0 starts from zero.
         The paper allows both. None: 0.95 with the Gauss-Newton matrix (Martens' code); 0 with the Hessian (our
@@ -63,7 +64,7 @@ class HessianFreeOptions(NamedTuple):
     curvature_batch: int | None = None
     damping: float = 0.1
     solver_iterations: int | None = None
-    backtracking: bool = False
+    backtracking: bool | str | None = None
     warm_start: float | None = None
     preconditioner: bool = False
     damped_ratio: bool = False
@@ -71,7 +72,7 @@ class HessianFreeOptions(NamedTuple):
 
 
 PRECONDITIONER_POWER = 0.75  # Martens 2010, section 4.7
-FLAGS = "backtracking", "preconditioner", "damped_ratio"
+FLAGS = "preconditioner", "damped_ratio"
 
 
 def check(options: HessianFreeOptions, objective: Objective) -> HessianFreeOptions:
@@ -84,7 +85,7 @@ def check(options: HessianFreeOptions, objective: Objective) -> HessianFreeOptio
     checks.has_curvature(objective, *(("hessian", "gauss-newton") if hybrid else (options.curvature,)))
     if options.preconditioner:
         checks.has_curvature(objective, "gradient-squares")
-    iterations, warm_start = options.solver_iterations, options.warm_start
+    iterations, warm_start, back = options.solver_iterations, options.warm_start, options.backtracking
     if iterations is None:
         iterations = 250 if cg else 10
     if warm_start is None:
@@ -95,8 +96,16 @@ def check(options: HessianFreeOptions, objective: Objective) -> HessianFreeOptio
         solver_iterations=checks.positive_integer("solver_iterations", iterations),
         warm_start=checks.real("warm_start", warm_start, low=0.0, high=1.0),
         delta_0_norm=checks.real("delta_0_norm", options.delta_0_norm, low=0.0),
-        **flags | {"backtracking": flags["backtracking"] or not cg},
+        backtracking=not cg if back is None else _backtracking(back),
+        **flags,
     )
+
+
+def _backtracking(given: bool | str) -> bool | str:
+    try:
+        return given if isinstance(given, str) and given == "best" else checks.boolean("backtracking", given)
+    except ValueError:
+        raise ValueError(f"backtracking: expected True or False, or 'best'; got {given!r}") from None
 
 
 class HessianFreeState(NamedTuple):
@@ -170,7 +179,8 @@ def step(
     if solution.stop is Stop.NON_FINITE:
         return state, report
     f_mini = f if mini is objective else mini.value(theta)
-    d, f_mini_d = walk_back(solution.candidates, lambda d: mini.value(theta + d.vector), options.backtracking)  # 7
+    back = cast(bool | str, options.backtracking)
+    d, f_mini_d = choose(solution.candidates, lambda d: mini.value(theta + d.vector), back)  # 7
     slope = inner(g, d.vector)
     predicted = predicted_change(slope, d.curvature, inner(d.vector, d.vector), damping, options.damped_ratio)
     rho = reduction_ratio(f_mini_d - f_mini, predicted)
@@ -203,7 +213,7 @@ def _solve(
     iterations = cast(int, options.solver_iterations)
     if options.solver == "cg":
         iterates = cg_iterates(B, -g, x0=state.delta, M=M, stop_at=negative_curvature)
-        return cg_candidates(iterates, B, g, iterations, options.backtracking)
+        return cg_candidates(iterates, B, g, iterations, bool(options.backtracking))
     return bicgstab_candidates(bicgstab_iterates(B, -g, x0=state.delta, M=M), B, g, iterations)
 
 
