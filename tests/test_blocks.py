@@ -27,6 +27,7 @@ from refhf.model.pooling import AveragePool, Flatten, GlobalAveragePool, Subsamp
 from refhf.model.residual import Residual
 from refhf.model.residual_networks import resnet
 from refhf.model.stages import attention, batch_norm, chain, dense, dropout, elementwise, global_average_pool, residual
+from refhf.model.standardise import Standardise
 from refhf.model.transformers import transformer
 
 EXACT = 1e-12
@@ -36,13 +37,14 @@ CASES = 6
 
 def norms(draw, channels):
     """A block that keeps the shape and normalises."""
-    kind = draw(st.sampled_from(("layer", "batch", "frozen")))
+    kind = draw(st.sampled_from(("layer", "batch", "frozen", "standardise")))
     if kind == "layer":
         return LayerNorm(channels)
     if kind == "batch":
         return BatchNorm(channels, draw(st.sampled_from((2, 3, 6, 9))))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    return FrozenNorm(rng.normal(size=channels), 0.5 + rng.random(channels))
+    kind = FrozenNorm if kind == "frozen" else Standardise
+    return kind(rng.normal(size=channels), 0.5 + rng.random(channels))
 
 
 def keeping(draw, shape, depth):

@@ -18,6 +18,7 @@ BOTTLENECKS = {"version": "v2", "block": "bottleneck", "shortcut": "projection"}
 OWN = refhf.conv(2, 3), refhf.max_pool(2), refhf.global_average_pool()
 NETWORKS = {
     "mlp": refhf.mlp([3, 4, 2], nonlinearity="relu"),
+    "its units": refhf.mlp([3, 4, 2]).standardised(np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 9.0]])),
     "no hidden layer": refhf.mlp([3, 1], loss="squared_error"),
     "convnet": refhf.convnet((8, 8, 2), [refhf.conv(3, 3, padding=1), refhf.pool(2), 5, 2], loss="squared_error"),
     "resnet": NORMALISED,

@@ -12,10 +12,10 @@ from refhf.lab.cli import (
     compare_command,
     data_command,
     info_command,
+    network_arguments,
     predict_command,
     resumed_arguments,
     saddle_command,
-    shared_arguments,
     sweep_command,
     train_command,
     vectors_command,
@@ -58,7 +58,7 @@ def parse_command(argv: Sequence[str]) -> argparse.Namespace:
     if getattr(args, "resume", None):
         return resumed_arguments.resume_arguments(parser, commands[args.command], argv, args)
     if "network" in args:
-        vars(args).update(completed(shared_arguments.network_choice(args))._asdict())
+        vars(args).update(completed(network_arguments.network_choice(args))._asdict())
     return args
 
 

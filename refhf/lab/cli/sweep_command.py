@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from refhf.data import data_sets
-from refhf.lab.cli import run_progress, shared_arguments, sweep_search
+from refhf.lab.cli import network_arguments, run_progress, shared_arguments, sweep_search
 from refhf.lab.cli.argument_types import grid_axis, integer_above_0, list_of, real_number, unique_options
 from refhf.lab.plots import run_figures
 from refhf.lab.runs import output_folder, stop_signals
@@ -96,7 +96,7 @@ def _setting(args: argparse.Namespace, folder: Path) -> SweepSetting:
     cases = data_sets.load(args.data, data_dir=args.data_dir, dtype=args.dtype, context=args.context, progress=bar)
     ends = {name: getattr(args, name) for name in ("steps", "epochs", "targets", "stop_at_target")}
     ends["budgets"] = args.budgets or None
-    return SweepSetting(cases, shared_arguments.network_choice(args), args.loss, args.l2, **ends)
+    return SweepSetting(cases, network_arguments.network_choice(args), args.loss, args.l2, **ends)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import argparse
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def report_results(args: argparse.Namespace, results: Sequence[RunResult]) -> No
         rows = [_as_dict(result, run_place(args, args.out, result.run.method)) for result in results]
         print(output_folder.to_json(rows[0] if args.command == "train" else {"runs": rows, "picture": picture}))
         return
-    print(results_table([(result.run.method, result.history[-1]) for result in results]))
+    print(results_table(results))
     for result in results:
         if result.status is not Status.STEPS_DONE:
             print(f"{result.run.method} ended at step {len(result.history) - 1}: {result.status.value[2]}")
@@ -56,26 +56,22 @@ def _as_dict(result: RunResult, where: Path | None) -> dict[str, Any]:
         "method": run.method,
         "options": run.options,
         "status": str(result.status),
-        "final": result.history[-1],
+        "final": {**result.history[-1], **(result.scores or {})},
         "history": result.history,
         "out": None if where is None else str(where),
     }
 
 
-def results_table(finals: Sequence[tuple[str, Mapping]]) -> str:
-    """A table of the runs' final records, a row each."""
-    head = "method", "final loss", "training error", "test error", "steps", "passes", "products", "seconds"
-    rows = [
-        (
-            name,
-            f"{record['loss']:.4g}",
-            f"{percent_text(record['training_error'])} %",
-            f"{percent_text(record['test_error'])} %",
-            f"{record['step']}",
-            f"{record['epochs']:.1f}",
-            f"{record['curvature_products']}",
-            f"{record['seconds']:.1f}",
-        )
-        for name, record in finals
-    ]
+def results_table(results: Sequence[RunResult]) -> str:
+    """A table of the runs' ends, a row each: errors of classes, or R^2 of a regression."""
+    scored = "R^2" if results[0].scores else "error"
+    head = "method", "final loss", f"training {scored}", f"test {scored}", "steps", "passes", "products", "seconds"
+    rows = []
+    for result in results:
+        record = result.history[-1]
+        score = [f"{percent_text(record[f'{part}_error'])} %" for part in ("training", "test")]
+        if result.scores:
+            score = [f"{result.scores[key]:.4f}" if key in result.scores else "-" for key in ("training_r2", "test_r2")]
+        counts = f"{record['step']}", f"{record['epochs']:.1f}", f"{record['curvature_products']}"
+        rows.append((result.run.method, f"{record['loss']:.4g}", *score, *counts, f"{record['seconds']:.1f}"))
     return "\n".join(columns([head, *rows]))

@@ -13,7 +13,7 @@ from refhf.data.held_out import held_out
 from refhf.driver.minimize import Status
 from refhf.driver.registry import METHODS
 from refhf.formats import write_npz
-from refhf.lab.cli import resumed_arguments, run_progress, shared_arguments
+from refhf.lab.cli import network_arguments, resumed_arguments, run_progress, shared_arguments
 from refhf.lab.cli.argument_types import unique_options
 from refhf.lab.cli.training_report import report_results, run_place
 from refhf.lab.plots import run_figures
@@ -111,7 +111,7 @@ def _planned(
     facts = {"data": data_sets.data_digest(cases)} if args.out or args.resume else {}
     problem = pose_problem(
         cases,
-        shared_arguments.network_choice(args),
+        network_arguments.network_choice(args),
         loss=args.loss,
         l2=args.l2,
         seed=args.seed,
@@ -158,6 +158,7 @@ def _execute(args: argparse.Namespace, planned: PlannedRun, asked: Callable[[], 
         writing = RunWriter(folder, run, args.checkpoint_every, resumed_arguments.with_absolute_paths(args), **facts)
     with writing as writer, run_progress.show_progress(run, args.quiet, args.command == "train") as show:
         result = training_run.execute_run(run, show, writer, asked)
+    result = result._replace(scores=run.problem.scores(result.theta))
     net = run.problem.trained(result.theta)
     if folder:
         with atomic_files.atomic_write(folder / "network.npz") as file:

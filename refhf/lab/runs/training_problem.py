@@ -71,6 +71,15 @@ class TrainingProblem(NamedTuple):
             return None
         return self.test.frozen(self.objective.statistics(theta)).error(theta)
 
+    def scores(self, theta: np.ndarray) -> dict[str, float]:
+        """R^2 of a regression on the training cases and, if there are any, the test cases. All ranks call it."""
+        if self.net.loss.labels:
+            return {}
+        of_test = {}
+        if self.test is not None:
+            of_test["test_r2"] = self.test.frozen(self.objective.statistics(theta)).r_squared(theta)
+        return {"training_r2": self.objective.r_squared(theta)} | of_test
+
 
 def pose_problem(
     data: DataSet, network: NetworkChoice | Sequence[int], *, loss=None, l2=0.0, seed=0, comm=None, reduction="fast"
@@ -91,7 +100,8 @@ def pose_problem(
     everything = data
     data = local_rows(data, comm, reduction, network.group or 1)
     loss, outputs, read = read_targets(data, loss, comm)
-    net = build(network, data, outputs, loss)._replace(classes=data.classes)
+    net = build(network, data, outputs, loss)
+    net = net._replace(classes=data.classes or tuple(data.vocabulary)) if net.loss.labels else net
     net = net.standardised(everything.X) if network.standardise else net
     alike = {"dtype": data.dtype or data.X.dtype, "comm": comm, "reduction": reduction}
     objective = supervised(net, data.X, data.y, l2=l2, **alike)

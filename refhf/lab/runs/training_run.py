@@ -167,12 +167,15 @@ class RunResult(NamedTuple):
         The last point, finite.
     status : Status
         Why the run ended.
+    scores : dict or None
+        Of a regression R^2 at theta (`TrainingProblem.scores`), once that was asked.
     """
 
     run: TrainingRun
     history: list[dict]
     theta: np.ndarray
     status: Status
+    scores: dict[str, float] | None = None
 
 
 def execute_run(
