@@ -5,7 +5,7 @@ Gauss-Newton matrix G = J' H_L J / B + l2 I. All four include the weight decay. 
 summed over all cases (`refhf.objective.case_sums`) and divided by B once; by 1 for the summed loss.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -13,13 +13,16 @@ import numpy as np
 
 from refhf import checks
 from refhf.krylov.symmetric_operator import SymmetricOperator
+from refhf.model import network
 from refhf.model.blocks import Array
 from refhf.model.elementwise import harmless_underflow
+from refhf.model.losses import wrong_class
 from refhf.model.network import Network
 from refhf.objective.case_data import Data, Settings, checked_data
 from refhf.objective.case_sums import sum_over_cases
+from refhf.objective.fisher import UniformDraws, drawn_fisher_product, draws_of_case, empirical_fisher_product
+from refhf.objective.jacobian import JacobianOperator, tape_of
 from refhf.objective.linearised_chunks import Linearise, LinearisedChunks, linearised_chunks, mean_product
-from refhf.objective.scores import explained_share, wrong_share
 from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction
 from refhf.parallel.shards import REDUCTIONS, layout
@@ -48,17 +51,149 @@ class Supervised:
 
     def value(self, theta: Any) -> float:
         """f(theta); sums are accumulated in float64."""
-        return wrong_share(self, self._theta(theta))
+        theta, nothing = self._theta(theta), np.empty(0, self.dtype)
 
-    def r_squared(self, theta: Any) -> float:
-        """The share of the targets' variance that the outputs explain, 1 - sum (z - y)^2 / sum (y - mean y)^2.
+        def loss(rows: slice) -> tuple[Any, Array]:
+            z, _ = network.forward(self.net, theta, self.X[rows], order=0)
+            return self.net.loss.value(z, self.y[rows]), nothing
 
-        For the squared error alone. NaN where all cases have the same target.
-        """
+        return self._sum_over_cases(loss, theta, 0).loss / self.divisor + self._decay(theta)
+
+    @harmless_underflow
+    def value_and_gradient(self, theta: Any) -> tuple[float, Array]:
+        """f(theta) and its gradient (P,)."""
         theta = self._theta(theta)
-        if self.net.loss.labels:
-            raise ValueError(f"net: expected the squared error; got {self.net.loss.name}, whose score is `error`")
-        return explained_share(self, theta)
+
+        def loss_and_gradient(rows: slice) -> tuple[Any, Array]:
+            return network.loss_and_gradient(self.net, theta, self.X[rows], self.y[rows])
+
+        loss, gradient = self._sum_over_cases(loss_and_gradient, theta, self.size)
+        gradient /= self.divisor
+        gradient += self.l2 * theta
+        return loss / self.divisor + self._decay(theta), gradient
+
+    def hessian(self, theta: Any) -> SymmetricOperator:
+        """H (P, P) at theta, exact: each H @ v is one R-forward and one R-backward sweep over a tape."""
+        return self._curvature(network.hessian_product, theta)
+
+    def gauss_newton(self, theta: Any) -> SymmetricOperator:
+        """G (P, P) at theta, positive semidefinite: J' H_L J / B + l2 I (Schraudolph 2002, section 3)."""
+        return self._curvature(network.gauss_newton_product, theta)
+
+    def jacobian(self, theta: Any) -> JacobianOperator:
+        """J = dz/dtheta (B n, P) at theta, with its adjoint: each J @ v and each J.T @ u is one sweep over a tape.
+
+        z are the outputs before the loss's own nonlinearity, n numbers of each of B cases: n_L, or positions times n_L.
+        Rows are the cases in their order, and within a case its outputs in C order: (J @ v).reshape(B, *net.out_shape).
+        G = J' H_L J / B + l2 I. On several ranks J has the rows of this rank's own cases, and nothing is communicated:
+        J'u over all cases is the sum over ranks of `J.T @ u`. Under batch normalisation z depends on its whole group;
+        with curvature_statistics='frozen' J has the statistics held fixed, as G has.
+        """
+        held = self._held(theta)
+        return JacobianOperator(held.net, held._linearised(tape_of, theta), self.dtype)
+
+    def fisher(self, theta: Any, kind: str = "empirical", *, rng: Any = None) -> SymmetricOperator:
+        """The empirical Fisher matrix F (P, P) at theta, or a Monte Carlo estimate of the Fisher matrix; plus l2 I.
+
+        'empirical' is the mean over cases of g_i g_i', g_i the gradient of case i; its diagonal is `gradient_squares`.
+        'monte-carlo' has the same form, with one draw of each case's labels from the network's own p(y | z) at theta,
+        and over c where the loss is -c log p (`refhf.objective.fisher` derives it): its mean over draws is G.
+        For sequences g_i is that of the whole sequence, and c is 1/positions. Neither is the Gauss-Newton matrix.
+
+        Parameters
+        ----------
+        theta : array (P,)
+        kind : {'empirical', 'monte-carlo'}
+        rng : Generator, int or None
+            Of the labels, for 'monte-carlo' alone. A case's labels depend on its number, not on chunks or ranks.
+
+        Raises
+        ------
+        ValueError
+            For another kind, an rng for 'empirical', or batch normalisation over groups, in which no case has a
+            gradient of its own; curvature_statistics='frozen' gives it one.
+
+        References
+        ----------
+        Martens 2020, New insights and perspectives on the natural gradient method, sections 5 and 9.2. Kunstner,
+        Balles and Hennig 2019, Limitations of the empirical Fisher approximation, eqs. 2 and 3.
+        """
+        held = self._held(theta)
+        if held.group > 1:
+            raise ValueError("net: expected no batch normalisation, which couples the cases: none has its own gradient")
+        if checks.choice("kind", kind, ("empirical", "monte-carlo")) == "empirical":
+            if rng is not None:
+                raise ValueError(f"rng: expected None for kind 'empirical', which draws nothing; got {rng!r}")
+            return held._curvature(empirical_fisher_product, theta)
+        seed = int(np.random.default_rng(rng).integers(2**63))
+        drawn = UniformDraws(seed, self.reduction.layout.first, draws_of_case(held.net))
+        reduction = self.reduction._replace(key=self.reduction.key + seed)  # ranks with other seeds are found out
+        labelled = Supervised(held.net, self.data._replace(y=drawn), reduction, self.settings)
+        return labelled._curvature(drawn_fisher_product, theta)
+
+    def sample(self, cases: int, *, rng: Any = None) -> "Supervised":
+        """The same objective on `cases` cases, drawn without replacement; whole groups under batch normalisation."""
+        cases, group = checks.positive_integer("cases", cases), self.group
+        if cases > self.cases:
+            raise ValueError(f"cases: expected at most the {self.cases} cases there are; got {cases}")
+        if cases % group:
+            if cases == self.cases:
+                return self
+            raise ValueError(f"cases: expected a multiple of {group}, the group of batch normalisation; got {cases}")
+        reduction, rows = self.reduction.draw(cases, np.random.default_rng(rng))
+        settings = self.settings._replace(divisor=self.divisor * cases / self.cases)
+        return Supervised(self.net, self.data.take(rows), reduction, settings)
+
+    def frozen(self, statistics: Iterable[Array]) -> "Supervised":
+        """The same objective with given statistics in batch normalisation (`refhf.Network.frozen`)."""
+        return Supervised(self.net.frozen(statistics), self.data, self.reduction, self.settings)
+
+    @harmless_underflow
+    def gradient_squares(self, theta: Any) -> Array:
+        """The mean over cases of g_i * g_i, plus l2 (P,): Martens 2010, section 4.7, and his code's weight decay."""
+        theta = self._theta(theta)
+
+        def squares(rows: slice) -> tuple[float, Array]:
+            return 0.0, network.gradient_squares(self.net, theta, self.X[rows], self.y[rows])
+
+        return self._sum_over_cases(squares, theta, self.size).vector / self.divisor + self.l2
+
+    def statistics(self, theta: Any) -> list[Array]:
+        """For each batch normalisation the mean and variance (2, channels) to predict with, averaged over the groups.
+
+        `net.frozen(statistics)` is the network that uses them (`refhf.model.batch_statistics`).
+        """
+        theta, channels = self._theta(theta), self.net.normalised_channels
+        if not channels:
+            return []
+
+        def summed(rows: slice) -> tuple[float, Array]:
+            return 0.0, network.batch_statistics(self.net, theta, self.X[rows])
+
+        means = self._sum_over_cases(summed, theta, 2 * sum(channels)).vector / self.cases
+        cuts = np.cumsum([2 * n for n in channels])[:-1]
+        return [x.reshape(2, -1) for x in np.split(means, cuts)]
+
+    def predict(self, theta: Any, X: Any) -> Array:
+        """The network's predictions (B, n_L) for inputs X (B, n_0), or (n_L,) for one case (n_0,).
+
+        Batch normalisation predicts with the statistics of the objective's own cases.
+        """
+        net = self.net.frozen(self.statistics(theta)) if self.group > 1 else self.net
+        return net.predict(self._theta(theta), X)
+
+    def error(self, theta: Any) -> float:
+        """The fraction of cases (of positions with labels) in the wrong class; NaN if an output is not finite.
+
+        The class of a target is its label, or its largest column; of a single output, whether it is above 1/2.
+        """
+        theta, nothing = self._theta(theta), np.empty(0, self.dtype)
+
+        def wrong(rows: slice) -> tuple[Any, Array]:
+            z, _ = network.forward(self.net, theta, self.X[rows], order=0)
+            return wrong_class(self.net.loss, z, self.y[rows]), nothing
+
+        return self._sum_over_cases(wrong, theta, 0).loss / self.cases
 
     def _theta(self, theta: Any) -> Array:
         return checks.vector("theta", theta, self.size, self.dtype)
