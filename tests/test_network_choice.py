@@ -224,15 +224,18 @@ BAD = [  # arguments, what the line must say
     ("--network resnet-8 --nonlinearity rleu", "got 'rleu' (did you mean 'relu'?)"),
     (
         "--network resnet-8 --hidden 5",
-        "hidden: expected none, as resnet-8 has width, norm, group, nonlinearity, block, shortcut, preactivation; got ",
+        "hidden: expected none, as resnet-8 has width, norm, group, nonlinearity, block, shortcut, preactivation, standardise; got ",
     ),
     (
         "--network resnet-8 --heads 2",
-        "heads: expected none, as resnet-8 has width, norm, group, nonlinearity, block, shortcut, preactivation; got 2",
+        "heads: expected none, as resnet-8 has width, norm, group, nonlinearity, block, shortcut, preactivation, standardise; got 2",
     ),
-    ("--network convnet --norm batch", "norm: expected none, as convnet has width, nonlinearity; got 'batch'"),
-    ("--width 5", "width: expected none, as mlp has hidden, nonlinearity; got 5"),
-    ("--context 5", "context: expected none, as mlp has hidden, nonlinearity; got 5"),
+    (
+        "--network convnet --norm batch",
+        "norm: expected none, as convnet has width, nonlinearity, standardise; got 'batch'",
+    ),
+    ("--width 5", "width: expected none, as mlp has hidden, nonlinearity, standardise; got 5"),
+    ("--context 5", "context: expected none, as mlp has hidden, nonlinearity, standardise; got 5"),
     ("--network resnet-8 --norm layer --group 5", "group: expected none with norm layer; got 5"),
     ("--network resnet-8 --block botleneck", "block: expected one of basic, bottleneck; got 'botleneck' (did you mean"),
     ("--network resnet-8 --shortcut none", "shortcut: expected one of identity, projection; got 'none'"),
@@ -242,7 +245,10 @@ BAD = [  # arguments, what the line must say
     ),
     ("--network resnet-8 --tied", "tied: expected none, as resnet-8 has width, norm, group, "),
     ("--network transformer --preactivation", "preactivation: expected none, as transformer has width, depth, heads, "),
-    ("--network convnet --block bottleneck", "block: expected none, as convnet has width, nonlinearity; got 'bottl"),
+    (
+        "--network convnet --block bottleneck",
+        "block: expected none, as convnet has width, nonlinearity, standardise; got 'bottl",
+    ),
     ("--network resnet-8 --group 41", "group: expected an integer >= 1 and <= 40; got 41"),
     (
         "--network resnet-8 --group 20 --curvature-batch 30",

@@ -23,6 +23,8 @@ def wrong_share(objective: Any, theta: Array) -> float:
 
 def explained_share(objective: Any, theta: Array) -> float:
     """R^2 = 1 - sum (z - y)^2 / sum (y - mean y)^2 over the cases of a `Supervised`; NaN where all y are the same."""
+    if objective.net.loss.labels:
+        raise ValueError(f"net: expected the squared error; got {objective.net.loss.name}, whose score is `error`")
 
     def summed(function: Any, size: int) -> Array:
         return sum_over_cases(function, objective.reduction, objective.chunk_size, theta, size).vector

@@ -16,13 +16,13 @@ from refhf.krylov.symmetric_operator import SymmetricOperator
 from refhf.model import network
 from refhf.model.blocks import Array
 from refhf.model.elementwise import harmless_underflow
-from refhf.model.losses import wrong_class
 from refhf.model.network import Network
 from refhf.objective.case_data import Data, Settings, checked_data
 from refhf.objective.case_sums import sum_over_cases
 from refhf.objective.fisher import UniformDraws, drawn_fisher_product, draws_of_case, empirical_fisher_product
 from refhf.objective.jacobian import JacobianOperator, tape_of
 from refhf.objective.linearised_chunks import Linearise, LinearisedChunks, linearised_chunks, mean_product
+from refhf.objective.scores import explained_share, wrong_share
 from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction
 from refhf.parallel.shards import REDUCTIONS, layout
@@ -187,13 +187,14 @@ class Supervised:
 
         The class of a target is its label, or its largest column; of a single output, whether it is above 1/2.
         """
-        theta, nothing = self._theta(theta), np.empty(0, self.dtype)
+        return wrong_share(self, self._theta(theta))
 
-        def wrong(rows: slice) -> tuple[Any, Array]:
-            z, _ = network.forward(self.net, theta, self.X[rows], order=0)
-            return wrong_class(self.net.loss, z, self.y[rows]), nothing
+    def r_squared(self, theta: Any) -> float:
+        """The share of the targets' variance that the outputs explain, 1 - sum (z - y)^2 / sum (y - mean y)^2.
 
-        return self._sum_over_cases(wrong, theta, 0).loss / self.cases
+        NaN where all cases have the same target; ValueError for another loss than the squared error.
+        """
+        return explained_share(self, self._theta(theta))
 
     def _theta(self, theta: Any) -> Array:
         return checks.vector("theta", theta, self.size, self.dtype)
