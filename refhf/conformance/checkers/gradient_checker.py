@@ -7,6 +7,12 @@ from typing import Any
 import numpy as np
 
 from refhf.conformance.check_report import CheckReport, Finding, compared
+from refhf.conformance.checkers.check_conventions import (
+    CheckConvention,
+    is_summed,
+    of_reference,
+    under_conventions,
+)
 from refhf.conformance.checkers.derivative_check import DerivativeCheck, Expected, derivative_floor, usable
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates, value_candidates
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
@@ -25,6 +31,7 @@ def check_gradient(
     reference: Objective | None = None,
     *,
     layout: str = "in-out",
+    any_convention: bool = False,
     rng: Any = 0,
 ) -> CheckReport:
     """Check a gradient against your own value and a reference, and diagnose what is wrong.
@@ -38,7 +45,7 @@ def check_gradient(
         theta -> float. None to check the gradient against the reference only.
     gradient : callable
         theta -> (P,).
-    theta, reference, layout, rng
+    theta, reference, layout, any_convention, rng
         As for `check_hessian_product`.
 
     Returns
@@ -61,7 +68,14 @@ def check_gradient(
     for argument, function in (("gradient", gradient), *((("value", value),) if value is not None else ())):
         if not callable(function):
             raise ValueError(f"{argument}: expected a function; got {function!r}")
-    return GradientCheck(theta, reference, layout, rng).run(value, gradient)
+
+    def checked(convention: CheckConvention, quick: bool) -> CheckReport:
+        named = convention.names(is_summed(reference), layout)
+        check = GradientCheck(theta, convention.of_objective(reference), convention.of_layout(layout), rng)
+        return check.posed(named, quick).run(value, gradient)
+
+    found = of_reference(reference, theta, any_convention, products=False)
+    return under_conventions(checked, found, any_convention)
 
 
 class GradientCheck(DerivativeCheck):
@@ -85,8 +99,8 @@ class GradientCheck(DerivativeCheck):
             laws.append(lambda: self.value.repeated(self.theta)._replace(law="same call, same value"))
             laws += [self._slopes] if gradient is not None else []
             laws += [self._value] if self.reference else []
-        findings = usable(*laws)
-        return self.report("gradient", findings, [] if all(f.passed for f in findings) else self._causes(findings))
+        findings = self.held(*laws)
+        return self.report("gradient", findings, self.diagnosed(findings, lambda: self._causes(findings)))
 
     def _vector(self) -> Finding:
         assert self.reference is not None

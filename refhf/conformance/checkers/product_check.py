@@ -11,21 +11,21 @@ import numpy as np
 from refhf.conformance import oracles
 from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers import product_laws
+from refhf.conformance.checkers.check_conventions import DECAYS, FACTORS, STANDARD, CheckConvention
 from refhf.conformance.checkers.derivative_check import (
     DerivativeCheck,
     Expectation,
     Expected,
-    usable,
 )
 from refhf.conformance.checkers.loss_forms import form_of_function, form_of_name
 from refhf.conformance.checkers.product_causes import product_causes
+from refhf.conformance.checkers.product_damping import fitted_damping, take_off
 from refhf.conformance.checkers.user_function import ConductLog, Unusable
 from refhf.conformance.float64_reference import FLOOR, SAFETY
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
 
-SINGLE_DIGITS = 4  # of a law that float32 breaks, at least: our choice
 COLUMNS = 50  # P up to which every column of the matrix is compared: our choice
 
 
@@ -112,7 +112,9 @@ class ProductCheck(DerivativeCheck):
         form = form_of_function(self, function, self.theta)
         self.laws.append(lambda: product_laws.second_derivatives(self, form))
 
-    def add_outputs(self, outputs: Any, loss: Any, l2: float, reduction: str) -> None:
+    def add_outputs(
+        self, outputs: Any, loss: Any, l2: float, reduction: str, convention: CheckConvention = STANDARD
+    ) -> None:
         """Add the law w'G v = (J w)' H_L (J v) + l2 w'v of the user's outputs."""
         try:
             z = self.function_under_test("outputs", outputs, (), ConductLog()).raw(self.theta)
@@ -128,7 +130,9 @@ class ProductCheck(DerivativeCheck):
         if callable(loss):
             form = form_of_function(self, self.function_under_test("loss", loss, (), ConductLog()), z)
         else:
-            form = form_of_name(loss, z, reduction, self.eps)
+            reduction, factor = convention.of_reduction(reduction), FACTORS[convention.factor](z.shape)
+            form = form_of_name(loss, z, reduction, self.eps, factor)
+        l2 *= DECAYS[convention.decay](len(z))
         self.laws.append(lambda: product_laws.quadratic_form(self, jacobian_product, form, len(z), l2))
 
     def result(self, probe: ProductProbe) -> Array:
@@ -146,11 +150,12 @@ class ProductCheck(DerivativeCheck):
         room = SAFETY * self.eps * self.natural  # H_L cancels: p (1 - p)
         return max(FLOOR[self.dtype] * norm(self.result(ProductProbe("", theta, v))), SAFETY * far, room * norm(v))
 
-    def run(self, subject: str) -> CheckReport:
-        """Test all laws and diagnose failures."""
-        findings = usable(*self.laws, *product_laws.laws(self))
-        causes = [] if all(finding.passed for finding in findings) else product_causes(self, findings)
-        return self.report(subject, findings, causes)
+    def run(self, subject: str, damped: bool = False) -> CheckReport:
+        """Test all laws and diagnose failures; if damped, take a multiple of v off the product first."""
+        if damped:
+            take_off(self, fitted_damping(self))
+        findings = self.held(*self.laws, *product_laws.laws(self))
+        return self.report(subject, findings, self.diagnosed(findings, lambda: product_causes(self, findings)))
 
     def _widened(self, exact: Expected, theta: Array, v: Array) -> tuple[Array, float]:
         """The expected product, with a tolerance for the product's own rounding, such as in p (1 - p)."""
@@ -162,6 +167,8 @@ class ProductCheck(DerivativeCheck):
         for probe in probes:
             want, tolerance = expectation.at(probe.theta, probe.v)
             samples.append(Sample(probe.name, probe.theta, probe.v, self.result(probe), want, tolerance))
+            if self.quick and samples[-1].error > tolerance:
+                break
         if self.truth in (expectation, None):
             names = [probe.name for probe in self.few]
             self.expected = expectation.at
