@@ -98,7 +98,9 @@ def test_a_product_of_a_convention(convention):
     assert f"right under the convention {convention}: any_convention=True" in str(plain)
 
 
-@pytest.mark.parametrize("convention", OF_VECTORS)
+@pytest.mark.parametrize(
+    "convention", ["sum", "squared error without 1/2", "no weight decay", "layout out-in", "no bias"]
+)
 def test_a_gradient_of_a_convention(convention):
     """It is right under its convention if asked, and with a fault besides it stays wrong."""
     make, loss = OF_VECTORS[convention]
@@ -139,18 +141,18 @@ def test_damping_beside_ones_own_functions():
     """Damping is found from the user's own gradient, value or outputs, a sum from the outputs; a fault is not."""
     case = faults.case()
     mine, wrong = case.mine(), case.mine("no f''")
-    own = {"gradient": {"gradient": mine.gradient}, "value": {"value": mine.value}}
-    for given in own.values():
-        for code in mine, wrong:
+    for code, given in (
+        (mine, {"gradient": mine.gradient}),
+        (wrong, {"gradient": mine.gradient}),
+        (mine, {"value": mine.value}),
+    ):
 
-            def product(theta, v, code=code):
-                return code.hessian_product(theta, v) + 0.3 * v
+        def product(theta, v, code=code):
+            return code.hessian_product(theta, v) + 0.3 * v
 
-            report = refhf.check_hessian_product(product, case.theta, any_convention=True, **given)
-            assert report.passed == (code is mine), str(report)
-            assert code is wrong or report.conventions[0].startswith(
-                ("damping 0.3 ", "damping 0.29999", "damping 0.30000")
-            )
+        report = refhf.check_hessian_product(product, case.theta, any_convention=True, **given)
+        assert report.passed == (code is mine), str(report)
+        assert code is wrong or report.conventions == ("damping 0.3 in the product",)
     given = {"outputs": mine.outputs, "loss": CROSS, "l2": L2, "any_convention": True}
     for convention in "sum", "sum, damping 0.3 in the product", "weight decay l2 ||theta||^2":
         make, _ = OF_PRODUCTS[convention]

@@ -127,7 +127,7 @@ class DerivativeCheck:
         """The finding of a law from samples; a failure names the block of theta with the largest error."""
         worst = max(samples, key=lambda s: s.error / s.tolerance if s.tolerance else np.inf * (s.error > 0 or -1))
         finding = self.shown(compared(law, [(s.direction, s.error, s.tolerance, norm(s.want)) for s in samples]))
-        if finding.passed or not self.blocks or worst.got.size != self.size:
+        if finding.passed or not self.blocks or worst.got.shape != (self.size,):
             return finding
         off = [norm((worst.got - worst.want)[block.indices]) for block in self.blocks]
         share = max(off) ** 2 / norm(off) ** 2 if max(off) else 0.0

@@ -11,6 +11,8 @@ from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.checkers.user_function import Unusable
 from refhf.conformance.oracles import norm
 
+ROUGH = 0.01  # relative error of a product that no rounding explains: our choice
+
 if TYPE_CHECKING:
     from refhf.conformance.checkers.product_check import ProductCheck
 
@@ -31,6 +33,21 @@ def fitted_damping(check: ProductCheck) -> float:
     except (Unusable, IndexError):
         return 0.0
     return excess / float(v @ v) if excess > tolerance else 0.0
+
+
+def is_far(check: ProductCheck, damped: bool) -> bool:
+    """True if the product is far from the reference's at the first probe, but for a multiple of v if damped."""
+    if not check.reference:
+        return False
+    _, theta, v = check.probes[0]
+    try:
+        got = check.result(check.probes[0])
+    except Unusable:
+        return True
+    error = got - check.reference.rough_product(check.kind, theta, v)
+    if damped:
+        error = error - float(v @ error) / float(v @ v) * v
+    return norm(error) > ROUGH * norm(got)
 
 
 def take_off(check: ProductCheck, damping: float) -> None:
