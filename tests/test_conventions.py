@@ -8,7 +8,8 @@ import pytest
 
 import refhf
 from refhf.conformance import parameter_layout
-from refhf.conformance.patterns import Pattern
+from refhf.conformance.mistakes.coefficient_causes import LikelyFactors, coefficient_causes
+from refhf.conformance.patterns import Cause, Pattern
 from refhf.lab.cli import entry_point
 
 B, L2 = 7, 0.01
@@ -268,3 +269,38 @@ def test_any_convention_is_a_flag():
     """Anything but a boolean is refused."""
     with pytest.raises(ValueError, match="any_convention: expected"):
         refhf.check_solver(refhf.cg, any_convention="sum")
+
+
+def test_the_factor_of_a_convention_is_named():
+    """The diagnosis says the convention that a factor or a coefficient of the weight decay belongs to."""
+    case = faults.case(loss=SQUARES)
+
+    def said(times, decay, objective=case.objective):
+        report = refhf.check_hessian_product(combined(times, decay)(case, "hessian_product", ""), case.theta, objective)
+        return [(cause.pattern, cause.detail) for cause in report.causes]
+
+    assert said(B, L2) == [(Pattern.SUM_NOT_MEAN, "B = 7")]
+    assert said(2, L2) == [(Pattern.FACTOR, "2: the squared error without its 1/2")]
+    assert said(2 / 3, L2) == [(Pattern.FACTOR, "2: the squared error without its 1/2 and 1/n_L = 1/3")]
+    assert said(2 * B, L2) == [
+        (Pattern.SUM_NOT_MEAN, "B = 7"),
+        (Pattern.FACTOR, "2: the squared error without its 1/2"),
+    ]
+    assert said(1, 2 * L2) == [(Pattern.DECAY_WRONG, "2 l2: l2 ||theta||^2 for l2/2 ||theta||^2")]
+    assert said(1, B * L2) == [(Pattern.DECAY_WRONG, "B l2, B = 7")]
+    assert said(1, L2 / B) == [(Pattern.DECAY_WRONG, "l2 / B, B = 7")]
+    *_, X, y, _ = case.arguments
+    summed = refhf.supervised(case.objective.net, X, y, l2=L2, reduction_of_cases="sum")
+    assert said(1, L2, summed) == [(Pattern.MEAN_NOT_SUM, "B = 7")]
+    assert said(B, L2, summed) == []
+    sequences = LikelyFactors(cases=4, outputs=5, positions=3)
+    assert coefficient_causes(3.0, 0.0, 0.0, sequences, gradient=False) == [
+        Cause(Pattern.FACTOR, "T = 3: the sum over the positions instead of the mean")
+    ]
+    assert [cause.pattern for cause in coefficient_causes(12.0, 0.0, 0.0, sequences, gradient=False)] == [
+        Pattern.SUM_NOT_MEAN,
+        Pattern.FACTOR,
+    ]
+    (cause,) = coefficient_causes(2.0, 0.0, 0.0, LikelyFactors(cases=2, outputs=2), gradient=False)
+    assert cause.pattern is Pattern.SUM_NOT_MEAN
+    assert {one.detail for one in (cause, *cause.equals)} == {"B = 2", "2", "n_L = 2"}

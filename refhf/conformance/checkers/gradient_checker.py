@@ -15,6 +15,7 @@ from refhf.conformance.checkers.check_conventions import (
 )
 from refhf.conformance.checkers.derivative_check import DerivativeCheck, Expected, derivative_floor, usable
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates, value_candidates
+from refhf.conformance.mistakes.coefficient_causes import LikelyFactors, likely_factors
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
 from refhf.conformance.patterns import Cause, Pattern
@@ -151,21 +152,20 @@ class GradientCheck(DerivativeCheck):
             details = [f"{f.law}: {f.digits:.1f} digits agree" for f in again]
             pairs = zip(functions, details, strict=True)
             return usable(*(partial(function.changing, self.theta, detail=detail) for function, detail in pairs))
-        reference, net = self.reference, self.net
-        l2, cases = (reference.l2, reference.cases) if reference else (0.0, 1)
-        outputs = net.outputs if net else 1
+        reference = self.reference
+        l2, of = reference.l2 if reference else 0.0, likely_factors(reference)
         causes: list[Cause] = []
         if reference and any(s.error > s.tolerance for s in self.vectors):
             candidates = list(gradient_candidates(reference, self.theta))
-            causes += diagnose(self.vectors, candidates, self.blocks, l2, cases, outputs, gradient=True)
+            causes += diagnose(self.vectors, candidates, self.blocks, l2, of, gradient=True)
         if reference and any(s.error > s.tolerance for s in self.numbers):
             candidates = list(value_candidates(reference))
-            causes += diagnose(self.numbers, candidates, [], l2, cases, outputs, gradient=True)
+            causes += diagnose(self.numbers, candidates, [], l2, of, gradient=True)
         if not causes and not self.vectors and any(s.error > s.tolerance for s in self.slopes):
             wants = {s.theta.tobytes(): s.want for s in self.slopes}
             candidates = [CandidateResult(None, lambda theta, _: wants[theta.tobytes()])]
             candidates.append(CandidateResult(Cause(Pattern.STALE), lambda theta, _: wants[self.theta.tobytes()]))
-            causes += diagnose(self.slopes, candidates, [], 0.0, 1, 1, gradient=True)
+            causes += diagnose(self.slopes, candidates, [], 0.0, LikelyFactors(), gradient=True)
         for samples, function in ((self.vectors or self.slopes, self.gradient), (self.numbers, self.value)):
             if not causes and samples:
                 causes = by_digits(samples, function.single, linear=True)

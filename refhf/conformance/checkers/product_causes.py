@@ -12,7 +12,7 @@ import numpy as np
 from refhf.conformance.check_report import Finding
 from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
-from refhf.conformance.mistakes.coefficient_causes import coefficient_causes
+from refhf.conformance.mistakes.coefficient_causes import LikelyFactors, coefficient_causes, likely_factors
 from refhf.conformance.mistakes.diagnosis import by_digits, diagnose
 from refhf.conformance.patterns import Cause, Pattern
 
@@ -47,7 +47,7 @@ def _factor(check: ProductCheck) -> list[Cause]:
     got, want, _ = max(check.forms, key=lambda form: abs(form[1]))
     c = float(f"{got / (want or 1.0):.4g}")  # a central difference need not have more digits
     same = all(abs(got - c * want) <= max(1.0, abs(c)) * tolerance for got, want, tolerance in check.forms)
-    return coefficient_causes(c, 0.0, 0.0, check.cases, 1, gradient=False) if same else []
+    return coefficient_causes(c, 0.0, 0.0, check.factors, gradient=False) if same else []
 
 
 def _in_single(check: ProductCheck, findings: list[Finding]) -> bool:
@@ -60,10 +60,9 @@ def _in_single(check: ProductCheck, findings: list[Finding]) -> bool:
 def _known_mistake(check: ProductCheck) -> list[Cause]:
     if reference := check.reference:
         candidates = list(product_candidates(check.kind, reference, check.theta))
-        outputs = check.net.outputs if check.net else 1
-        return diagnose(check.samples, candidates, check.blocks, reference.l2, reference.cases, outputs, False)
+        return diagnose(check.samples, candidates, check.blocks, reference.l2, likely_factors(reference), False)
     at = check.expected
     assert at is not None
     right = CandidateResult(None, lambda theta, v: at(theta, v)[0])
     stale = CandidateResult(Cause(Pattern.STALE), lambda theta, v: at(check.theta, v)[0])
-    return diagnose(check.samples, [right, stale], [], 0.0, 1, 1, False)
+    return diagnose(check.samples, [right, stale], [], 0.0, LikelyFactors(), False)

@@ -22,6 +22,7 @@ from refhf.conformance.checkers.product_causes import product_causes
 from refhf.conformance.checkers.product_damping import fitted_damping, is_far, take_off
 from refhf.conformance.checkers.user_function import ConductLog, Unusable
 from refhf.conformance.float64_reference import FLOOR, SAFETY
+from refhf.conformance.mistakes.coefficient_causes import LikelyFactors
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
@@ -82,7 +83,7 @@ class ProductCheck(DerivativeCheck):
         self.expected: Expected | None = None  # the one that the samples were compared with
         self.samples: list[Sample] = []
         self.natural = 0.0
-        self.cases = 1
+        self.factors = LikelyFactors()
         self.forms: list[tuple[float, float, float]] = []
         if self.reference:
             truth = self.truth = Expectation("the reference", self.reference.product(kind))
@@ -123,7 +124,8 @@ class ProductCheck(DerivativeCheck):
         z = np.atleast_2d(z)
         if z.ndim > 3 or z.dtype.kind != "f":
             raise ValueError(f"outputs: expected z (B, n_L) or (B, positions, n_L); got {z.dtype} of shape {z.shape}")
-        self.cases = len(z)
+        squared, positions = loss == "squared_error", z.shape[1] if z.ndim == 3 else 1
+        self.factors = LikelyFactors(len(z), z.shape[-1], positions, reduction == "sum", squared)
         function = self.function_under_test("outputs", outputs, z.shape, ConductLog())
         central, first = self.central(function), self.probes[0]
         jacobian_product = self.complex_step(function, first.theta, first.v, central) or central
