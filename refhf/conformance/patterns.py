@@ -20,6 +20,11 @@ class Pattern(Word):
     GAUSS_NEWTON = "This is the Gauss-Newton product, not the Hessian product."
     HESSIAN = "This is the Hessian product, not the Gauss-Newton product."
     FISHER = "This is the empirical Fisher matrix: outer products of the gradients of single cases."
+    MONTE_CARLO_FISHER = (
+        "This is a Monte-Carlo Fisher matrix, of labels drawn from the model; not the Gauss-Newton matrix."
+    )
+    KRONECKER = "This is KFAC: blocks A kron S of single layers that approximate the Gauss-Newton matrix."
+    LAYERS_ALONE = "The blocks of single layers are right, and those between layers are zero."
     NO_LOSS_HESSIAN = "This is J'J v: the Hessian H_L of the loss is missing."
     SOFTMAX_DIAGONAL = "The softmax Hessian diag(p) - pp' is reduced to its diagonal p(1 - p)."
     SOFTMAX_NO_OUTER = "The softmax Hessian diag(p) - pp' is reduced to diag(p)."
