@@ -66,8 +66,10 @@ def test_what_is_no_monte_carlo_fisher():
         return lambda theta, v: product(theta, v) + 0.01 * right(theta, v)
 
     assert P.MONTE_CARLO_FISHER not in report(weighted).patterns
-    with_noise = report(lambda right, case: faults._noise(1e-4)(faults.drawn_labels(1)(right, case), case))
-    assert P.MONTE_CARLO_FISHER not in with_noise.patterns
+    for size in 1e-4, 5e-6:  # in the labels, and in the product alone
+        noise = faults._noise(size)
+        found = report(lambda right, case, noise=noise: noise(faults.drawn_labels(1)(right, case), case))
+        assert P.MONTE_CARLO_FISHER not in found.patterns
 
 
 def test_kfac_is_named_with_its_factors_and_damping():

@@ -26,7 +26,7 @@ STATISTICS = {"exact": "S of labels in expectation", "empirical": "S of the true
 
 
 class LayerStatistics(NamedTuple):
-    """Of a dense layer: its inputs x (B, n_in), and S (n_out, n_out), summed over cases."""
+    """The inputs x (B, n_in) of a dense layer, and S (n_out, n_out), summed over cases."""
 
     x: Array
     S: Array

@@ -27,7 +27,7 @@ CHANCE = 1e-9  # of a fit by accident, above which nothing is said: our choice
 AGREE = 1e-6  # relative distance of the product with the labels found: our choice
 
 
-class OutputSpace(NamedTuple):
+class CasesSpace(NamedTuple):
     """J (B n_L, P) of all cases, z (B, n_L), and w = J v and u (B, n_L) of each sample."""
 
     J: Array
@@ -39,7 +39,7 @@ class OutputSpace(NamedTuple):
 def monte_carlo_cause(problem: NetworkCases, samples: list[Sample], l2: float) -> Cause | None:
     """The cause, with its draws and a test of its labels; None if the samples at the first theta have no labels."""
     here = [s for s in samples if (s.theta == samples[0].theta).all()]
-    space = _output_space(problem, here, l2)
+    space = _cases_space(problem, here, l2)
     if space is None:
         return None
     squared = problem.net.loss.name == "squared_error"
@@ -55,7 +55,7 @@ def monte_carlo_cause(problem: NetworkCases, samples: list[Sample], l2: float) -
     return Cause(Pattern.MONTE_CARLO_FISHER, detail)
 
 
-def _output_space(problem: NetworkCases, samples: list[Sample], l2: float) -> OutputSpace | None:
+def _cases_space(problem: NetworkCases, samples: list[Sample], l2: float) -> CasesSpace | None:
     net, shape = problem.net, (len(problem.X), problem.net.outputs)
     numbers = shape[0] * shape[1]
     if len(net.out_shape) > 1 or net.group > 1 or not min(MOST_NUMBERS, net.size) >= numbers:
@@ -66,10 +66,10 @@ def _output_space(problem: NetworkCases, samples: list[Sample], l2: float) -> Ou
         return None
     results = np.stack([(s.got - l2 * s.u) * problem.divisor for s in samples], axis=1)
     u = np.linalg.lstsq(jacobian.T, results, rcond=None)[0]
-    return OutputSpace(jacobian, z, [(jacobian @ s.u).reshape(shape) for s in samples], [x.reshape(shape) for x in u.T])
+    return CasesSpace(jacobian, z, [(jacobian @ s.u).reshape(shape) for s in samples], [x.reshape(shape) for x in u.T])
 
 
-def _of_squares(space: OutputSpace) -> tuple[Array, str] | None:
+def _of_squares(space: CasesSpace) -> tuple[Array, str] | None:
     """The matrices r_i r_i' of one draw r_i ~ N(0, I) a case; they need two samples and two outputs to be told."""
     sizes = (space.u[0] * space.w[0]).sum(axis=1, keepdims=True)  # (r'w)^2
     if len(space.u) < 2 or space.z.shape[1] < 2 or not (sizes > 0).all():
@@ -79,7 +79,7 @@ def _of_squares(space: OutputSpace) -> tuple[Array, str] | None:
     return r[:, :, None] * r[:, None, :], _sure(1, 2 * min(tails))
 
 
-def _of_labels(problem: NetworkCases, space: OutputSpace) -> tuple[Array, str] | None:
+def _of_labels(problem: NetworkCases, space: CasesSpace) -> tuple[Array, str] | None:
     """The matrices sum over labels of their share times r r', if all shares are whole numbers over some S."""
     (B, n), p = space.z.shape, problem.net.loss.predict(space.z)
     if problem.net.loss.name == "softmax_cross_entropy":
