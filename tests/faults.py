@@ -322,6 +322,67 @@ def _single(f, case):
     return lambda *given: f(*(x.astype(np.float32) for x in given)).astype(np.float32).astype(float)
 
 
+def drawn_labels(draws, seed=0, redrawn=False):
+    """The Monte-Carlo Fisher product of labels drawn from the model, once or at each product."""
+
+    def change(f, case):
+        mine, rng = case.mine(), np.random.default_rng(seed)
+        z = mine.outputs(case.theta)
+        p = PREDICT[mine.loss](z)
+
+        def draw():
+            if mine.loss == "squared_error":
+                return z + rng.standard_normal(z.shape)
+            if mine.loss == "softmax_cross_entropy":
+                return np.stack([rng.multinomial(1, q) for q in p])
+            return (rng.random(p.shape) < p).astype(float)
+
+        labels = [draw() for _ in range(draws)]
+
+        def product(theta, v):
+            labels[:] = [draw() for _ in range(draws)] if redrawn else labels
+            a, s = mine.forward(theta)
+            residuals = [(z if mine.loss == "squared_error" else PREDICT[mine.loss](s[-1])) - y for y in labels]
+            Rz = mine.r_forward(theta, v)[-1]
+            u = sum(r * (r * Rz).sum(axis=1, keepdims=True) for r in residuals) / draws / len(z)
+            deltas, _ = mine.deltas(theta, s, u)
+            return mine.flat([(x.T @ D, D.sum(axis=0)) for x, D in zip(a, deltas, strict=True)]) + mine.l2 * v
+
+        return product
+
+    return change
+
+
+def kfac(empirical=False, joined=True):
+    """KFAC's product for the softmax cross-entropy."""
+
+    def change(f, case):
+        mine = case.mine()
+
+        def product(theta, v):
+            a, s = mine.forward(theta)
+            p, pairs = PREDICT[mine.loss](s[-1]), []
+            roots = [np.sqrt(p[:, [k]]) * (p - e) for k, e in enumerate(np.eye(p.shape[1]))]
+            swept = [mine.deltas(theta, s, root)[0] for root in ([p - mine.y] if empirical else roots)]
+            for x, (V, c), *deltas in zip(a, mine.layers(v), *swept, strict=True):
+                S = sum(D.T @ D for D in deltas) / len(x)
+                inputs, both = np.column_stack([x, np.ones(len(x))]), np.vstack([V, c])
+                whole = inputs.T @ inputs @ both @ S / len(x)
+                pairs.append((whole[:-1], whole[-1]) if joined else (x.T @ x @ V @ S / len(x), c @ S))
+            return mine.flat(pairs) + mine.l2 * v
+
+        return product
+
+    return change
+
+
+def _layers_alone(f, case):
+    sizes, ends = case.arguments[0], [0]
+    ends += list(np.cumsum([(m + 1) * n for m, n in pairwise(sizes)]))
+    masks = [(np.arange(ends[-1]) >= start) & (np.arange(ends[-1]) < end) for start, end in pairwise(ends)]
+    return lambda theta, v: sum(mask * f(theta, mask * v) for mask in masks)
+
+
 def _half_layout(f, case):
     mine = case.mine("out-in")
     return lambda theta, v: mine.flat(mine.layers(f(theta, v)))
@@ -343,6 +404,9 @@ PRODUCT_FAULTS = [
     _line("hessian", "out-in", P.LAYOUT_OUT_IN),
     _line("hessian", "result out-in", P.RESULT_OUT_IN),
     _around("hessian", "G for H", lambda f, case: case.mine().gauss_newton_product, P.GAUSS_NEWTON),
+    _around("hessian", "Monte-Carlo Fisher for H", drawn_labels(1), P.MONTE_CARLO_FISHER),
+    _around("hessian", "KFAC for H", kfac(), P.KRONECKER),
+    _around("hessian", "layers alone", _layers_alone, P.LAYERS_ALONE),
     _around("hessian", "sign", _times(lambda case: -1), P.SIGN),
     _around("hessian", "2 for 1", _times(lambda case: 2), P.FACTOR),
     _around("hessian", "1/N missing", _times(lambda case: 7), P.SUM_NOT_MEAN),
@@ -363,6 +427,11 @@ PRODUCT_FAULTS = [
     _around("hessian", "a new batch each product", _resampled, P.RANDOM),
     _around("gauss-newton", "H for G", lambda f, case: case.mine().hessian_product, P.HESSIAN),
     _line("gauss-newton", "fisher", P.FISHER),
+    _around("gauss-newton", "Monte-Carlo Fisher", drawn_labels(2), P.MONTE_CARLO_FISHER),
+    _around("gauss-newton", "KFAC", kfac(), P.KRONECKER),
+    _around("gauss-newton", "KFAC of the true labels", kfac(empirical=True), P.KRONECKER),
+    _around("gauss-newton", "KFAC, biases apart", kfac(joined=False), P.KRONECKER),
+    _around("gauss-newton", "layers alone", _layers_alone, P.LAYERS_ALONE),
     _line("gauss-newton", "no loss Hessian", P.NO_LOSS_HESSIAN),
     _line("gauss-newton", "softmax diagonal", P.SOFTMAX_DIAGONAL),
     _line("gauss-newton", "at the probabilities", P.AT_PROBABILITIES, soft=True),

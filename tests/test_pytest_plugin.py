@@ -48,6 +48,7 @@ RIGHT_AND_WRONG = """
     def test_right(assert_hessian_product, hessian_reference):
         assert assert_hessian_product(product, objective, theta=theta).passed
         assert_hessian_product(gauss_newton, objective, theta=theta, kind="gauss-newton")
+        assert_hessian_product(lambda theta, v: 6 * product(theta, v), objective, theta=theta, any_convention=True)
         reference = hessian_reference(objective, theta=theta)
         np.testing.assert_array_equal(reference.hessian_product(theta), product(theta, theta))
         np.testing.assert_array_equal(reference.gauss_newton_product(theta), gauss_newton(theta, theta))

@@ -55,6 +55,8 @@ class CheckReport(NamedTuple):
         Observations that are not faults.
     limit : float or None
         The relative error from which on a fault shows, along the directions that were compared; None if none were.
+    conventions : tuple of str
+        The conventions, other than refhf's, under which the laws were tested.
     """
 
     subject: str
@@ -62,6 +64,7 @@ class CheckReport(NamedTuple):
     causes: tuple[Cause, ...] = ()
     remarks: tuple[str, ...] = ()
     limit: float | None = None
+    conventions: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -71,6 +74,8 @@ class CheckReport(NamedTuple):
     @property
     def verdict(self) -> str:
         """The verdict in one line."""
+        if self.passed and self.conventions:
+            return f"right under the convention {', '.join(self.conventions)}: all {len(self.findings)} laws hold"
         if self.passed:
             return f"right: all {len(self.findings)} laws hold"
         if self.patterns == (Pattern.UNSUPPORTED,):
@@ -123,6 +128,7 @@ class CheckReport(NamedTuple):
             ],
             "remarks": list(self.remarks),
             "limit": self.limit,
+            "conventions": list(self.conventions),
         }
 
 

@@ -75,6 +75,7 @@ def product_report(
     theta: Any = None,
     known: Any = None,
     kind: str = "hessian",
+    any_convention: bool = False,
     rng: Any = 0,
 ) -> CheckReport:
     """The kit's report of a function that is said to be a model's product.
@@ -86,9 +87,11 @@ def product_report(
     model, batch, loss, theta, known
         As for `hessian_reference`.
     kind : {'hessian', 'gauss-newton'}
+    any_convention : bool
+        As for `check_hessian_product`.
     rng : Generator, int or None
         Generator of the random directions.
     """
     check = CHECKS[checks.choice("kind", kind, CHECKS)]
     reference = hessian_reference(model, loss, batch, theta=theta, known=known)
-    return check(product, reference.theta, reference.objective, rng=rng)
+    return check(product, reference.theta, reference.objective, any_convention=any_convention, rng=rng)

@@ -29,6 +29,11 @@ def parameter_blocks(net: Network) -> list[ParameterBlock]:
     return [ParameterBlock(name, x.ravel()) for layer in _layers(net) for name, x in layer if x.size]
 
 
+def parameter_layers(net: Network) -> list[Array]:
+    """The indices of each layer's part of theta; a tied part stands once."""
+    return [np.concatenate([x.ravel() for _, x in layer]) for layer in _layers(net) if layer]
+
+
 def out_in(net: Network) -> Array:
     """The indices (P,) with ours = theirs[indices], where theirs stores each W as (out, in)."""
     theirs = [_turned(x) if name[0] == "W" else x for layer in _layers(net) for name, x in layer]

@@ -1,7 +1,7 @@
 """Common part of the derivative checkers: arguments, reference, numerical derivatives of the user's functions."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class DerivativeCheck:
         self.rng, self.given, self.data = np.random.default_rng(rng), theta, data
         if reference is not None and not hasattr(reference, "value_and_gradient"):
             raise ValueError(f"reference: expected an Objective such as refhf.supervised(net, X, y); got {reference!r}")
-        theta = checks.array("theta", _one_vector(theta), (None if reference is None else reference.size,))
+        theta = checks.array("theta", one_vector(theta), (None if reference is None else reference.size,))
         if not theta.size:
             raise ValueError("theta: expected at least one parameter; got none")
         if reference is not None and curvature:
@@ -64,6 +64,8 @@ class DerivativeCheck:
         self.log = ConductLog()
         self.remarks: list[str] = []
         self.limit: float | None = None
+        self.conventions: tuple[str, ...] = ()
+        self.quick = False
 
     def function_under_test(
         self, argument: str, function: Any, shape: tuple[int, ...], log: ConductLog | None = None
@@ -125,7 +127,7 @@ class DerivativeCheck:
         """The finding of a law from samples; a failure names the block of theta with the largest error."""
         worst = max(samples, key=lambda s: s.error / s.tolerance if s.tolerance else np.inf * (s.error > 0 or -1))
         finding = self.shown(compared(law, [(s.direction, s.error, s.tolerance, norm(s.want)) for s in samples]))
-        if finding.passed or not self.blocks or worst.got.size != self.size:
+        if finding.passed or not self.blocks or worst.got.shape != (self.size,):
             return finding
         off = [norm((worst.got - worst.want)[block.indices]) for block in self.blocks]
         share = max(off) ** 2 / norm(off) ** 2 if max(off) else 0.0
@@ -142,10 +144,25 @@ class DerivativeCheck:
         """The report, laws of conduct first."""
         conduct, unique = self.log.findings(), dict.fromkeys([*self.log.causes(), *causes])
         subject = f"{subject}, P = {self.size:,}"
-        return CheckReport(subject, (*conduct, *findings), tuple(unique), tuple(self.remarks), self.limit)
+        return CheckReport(
+            subject, (*conduct, *findings), tuple(unique), tuple(self.remarks), self.limit, self.conventions
+        )
+
+    def posed(self, conventions: tuple[str, ...], quick: bool) -> Self:
+        """The check, under conventions; if quick, it stops at the first law that fails, without a diagnosis."""
+        self.conventions, self.quick = conventions, quick
+        return self
+
+    def held(self, *laws: Callable[[], Any]) -> list[Any]:
+        """The findings of the laws that had something to compare; if quick, up to the first that fails."""
+        return usable(*laws, quick=self.quick)
+
+    def diagnosed(self, findings: list[Finding], causes: Callable[[], list[Cause]]) -> list[Cause]:
+        """The causes, if a law fails and the check is not quick."""
+        return [] if self.quick or all(finding.passed for finding in findings) else causes()
 
 
-def _one_vector(theta: Any) -> Array:
+def one_vector(theta: Any) -> Array:
     """theta as an array; a list of parameters, and a tensor of another precision, are refused."""
     if hasattr(theta, "new_tensor") and str(theta.dtype).split(".")[-1] not in ("float32", "float64"):
         raise ValueError(f"theta: expected a tensor of float32 or float64; got {theta.dtype}")
@@ -158,14 +175,16 @@ def _one_vector(theta: Any) -> Array:
     return as_array(parts or theta)
 
 
-def usable(*laws: Callable[[], Any]) -> list[Any]:
-    """The results of the laws, without those that had nothing to compare."""
+def usable(*laws: Callable[[], Any], quick: bool = False) -> list[Any]:
+    """The results of the laws, without those that had nothing to compare; if quick, up to the first that fails."""
     found: list[Any] = []
     for law in laws:
         try:
             found.append(law())
         except Unusable:
             continue
+        if quick and not found[-1].passed:
+            break
     return found
 
 

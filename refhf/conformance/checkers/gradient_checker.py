@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 
 from refhf.conformance.check_report import CheckReport, Finding, compared
+from refhf.conformance.checkers.check_conventions import (
+    CheckConvention,
+    is_summed,
+    of_reference,
+    under_conventions,
+)
 from refhf.conformance.checkers.derivative_check import DerivativeCheck, Expected, derivative_floor, usable
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, gradient_candidates, value_candidates
+from refhf.conformance.mistakes.coefficient_causes import LikelyFactors, likely_factors
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
 from refhf.conformance.oracles import norm
 from refhf.conformance.patterns import Cause, Pattern
@@ -25,6 +32,7 @@ def check_gradient(
     reference: Objective | None = None,
     *,
     layout: str = "in-out",
+    any_convention: bool = False,
     rng: Any = 0,
 ) -> CheckReport:
     """Check a gradient against your own value and a reference, and diagnose what is wrong.
@@ -38,7 +46,7 @@ def check_gradient(
         theta -> float. None to check the gradient against the reference only.
     gradient : callable
         theta -> (P,).
-    theta, reference, layout, rng
+    theta, reference, layout, any_convention, rng
         As for `check_hessian_product`.
 
     Returns
@@ -61,7 +69,14 @@ def check_gradient(
     for argument, function in (("gradient", gradient), *((("value", value),) if value is not None else ())):
         if not callable(function):
             raise ValueError(f"{argument}: expected a function; got {function!r}")
-    return GradientCheck(theta, reference, layout, rng).run(value, gradient)
+
+    def checked(convention: CheckConvention, quick: bool) -> CheckReport:
+        named = convention.names(is_summed(reference), layout)
+        check = GradientCheck(theta, convention.of_objective(reference), convention.of_layout(layout), rng)
+        return check.posed(named, quick).run(value, gradient)
+
+    found = of_reference(reference, theta, any_convention, products=False)
+    return under_conventions(checked, found, any_convention)
 
 
 class GradientCheck(DerivativeCheck):
@@ -85,8 +100,8 @@ class GradientCheck(DerivativeCheck):
             laws.append(lambda: self.value.repeated(self.theta)._replace(law="same call, same value"))
             laws += [self._slopes] if gradient is not None else []
             laws += [self._value] if self.reference else []
-        findings = usable(*laws)
-        return self.report("gradient", findings, [] if all(f.passed for f in findings) else self._causes(findings))
+        findings = self.held(*laws)
+        return self.report("gradient", findings, self.diagnosed(findings, lambda: self._causes(findings)))
 
     def _vector(self) -> Finding:
         assert self.reference is not None
@@ -137,21 +152,20 @@ class GradientCheck(DerivativeCheck):
             details = [f"{f.law}: {f.digits:.1f} digits agree" for f in again]
             pairs = zip(functions, details, strict=True)
             return usable(*(partial(function.changing, self.theta, detail=detail) for function, detail in pairs))
-        reference, net = self.reference, self.net
-        l2, cases = (reference.l2, reference.cases) if reference else (0.0, 1)
-        outputs = net.outputs if net else 1
+        reference = self.reference
+        l2, of = reference.l2 if reference else 0.0, likely_factors(reference)
         causes: list[Cause] = []
         if reference and any(s.error > s.tolerance for s in self.vectors):
             candidates = list(gradient_candidates(reference, self.theta))
-            causes += diagnose(self.vectors, candidates, self.blocks, l2, cases, outputs, gradient=True)
+            causes += diagnose(self.vectors, candidates, self.blocks, l2, of, gradient=True)
         if reference and any(s.error > s.tolerance for s in self.numbers):
             candidates = list(value_candidates(reference))
-            causes += diagnose(self.numbers, candidates, [], l2, cases, outputs, gradient=True)
+            causes += diagnose(self.numbers, candidates, [], l2, of, gradient=True)
         if not causes and not self.vectors and any(s.error > s.tolerance for s in self.slopes):
             wants = {s.theta.tobytes(): s.want for s in self.slopes}
             candidates = [CandidateResult(None, lambda theta, _: wants[theta.tobytes()])]
             candidates.append(CandidateResult(Cause(Pattern.STALE), lambda theta, _: wants[self.theta.tobytes()]))
-            causes += diagnose(self.slopes, candidates, [], 0.0, 1, 1, gradient=True)
+            causes += diagnose(self.slopes, candidates, [], 0.0, LikelyFactors(), gradient=True)
         for samples, function in ((self.vectors or self.slopes, self.gradient), (self.numbers, self.value)):
             if not causes and samples:
                 causes = by_digits(samples, function.single, linear=True)

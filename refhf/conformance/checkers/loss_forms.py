@@ -15,10 +15,11 @@ from refhf.model.losses import LOSSES
 Form = Callable[[Array, Array], tuple[float, float]]  # (b, a) -> b' H_L a, and its tolerance
 
 
-def form_of_name(loss: str, z: Array, reduction: str, eps: float) -> Form:
-    """The form of a named loss, the mean or the sum over cases, and positions if z has some."""
+def form_of_name(loss: str, z: Array, reduction: str, eps: float, factor: float = 1.0) -> Form:
+    """The form of a named loss times a factor, the mean or the sum over cases, and positions if z has some."""
     rows = z.reshape(-1, z.shape[-1])
-    product, divisor = LOSSES[loss].hessian(rows, np.zeros_like(rows)), len(rows) if reduction == "mean" else 1
+    product = LOSSES[loss].hessian(rows, np.zeros_like(rows))
+    divisor = (len(rows) if reduction == "mean" else 1) / factor
 
     def form(b: Array, a: Array) -> tuple[float, float]:
         value = float(np.vdot(b.reshape(rows.shape), product(a.reshape(rows.shape))))

@@ -7,21 +7,26 @@ from typing import Any
 import numpy as np
 
 from refhf import checks
-from refhf.conformance import oracles
-from refhf.conformance.check_report import CheckReport, Finding, compared
-from refhf.conformance.checkers.derivative_check import DerivativeCheck, usable
+from refhf.conformance.check_report import CheckReport, Finding
+from refhf.conformance.checkers.check_conventions import (
+    STANDARD,
+    CheckConvention,
+    conventions,
+    under_conventions,
+)
+from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.checkers.gradient_checker import GradientCheck
+from refhf.conformance.checkers.output_check import OutputCheck, adjoint
 from refhf.conformance.checkers.product_check import ProductCheck
+from refhf.conformance.checkers.product_damping import fitted_damping, take_off
 from refhf.conformance.checkers.user_function import CONDUCT
-from refhf.conformance.float64_reference import FLOOR, SAFETY, moved_inputs
-from refhf.conformance.mistakes.diagnosis import Sample
-from refhf.conformance.oracles import norm
 from refhf.conformance.patterns import Cause, Pattern
 from refhf.model import network
 from refhf.model.blocks import Array, arrays
 from refhf.objective.supervised import supervised
 
 NAMES = "outputs", "value", "gradient", "hessian_product", "gauss_newton_product", "jvp", "vjp"
+PRODUCTS = {"hessian_product": "hessian", "gauss_newton_product": "gauss-newton"}
 CASES = 7  # a prime, so that a factor of B is distinct from other factors: our choice
 SURE = 60.0  # a size of z at which naive formulas lose all digits, as log(1 - p) = -inf in float64: our choice
 
@@ -33,6 +38,7 @@ def check_network(
     l2: float = 0.0,
     dtype: str = "float64",
     layout: str = "in-out",
+    any_convention: bool = False,
     rng: Any = 0,
 ) -> CheckReport:
     """Check your functions of a network: on ordinary cases, on one case, and with saturated outputs.
@@ -52,8 +58,8 @@ def check_network(
     l2 : float
     dtype : {'float64', 'float32'}
         The dtype of the arguments; it also sets the required digits.
-    layout, rng
-        As for `check_hessian_product`.
+    layout, any_convention, rng
+        As for `check_hessian_product`. A convention has to hold for all functions.
 
     Returns
     -------
@@ -69,15 +75,49 @@ def check_network(
     if not functions:
         raise ValueError(f"functions: expected some of {', '.join(NAMES)}; got none")
     precision = np.dtype(checks.choice("dtype", dtype, ("float64", "float32")))
-    rng = np.random.default_rng(rng)
+    checks.boolean("any_convention", any_convention)
+    ordered = {name: functions[name] for name in sorted(functions, key=NAMES.index)}
+    one_of_cases = bool(set(functions) - {"outputs", "jvp", "vjp"})
+    found = conventions(
+        loss=net.loss.name if one_of_cases else "",
+        positions=len(net.out_shape) > 1,
+        l2=l2 if one_of_cases else 0.0,
+        layouts=bool(set(functions) - {"outputs"}),
+        biases=(True, False),
+        products=bool(set(functions) & set(PRODUCTS)),
+    )
+
+    def checked(convention: CheckConvention, quick: bool) -> CheckReport:
+        return _checked(ordered, net, l2, precision, layout, np.random.default_rng(rng), convention, quick)
+
+    return under_conventions(checked, [STANDARD, *found], any_convention)
+
+
+def _checked(
+    functions: Mapping[str, Callable[..., Any]],
+    net: network.Network,
+    l2: float,
+    dtype: Any,
+    layout: str,
+    rng: np.random.Generator,
+    convention: CheckConvention,
+    quick: bool,
+) -> CheckReport:
+    """The report under a convention; if quick, it ends with the first function that breaks a law."""
     merged: dict[str, Finding] = {}
     causes: dict[tuple[str, Pattern], Cause] = {}
     remarks: dict[str, None] = {}
     limits: list[float] = []  # on ordinary cases
-    for where, theta, X, y in _settings(net, precision, rng):
-        reference = supervised(net, X, y, l2=l2)
-        for name in sorted(functions, key=NAMES.index):
-            report = _report(name, functions, theta, reference, layout, rng, where)
+    names = dict.fromkeys(convention.names(layout=layout))
+    damping: dict[str, float] = {}
+    for where, theta, X, y in _settings(convention.of_network(net), dtype, rng):
+        reference = supervised(convention.of_network(net), X, y, l2=l2)
+        posed = convention._replace(biases=True).of_objective(reference)
+        for name in functions:
+            given = damping if convention.damped else None
+            report = _report(name, functions, theta, posed, convention.of_layout(layout), rng, where, given, quick)
+            if quick and not report.passed:
+                return report
             for finding in report.findings:
                 law = finding.law if len(functions) == 1 else f"{name}: {finding.law}"
                 _keep_worse(merged, finding._replace(law=law), where)
@@ -86,13 +126,14 @@ def check_network(
                 if cause.pattern in CONDUCT or not named:
                     causes.setdefault((name, cause.pattern), cause)
             remarks |= dict.fromkeys(report.remarks)
+            names |= dict.fromkeys(report.conventions)
             limits += [report.limit] if report.limit and not where else []
         if "jvp" in functions and "vjp" in functions:
-            for finding in usable(partial(_adjoint, functions, theta, reference, layout, rng)):
+            for finding in usable(partial(adjoint, functions, theta, posed, convention.of_layout(layout), rng)):
                 _keep_worse(merged, finding, where)
-    subject = f"network of {net.size:,} parameters, {net.loss.name}"
+    subject = f"network of {convention.of_network(net).size:,} parameters, {net.loss.name}"
     named, limit = tuple(dict.fromkeys(causes.values())), max(limits, default=None)
-    return CheckReport(subject, tuple(merged.values()), named, tuple(remarks), limit)
+    return CheckReport(subject, tuple(merged.values()), named, tuple(remarks), limit, tuple(names))
 
 
 def _settings(net: network.Network, dtype: Any, rng: np.random.Generator) -> Iterator[tuple[str, Array, Array, Array]]:
@@ -133,69 +174,22 @@ def _report(
     layout: str,
     rng: np.random.Generator,
     where: str,
+    damping: dict[str, float] | None,
+    quick: bool,
 ) -> CheckReport:
+    """The report of one function; `damping` has what was taken off each product in the first setting, if anything."""
     data = (reference.X, reference.y)
-    if name in ("hessian_product", "gauss_newton_product"):
-        kind = "hessian" if name == "hessian_product" else "gauss-newton"
-        return ProductCheck(kind, functions[name], theta, reference, layout, rng, data=data).run(name)
-    if name == "gradient":
-        check = GradientCheck(theta, reference, layout, rng, data=data)
-        return check.run(functions.get("value") if not where else None, functions[name])
-    if name == "value":
-        return GradientCheck(theta, reference, layout, rng, data=data).run(functions[name], None)
-    return OutputCheck(theta, reference, layout, rng, data=data[:1]).run(name, functions[name])
-
-
-class OutputCheck(DerivativeCheck):
-    """The check of z, J v or J'u."""
-
-    def run(self, name: str, function: Callable[..., Any]) -> CheckReport:
-        """Compare with the forward sweep, its complex step, or the backward sweep."""
-        assert self.reference is not None and self.net is not None
-        net, of_outputs = self.net, (self.reference.cases, *self.net.out_shape)
-        tested = self.function_under_test(name, function, (self.size,) if name == "vjp" else of_outputs)
-        v, u = self.direction(), self.rng.standard_normal(of_outputs)
-        given: tuple[Array, ...] = {"outputs": (), "jvp": (v,), "vjp": (u,)}[name]
-        X = self.reference.objective.X
-
-        def outputs(theta: Array, X: Array) -> Array:
-            return network.forward(net, theta, X, order=0)[0]
-
-        def expected(theta: Array, X: Array, *vectors: Array) -> Array:
-            if name == "outputs":
-                return outputs(theta, X)
-            if name == "jvp":
-                return oracles.complex_step(lambda theta: outputs(theta, X), theta, *vectors)
-            _, tape = network.forward(net, theta, X, order=1)
-            return network.backward(net, tape, *vectors)[0]
-
-        def rounded(theta: Array, *vectors: Array) -> Array:
-            return expected(theta, moved_inputs(X, self.eps, self.rng), *vectors)
-
-        def law() -> Finding:
-            want = expected(self.theta, X, *given)
-            far = oracles.rounding(rounded, self.theta, *given, eps=self.eps, rng=self.rng)
-            tolerance = max(FLOOR[self.dtype] * norm(want), SAFETY * far)
-            return self.against(
-                "the reference", [Sample("", self.theta, self.theta, tested(self.theta, *given), want, tolerance)]
-            )
-
-        return self.report(name, usable(law, lambda: tested.repeated(self.theta, *given)), [])
-
-
-def _adjoint(
-    functions: Mapping[str, Callable[..., Any]], theta: Array, reference: Any, layout: str, rng: np.random.Generator
-) -> Finding:
-    """The dot-product test u'(J v) = (J'u)'v of the user's jvp and vjp."""
-    check = OutputCheck(theta, reference, layout, rng, data=(reference.X,))
-    shape = reference.cases, *reference.net.out_shape
-    jvp = check.function_under_test("jvp", functions["jvp"], shape)
-    vjp = check.function_under_test("vjp", functions["vjp"], (check.size,))
-    v, u = check.direction(), rng.standard_normal(shape)
-    left, right = oracles.dot_test(lambda v: jvp(check.theta, v), lambda u: vjp(check.theta, u), v, u)
-    scale = norm(u) * norm(jvp(check.theta, v))
-    tolerance = FLOOR[check.dtype] * scale
-    return compared("jvp and vjp: u'(J v) = (J'u)'v", [("random", abs(left - right), tolerance, scale)])
+    if name in PRODUCTS:
+        check = ProductCheck(PRODUCTS[name], functions[name], theta, reference, layout, rng, data=data)
+        check.posed((), quick)
+        if damping is not None:
+            take_off(check, damping.setdefault(name, fitted_damping(check) if not where else 0.0))
+        return check.run(name)
+    if name in ("gradient", "value"):
+        check = GradientCheck(theta, reference, layout, rng, data=data).posed((), quick)
+        both = functions.get("value") if not where else None
+        return check.run(*((both, functions[name]) if name == "gradient" else (functions[name], None)))
+    return OutputCheck(theta, reference, layout, rng, data=data[:1]).posed((), quick).run(name, functions[name])
 
 
 def _keep_worse(merged: dict[str, Finding], finding: Finding, where: str) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 from refhf.conformance.check_report import Finding
 from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
-from refhf.conformance.mistakes.coefficient_causes import coefficient_causes
-from refhf.conformance.mistakes.diagnosis import by_digits, diagnose
+from refhf.conformance.mistakes.coefficient_causes import LikelyFactors, coefficient_causes, likely_factors
+from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
+from refhf.conformance.mistakes.monte_carlo_fisher import monte_carlo_cause
+from refhf.conformance.mistakes.wrong_derivatives import network_cases
 from refhf.conformance.patterns import Cause, Pattern
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ def product_causes(check: ProductCheck, findings: list[Finding]) -> list[Cause]:
     same = next((f for f in findings if f.law.startswith("same call")), None)
     if same and not same.passed:
         _, theta, v = check.probes[0]
-        return usable(lambda: check.product.changing(theta, v, detail=f"{same.digits:.1f} digits agree"))
+        changing = usable(lambda: check.product.changing(theta, v, detail=f"{same.digits:.1f} digits agree"))
+        drawn = usable(lambda: _drawn_labels(check, [Sample("", theta, v, check.product(theta, v), v, 0.0)]))
+        return [*changing, *(cause for cause in drawn if cause)]
     causes = _known_mistake(check) if any(s.error > s.tolerance for s in check.samples) else []
     if not causes and check.samples:
         linear = all(f.passed for f in findings if f.law.startswith("linear"))
@@ -47,7 +51,7 @@ def _factor(check: ProductCheck) -> list[Cause]:
     got, want, _ = max(check.forms, key=lambda form: abs(form[1]))
     c = float(f"{got / (want or 1.0):.4g}")  # a central difference need not have more digits
     same = all(abs(got - c * want) <= max(1.0, abs(c)) * tolerance for got, want, tolerance in check.forms)
-    return coefficient_causes(c, 0.0, 0.0, check.cases, 1, gradient=False) if same else []
+    return coefficient_causes(c, 0.0, 0.0, check.factors, gradient=False) if same else []
 
 
 def _in_single(check: ProductCheck, findings: list[Finding]) -> bool:
@@ -57,13 +61,21 @@ def _in_single(check: ProductCheck, findings: list[Finding]) -> bool:
     return single and all(x is not None and x >= SINGLE_DIGITS for x in digits)
 
 
+def _drawn_labels(check: ProductCheck, samples: list[Sample]) -> Cause | None:
+    """The cause if labels drawn from the model give the samples."""
+    problem = network_cases(check.reference) if check.reference else None
+    return monte_carlo_cause(problem, samples, check.reference.l2) if check.reference and problem else None
+
+
 def _known_mistake(check: ProductCheck) -> list[Cause]:
     if reference := check.reference:
         candidates = list(product_candidates(check.kind, reference, check.theta))
-        outputs = check.net.outputs if check.net else 1
-        return diagnose(check.samples, candidates, check.blocks, reference.l2, reference.cases, outputs, False)
+        of = likely_factors(reference)
+        causes = diagnose(check.samples, candidates, check.blocks, reference.l2, of, False)
+        labels = None if causes else _drawn_labels(check, check.samples)
+        return [labels] if labels else causes
     at = check.expected
     assert at is not None
     right = CandidateResult(None, lambda theta, v: at(theta, v)[0])
     stale = CandidateResult(Cause(Pattern.STALE), lambda theta, v: at(check.theta, v)[0])
-    return diagnose(check.samples, [right, stale], [], 0.0, 1, 1, False)
+    return diagnose(check.samples, [right, stale], [], 0.0, LikelyFactors(), False)

@@ -11,21 +11,22 @@ import numpy as np
 from refhf.conformance import oracles
 from refhf.conformance.check_report import CheckReport, Finding, compared
 from refhf.conformance.checkers import product_laws
+from refhf.conformance.checkers.check_conventions import DECAYS, FACTORS, STANDARD, CheckConvention
 from refhf.conformance.checkers.derivative_check import (
     DerivativeCheck,
     Expectation,
     Expected,
-    usable,
 )
 from refhf.conformance.checkers.loss_forms import form_of_function, form_of_name
 from refhf.conformance.checkers.product_causes import product_causes
+from refhf.conformance.checkers.product_damping import fitted_damping, is_far, take_off
 from refhf.conformance.checkers.user_function import ConductLog, Unusable
 from refhf.conformance.float64_reference import FLOOR, SAFETY
+from refhf.conformance.mistakes.coefficient_causes import LikelyFactors
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.oracles import norm
 from refhf.model.blocks import Array
 
-SINGLE_DIGITS = 4  # of a law that float32 breaks, at least: our choice
 COLUMNS = 50  # P up to which every column of the matrix is compared: our choice
 
 
@@ -82,7 +83,7 @@ class ProductCheck(DerivativeCheck):
         self.expected: Expected | None = None  # the one that the samples were compared with
         self.samples: list[Sample] = []
         self.natural = 0.0
-        self.cases = 1
+        self.factors = LikelyFactors()
         self.forms: list[tuple[float, float, float]] = []
         if self.reference:
             truth = self.truth = Expectation("the reference", self.reference.product(kind))
@@ -112,7 +113,9 @@ class ProductCheck(DerivativeCheck):
         form = form_of_function(self, function, self.theta)
         self.laws.append(lambda: product_laws.second_derivatives(self, form))
 
-    def add_outputs(self, outputs: Any, loss: Any, l2: float, reduction: str) -> None:
+    def add_outputs(
+        self, outputs: Any, loss: Any, l2: float, reduction: str, convention: CheckConvention = STANDARD
+    ) -> None:
         """Add the law w'G v = (J w)' H_L (J v) + l2 w'v of the user's outputs."""
         try:
             z = self.function_under_test("outputs", outputs, (), ConductLog()).raw(self.theta)
@@ -121,14 +124,17 @@ class ProductCheck(DerivativeCheck):
         z = np.atleast_2d(z)
         if z.ndim > 3 or z.dtype.kind != "f":
             raise ValueError(f"outputs: expected z (B, n_L) or (B, positions, n_L); got {z.dtype} of shape {z.shape}")
-        self.cases = len(z)
+        squared, positions = loss == "squared_error", z.shape[1] if z.ndim == 3 else 1
+        self.factors = LikelyFactors(len(z), z.shape[-1], positions, reduction == "sum", squared)
         function = self.function_under_test("outputs", outputs, z.shape, ConductLog())
         central, first = self.central(function), self.probes[0]
         jacobian_product = self.complex_step(function, first.theta, first.v, central) or central
         if callable(loss):
             form = form_of_function(self, self.function_under_test("loss", loss, (), ConductLog()), z)
         else:
-            form = form_of_name(loss, z, reduction, self.eps)
+            reduction, factor = convention.of_reduction(reduction), FACTORS[convention.factor](z.shape)
+            form = form_of_name(loss, z, reduction, self.eps, factor)
+        l2 *= DECAYS[convention.decay](len(z))
         self.laws.append(lambda: product_laws.quadratic_form(self, jacobian_product, form, len(z), l2))
 
     def result(self, probe: ProductProbe) -> Array:
@@ -146,11 +152,14 @@ class ProductCheck(DerivativeCheck):
         room = SAFETY * self.eps * self.natural  # H_L cancels: p (1 - p)
         return max(FLOOR[self.dtype] * norm(self.result(ProductProbe("", theta, v))), SAFETY * far, room * norm(v))
 
-    def run(self, subject: str) -> CheckReport:
-        """Test all laws and diagnose failures."""
-        findings = usable(*self.laws, *product_laws.laws(self))
-        causes = [] if all(finding.passed for finding in findings) else product_causes(self, findings)
-        return self.report(subject, findings, causes)
+    def run(self, subject: str, damped: bool = False) -> CheckReport:
+        """Test all laws and diagnose failures; if damped, take a multiple of v off the product first."""
+        if self.quick and is_far(self, damped):
+            return self.report(subject, [Finding("the reference, roughly", None, None, "", False)], [])
+        if damped:
+            take_off(self, fitted_damping(self))
+        findings = self.held(*self.laws, *product_laws.laws(self))
+        return self.report(subject, findings, self.diagnosed(findings, lambda: product_causes(self, findings)))
 
     def _widened(self, exact: Expected, theta: Array, v: Array) -> tuple[Array, float]:
         """The expected product, with a tolerance for the product's own rounding, such as in p (1 - p)."""
@@ -162,6 +171,8 @@ class ProductCheck(DerivativeCheck):
         for probe in probes:
             want, tolerance = expectation.at(probe.theta, probe.v)
             samples.append(Sample(probe.name, probe.theta, probe.v, self.result(probe), want, tolerance))
+            if self.quick and samples[-1].error > tolerance:
+                break
         if self.truth in (expectation, None):
             names = [probe.name for probe in self.few]
             self.expected = expectation.at

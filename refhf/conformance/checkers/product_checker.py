@@ -5,6 +5,14 @@ from typing import Any
 
 from refhf import checks
 from refhf.conformance.check_report import CheckReport
+from refhf.conformance.checkers.check_conventions import (
+    STANDARD,
+    CheckConvention,
+    conventions,
+    is_summed,
+    of_reference,
+    under_conventions,
+)
 from refhf.conformance.checkers.product_check import ProductCheck
 from refhf.model.losses import LOSSES
 from refhf.objective.protocol import Objective
@@ -18,6 +26,7 @@ def check_hessian_product(
     gradient: Callable[..., Any] | None = None,
     value: Callable[..., Any] | None = None,
     layout: str = "in-out",
+    any_convention: bool = False,
     rng: Any = 0,
 ) -> CheckReport:
     """Check a Hessian product H v against a reference or your own gradient, and diagnose what is wrong.
@@ -40,6 +49,10 @@ def check_hessian_product(
         theta -> float, your own f: v'H w is compared with its second derivatives, to fewer digits.
     layout : {'in-out', 'out-in'}
         Layout of each W in theta: (n_in, n_out), or (n_out, n_in) as in PyTorch's Linear.
+    any_convention : bool
+        Whether a product is right too that has another convention: the sum over the cases, the squared error without
+        1/2 or averaged over the outputs, another weight decay, damping inside, another layout of W, no biases. The
+        report names it, and all laws have to hold under it.
     rng : Generator, int or None
         Generator of the random directions.
 
@@ -61,12 +74,18 @@ def check_hessian_product(
     (False, 'It is wrong by a factor. (2)')
     """
     own = value if gradient is None else gradient
-    check = ProductCheck("hessian", product, theta, reference, layout, rng, own)
-    if gradient is not None:
-        check.add_gradient(gradient)
-    if value is not None:
-        check.add_value(value)
-    return check.run("Hessian product")
+
+    def checked(convention: CheckConvention, quick: bool) -> CheckReport:
+        objective, order = convention.of_objective(reference), convention.of_layout(layout)
+        check = ProductCheck("hessian", product, theta, objective, order, rng, own)
+        check.posed(convention.names(is_summed(reference), layout), quick)
+        if gradient is not None:
+            check.add_gradient(gradient)
+        if value is not None:
+            check.add_value(value)
+        return check.run("Hessian product", convention.damped)
+
+    return under_conventions(checked, of_reference(reference, theta, any_convention), any_convention)
 
 
 def check_gauss_newton_product(
@@ -79,6 +98,7 @@ def check_gauss_newton_product(
     reduction: str = "mean",
     l2: float = 0.0,
     layout: str = "in-out",
+    any_convention: bool = False,
     rng: Any = 0,
 ) -> CheckReport:
     """Check a Gauss-Newton product G v, G = J' H_L J / B + l2 I, and diagnose what is wrong.
@@ -88,7 +108,7 @@ def check_gauss_newton_product(
 
     Parameters
     ----------
-    product, theta, reference, layout, rng
+    product, theta, reference, layout, any_convention, rng
         As for `check_hessian_product`.
     outputs : callable, optional
         theta -> z (B, n_L), or (B, positions, n_L), the pre-activations that the loss takes.
@@ -104,9 +124,21 @@ def check_gauss_newton_product(
     -------
     CheckReport
     """
-    check = ProductCheck("gauss-newton", product, theta, reference, layout, rng, outputs)
     if outputs is not None:
         loss = loss if callable(loss) else checks.choice("loss", loss, LOSSES)
         checks.choice("reduction", reduction, ("mean", "sum"))
-        check.add_outputs(outputs, loss, checks.real("l2", l2, low=0.0), reduction)
-    return check.run("Gauss-Newton product")
+        checks.real("l2", l2, low=0.0)
+
+    def checked(convention: CheckConvention, quick: bool) -> CheckReport:
+        objective, order = convention.of_objective(reference), convention.of_layout(layout)
+        check = ProductCheck("gauss-newton", product, theta, objective, order, rng, outputs)
+        summed = is_summed(reference) if reference is not None else reduction == "sum"
+        check.posed(convention.names(summed, layout), quick)
+        if outputs is not None:
+            check.add_outputs(outputs, loss, l2, reduction, convention)
+        return check.run("Gauss-Newton product", convention.damped)
+
+    found = of_reference(reference, theta, any_convention)
+    if reference is None:
+        found = [STANDARD, *conventions(loss=loss if isinstance(loss, str) else "", l2=l2)]
+    return under_conventions(checked, found, any_convention)

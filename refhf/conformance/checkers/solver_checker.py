@@ -9,7 +9,9 @@ import numpy as np
 from refhf import checks
 from refhf.conformance.check_report import CheckReport, Finding
 from refhf.conformance.checkers import iterate_laws, stopping_laws
+from refhf.conformance.checkers.check_conventions import under_conventions
 from refhf.conformance.checkers.derivative_check import usable
+from refhf.conformance.checkers.solver_conventions import SOLVER_CONVENTIONS, SolverConvention
 from refhf.conformance.checkers.solver_trial import ITERATES, SolverTrial
 from refhf.conformance.checkers.solver_under_test import takes
 from refhf.conformance.patterns import Cause, Pattern
@@ -35,7 +37,9 @@ SYMPTOMS = (  # a law that fails, and its likeliest cause; the first that applie
 )
 
 
-def check_solver(solver: Callable[..., Any], kind: str = "cg", *, rng: Any = 0) -> CheckReport:
+def check_solver(
+    solver: Callable[..., Any], kind: str = "cg", *, any_convention: bool = False, rng: Any = 0
+) -> CheckReport:
     """Check a linear solver, conjugate gradients or Bi-CG-STAB with r0* = r_0, and diagnose what is wrong.
 
     The solver is called on small systems and compared iterate by iterate, through its `maxiter`.
@@ -47,6 +51,9 @@ def check_solver(solver: Callable[..., Any], kind: str = "cg", *, rng: Any = 0) 
         them. A is a LinearOperator (an array, if the solver accepts arrays only), b is (n,), and info is 0 if and
         only if ||b - A x|| <= rtol ||b||.
     kind : {'cg', 'bicgstab'}
+    any_convention : bool
+        Whether a solver is right too that divides by M, or stops at an absolute tolerance, or at one relative to the
+        first residual. The report names the convention, and all laws have to hold under it.
     rng : Generator, int or None
         Generator of the systems.
 
@@ -73,12 +80,19 @@ def check_solver(solver: Callable[..., Any], kind: str = "cg", *, rng: Any = 0) 
         raise ValueError(
             f"solver: expected a relative tolerance named rtol; got none: pass {wrapped} for your name of it"
         )
-    trial = SolverTrial(solver, kind, np.random.default_rng(rng))
-    laws = [*LAWS, *([iterate_laws.falling_error] if kind == "cg" else []), stopping_laws.returns]
-    held = usable(*(partial(law, trial) for law in laws))
-    findings = [*trial.log.findings(), *held]
-    causes = [*trial.log.causes(), *([] if all(f.passed for f in findings) else _diagnosed(trial, findings))]
-    return CheckReport(f"solver, {kind}", tuple(findings), tuple(dict.fromkeys(causes)), tuple(trial.remarks))
+    checks.boolean("any_convention", any_convention)
+
+    def checked(convention: SolverConvention, quick: bool) -> CheckReport:
+        trial = SolverTrial(convention.of_solver(solver), kind, np.random.default_rng(rng))
+        laws = [*LAWS, *([iterate_laws.falling_error] if kind == "cg" else []), stopping_laws.returns]
+        held = usable(*(partial(law, trial) for law in laws), quick=quick)
+        findings = [*trial.log.findings(), *held]
+        right = quick or all(finding.passed for finding in findings)
+        causes = [*trial.log.causes(), *([] if right else _diagnosed(trial, findings))]
+        unique, named = tuple(dict.fromkeys(causes)), convention.names
+        return CheckReport(f"solver, {kind}", tuple(findings), unique, tuple(trial.remarks), conventions=named)
+
+    return under_conventions(checked, SOLVER_CONVENTIONS, any_convention)
 
 
 def _diagnosed(trial: SolverTrial, findings: list[Finding]) -> list[Cause]:
@@ -89,6 +103,8 @@ def _diagnosed(trial: SolverTrial, findings: list[Finding]) -> list[Cause]:
         causes = [cause for cause in usable(partial(iterate_laws.known_mistake, trial)) if cause]
         if causes:
             return causes
+    if trial.claimed and trial.claimed <= {trial.started.name, trial.far.name}:
+        return [Cause(Pattern.FIRST_RESIDUAL, ", ".join(sorted(trial.claimed)))]
     if trial.claimed and trial.claimed <= {trial.preconditioned.name}:
         return [Cause(Pattern.PRECONDITIONED_NORM, ", ".join(trial.claimed))]
     if trial.claimed - {system.name for system in trial.scaled}:

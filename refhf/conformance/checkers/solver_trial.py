@@ -19,6 +19,7 @@ PRODUCTS = {"cg": 1, "bicgstab": 2}  # products an iteration
 STEPS = 4  # iterates that are compared: our choice
 AGREE = 1e-9  # relative tolerance of iterates: our choice, for condition numbers up to 10
 SAFETY = 100  # times the change of an iterate when A and b are perturbed by a few roundings: our choice
+FAR = 1000.0  # multiple of x0, so that ||b - A x0|| is far from ||b||: our choice
 NEVER = 1e-15  # an rtol that no solver meets
 
 
@@ -27,7 +28,7 @@ class SolverTrial:
 
     Attributes
     ----------
-    plain, started, preconditioned, clustered, stiff : LinearSystem
+    plain, started, far, preconditioned, clustered, stiff : LinearSystem
     scaled : list of LinearSystem
         `plain` with A and b scaled by powers of two.
     compared : list of LinearSystem
@@ -46,7 +47,9 @@ class SolverTrial:
             linear_systems.clustered(rng),
             linear_systems.stiff(rng),
         )
-        self.started = self.plain._replace(name="x0 given", x0=rng.standard_normal(self.plain.b.size))
+        x0 = rng.standard_normal(self.plain.b.size)
+        self.started = self.plain._replace(name="x0 given", x0=x0)
+        self.far = self.started._replace(name="x0 far away", x0=FAR * x0)
         self.scaled = [
             linear_systems.scaled(self.plain, *ij) for ij in ((-120, 0), (0, -120), (120, 0), (0, 120), (60, 180))
         ]

@@ -8,6 +8,7 @@ import numpy as np
 from refhf.conformance import parameter_layout
 from refhf.conformance.float64_reference import Reference
 from refhf.conformance.mistakes import wrong_blocks, wrong_derivatives
+from refhf.conformance.mistakes.kronecker_factors import kronecker_candidates
 from refhf.conformance.mistakes.wrong_derivatives import network_cases
 from refhf.conformance.patterns import Cause, Pattern
 from refhf.model.blocks import Array
@@ -52,6 +53,12 @@ def product_candidates(kind: str, reference: Reference, first_theta: Array) -> I
     for cause, loss_hessian in wrong_derivatives.loss_hessians(problem.net):
         for missing in sorted({right, wrong_derivatives.RESIDUAL}, key=len):  # user code may also return G for H
             yield CandidateResult(cause, without(*missing, loss_hessian=loss_hessian))
+    for cause, of_layers in kronecker_candidates(problem):
+        yield CandidateResult(cause, of_layers)
+    for of in (kind, other) if len(parameter_layout.parameter_layers(problem.net)) > 1 else ():
+        yield CandidateResult(
+            Cause(Pattern.LAYERS_ALONE, of), lambda theta, v, of=of: layers_alone(reference, exact, of, theta, v)
+        )
     yield from _reordered(reference, exact)
     for loss in wrong_derivatives.other_losses(problem.net):
         swapped = problem._replace(net=problem.net._replace(loss=loss))
@@ -59,6 +66,17 @@ def product_candidates(kind: str, reference: Reference, first_theta: Array) -> I
             Cause(Pattern.WRONG_LOSS, loss.name),
             lambda theta, v, swapped=swapped: wrong_derivatives.curvature(swapped, theta, v, right),
         )
+
+
+def layers_alone(reference: Reference, exact: Callable[..., Array], kind: str, theta: Array, v: Array) -> Array:
+    """The product with the diagonal blocks of a matrix, one of each layer."""
+    assert reference.net is not None
+    result = np.zeros_like(v)
+    for indices in parameter_layout.parameter_layers(reference.net):
+        alone = np.zeros_like(v)
+        alone[indices] = v[indices]
+        result[indices] = exact(theta, alone, kind)[indices]
+    return result
 
 
 def gradient_candidates(reference: Reference, first_theta: Array) -> Iterator[CandidateResult]:

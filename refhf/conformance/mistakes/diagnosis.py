@@ -11,7 +11,7 @@ import numpy as np
 
 from refhf.conformance.check_report import digits
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult
-from refhf.conformance.mistakes.coefficient_causes import SNAP, coefficient_causes
+from refhf.conformance.mistakes.coefficient_causes import SNAP, LikelyFactors, coefficient_causes
 from refhf.conformance.oracles import norm
 from refhf.conformance.parameter_layout import ParameterBlock
 from refhf.conformance.patterns import Cause, Pattern
@@ -46,8 +46,7 @@ def diagnose(
     candidates: list[CandidateResult],
     blocks: list[ParameterBlock],
     l2: float,
-    cases: int,
-    outputs: int,
+    of: LikelyFactors,
     gradient: bool,
 ) -> list[Cause]:
     """The causes of wrong samples; empty if no model fits.
@@ -60,8 +59,7 @@ def diagnose(
     blocks : list of ParameterBlock
         The parts of theta, to name those in which the result is zero.
     l2 : float
-    cases, outputs : int
-        B and n_L, two likely factors.
+    of : LikelyFactors
     gradient : bool
         Whether u is theta (of a gradient) or v (of a product).
     """
@@ -83,12 +81,12 @@ def diagnose(
                 found = model(samples, candidate, keep, l2, accept)
                 if found is not None:
                     named = [candidate.cause] if candidate.cause else []
-                    named += coefficient_causes(*found, l2, cases, outputs, gradient)
+                    named += coefficient_causes(*found, l2, of, gradient)
                     others: list[Cause] = []
                     if model is _plain:
                         others = _equal_mistakes(samples, candidates, keep, l2)
                     elif (shift := _shift(samples, candidate, keep, accepts[0])) is not None:
-                        others = coefficient_causes(*shift, l2, cases, outputs, gradient)
+                        others = coefficient_causes(*shift, l2, of, gradient)
                     return causes + _together(named, others)
     return causes
 
@@ -97,7 +95,7 @@ def _together(named: list[Cause], others: list[Cause]) -> list[Cause]:
     """The named causes, the last one with the others that have the same results."""
     patterns = {cause.pattern for cause in named}
     equals = tuple(other for other in others if other.pattern not in patterns)
-    return [*named[:-1], named[-1]._replace(equals=equals)] if named else []
+    return [*named[:-1], named[-1]._replace(equals=(*named[-1].equals, *equals))] if named else []
 
 
 def _equal_mistakes(samples: list[Sample], candidates: list[CandidateResult], keep: Array, l2: float) -> list[Cause]:

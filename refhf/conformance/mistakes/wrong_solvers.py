@@ -20,6 +20,7 @@ def conjugate_gradients(
     x0: bool = True,
     first_residual: Callable[..., Any] = lambda A, b, x: b - A @ x,
     use_m: bool = True,
+    inverted: bool = False,
     first_rho: Callable[..., Any] = lambda r, z: r @ z,
     alpha: Callable[..., Any] = lambda rho, r, p, Ap, A: rho / (p @ Ap),
     residual: Callable[..., Any] = lambda r, alpha, Ap: r - alpha * Ap,
@@ -27,7 +28,7 @@ def conjugate_gradients(
     direction: Callable[..., Any] = lambda z, z_old, beta, p: z + beta * p,
 ) -> list[Array]:
     """The iterates x_1 .. x_steps of preconditioned conjugate gradients."""
-    A, b, M = system.A, system.b, system.M if use_m and system.M is not None else np.eye(len(system.b))
+    A, b, M = system.A, system.b, _preconditioner(system, use_m, inverted)
     x = np.zeros_like(b) if system.x0 is None or not x0 else system.x0
     r = first_residual(A, b, x)
     z = M @ r
@@ -51,6 +52,7 @@ def bicgstab(
     x0: bool = True,
     first_residual: Callable[..., Any] = lambda A, b, x: b - A @ x,
     use_m: bool = True,
+    inverted: bool = False,
     matrix: Callable[..., Any] = lambda A: A,
     omega: Callable[..., Any] = lambda s, r, As: (s @ As) / (As @ As),
     beta: Callable[..., Any] = lambda rho, rho_old, alpha, omega: rho / rho_old * alpha / omega,
@@ -60,7 +62,7 @@ def bicgstab(
     step: Callable[..., Any] = lambda omega, s: omega * s,
 ) -> list[Array]:
     """The iterates x_1 .. x_steps of Bi-CG-STAB, preconditioned from the right."""
-    b, M = system.b, system.M if use_m and system.M is not None else np.eye(len(system.b))
+    b, M = system.b, _preconditioner(system, use_m, inverted)
     A = matrix(system.A)
     x = np.zeros_like(b) if system.x0 is None or not x0 else system.x0
     r = first = first_residual(system.A, b, x)
@@ -77,6 +79,13 @@ def bicgstab(
         p = direction(r, beta(rho, rho_old, a, w), p, w, Ap)
         xs.append(x)
     return xs
+
+
+def _preconditioner(system: LinearSystem, use_m: bool, inverted: bool) -> Array:
+    """The M that the recurrence multiplies by."""
+    if system.M is None or not use_m:
+        return np.eye(len(system.b))
+    return np.linalg.inv(system.M) if inverted else system.M
 
 
 def conjugate_residuals(system: LinearSystem, steps: int) -> list[Array]:
@@ -102,6 +111,7 @@ STARTS: Mistakes = {
     Cause(Pattern.X0_IGNORED): {"x0": False},
     Cause(Pattern.X0_RESIDUAL): {"first_residual": lambda A, b, x: b},
     Cause(Pattern.PRECONDITIONER_IGNORED): {"use_m": False},
+    Cause(Pattern.PRECONDITIONER_INVERTED): {"inverted": True},
 }
 MISTAKES: dict[str, Mistakes] = {
     "cg": STARTS

@@ -49,6 +49,7 @@ def add_check_command(commands) -> None:
     option("--loss", default="softmax_cross_entropy", metavar="L", help=f"{', '.join(LOSSES)}; default: %(default)s")
     option("--l2", default=0.0, type=real_number, metavar="X", help="weight decay; default: %(default)s")
     option("--layout", default="in-out", metavar="L", help="layout of each W in theta: in-out, or PyTorch's out-in")
+    option("--any-convention", action="store_true", help="accept a sum, another factor, decay, damping, layout, M, ...")
     option("--dtype", default="float64", metavar="T", help="float64 or float32; default: %(default)s")
     option("--seed", default=0, type=whole_number, metavar="S", help="random seed; default: %(default)s")
     option("--json", action="store_true", help="print JSON")
@@ -57,9 +58,8 @@ def add_check_command(commands) -> None:
 def _epilog():
     shapes = columns([*((name, f[1]) for name, f in FUNCTIONS.items()), *SOLVERS.items()], 2, 2)
     words = "theta (P,) is W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
-    return "\n".join(
-        [EXAMPLE, "", "functions that can be checked:", *shapes, "", words, "exit: 0 right, 1 wrong, 2 usage"]
-    )
+    status = "exit: 0 right (with --any-convention: under one), 1 wrong, 2 usage"
+    return "\n".join([EXAMPLE, "", "functions that can be checked:", *shapes, "", words, status])
 
 
 def run_check_command(args) -> int:
@@ -75,9 +75,9 @@ def run_check_command(args) -> int:
 
 def _report(what, function, net, args) -> CheckReport:
     if what in SOLVERS:
-        return check_solver(function, what, rng=args.seed)
-    functions = {FUNCTIONS[what][0]: function}
-    return check_network(functions, net, l2=args.l2, dtype=args.dtype, layout=args.layout, rng=args.seed)
+        return check_solver(function, what, any_convention=args.any_convention, rng=args.seed)
+    given = {"l2": args.l2, "dtype": args.dtype, "layout": args.layout, "any_convention": args.any_convention}
+    return check_network({FUNCTIONS[what][0]: function}, net, rng=args.seed, **given)
 
 
 @contextlib.contextmanager
