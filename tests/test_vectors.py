@@ -84,6 +84,13 @@ def test_provenance_and_topics():
     assert {vector.request["operation"] for vector in load()} == {*vector_operations.OPERATIONS}
 
 
+def test_texts_say_to_what_the_routes_agree():
+    """Schema and page have the generator's own number."""
+    folder = Path(load_vectors.__file__).parent
+    for name in "schema.json", "README.md":
+        assert f"agree to {make_vectors.AGREEMENT:.0e}, relative, in each field" in (folder / name).read_text()
+
+
 @pytest.fixture
 def generator(monkeypatch):
     """tests/make_vectors.py, without the flags on file."""
@@ -152,6 +159,12 @@ def test_the_generator_refuses_what_two_routes_do_not_agree_on():
     [
         ("residual_network/depth-8", refhf.resnet((4, 4, 1), 8, 2, 2, group=3, nonlinearity="silu")),
         ("transformer/depth-2", refhf.transformer(3, 3, 4, 2, 2, nonlinearity="gelu_tanh")),
+        ("tied_weights/transformer", refhf.transformer(3, 3, 4, 2, 1, nonlinearity="gelu_tanh", tied=True)),
+        (
+            "bottleneck/depth-11",
+            refhf.resnet((4, 4, 1), 11, 1, 2, group=3, nonlinearity="silu", block="bottleneck", shortcut="projection"),
+        ),
+        ("preactivation/depth-8", refhf.resnet((4, 4, 1), 8, 2, 2, group=3, nonlinearity="silu", version="v2")),
     ],
 )
 def test_whole_networks_are_refhfs(name, net):
@@ -171,6 +184,9 @@ def test_whole_networks_are_refhfs(name, net):
         ("attention", ["missing-row-sum", "mask-after-softmax", "sum-over-positions"]),
         ("residual_network", ["constant-statistics", "unbiased-variance", "gauss-newton-for-hessian"]),
         ("transformer", ["constant-mean", "missing-row-sum", "mask-after-softmax", "missing-f''"]),
+        ("tied_weights", ["tied-once", "sum-over-positions", "missing-weight-term", "missing-input-term"]),
+        ("bottleneck", ["constant-statistics", "one-group", "kernel-turned"]),
+        ("preactivation", ["constant-statistics", "one-group", "d-of-activation"]),
     ],
 )
 def test_vectors_of_blocks_catch_their_mistakes(topic, flags):

@@ -69,7 +69,8 @@ class Blocks:
     """A network of blocks: a residual block is main, 'shortcut', beside, 'end'."""
 
     def __init__(self, q, theta):
-        self.q, self.theta, self.at, self.words = q, theta, 0, iter(q["blocks"])
+        self.q, self.theta, self.at, self.words = q, theta, 0, iter(enumerate(q["blocks"]))
+        self.starts = {}
 
     def outputs(self):
         return self.chain(jnp.array(self.q["X"]).reshape(self.q["cases"], *self.q["shape"]))
@@ -80,7 +81,8 @@ class Blocks:
         return self.theta[self.at - count : self.at].reshape(shape)
 
     def chain(self, a):
-        for word in self.words:
+        for k, word in self.words:
+            self.starts[k] = self.at
             if word in ("shortcut", "end"):
                 break
             a = self.chain(a) + self.chain(a) if word == "residual" else self.block(a, *word.split())
@@ -92,6 +94,9 @@ class Blocks:
             return NONLINEARITIES[kind](a)
         if kind == "dense":
             return a @ self.take(channels, n[0]) + (self.take(n[0]) if bias else 0)
+        if kind in ("tied", "shared"):
+            W = self.theta[self.starts[n[0]] :][: channels * n[1]]
+            return a @ (W.reshape(n[1], channels).T if kind == "tied" else W.reshape(channels, n[1]))
         if kind == "conv":
             a = convolution(a, self.take(n[1], n[1], channels, n[0]), n[2], n[3])
             return a + (self.take(n[0]) if bias else 0)

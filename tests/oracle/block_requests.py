@@ -14,6 +14,8 @@ def _weights(block, shape):
     bias, given = words[-1:] != ["no-bias"], [int(word) for word in words if word.isdigit()]
     if kind == "dense":
         return (shape[-1] + bias) * given[0], [*shape[:-1], given[0]]
+    if kind in ("tied", "shared"):
+        return 0, [*shape[:-1], given[1]]
     if kind == "conv":
         channels, k, stride, padding = given
         out = [(n + 2 * padding - k) // stride + 1 for n in shape[:2]]
@@ -122,6 +124,59 @@ def max_pooling():
     yield from requests(topic, "one-square", [4, 4, 2], blocks, LOGISTIC, l2=0.25)
 
 
+def tied_weights():
+    """An array of weights in two places: of an embedding, of an autoencoder, of one layer used twice; a transformer."""
+    topic = "tied_weights"
+    yield from requests(topic, "embedding", [3], ["embedding 4 2", "tanh", "tied 0 4"], cases=2)
+    yield from requests(topic, "autoencoder", [3], ["dense 2", "gelu", "tied 0 3"], SQUARED, l2=0.25)
+    twice = ["dense 2", "tanh", "dense 2 no-bias", "silu", "shared 2 2", "tanh", "tied 2 2"]
+    yield from requests(topic, "square-layer", [3], twice, l2=0.125, soft=True)
+    yield from requests(topic, "transformer", [3], [*_transformer(1), "tied 0 3"], cases=2)
+
+
+def bottleneck():
+    """1 x 1, 3 x 3 and 1 x 1 convolutions beside an identity and a projection; a network of eleven layers."""
+    topic, end = "bottleneck", ["global-average-pool", "dense 2"]
+    block = ["residual", *_bottleneck(1, 4, 1, "batch-norm 4"), "shortcut", "end", "silu"]
+    yield from requests(topic, "identity", [3, 3, 4], [*block, *end], cases=4)
+    beside = ["shortcut", "conv 4 1 2 0 no-bias", "layer-norm", "end", "tanh"]
+    yield from requests(
+        topic, "projection", [3, 3, 2], ["residual", *_bottleneck(1, 4, 2, "layer-norm"), *beside, *end]
+    )
+    blocks = ["conv 1 3 1 1 no-bias", "batch-norm 3", "silu"]
+    for stage in range(3):
+        width, stride = 2**stage, 2 if stage else 1
+        blocks += ["residual", *_bottleneck(width, 4 * width, stride, "batch-norm 3"), "shortcut"]
+        blocks += [f"conv {4 * width} 1 {stride} 0 no-bias", "batch-norm 3", "end", "silu"]
+    yield from requests(topic, "depth-11", [4, 4, 1], [*blocks, *end])
+
+
+def _bottleneck(width, out, stride, norm):
+    """The convolutions of a bottleneck and their norms; none but a norm after the last."""
+    words = [f"conv {width} 1 1 0 no-bias", norm, "silu", f"conv {width} 3 {stride} 1 no-bias", norm, "silu"]
+    return [*words, f"conv {out} 1 1 0 no-bias", norm]
+
+
+def preactivation():
+    """Norm and nonlinearity before each convolution, nothing after the sum; a network of eight layers."""
+    topic, end = "preactivation", ["batch-norm 3", "silu", "global-average-pool", "dense 2"]
+    block = ["residual", *_before("batch-norm 4", 2, 1), "shortcut", "end"]
+    yield from requests(topic, "identity", [3, 3, 2], [*block, "tanh", *end[2:]], cases=4)
+    beside = ["shortcut", "conv 2 1 2 0", "end", "gelu", *end[2:]]
+    yield from requests(topic, "projection", [3, 3, 1], ["residual", *_before("layer-norm", 2, 2), *beside], l2=0.125)
+    blocks = ["conv 2 3 1 1 no-bias"]
+    for stage in range(3):
+        width, stride = 2 * 2**stage, 2 if stage else 1
+        blocks += ["residual", *_before("batch-norm 3", width, stride), "shortcut"]
+        blocks += [*([f"subsample {width} 2"] if stage else []), "end"]
+    yield from requests(topic, "depth-8", [4, 4, 1], [*blocks, *end])
+
+
+def _before(norm, width, stride):
+    """The main chain of a pre-activation block."""
+    return [norm, "silu", f"conv {width} 3 {stride} 1 no-bias", norm, "silu", f"conv {width} 3 1 1 no-bias"]
+
+
 def residual_network():
     """The network of `refhf.resnet((4, 4, 1), depth=8, width=2, classes=2, group=3, nonlinearity="silu")`."""
     blocks, width = ["conv 2 3 1 1 no-bias", "batch-norm 3", "silu"], 2
@@ -136,9 +191,13 @@ def residual_network():
 
 def transformer():
     """The network of `refhf.transformer(3, 3, width=4, heads=2, depth=2, nonlinearity="gelu_tanh")`."""
+    yield from requests("transformer", "depth-2", [3], [*_transformer(2), "dense 3 no-bias"], cases=2)
+
+
+def _transformer(depth):
+    """All but the last layer."""
     blocks = ["embedding 3 4"]
-    for _ in range(2):
+    for _ in range(depth):
         blocks += ["residual", "layer-norm", "dense 12", "attention 2 causal", "dense 4", "shortcut", "end"]
         blocks += ["residual", "layer-norm", "dense 16", "gelu_tanh", "dense 4", "shortcut", "end"]
-    blocks += ["layer-norm", "dense 3 no-bias"]
-    yield from requests("transformer", "depth-2", [3], blocks, cases=2)
+    return [*blocks, "layer-norm"]

@@ -6,6 +6,7 @@ comes before it is computed once.
 """
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from oracle.exact_networks import FORMULAS, STEP, case_loss, conv2d, loss_hessian_product, numbers, pool2d, shifted
 from oracle.exact_networks import dense as row_times_matrix
@@ -18,6 +19,30 @@ def dense(A, shape, take, n, *no_bias):
     weights = take(m * n) + ([Decimal(0)] * n if no_bias else take(n))
     rows = [[a[i : i + m] for i in range(0, len(a), m)] for a in A]
     return [[s for x in case for s in row_times_matrix(x, weights, m, n)] for case in rows], (*shape[:-1], n)
+
+
+def tied(A, shape, take, word, n):
+    """s_i = sum_c x_c W_ic, W the first weights of another word."""
+    word, n, m = int(word), int(n), shape[-1]
+    W = take.again(word, n * m)
+
+    def of_case(a):
+        rows = [a[i : i + m] for i in range(0, len(a), m)]
+        return [sum(x[c] * W[i * m + c] for c in range(m)) for x in rows for i in range(n)]
+
+    return [of_case(a) for a in A], (*shape[:-1], n)
+
+
+def shared(A, shape, take, word, n):
+    """s_i = sum_c x_c W_ci of the same."""
+    word, n, m = int(word), int(n), shape[-1]
+    W = take.again(word, n * m)
+
+    def of_case(a):
+        rows = [a[i : i + m] for i in range(0, len(a), m)]
+        return [sum(x[c] * W[c * n + i] for c in range(m)) for x in rows for i in range(n)]
+
+    return [of_case(a) for a in A], (*shape[:-1], n)
 
 
 def conv(A, shape, take, channels, kernel, stride, padding, *no_bias):
@@ -127,6 +152,8 @@ def embedding(A, shape, take, vocabulary, width):
 
 BLOCKS = {
     "dense": dense,
+    "tied": tied,
+    "shared": shared,
     "conv": conv,
     "pool": pool,
     "max-pool": max_pool,
@@ -140,21 +167,28 @@ BLOCKS = {
 }
 
 
+class Word(NamedTuple):
+    """A block that is no residual one: its number in the request's list, and its text."""
+
+    number: int
+    text: str
+
+
 def parsed(words):
-    """A flat list of blocks, used up to the next 'shortcut' or 'end': a residual block becomes a pair of lists."""
+    """A list of numbered words, used up to the next 'shortcut' or 'end': a residual block becomes a pair of lists."""
     found = []
-    while words and words[0] not in ("shortcut", "end"):
+    while words and words[0].text not in ("shortcut", "end"):
         word = words.pop(0)
-        if word == "residual":
+        if word.text == "residual":
             main, _ = parsed(words), words.pop(0)
-            word, _ = (main, parsed(words)), words.pop(0)
+            word, _ = [main, parsed(words)], words.pop(0)
         found.append(word)
     return found
 
 
 def applied(block, A, shape, take):
     """The activations after a block, and their shape."""
-    if isinstance(block, tuple):
+    if isinstance(block, list):
         sides = []
         for chain in block:
             B, inner = A, shape
@@ -162,36 +196,41 @@ def applied(block, A, shape, take):
                 B, inner = applied(one, B, inner, take)
             sides.append(B)
         return [[s + t for s, t in zip(a, b, strict=True)] for a, b in zip(*sides, strict=True)], inner
-    kind, *words = block.split()
+    kind, *words = block.text.split()
+    take.starts[block.number] = take.at
     if kind in FORMULAS:
         return [[FORMULAS[kind](s) for s in a] for a in A], shape
     return BLOCKS[kind](A, shape, take, *words)
 
 
 class Weights:
-    """theta, handed out from a place on."""
+    """theta, handed out from a place on; `starts` has the place of each word that was met before."""
 
-    def __init__(self, theta, at):
-        self.theta, self.at = theta, at
+    def __init__(self, theta, at, starts):
+        self.theta, self.at, self.starts = theta, at, starts
 
     def __call__(self, n):
         self.at += n
         return self.theta[self.at - n : self.at]
+
+    def again(self, word, n):
+        """The first n numbers of a word met before."""
+        return self.theta[self.starts[word] :][:n]
 
 
 class Point:
     """A network at a theta: z of all cases, also with one parameter shifted."""
 
     def __init__(self, request, theta):
-        self.theta, self.blocks = theta, parsed(list(request["blocks"]))
+        self.theta, self.blocks = theta, parsed([Word(*item) for item in enumerate(request["blocks"])])
         X, count = numbers(request["X"]), request["cases"]
-        n, take = len(X) // count, Weights(theta, 0)
+        n, take = len(X) // count, Weights(theta, 0, {})
         A, shape = [X[i : i + n] for i in range(0, len(X), n)], tuple(request["shape"])
         self.before = []
         for block in self.blocks:
             self.before.append((take.at, A, shape))
             A, shape = applied(block, A, shape, take)
-        self.z, self.out_shape = A, shape
+        self.z, self.out_shape, self.starts = A, shape, take.starts
 
     def shifted(self, i, step):
         """z with theta_i + step."""
@@ -199,7 +238,7 @@ class Point:
         theta[i] += step
         first = max(k for k, (at, *_) in enumerate(self.before) if at <= i)
         at, A, shape = self.before[first]
-        take = Weights(theta, at)
+        take = Weights(theta, at, dict(self.starts))
         for block in self.blocks[first:]:
             A, shape = applied(block, A, shape, take)
         return A

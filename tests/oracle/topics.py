@@ -17,6 +17,12 @@ TOPICS = {
     "max_pooling": ("The same with max pooling.", block_requests.max_pooling),
     "residual_network": ("The same of a residual network of eight layers.", block_requests.residual_network),
     "transformer": ("The same of a transformer of two layers.", block_requests.transformer),
+    "tied_weights": ("The same with weights that stand in two places.", block_requests.tied_weights),
+    "bottleneck": ("The same with bottleneck blocks, and of a network of eleven layers.", block_requests.bottleneck),
+    "preactivation": (
+        "The same with pre-activation blocks, and of a network of eight layers.",
+        block_requests.preactivation,
+    ),
     "cg": ("Iterates of conjugate gradients, and why they end.", solver_requests.cg),
     "bicgstab": ("Iterates of Bi-CG-STAB, and why they end.", solver_requests.bicgstab),
     "solve": ("A solver's answer with its stopping rule, and whether it converged.", solver_requests.solve),

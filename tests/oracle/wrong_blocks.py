@@ -12,6 +12,7 @@ from refhf.conformance.patterns import Pattern as P
 from refhf.conformance.vectors.network_operations import network_of
 from refhf.model.batch_norm import BatchNorm
 from refhf.model.blocks import arrays
+from refhf.model.weight_tying import first_places, untied
 
 TERMS = {
     "d-of-activation": P.SLOPE_OF_ACTIVATION,
@@ -42,6 +43,7 @@ MISTAKES = [  # that dense networks and images cannot make
     "mask-after-softmax",
     "one-group",
     "sum-over-positions",
+    "tied-once",
 ]
 STALE: dict = {}  # the first theta seen for each problem
 
@@ -54,7 +56,8 @@ def relaid(net, mistake):
         return parameter_layout.bias_first(net)
     parts = arrays(net.unpack(np.arange(net.size)))
     turned = mistake == "kernel-turned"
-    return np.concatenate([(x[::-1, ::-1] if turned and x.ndim == 4 else x).ravel() for x in parts])
+    index = np.concatenate([(x[::-1, ::-1] if turned and x.ndim == 4 else x).ravel() for x in parts])
+    return first_places(index, net.chain.weight_shapes, net.ties)
 
 
 def problem_of(request, mistake):
@@ -100,13 +103,18 @@ def network(request, mistake, wanted):
     scale, biases = factor(problem, mistake), [b.indices for b in parameter_blocks(net) if b.name[:2] == "b_"]
     if mistake == "l2-divided-by-batch":
         l2 = l2 / request["cases"]
-    value = 0.0
+    decayed, value = (theta if wanted == "gradient" else v).copy(), 0.0
+    if mistake == "tied-once":  # each place has its own derivative, and only the first one's is kept
+        problem = problem._replace(net=net._replace(ties=()))
+        theta, v = (untied(x, net.chain.weight_shapes, net.ties) for x in (theta, v))
     if wanted == "gradient":
         without = {TERMS[mistake]} if mistake in TERMS else set()
-        result, decayed = wrong_derivatives.gradient(problem, theta, without), theta.copy()
-        value = scale * wrong_derivatives.value(problem, theta, without) + l2 / 2 * float(theta @ theta)
+        result = wrong_derivatives.gradient(problem, theta, without)
+        value = scale * wrong_derivatives.value(problem, theta, without) + l2 / 2 * float(decayed @ decayed)
     else:
-        result, decayed = product(problem, theta, v, mistake, wanted), v.copy()
+        result = product(problem, theta, v, mistake, wanted)
+    if mistake == "tied-once":
+        result = first_places(result, net.chain.weight_shapes, net.ties)
     for indices in biases if mistake == "l2-on-biases" else []:
         decayed[indices] = 0
     result = scale * result + (0 if mistake == "l2" else l2) * decayed

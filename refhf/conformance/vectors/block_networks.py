@@ -11,6 +11,7 @@ from refhf.model.embedding import Embedding
 from refhf.model.network import Network
 from refhf.model.pooling import AveragePool, Subsample
 from refhf.model.stages import Stage
+from refhf.model.weight_tying import Tie
 
 NO_BIAS = "no-bias"
 WITHOUT_NUMBERS = {
@@ -19,10 +20,23 @@ WITHOUT_NUMBERS = {
     "flatten": stages.flatten(),
 }
 
+ARRAYS = {"dense": 2, "conv": 2, "layer-norm": 2, "batch-norm": 2, "embedding": 2, "tied": 1, "shared": 1}  # of weights
+
 
 def network_of_blocks(shape: Sequence[int], blocks: Sequence[str], loss: str) -> Network:
     """The network of blocks such as 'dense 4', 'layer-norm', 'residual', .., 'shortcut', .., 'end'."""
-    return stages.chain(_until_end(iter(blocks)), shape=shape, loss=loss)
+    return stages.chain(_until_end(iter(blocks)), shape=shape, loss=loss)._replace(ties=_ties(blocks))
+
+
+def _ties(blocks: Sequence[str]) -> tuple[Tie, ...]:
+    """The ties of 'tied k n' and 'shared k n', whose weights are the first array of word k."""
+    words = [text.split() for text in blocks]
+    arrays = [ARRAYS.get(word[0], 0) - (word[-1] == NO_BIAS) for word in words]
+    return tuple(
+        Tie(sum(arrays[:at]), of=sum(arrays[: int(word[1])]), transposed=word[0] == "tied")
+        for at, word in enumerate(words)
+        if word[0] in ("tied", "shared")
+    )
 
 
 def _until_end(words: Iterator[str]) -> list[Any]:
@@ -51,6 +65,8 @@ def _block(kind: str, shape: Shape, numbers: list[int], bias: bool) -> Any:
     """The block of a kind for cases of this shape."""
     if kind == "dense":
         return Dense(shape[-1], *numbers, bias=bias)
+    if kind in ("tied", "shared"):
+        return Dense(shape[-1], numbers[1], bias=False)
     if kind == "conv":
         height, width, channels = shape
         return Convolution((height, width, channels), *numbers, bias=bias)

@@ -8,7 +8,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 VERSION = "v1"
-RELEASE = "1.0.0"  # of the vectors, not of refhf: CHANGELOG.md beside this file
+RELEASE = "1.1.0"  # of the vectors, not of refhf: CHANGELOG.md beside this file
 
 
 class Vector(NamedTuple):
