@@ -78,7 +78,7 @@ class Attention(Weightless):
         RDV = _t(RP) @ Ds + _t(P) @ RDs  # RDV = RP' Ds + P' RDs
         RDP = RDs @ _t(V) + Ds @ _t(RV)  # RDP = RDs V' + Ds RV'
         # RDS = RP (DP - rowsum(P DP)) + P (RDP - rowsum(RP DP + P RDP)), where the rows of RP sum to 0
-        RDS = RP * slope + P * (RDP - _rowsum(RP, slope) - _rowsum(P, RDP))
+        RDS = RP * slope + P * (RDP - (_rowsum(RP, slope) + _rowsum(P, RDP)))
         RDQ = c * (RDS @ K + DS @ RK)  # RDQ = c (RDS K + DS RK)
         RDK = c * (_t(RDS) @ Q + _t(DS) @ RQ)  # RDK = c (RDS' Q + DS' RQ)
         return join_heads(RDQ, RDK, RDV)
@@ -115,5 +115,5 @@ def _rowsum(x: Array, y: Array) -> Array:
 
 def join_heads(*parts: Array) -> Array:
     """(B, T, parts d) of parts (B, heads, T, d_h)."""
-    joined = [x.swapaxes(1, 2).reshape(len(x), x.shape[2], x.shape[1] * x.shape[3]) for x in parts]
-    return joined[0] if len(joined) == 1 else np.concatenate(joined, axis=2)
+    joined = np.concatenate([x.swapaxes(1, 2) for x in parts], axis=2)
+    return joined.reshape(*joined.shape[:2], joined.shape[2] * joined.shape[3])
