@@ -178,8 +178,8 @@ def forward(net: Network, theta: Array, X: Array, *, order: int = 2) -> tuple[Ar
 def _keep_pages() -> None:
     """Let a sweep find the pages that the one before has freed; new ones take half of a small product's time.
 
-    glibc returns what is free at the heap's end beyond twice the largest block, of up to 32 MB, that was mapped and freed
-    (mallopt(3), M_MMAP_THRESHOLD). So one block, which nobody touches, is freed at once. Elsewhere it does nothing.
+    glibc gives back what is free at the heap's end beyond twice the largest block that was mapped and freed, of up to
+    32 MB (mallopt(3), M_MMAP_THRESHOLD). So one such block, never touched, is freed. Elsewhere this does nothing.
     """
     np.empty(2**25 - 2**16, np.uint8)
 
