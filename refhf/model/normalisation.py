@@ -90,18 +90,20 @@ class Normalisation(ABC):
         return Da.reshape(shape), (*tape, Ds, Da, mean_adjoint) if keep else None
 
     def r_forward(self, tape: Tape, u: Weights, Ra: Any) -> tuple[Any, Tape]:
-        """Sweep 3; the r_tape is gamma's direction c, Rn and mean(n Ra)."""
+        """Sweep 3; the r_tape is gamma's direction c, Ra - mean(Ra) and mean(n Ra)."""
         gamma, n, rho, shape, *_ = tape
         c, d = self._wide(u, n)
         Ra = np.zeros_like(n) if Ra is None else Ra.reshape(n.shape)
-        mean_tangent = self.mean(n, Ra)  # mean(n Ra)
-        Rn = rho * (Ra - self.mean(Ra) - n * mean_tangent)  # Rn = J Ra
-        return (gamma * Rn + c * n + d).reshape(shape), (c, Rn, mean_tangent)  # Rs = gamma Rn + c n + d
+        centred, mean_tangent = Ra - self.mean(Ra), self.mean(n, Ra)  # Ra - mean(Ra), mean(n Ra)
+        slope = gamma * rho
+        Rs = slope * centred + (c - slope * mean_tangent) * n + d  # Rs = gamma Rn + c n + d for Rn = J Ra
+        return Rs.reshape(shape), (c, centred, mean_tangent)
 
     def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, *, below: bool = True) -> Any:
         """Sweep 4."""
-        (gamma, n, rho, shape, Ds, Da, mean_adjoint), (c, Rn, mean_tangent), (RDgamma, RDbeta) = tape, r_tape, RDw
+        (gamma, n, rho, shape, Ds, Da, mean_adjoint), (c, centred, mean_tangent), (RDgamma, RDbeta) = tape, r_tape, RDw
         RDs = RDs.reshape(n.shape)
+        Rn = rho * (centred - n * mean_tangent)  # Rn = J Ra
         RDgamma[...] = self._totals(RDs, n) + self._totals(Ds, Rn)  # RDgamma = sum of RDs n + Ds Rn
         RDbeta[...] = self._totals(RDs)  # RDbeta = sum of RDs
         RDn = gamma * RDs + c * Ds
