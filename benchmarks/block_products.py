@@ -2,6 +2,7 @@
 
     python benchmarks/block_products.py               # some ten minutes
     python benchmarks/block_products.py --together    # in one process
+    python benchmarks/block_products.py --parts       # where refhf's time goes; the work in XLA's programs
     python benchmarks/block_products.py --quick       # small networks: does it run?
 
 PyTorch keeps the graph of its gradient and differentiates it again; JAX compiles `jax.linearize` of its gradient (H) or
@@ -13,6 +14,7 @@ times. The last column of a row is the memory of the tape over that of PyTorch's
 """
 
 import argparse
+import collections
 import contextlib
 import multiprocessing
 import os
@@ -32,6 +34,7 @@ from test_block_products import Jax, Torch, chain_weights, forward  # noqa: E402
 
 import refhf  # noqa: E402
 from refhf.model import network  # noqa: E402
+from refhf.model.batch_statistics import leaves  # noqa: E402
 from refhf.model.blocks import arrays  # noqa: E402
 
 ROUNDS = 5
@@ -124,10 +127,10 @@ class JAX:
         z, jvp = jax.linearize(jax.jit(outputs), theta)
         vjp = jax.linear_transpose(jvp, theta)
         _, of_loss = jax.linearize(jax.grad(loss), z)
-        compiled = {"H": jax.jit(hessian), "G": jax.jit(lambda v: vjp(of_loss(jvp(v)))[0])}
+        self.compiled = {"H": jax.jit(hessian), "G": jax.jit(lambda v: vjp(of_loss(jvp(v)))[0])}
         self.products = {
             name: (lambda v, product=product: np.asarray(product(v).block_until_ready()))
-            for name, product in compiled.items()
+            for name, product in self.compiled.items()
         }
 
 
@@ -197,10 +200,45 @@ def measure(name, problem, rounds, kind_of_library):
         print(f"  tape {tape / 2**20:.0f} MB, {tape / saved:.2f} of PyTorch's" if kind == "H" else "", flush=True)
 
 
+def parts(title, net, X, y):
+    """Print refhf's CPU time by kind of block, the rate of this machine's matrix products, and XLA's count of work."""
+    theta, a = net.init(0, np.float32), np.ones((1024, 1024), np.float32)
+    rate = 2 * 1024**3 / min(seconds(lambda: a @ a) for _ in range(9)) / 1e9
+    print(f"{title}: products of 1024 x 1024 matrices make {rate:.0f} GFLOP/s")
+    spent = collections.Counter()
+
+    def timed(kind, sweep):
+        def call(*args, **options):
+            begin = time.process_time()
+            result = sweep(*args, **options)
+            spent[kind] += time.process_time() - begin
+            return result
+
+        return call
+
+    own = Refhf(net, X, y, theta)
+    of_xla = JAX(net, X, y, theta).compiled
+    for kind in {type(block) for block in leaves(net.chain)}:
+        for sweep in ("backward", "r_forward", "r_backward"):
+            setattr(kind, sweep, timed(kind.__name__, getattr(kind, sweep)))
+    for kind, product in own.products.items():
+        product(theta)
+        spent.clear()
+        total = seconds(lambda product=product: [product(theta) for _ in range(ROUNDS)])
+        shares = "  ".join(f"{name} {100 * part / total:.0f} %" for name, part in spent.most_common(5))
+        cost = of_xla[kind].lower(theta).compile().cost_analysis()
+        print(f"  {kind} v {1e3 * total / ROUNDS:.1f} ms: {shares}", end="; ")
+        print(f"XLA: {cost['flops'] / 1e9:.1f} GFLOP, {cost['bytes accessed'] / 1e9:.2f} GB read and written")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small networks, one round")
     parser.add_argument("--together", action="store_true", help="all libraries in one process")
+    parser.add_argument("--parts", action="store_true", help="where the time goes")
     given = parser.parse_args()
     for title, *problem in problems(given.quick):
+        if given.parts:
+            parts(title, *problem)
+            continue
         measure(title, problem, 1 if given.quick else ROUNDS, Library if given.together else Apart)

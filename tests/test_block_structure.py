@@ -13,6 +13,7 @@ from refhf.model import network
 from refhf.model.architectures import image_block
 from refhf.model.attention import Attention
 from refhf.model.batch_norm import BatchNorm
+from refhf.model.batch_statistics import leaves
 from refhf.model.blocks import arrays
 from refhf.model.cases import targets
 from refhf.model.chain import Chain
@@ -25,7 +26,7 @@ from refhf.model.layer_norm import LayerNorm
 from refhf.model.losses import LOSSES
 from refhf.model.max_pooling import MaxPool
 from refhf.model.network import Network
-from refhf.model.pooling import Flatten, GlobalAveragePool
+from refhf.model.pooling import Flatten, GlobalAveragePool, Subsample
 from refhf.model.residual import Residual
 from refhf.model.weight_tying import Tie
 
@@ -58,9 +59,10 @@ def test_frozen_normalisation_is_its_definition():
     block, a = FrozenNorm(mean, variance, 0.1), RNG.standard_normal((5, 2, 3))
     normal = (a - mean) / np.sqrt(variance + 0.1)
     np.testing.assert_allclose(block.forward((gamma, beta), a)[0], gamma * normal + beta, rtol=1e-13)
-    w = np.zeros(3), np.zeros(3)
-    block.initial(w, RNG)
-    np.testing.assert_array_equal(w, [[1, 1, 1], [0, 0, 0]])
+    for each in block, LayerNorm(3), BatchNorm(3, 2):
+        w = np.zeros(3), np.zeros(3)
+        each.initial(w, RNG)
+        np.testing.assert_array_equal(w, [[1, 1, 1], [0, 0, 0]])
 
 
 @pytest.mark.parametrize("first", [FrozenNorm(np.zeros(3), np.ones(3)), BatchNorm(3, 4), LayerNorm(3)])
@@ -71,6 +73,20 @@ def test_a_normalisation_of_the_data(first):
     X, y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 2))
     want = network.loss_and_gradient(net, theta + 1e-30j * v, X, y)[1].imag / 1e-30
     np.testing.assert_allclose(network.hessian_product(net, theta, X, y)(v), want, rtol=1e-11)
+
+
+def test_statistics_are_those_of_what_each_normalisation_sees(monkeypatch):
+    """Means and m / (m - 1) sigma^2 of all the batch normalisations, those of shortcuts too, in theta's order."""
+    net = refhf.resnet((8, 8, 2), 8, 2, 3, shortcut="projection", group=4)
+    theta, X, seen = net.init(0), RNG.standard_normal((4, 8, 8, 2)), []
+    forward = BatchNorm.forward
+    monkeypatch.setattr(BatchNorm, "forward", lambda self, w, a, **k: seen.append(a) or forward(self, w, a, **k))
+    network.forward(net, theta, X, order=0)
+    want = [x for a in seen for x in (a.mean((0, 1, 2)), a.reshape(-1, a.shape[-1]).var(0, ddof=1))]
+    got = network.batch_statistics(net, theta, X) / 4
+    np.testing.assert_allclose(got, np.concatenate(want), rtol=1e-10, atol=1e-12)
+    frozen = net.frozen(refhf.supervised(net, X, np.zeros(4, int)).statistics(theta))
+    assert sum(isinstance(block, FrozenNorm) for block in leaves(frozen.chain)) == 9
 
 
 def test_starting_weights_follow_the_rule():
@@ -188,6 +204,21 @@ def test_tied_weights_stay_narrow():
     """Tied weights are of theta's precision."""
     net = refhf.transformer(7, 4, 6, 2, 1, tied=True)
     assert {x.dtype for x in arrays(net.unpack(net.init(0, np.float32)))} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        refhf.chain([refhf.dense(3, 4), refhf.dense(4, 3), refhf.dense(3, 4)], tied=[(0, 2)]),
+        refhf.chain([Subsample((4, 4, 2), 2, 2), refhf.flatten(), refhf.dense(8, 2)], shape=(4, 4, 2)),
+        refhf.chain([FrozenNorm(np.zeros(3), np.array([0.0, 1.0, 2.0])), refhf.dense(3, 2)], shape=(3,)),
+    ],
+)
+def test_files_hold_the_ends_of_what_is_allowed(net, tmp_path):
+    """Ties of equal shape, a subsampling that adds no channels and a variance of 0 come back from a file."""
+    refhf.save(tmp_path / "net.npz", net, net.init(0))
+    again, _ = refhf.load_network(tmp_path / "net.npz")
+    assert (repr(again.chain), again.ties) == (repr(net.chain), net.ties)
 
 
 def test_networks_print_in_one_line():
@@ -333,6 +364,12 @@ def test_arguments_are_named(call, words):
     """A message begins with the argument or the stage that is wrong."""
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_the_first_block_comes_after_none():
+    """The message for the first block names no block before it."""
+    with pytest.raises(ValueError, match=r"^blocks\[0\], Dense\(n_in=3[^)]*\): expected 3 inputs"):
+        Chain((Dense(3, 4),)).out_shape((2,))
 
 
 def test_a_network_too_large_is_refused():
