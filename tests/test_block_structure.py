@@ -26,7 +26,7 @@ from refhf.model.layer_norm import LayerNorm
 from refhf.model.losses import LOSSES
 from refhf.model.max_pooling import MaxPool
 from refhf.model.network import Network
-from refhf.model.pooling import Flatten, GlobalAveragePool, Subsample
+from refhf.model.pooling import AveragePool, Flatten, GlobalAveragePool, Subsample
 from refhf.model.residual import Residual
 from refhf.model.weight_tying import Tie
 
@@ -132,6 +132,7 @@ def test_a_residual_network_is_the_paper_s(version):
     blocks += [GlobalAveragePool(at), Dense(8, 3)]
     net = refhf.resnet((8, 8, 2), 14, 2, 3, version=version, shortcut="projection", group=4)
     assert net.chain == Chain(tuple(blocks))
+    assert refhf.resnet().out_shape == (10,)
 
 
 def test_a_bottleneck_is_the_paper_s():
@@ -286,6 +287,7 @@ def test_no_sweep_does_more_than_is_needed(wrap):
     def asked(call):
         Spy.asked.clear()
         call()
+        assert all(Spy.asked[i::times] == Spy.asked[::times] for i in range(times))  # both chains are asked alike
         return Spy.asked[::times]
 
     down = [("backward", False, True), ("backward", False, False)]
@@ -348,6 +350,9 @@ def test_max_pooling_stays_narrow():
     ("call", "words"),
     [
         (lambda: refhf.embedding(5, 3, 0), "^width: "),
+        (lambda: refhf.chain([]), "^shape: expected a case's shape"),
+        (lambda: refhf.chain([refhf.dense(3, 3)], tied=[(0, 0)]), r"^tied\[0\]: expected stages"),
+        (lambda: AveragePool(2).out_shape((4, 4)), r"^expected images .* got shape \(4, 4\)"),
         (lambda: refhf.transformer(width=0), "^width: "),
         (lambda: refhf.transformer(heads=0), "^heads: "),
         (lambda: refhf.transformer(depth=0), "^depth: "),
