@@ -1,16 +1,22 @@
 """Time H v and G v of a ResNet-20 and of a small transformer against PyTorch and JAX, on one thread, in one run.
 
-    python benchmarks/block_products.py            # some ten minutes
-    python benchmarks/block_products.py --quick    # small networks: does it run?
+    python benchmarks/block_products.py               # some ten minutes
+    python benchmarks/block_products.py --together    # in one process
+    python benchmarks/block_products.py --parts       # where refhf's time goes; the work in XLA's programs
+    python benchmarks/block_products.py --quick       # small networks: does it run?
 
 PyTorch keeps the graph of its gradient and differentiates it again; JAX compiles `jax.linearize` of its gradient (H) or
 of its outputs and their transpose (G). All linearise once and multiply often, take turns round after round, and are
-timed in the process's CPU seconds. The first products are compared: a wrong one is not timed. A ratio is the peer's
-time over refhf's; above 1 refhf is faster. A product over a gradient is in refhf's own times. The last column of a row
-is the memory of the tape over that of PyTorch's saved tensors.
+timed in CPU seconds. Each has a process of its own, as its user has: in one process all share the C library's heap,
+which returns pages or keeps them by what any of them did before. The first products are compared: a wrong one is not
+timed. A ratio is the peer's time over refhf's; above 1 refhf is faster. A product over a gradient is in refhf's own
+times. The last column of a row is the memory of the tape over that of PyTorch's saved tensors.
 """
 
 import argparse
+import collections
+import contextlib
+import multiprocessing
 import os
 import statistics
 import sys
@@ -28,6 +34,7 @@ from test_block_products import Jax, Torch, chain_weights, forward  # noqa: E402
 
 import refhf  # noqa: E402
 from refhf.model import network  # noqa: E402
+from refhf.model.batch_statistics import leaves  # noqa: E402
 from refhf.model.blocks import arrays  # noqa: E402
 
 ROUNDS = 5
@@ -120,10 +127,10 @@ class JAX:
         z, jvp = jax.linearize(jax.jit(outputs), theta)
         vjp = jax.linear_transpose(jvp, theta)
         _, of_loss = jax.linearize(jax.grad(loss), z)
-        compiled = {"H": jax.jit(hessian), "G": jax.jit(lambda v: vjp(of_loss(jvp(v)))[0])}
+        self.compiled = {"H": jax.jit(hessian), "G": jax.jit(lambda v: vjp(of_loss(jvp(v)))[0])}
         self.products = {
             name: (lambda v, product=product: np.asarray(product(v).block_until_ready()))
-            for name, product in compiled.items()
+            for name, product in self.compiled.items()
         }
 
 
@@ -134,31 +141,104 @@ def seconds(function):
     return time.process_time() - begin
 
 
-def measure(name, net, X, y, rounds):
+class Library:
+    """A library at one problem: `ask` for a 'product', its 'seconds', those of a 'gradient', or the tape's 'bytes'."""
+
+    def __init__(self, library, net, X, y):
+        theta = net.init(0, np.float32)
+        self.v = np.random.default_rng(1).standard_normal(net.size).astype(np.float32)
+        self.at, self.name = library(net, X, y, theta), library.name
+
+    def ask(self, what, kind=""):
+        """The answer."""
+        if what == "bytes":
+            return self.at.bytes
+        call = self.at.gradient if what == "gradient" else partial(self.at.products[kind], self.v)
+        return call() if what == "product" else seconds(call)
+
+
+class Apart:
+    """A library in a process of its own."""
+
+    def __init__(self, library, *problem):
+        spawn = multiprocessing.get_context("spawn")
+        self.pipe, other = spawn.Pipe()
+        self.name = library.name
+        spawn.Process(target=answer, args=(other, library, *problem), daemon=True).start()
+
+    def ask(self, *question):
+        """The answer."""
+        self.pipe.send(question)
+        return self.pipe.recv()
+
+
+def answer(pipe, *of_library):
+    """Answer all that comes through a pipe, until it is closed."""
+    library = Library(*of_library)
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(library.ask(*pipe.recv()))
+
+
+def measure(name, problem, rounds, kind_of_library):
     """Print the rows of one network."""
-    theta, v = net.init(0, np.float32), np.random.default_rng(1).standard_normal(net.size).astype(np.float32)
-    own = Refhf(net, X, y, theta)
-    peers = [peer(net, X, y, theta) for peer in (PyTorch, JAX)]
+    own, *peers = (kind_of_library(library, *problem) for library in (Refhf, PyTorch, JAX))
     for kind in "HG":
-        want = own.products[kind](v)
-        wrong = [p for p in peers if np.linalg.norm(p.products[kind](v) - want) > TOLERANCE * np.linalg.norm(want)]
-        timed = [own, *(p for p in peers if p not in wrong)]
-        calls = [*(partial(p.products[kind], v) for p in timed), own.gradient]
-        times = [[seconds(call) for call in calls] for _ in range(rounds)]
+        want = own.ask("product", kind)
+        off = {peer: np.linalg.norm(peer.ask("product", kind) - want) for peer in peers}
+        right = [peer for peer in peers if off[peer] <= TOLERANCE * np.linalg.norm(want)]
+        times = [
+            [*(each.ask("seconds", kind) for each in (own, *right)), own.ask("gradient")] for _ in range(rounds + 1)
+        ][1:]  # the first round finds no pages
         mine = statistics.median(row[0] for row in times)
         of_gradient = statistics.median(row[0] / row[-1] for row in times)
         print(f"{name:12} {kind} v {1e3 * mine:8.1f} ms  {of_gradient:5.2f} gradients", end="")
-        for i, peer in enumerate(timed[1:], 1):
+        for i, peer in enumerate(right, 1):
             print(f"  {peer.name} {statistics.median(row[i] / row[0] for row in times):5.2f}", end="")
-        print(*(f"  {peer.name}: wrong" for peer in wrong), end="")
-        print(
-            f"  tape {own.bytes / 2**20:.0f} MB, {own.bytes / peers[0].bytes:.2f} of PyTorch's" if kind == "H" else ""
-        )
+        print(*(f"  {peer.name}: wrong" for peer in peers if peer not in right), end="")
+        tape, saved = own.ask("bytes"), peers[0].ask("bytes")
+        print(f"  tape {tape / 2**20:.0f} MB, {tape / saved:.2f} of PyTorch's" if kind == "H" else "", flush=True)
+
+
+def parts(title, net, X, y):
+    """Print refhf's CPU time by kind of block, the rate of this machine's matrix products, and XLA's count of work."""
+    theta, a = net.init(0, np.float32), np.ones((1024, 1024), np.float32)
+    rate = 2 * 1024**3 / min(seconds(lambda: a @ a) for _ in range(9)) / 1e9
+    print(f"{title}: products of 1024 x 1024 matrices make {rate:.0f} GFLOP/s")
+    spent = collections.Counter()
+
+    def timed(kind, sweep):
+        def call(*args, **options):
+            begin = time.process_time()
+            result = sweep(*args, **options)
+            spent[kind] += time.process_time() - begin
+            return result
+
+        return call
+
+    own = Refhf(net, X, y, theta)
+    of_xla = JAX(net, X, y, theta).compiled
+    for kind in {type(block) for block in leaves(net.chain)}:
+        for sweep in ("backward", "r_forward", "r_backward"):
+            setattr(kind, sweep, timed(kind.__name__, getattr(kind, sweep)))
+    for kind, product in own.products.items():
+        product(theta)
+        spent.clear()
+        total = seconds(lambda product=product: [product(theta) for _ in range(ROUNDS)])
+        shares = "  ".join(f"{name} {100 * part / total:.0f} %" for name, part in spent.most_common(5))
+        cost = of_xla[kind].lower(theta).compile().cost_analysis()
+        print(f"  {kind} v {1e3 * total / ROUNDS:.1f} ms: {shares}", end="; ")
+        print(f"XLA: {cost['flops'] / 1e9:.1f} GFLOP, {cost['bytes accessed'] / 1e9:.2f} GB read and written")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small networks, one round")
-    quick = parser.parse_args().quick
-    for problem in problems(quick):
-        measure(*problem, 1 if quick else ROUNDS)
+    parser.add_argument("--together", action="store_true", help="all libraries in one process")
+    parser.add_argument("--parts", action="store_true", help="where the time goes")
+    given = parser.parse_args()
+    for title, *problem in problems(given.quick):
+        if given.parts:
+            parts(title, *problem)
+            continue
+        measure(title, problem, 1 if given.quick else ROUNDS, Library if given.together else Apart)

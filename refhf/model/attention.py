@@ -78,7 +78,9 @@ class Attention(Weightless):
         RDV = _t(RP) @ Ds + _t(P) @ RDs  # RDV = RP' Ds + P' RDs
         RDP = RDs @ _t(V) + Ds @ _t(RV)  # RDP = RDs V' + Ds RV'
         # RDS = RP (DP - rowsum(P DP)) + P (RDP - rowsum(RP DP + P RDP)), where the rows of RP sum to 0
-        RDS = RP * slope + P * (RDP - _rowsum(RP, slope) - _rowsum(P, RDP))
+        RDS = RDP - (_rowsum(RP, slope) + _rowsum(P, RDP))
+        RDS *= P
+        RDS += RP * slope
         RDQ = c * (RDS @ K + DS @ RK)  # RDQ = c (RDS K + DS RK)
         RDK = c * (_t(RDS) @ Q + _t(DS) @ RQ)  # RDK = c (RDS' Q + DS' RQ)
         return join_heads(RDQ, RDK, RDV)
@@ -94,13 +96,9 @@ class Attention(Weightless):
         return tuple(self._heads(x) for x in np.split(a, 3, axis=2))
 
     def _softmax(self, scores: Any) -> Array:
-        if not self.causal:
-            e = np.exp(scores - scores.real.max(axis=-1, keepdims=True))
-            return e / e.sum(axis=-1, keepdims=True)
-        seen = np.tri(scores.shape[-1], dtype=bool)
-        scores = np.where(seen, scores, 0)  # what is not seen must not overflow
-        largest = np.where(seen, scores.real, -np.inf).max(axis=-1, keepdims=True)
-        e = np.where(seen, np.exp(scores - largest), 0)
+        if self.causal:
+            scores = np.where(np.tri(scores.shape[-1], dtype=bool), scores, -np.inf)  # e^-inf = 0: nothing overflows
+        e = np.exp(scores - scores.real.max(axis=-1, keepdims=True))
         return e / e.sum(axis=-1, keepdims=True)
 
 
@@ -115,5 +113,5 @@ def _rowsum(x: Array, y: Array) -> Array:
 
 def join_heads(*parts: Array) -> Array:
     """(B, T, parts d) of parts (B, heads, T, d_h)."""
-    joined = [x.swapaxes(1, 2).reshape(len(x), x.shape[2], x.shape[1] * x.shape[3]) for x in parts]
-    return joined[0] if len(joined) == 1 else np.concatenate(joined, axis=2)
+    joined = np.concatenate([x.swapaxes(1, 2) for x in parts], axis=2)
+    return joined.reshape(*joined.shape[:2], joined.shape[2] * joined.shape[3])

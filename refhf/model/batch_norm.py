@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from refhf.model.blocks import Array, Tape, Weights
-from refhf.model.normalisation import EPSILON, Normalisation, channel_sums
+from refhf.model.normalisation import EPSILON, Normalisation, channel_sums, in_strips
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,16 @@ class BatchNorm(Normalisation):
             raise ValueError(f"expected cases in groups of {self.group}; got {len(a)}")
         return a.reshape(len(a) // self.group, -1, self.channels)
 
+    def strips(self, a: Array) -> Array:
+        """(groups, strips, channels of some cases and positions)."""
+        return in_strips(self.sets(a))
+
     def mean(self, x: Array, y: Array | None = None) -> Array:
-        """(groups, 1, channels)."""
-        return channel_sums(x, y)[:, None] / x.shape[1]
+        """(groups, 1, channels), as often side by side as in x."""
+        as_sets = (len(x), -1, self.channels)
+        sums = channel_sums(x.reshape(as_sets), None if y is None else y.reshape(as_sets))
+        side_by_side = x.shape[2] // self.channels
+        return np.tile(sums / (x.shape[1] * side_by_side), side_by_side)[:, None]
 
     def statistics(self, a: Array) -> tuple[Array, Array]:
         """mu and m / (m - 1) sigma^2 of each group, (groups, channels): what Algorithm 2 averages for prediction."""

@@ -52,7 +52,7 @@ class Dense(Bilinear):
 
     def adjoint_input(self, W: Array, Ds: Array) -> Array:
         """Ds W', (B, ..., n_in)."""
-        return Ds @ W.T
+        return (Ds.reshape(-1, self.n_out) @ W.T).reshape(*Ds.shape[:-1], self.n_in)
 
     def adjoint_weight(self, x: Array, Ds: Array, out: Array | None = None) -> Array:
         """x' Ds, (n_in, n_out)."""

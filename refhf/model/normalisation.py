@@ -41,6 +41,10 @@ class Normalisation(ABC):
     def sets(self, a: Array) -> Array:
         """A view of a whose axis 1 runs over a set."""
 
+    def strips(self, a: Array) -> Array:
+        """The sets, with some of axis 1 side by side in the last axis: NumPy is slow where that one is short."""
+        return self.sets(a)
+
     @abstractmethod
     def mean(self, x: Array, y: Array | None = None) -> Array:
         """The mean of x, or of x y, over each set: axis 1, which stays with length 1."""
@@ -66,7 +70,8 @@ class Normalisation(ABC):
 
     def forward(self, w: Weights, a: Array, *, order: int = 2) -> tuple[Array, Tape]:
         """Sweep 1; the tape is gamma, n, rho and the shape of a."""
-        (gamma, beta), x = w, self.sets(a)
+        x = self.strips(a)
+        gamma, beta = self._wide(w, x)
         centred = x - self.mean(x)  # a - mu
         rho = (self.mean(centred, centred) + self.epsilon) ** -0.5
         n = rho * centred
@@ -77,31 +82,43 @@ class Normalisation(ABC):
         """Sweep 2; the tape has Ds, Da and mean(n Dn) too."""
         (gamma, n, rho, shape), (Dgamma, Dbeta) = tape, Dw
         Ds = Ds.reshape(n.shape)
-        Dgamma[...] = channel_totals(Ds, n)  # Dgamma = sum of Ds n
-        Dbeta[...] = channel_totals(Ds)  # Dbeta = sum of Ds
+        Dgamma[...] = self._totals(Ds, n)  # Dgamma = sum of Ds n
+        Dbeta[...] = self._totals(Ds)  # Dbeta = sum of Ds
         Dn = gamma * Ds
         mean_adjoint = self.mean(n, Dn)  # mean(n Dn)
         Da = rho * (Dn - self.mean(Dn) - n * mean_adjoint)  # Da = J Dn
         return Da.reshape(shape), (*tape, Ds, Da, mean_adjoint) if keep else None
 
     def r_forward(self, tape: Tape, u: Weights, Ra: Any) -> tuple[Any, Tape]:
-        """Sweep 3; the r_tape is gamma's direction c, Rn and mean(n Ra)."""
-        (gamma, n, rho, shape, *_), (c, d) = tape, u
-        Ra = np.zeros_like(n) if Ra is None else self.sets(Ra)
-        mean_tangent = self.mean(n, Ra)  # mean(n Ra)
-        Rn = rho * (Ra - self.mean(Ra) - n * mean_tangent)  # Rn = J Ra
-        return (gamma * Rn + c * n + d).reshape(shape), (c, Rn, mean_tangent)  # Rs = gamma Rn + c n + d
+        """Sweep 3; the r_tape is gamma's direction c, Ra - mean(Ra) and mean(n Ra)."""
+        gamma, n, rho, shape, *_ = tape
+        c, d = self._wide(u, n)
+        Ra = np.zeros_like(n) if Ra is None else Ra.reshape(n.shape)
+        centred, mean_tangent = Ra - self.mean(Ra), self.mean(n, Ra)  # Ra - mean(Ra), mean(n Ra)
+        slope = gamma * rho
+        Rs = slope * centred + (c - slope * mean_tangent) * n + d  # Rs = gamma Rn + c n + d for Rn = J Ra
+        return Rs.reshape(shape), (c, centred, mean_tangent)
 
     def r_backward(self, tape: Tape, r_tape: Tape, RDs: Array, RDw: Weights, *, below: bool = True) -> Any:
         """Sweep 4."""
-        (gamma, n, rho, shape, Ds, Da, mean_adjoint), (c, Rn, mean_tangent), (RDgamma, RDbeta) = tape, r_tape, RDw
+        (gamma, n, rho, shape, Ds, Da, mean_adjoint), (c, centred, mean_tangent), (RDgamma, RDbeta) = tape, r_tape, RDw
         RDs = RDs.reshape(n.shape)
-        RDgamma[...] = channel_totals(RDs, n) + channel_totals(Ds, Rn)  # RDgamma = sum of RDs n + Ds Rn
-        RDbeta[...] = channel_totals(RDs)  # RDbeta = sum of RDs
+        Rn = rho * (centred - n * mean_tangent)  # Rn = J Ra
+        RDgamma[...] = self._totals(RDs, n) + self._totals(Ds, Rn)  # RDgamma = sum of RDs n + Ds Rn
+        RDbeta[...] = self._totals(RDs)  # RDbeta = sum of RDs
         RDn = gamma * RDs + c * Ds
         both = self.mean(n, RDn) + self.mean(Rn, gamma * Ds)  # R{mean(n Dn)} = mean(n RDn) + mean(Rn Dn)
         RDa = rho * (RDn - self.mean(RDn) - n * both - Rn * mean_adjoint - Da * mean_tangent)  # J RDn + (RJ) Dn
         return RDa.reshape(shape)
+
+    def _wide(self, w: Weights, x: Array) -> tuple[Array, ...]:
+        """The arrays of w (channels,), as long as x's last axis."""
+        return tuple(np.tile(w_i, x.shape[-1] // self.channels) for w_i in w)
+
+    def _totals(self, x: Array, y: Array | None = None) -> Array:
+        """The sum of x, or of x y, over all but the channels."""
+        as_rows = (-1, self.channels)
+        return channel_sums(x.reshape(as_rows), None if y is None else y.reshape(as_rows))
 
 
 def channel_totals(x: Array, y: Array | None = None) -> Array:
@@ -112,8 +129,13 @@ def channel_totals(x: Array, y: Array | None = None) -> Array:
 
 def channel_sums(x: Array, y: Array | None = None) -> Array:
     """The sum over m of x (..., m, C), or of x y: of strips of rows first, which is faster and rounds less."""
+    channels, strips = x.shape[-1], in_strips(x)
+    of_strips = strips.sum(axis=-2) if y is None else np.einsum("...ms,...ms->...s", strips, y.reshape(strips.shape))
+    return of_strips.reshape(*x.shape[:-2], -1, channels).sum(axis=-2)
+
+
+def in_strips(x: Array) -> Array:
+    """(..., m / k, k C) of x (..., m, C): k rows side by side."""
     m, channels = x.shape[-2:]
     k = math.gcd(m, max(1, STRIP // channels))
-    strips = x.reshape(*x.shape[:-2], m // k, k * channels)
-    of_strips = strips.sum(axis=-2) if y is None else np.einsum("...ms,...ms->...s", strips, y.reshape(strips.shape))
-    return of_strips.reshape(*x.shape[:-2], k, channels).sum(axis=-2)
+    return x.reshape(*x.shape[:-2], m // k, k * channels)
