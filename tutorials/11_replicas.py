@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 9. Newton steps from the differences between replicas
+# # 11. Newton steps from the differences between replicas
 #
 # Arnold and Wang ("Accelerating SGD for Distributed Deep Learning Using Approximted Hessian Matrix") train M replicas
 # w_1, ..., w_M of a network. They observe that the difference of two replicas' gradients is a product with the

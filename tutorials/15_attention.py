@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12. Attention: the Hessian of softmax(QK')V by hand
+# # 15. Attention: the Hessian of softmax(QK')V by hand
 #
 # Attention (Vaswani et al. 2017, eq. 1) multiplies three functions of the weights, with a softmax in between. So its
 # second derivative has many terms. We write the four sweeps in NumPy, check each line with a complex step, and
@@ -283,7 +283,7 @@ assert leaks[0] == 0
 # %% [markdown]
 # ## Layer normalisation
 #
-# A transformer also has layer normalisation (Ba, Kiros and Hinton 2016). It is n = rho (a - mu) of tutorial 11, with
+# A transformer also has layer normalisation (Ba, Kiros and Hinton 2016). It is n = rho (a - mu) of tutorial 13, with
 # means over the d channels of one position. So the cases stay independent, and J = rho (I - 1 1'/d - n n'/d) is the
 # same matrix: `layer norm: relative error < 1e-13`.
 

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 4. One Hessian-free step, taken apart
+# # 5. One Hessian-free step, taken apart
 #
 # He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we run its lines one by one
 # with the package's own functions, and print every number. The resulting theta equals that of `refhf.iterate` to the

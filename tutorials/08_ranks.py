@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 7. The same answer on many ranks
+# # 8. The same answer on many ranks
 #
 # He et al. 2016, Algorithm 2, lines 3 to 5: each node computes on its own cases, and the results are added. The
 # distributed method is no more than this, but three things can go wrong: means instead of sums, a different order of

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 6. Leaving a saddle
+# # 7. Leaving a saddle
 #
 # He et al. 2016, section 4.2 and Figure 2: on the function
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 8. From linear CG to the stochastic method
+# # 9. From linear CG to the stochastic method
 #
 # Adya et al. 2018 train large networks by nonlinear conjugate gradients. Have the paper open: Algorithm 1 is
 # `refhf/methods/nonlinear_cg/nlcg_step.py`, line by line. It is the method of tutorial 3 with four things changed. We
@@ -250,7 +250,7 @@ for (name, (A, start)), steps in zip(valleys.items(), (5, 60), strict=True):
 # ("supposed to be constant", section 3.2.1), and goes without the guarantee.
 #
 # Where curvature is negative y's < 0, and the paper's formula could make h negative and the step go uphill. There the
-# method skips the update and keeps its last h. On tutorial 6's saddle, from (1, 0.01) at rate 0.3, FR skips a few
+# method skips the update and keeps its last h. On tutorial 7's saddle, from (1, 0.01) at rate 0.3, FR skips a few
 # updates in y^2 < 1/3 and soon reaches the minimum, `saddle, 25 steps: skipped = 6, floored = 0, f = -0.25`. But
 # `saddle, 100 steps: skipped > 50`: the bound, y's < 1e-8, is absolute, so small steps near convergence also meet it.
 

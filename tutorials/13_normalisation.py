@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 11. Residual and batch normalisation: what your framework does in train mode
+# # 13. Residual and batch normalisation: what your framework does in train mode
 #
 # A residual network (He et al. 2015) is made of two blocks that tutorial 1 does not have. A residual block adds its
 # input to its output. Batch normalisation (Ioffe and Szegedy 2015) subtracts the mean of a batch and divides by its
@@ -339,7 +339,7 @@ assert abs(g @ column) < 1e-5
 # `curvature_statistics="frozen"` replaces G by the frozen one; f and g do not change.
 #
 # With G the loss falls at every step, `groups: first rho = 0.37, loss from 2.7 to 0.8`. Then `unseen digits in error
-# = 35%`. With the frozen G the first step raises the loss of its mini-batch, so that rho = -inf (tutorial 4). Later
+# = 35%`. With the frozen G the first step raises the loss of its mini-batch, so that rho = -inf (tutorial 5). Later
 # steps are better, but after eight the loss is still 1.5: `frozen: first rho = -inf, loss from 2.7 to 1.5`.
 
 # %%

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 5. Training on digits
+# # 6. Training on digits
 #
 # He et al. 2016 (section 5) train four Hessian-free methods on MNIST and report that Hessian-Bi-CG-STAB "outperforms
 # other Hessian-free variants". We repeat the experiment on the small set of digits in the package, and ask what a

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10. Check your own
+# # 4. Check your own
 #
 # You have written a Hessian product, or a conjugate gradient solver, and training does not quite work. Is the code
 # wrong? A wrong curvature product does not crash: the optimiser still goes downhill, only less well. This tutorial
