@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 0. Why Hessian-free
 #
-# Training a network means minimising a function $f(\theta)$ of very many parameters. Gradient descent is slow in long,
-# narrow valleys. Newton's method is fast there, but needs the Hessian $H$, a matrix of $P \times P$ numbers. Hessian-free
-# optimisation (Martens 2010) takes Newton's step, or nearly, without ever forming $H$. This lesson shows the idea on
-# functions of two variables. The other lessons fill in the parts.
+# Training a network means minimising a function $f(\theta)$ of very many parameters. Gradient descent is slow in
+# long, narrow valleys. Newton's method is fast there, but needs the Hessian $H$, a matrix of $P \times P$ numbers.
+# Hessian-free optimisation (Martens 2010) takes Newton's step, or nearly, without ever forming $H$. This lesson shows
+# the idea on functions of two variables. The other lessons fill in the parts.
 #
 # You need derivatives of functions of several variables, and eigenvalues of a symmetric matrix.
 
@@ -95,13 +95,13 @@ plt.show()
 
 # %% [markdown]
 # **Picture.** Gradient descent (solid, with dots) jumps from one wall of the valley to the other and creeps along it;
-# Newton's step (dashed) leads straight to the minimum (star). The axes have different scales. With equal ones the level lines would
-# be five times longer than wide.
+# Newton's step (dashed) leads straight to the minimum (star). The axes have different scales. With equal ones the
+# level lines would be five times longer than wide.
 #
 # ## The price of H
 #
-# A small network for digits, 784-400-150-10, has 375,660 parameters. Its Hessian has their square, as
-# numbers of 8 bytes `H: terabytes = 1.1`. Solving with it takes about $P^3/3$ operations, `solve: operations = 1.8e+16`. One
+# A small network for digits, 784-400-150-10, has 375,660 parameters. Its Hessian has their square, as numbers of 8
+# bytes `H: terabytes = 1.1`. Solving with it takes about $P^3/3$ operations, `solve: operations = 1.8e+16`. One
 # gradient on a thousand cases takes about $2 \cdot 10^9$. So nobody forms $H$.
 
 # %%
@@ -231,10 +231,10 @@ def conjugate_gradients(product, b, iterations):
 def hessian_free(theta, steps):
     damping, path = 1.0, [theta]
     for _ in range(steps):
-        J = jacobian(theta)
-        g = J.T @ residuals(theta)
-        d = conjugate_gradients(lambda v, J=J, damping=damping: J.T @ (J @ v) + damping * v, -g, 2)  # (7)
-        rho = (valley(theta + d) - valley(theta)) / (g @ d + (J @ d) @ (J @ d) / 2)  # (7)
+        j = jacobian(theta)
+        g = j.T @ residuals(theta)
+        d = conjugate_gradients(lambda v, j=j, damping=damping: j.T @ (j @ v) + damping * v, -g, 2)  # (7)
+        rho = (valley(theta + d) - valley(theta)) / (g @ d + (j @ d) @ (j @ d) / 2)  # (7)
         damping *= 2 / 3 if rho > 3 / 4 else 3 / 2 if rho < 1 / 4 else 1
         if rho > 0:
             theta = theta + d
@@ -334,8 +334,8 @@ assert errors[1] < 1e-12
 #
 # <details><summary>Answer</summary>
 #
-# $(G + \lambda I)\,d = -g$ becomes $\lambda d = -g$: gradient descent with the small rate $1/\lambda$. So damping leads
-# from Newton's step, at $\lambda = 0$, to gradient descent.
+# $(G + \lambda I)\,d = -g$ becomes $\lambda d = -g$: gradient descent with the small rate $1/\lambda$. So damping
+# leads from Newton's step, at $\lambda = 0$, to gradient descent.
 #
 # </details>
 
