@@ -149,8 +149,8 @@ x, y = np.meshgrid(np.linspace(-1.5, 1.5, 150), np.linspace(-0.3, 1.6, 150))
 heights = surface.value(np.array([x, y]))
 fig, ax = plt.subplots(figsize=(7, 4.4), layout="constrained")
 ax.contour(x, y, np.log10(heights + 0.01), 9, colors="0.7", linewidths=0.8)
-ax.plot(*np.transpose([r.theta for r in pr]), color="#B34700", linewidth=4)
-ax.plot(*np.transpose([r.theta for r in fr[:200]]), "o--", color="#0072B2", markersize=3, linewidth=1)
+ax.plot(*np.transpose([r.theta for r in pr]), color="#EBA37C", linewidth=8)
+ax.plot(*np.transpose([r.theta for r in fr[:200]]), "o-", color="#0072B2", markersize=3, linewidth=1, markevery=4)
 ax.plot(1, 1, "k*", markersize=13)
 arrow = {"arrowprops": {"arrowstyle": "->"}, "backgroundcolor": "white"}
 ax.annotate("FR, 200 steps", fr[40].theta, (-0.4, 1.0), color="#0072B2", **arrow)
@@ -160,8 +160,8 @@ ax.set(xlabel="x", ylabel="y", title="Rosenbrock's valley, rate 0.001")
 plt.show()
 
 # %% [markdown]
-# **Picture.** FR (dashed, dots) follows the bend of the valley to the minimum (star) in 200 steps. PR (thick line),
-# with the same rate, has hardly left the start after 500.
+# **Picture.** FR (thin, a dot every fourth step) follows the bend of the valley and is near the minimum (star) after
+# 200 steps. PR (thick, light) with the same rate is still on the first slope after 500.
 #
 # ## What the clip costs
 #

@@ -100,15 +100,15 @@ hold(
 
 fig, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 for search, dash, colour in (("off", ":", "black"), ("online", "--", RED), ("table", "-", BLUE)):
-    ax.semilogy(f["PR", search], dash, color=colour, linewidth=2)
+    ax.semilogy(np.minimum(f["PR", search], 1e40), dash, color=colour, linewidth=2)
 ax.text(32, 1e27, "no search", color="black")
 ax.text(120, 1e14, "the paper's search", color=RED)
-ax.text(95, 1e-9, "the published table", color=BLUE)
+ax.text(10, 1e-11, "the published table", color=BLUE)
 ax.set(xlabel="step", ylabel="f", title="PR with a rate that is too large by a half", ylim=(1e-14, 1e30))
 plt.show()
 
 # %% [markdown]
-# **Picture.** Without a search f grows without limit (dotted). With the paper's search (dashed) it grows for fifty
+# **Picture.** Without a search f grows without limit (dotted). With the paper's search (dashed) it grows for twenty
 # steps, while the scale comes down, and then falls. With the published table (solid) it hardly rises.
 #
 # So the search corrects a rate that is slightly too large, as a tuned schedule's sometimes is; it does not find a
@@ -116,9 +116,9 @@ plt.show()
 #
 # ## Mini-batches
 #
-# Now the whole method, as published, on the 10,000 digits of the package: a network 784-30-10, 12 epochs, the paper's
+# Now the whole method, as published, on the 10,000 digits of the package: a network 784-30-10, 8 epochs, the paper's
 # schedule (section 4.1: warm-up for 5 epochs to 0.1/256 times the batch, then down to 0.001 by a factor every second
-# epoch), the same for all methods; it was tuned for momentum. At batch 2,500 that makes `steps = 48`. One seed, one
+# epoch), the same for all methods; it was tuned for momentum. At batch 2,500 that makes `steps = 32`. One seed, one
 # network, one schedule: this *illustrates* what the methods do, and ranks nothing. `refhf sweep` is for that.
 
 # %%
@@ -126,7 +126,7 @@ digits = load("mnist-mini", dtype=np.float32)
 net = refhf.mlp([784, 30, 10], nonlinearity="tanh", loss="softmax_cross_entropy")
 train = refhf.supervised(net, digits.X, digits.y)
 theta_0 = net.init(rng=0, dtype=np.float32)
-EPOCHS = 12
+EPOCHS = 8
 
 
 def steps_of(method, batch, steps, rate, **options):
@@ -160,7 +160,7 @@ def trained(method, batch, **options):
 
 
 rate = adya_2018(2500, train.cases, EPOCHS)
-print("rate at steps 1, 11, 21, 31, 48: " + ", ".join(f"{rate(k):.3f}" for k in (1, 11, 21, 31, 48)))
+print("rate at steps 1, 8, 16, 24, 32: " + ", ".join(f"{rate(k):.3f}" for k in (1, 8, 16, 24, 32)))
 methods = ("momentum", "nlcg-fr", "nlcg-pr")
 runs = {(method, batch): trained(method, batch) for batch in (2500, 128) for method in methods}
 large = {method: runs[method, 2500][0] for method in methods}
@@ -168,7 +168,7 @@ hold(max(large.values()) < 15, "batch 2500: largest error < 15 %")
 
 # %% [markdown]
 # All three train, `batch 2500: largest error < 15 %`. Now batch 128, where the line search is off (section 4.1), and
-# 948 steps fit into the same epochs. Momentum becomes better, and NLCG much worse: `batch 128: error of momentum < 8
+# 632 steps fit into the same epochs. Momentum becomes better, and NLCG much worse: `batch 128: error of momentum < 8
 # %, of nlcg-fr > 12 %, of nlcg-pr > 40 %`. The paper's last section says "unstable", but no run diverges here. The
 # next section gives the reason.
 
@@ -233,23 +233,23 @@ for batch, dash, colour in ((128, "-", RED), (2500, "--", BLUE)):
     ax.semilogy(
         np.arange(1, len(means[batch]) + 1) * batch / train.cases, means[batch], dash, color=colour, linewidth=2
     )
-ax.text(6, 250, "batch 128", color=RED, ha="right")
-ax.text(9, 8, "batch 2,500", color=BLUE)
+ax.text(2.4, 300, "batch 128", color=RED)
+ax.text(2.4, 1.7, "batch 2,500", color=BLUE)
 ax.set(xlabel="passes over the data", ylabel="mean of h", title="What the preconditioner takes for curvature")
 plt.show()
 
 # %% [markdown]
-# **Picture.** At batch 2,500 (dashed) the mean of h stays near the curvatures of f, a few units. At batch 128 (solid)
-# it grows all the time, to thousands: the steps become so short that the run stands still.
+# **Picture.** At batch 2,500 (dashed) the mean of h stays near 1. At batch 128 (solid) it grows all the time, to
+# thousands: the steps become so short that the run stands still.
 #
 # Without preconditioner, at batch 128 and with the same schedule, both formulas train well: `no preconditioner, batch
-# 128: largest error < 8 %`. A larger batch has less noise in y, and a larger rate in the schedule. The method needs
+# 128: largest error < 10 %`. A larger batch has less noise in y, and a larger rate in the schedule. The method needs
 # both. The authors state the first: "with large mini-batches, the variance of the gradients is reduced" (section
 # 3.2).
 
 # %%
 without = [trained(method, 128, preconditioner=False)[0] for method in methods[1:]]
-hold(max(without) < 8, "no preconditioner, batch 128: largest error < 8 %")
+hold(max(without) < 10, "no preconditioner, batch 128: largest error < 10 %")
 
 # %% [markdown]
 # ## Summary
