@@ -190,7 +190,7 @@ plt.show()
 # %%
 small = digits.X[:500].reshape(-1, 28, 28, 1)[:, ::2, ::2]
 layers = [
-    refhf.conv(4, 3, stride=2),
+    refhf.conv(4, 4, stride=2),
     refhf.elementwise("tanh"),
     refhf.conv(8, 3),
     refhf.elementwise("tanh"),
@@ -212,16 +212,18 @@ print("training error < 15 %")
 #
 # <details><summary>Answer</summary>
 #
-# $\lfloor (n + 2p - k)/t \rfloor + 1$. With $k = 3$, $p = 1$, $t = 1$ the size stays.
+# $\lfloor (n + 2p - k)/t \rfloor + 1$; refhf wants the division to leave no rest. With $k = 3$, $p = 1$, $t = 1$ the
+# size stays.
 #
 # </details>
 
 # %%
 # Answer to exercise 1, checked
-for n, k, padding, stride in ((14, 3, 0, 2), (14, 3, 1, 1), (9, 5, 2, 3)):
-    block = refhf.chain([refhf.conv(1, k, stride=stride, padding=padding)], shape=(n, n, 1), loss="squared_error")
+for n, k, padding, stride in ((14, 4, 0, 2), (14, 3, 1, 1), (9, 5, 2, 2)):
+    stage = refhf.conv(1, k, stride=stride, padding=padding)
+    block = refhf.chain([stage, refhf.flatten()], shape=(n, n, 1), loss="squared_error")
     rows = (n + 2 * padding - k) // stride + 1
-    assert block.predict(np.zeros(block.size), np.zeros((1, n, n, 1))).shape[1:3] == (rows, rows)
+    assert block.predict(np.zeros(block.size), np.zeros((1, n, n, 1))).shape == (1, rows**2)
 
 # %% [markdown]
 # **2.** What is a convolution with $k = 1$?
@@ -235,8 +237,8 @@ for n, k, padding, stride in ((14, 3, 0, 2), (14, 3, 1, 1), (9, 5, 2, 3)):
 # %%
 # Answer to exercise 2, checked
 image, kernel = rng.normal(size=(2, 4, 4, 3)), rng.normal(size=(1, 1, 3, 5))
-one = refhf.chain([refhf.conv(5, 1, bias=False)], shape=(4, 4, 3), loss="squared_error")
-assert off(one.predict(kernel.ravel(), image), image @ kernel[0, 0]) < 1e-14
+one = refhf.chain([refhf.conv(5, 1, bias=False), refhf.flatten()], shape=(4, 4, 3), loss="squared_error")
+assert off(one.predict(kernel.ravel(), image), (image @ kernel[0, 0]).reshape(2, -1)) < 1e-14
 
 # %% [markdown]
 # **3.** Subtract the mean of each patch before the kernel. What happens to the condition number of G for the digits,
