@@ -51,7 +51,12 @@ ax.semilogy(range(1, 21), sizes(1.2, True), "s:", color="black", markersize=4)
 ax.text(14, 0.015, "factor 0.8", color="#B34700", ha="right")
 ax.text(11, 25, "factor 1.2", color="#0072B2", ha="right")
 ax.text(13, 1.4, "normalised, any factor")
-ax.set(xlabel="layer", ylabel="standard deviation of activations", title="Layer statistics of a deep network")
+ax.set(
+    xlabel="layer",
+    xticks=range(2, 21, 2),
+    ylabel="standard deviation of activations",
+    title="Layer statistics of a deep network",
+)
 plt.show()
 
 # %% [markdown]

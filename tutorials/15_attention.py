@@ -83,9 +83,10 @@ def show(matrices, titles):
     """Matrices of attention side by side."""
     _, axes = plt.subplots(1, len(matrices), figsize=(7, 7 / len(matrices) + 0.6), layout="constrained", squeeze=False)
     for ax, matrix, title in zip(axes[0], matrices, titles, strict=True):
-        ax.imshow(matrix, cmap="Greys", vmin=0, vmax=1.4)
+        ax.imshow(matrix, cmap="Greys", vmin=0, vmax=1.1)
         for i, j in np.ndindex(*matrix.shape):
-            ax.text(j, i, "" if j > i else f"{matrix[i, j]:.2f}", ha="center", va="center")
+            colour = "white" if matrix[i, j] > 0.55 else "black"
+            ax.text(j, i, "" if j > i else f"{matrix[i, j]:.2f}", ha="center", va="center", color=colour)
         ax.plot(*np.argwhere(future).T[::-1], "x", color="0.5")
         ax.set(xlabel="looks at position j", title=title, xticks=range(4), yticks=range(4))
         ax.set(xticklabels=range(1, 5), yticklabels=range(1, 5))
