@@ -55,8 +55,8 @@ hold((train.cases, test.cases) == (2000, 2000), "cases to train on = 2000, to te
 # passes over the data. Gradients, products and losses count in proportion to their cases (a product here uses 500 of
 # 2000). With $n$ cases and curvature mini-batches of $b$:
 #
-# $$\text{passes} = \text{gradients} + \text{losses on all cases}
-# + \frac{b}{n} \left(\text{products} + \text{losses on the mini-batch}\right) \tag{1}$$
+# $$\text{passes} = \text{gradients} + \text{losses on all cases} +
+# \frac{b}{n} \left(\text{products} + \text{losses on the mini-batch}\right) \tag{1}$$
 
 
 # %%

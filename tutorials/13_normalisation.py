@@ -109,8 +109,8 @@ assert np.allclose(np.linalg.eigvalsh(J), [0, EPSILON * rho**3, rho, rho, rho, r
 #
 # J depends on a, through rho and n. The product rule, with R{n n'} = Rn n' + n Rn', gives
 #
-# $$RDa = J\, RDn + (RJ)\, Dn, \qquad (RJ)\, Dn = -\rho\, \left(\operatorname{mean}(n\, Ra)\, Da
-# + Rn \operatorname{mean}(n\, Dn) + n \operatorname{mean}(Rn\, Dn)\right) \tag{3}$$
+# $$RDa = J\, RDn + (RJ)\, Dn, \qquad (RJ)\, Dn = -\rho\, \left(\operatorname{mean}(n\, Ra)\, Da +
+# Rn \operatorname{mean}(n\, Dn) + n \operatorname{mean}(Rn\, Dn)\right) \tag{3}$$
 #
 # We write the four sweeps of a small network: a dense layer without bias (beta replaces it), batch normalisation, and
 # the softmax cross-entropy of s. The statistics are those of *groups* of six cases. Our twelve cases are two groups,
