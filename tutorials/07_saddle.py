@@ -68,8 +68,8 @@ runs = {  # each from its own start, so that the paths do not cover each other
     "started beside the line": (
         points("gradient-descent", [1.3, -0.05], 80, learning_rate=0.1), RED, ":", (0.45, -0.4),
     ),
-    "Newton": (points("newton", [-1.3, 0.44], 6), "black", "--", (-1.4, 0.72)),
-    "saddle-free Newton": (points("saddle-free-newton", [-1.3, 0.05], 12), GREEN, "-.", (-1.4, -0.55)),
+    "Newton": (points("newton", [-1.3, 0.44], 6), "black", "--", (-1.4, 0.53)),
+    "saddle-free Newton": (points("saddle-free-newton", [-1.3, 0.05], 12), GREEN, "-.", (-1.42, -0.1)),
     "negative curvature": (points("negative-curvature-newton", [1.3, 0.0], 12, rng=4), BLUE, "-", (0.75, 0.75)),
 }  # fmt: skip
 x, y = np.meshgrid(np.linspace(-1.5, 1.5, 121), np.linspace(-1.4, 1.4, 121))
