@@ -20,6 +20,7 @@ SECONDS = 60
 MOVES = {  # lines that are said to hang on rounding: tables of draws, digits beyond those needed
     "06_digits": "hessian-cg|hybrid-cg|hessian-bicgstab|other constants",
     "04_check_your_own": "  ok  ",
+    "10_large_batches": "nlcg-.., batch 128",
 }
 ONE_CORE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
 NO_DISPLAY = {"MPLBACKEND": "Agg", "DISPLAY": ""}

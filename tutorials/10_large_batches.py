@@ -119,7 +119,8 @@ plt.show()
 # Now the whole method, as published, on the 10,000 digits of the package: a network 784-30-10, 8 epochs, the paper's
 # schedule (section 4.1: warm-up for 5 epochs to 0.1/256 times the batch, then down to 0.001 by a factor every second
 # epoch), the same for all methods; it was tuned for momentum. At batch 2,500 that makes `steps = 32`. One seed, one
-# network, one schedule: this *illustrates* what the methods do, and ranks nothing. `refhf sweep` is for that.
+# network, one schedule: this *illustrates* what the methods do, and ranks nothing. (With another BLAS the last digits
+# of the lines for batch 128 differ.) `refhf sweep` is for that.
 
 # %%
 digits = load("mnist-mini", dtype=np.float32)
