@@ -3,10 +3,14 @@
 #
 # Hessian-free optimisation never forms the Hessian H. It only needs products H v. Pearlmutter (1994) showed how to
 # compute one exactly, for a few more matrix products: differentiate *the lines of backpropagation themselves* along
-# v. He et al. 2016 use it in section 4.1 and in line 5 of Algorithm 2. The operator R{x} = d/dr x(theta + r v) at r =
-# 0 obeys the rules of any derivative:
+# v. He et al. 2016 use it in section 4.1 and in line 5 of Algorithm 2. The operator
 #
-#     R{x + y} = Rx + Ry      R{x y} = Rx y + x Ry      R{f(x)} = f'(x) Rx      R{theta} = v
+# $$R\{x\} = \left.\frac{d}{dr}\, x(\theta + r v)\right|_{r = 0} \tag{1}$$
+#
+# obeys the rules of any derivative:
+#
+# $$R\{x + y\} = Rx + Ry, \qquad R\{xy\} = Rx\, y + x\, Ry, \qquad
+# R\{f(x)\} = f'(x)\, Rx, \qquad R\{\theta\} = v \tag{2}$$
 #
 # H v is R{gradient}. We write each line of the two sweeps of a two-layer network, then R of each line, and check each
 # of them. The names are those of the notation table in `refhf/__init__.py`: Dx is df/dx, Rx is R{x}, and RDx is
@@ -14,6 +18,7 @@
 # V_2, c_2.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
 import refhf
@@ -42,7 +47,13 @@ V, c = layers(v)
 # %% [markdown]
 # ## Sweeps 1 and 2: forward and backward
 #
-# Rows are cases. The objective is the mean cross-entropy of p = softmax(z), so df/dz is (p - y) / B.
+# Rows are cases. The objective is the mean cross-entropy of p = softmax(z), so df/dz is (p - y) / B. Forward, and then
+# backward by the chain rule:
+#
+# $$s_1 = X W_1 + b_1, \qquad a_1 = \tanh s_1, \qquad z = a_1 W_2 + b_2 \tag{3}$$
+#
+# $$Dz = \tfrac1B (p - y), \qquad DW_2 = a_1' Dz, \qquad Da_1 = Dz\, W_2', \qquad Ds_1 = Da_1 \odot f'(s_1), \qquad
+# DW_1 = X' Ds_1 \tag{4}$$
 
 
 # %%
@@ -52,20 +63,20 @@ def softmax(z):
 
 def forward(theta):
     (W, b), s, a = layers(theta), {}, {0: X}
-    s[1] = a[0] @ W[1] + b[1]
-    a[1] = np.tanh(s[1])
-    z = a[1] @ W[2] + b[2]
+    s[1] = a[0] @ W[1] + b[1]  # (3)
+    a[1] = np.tanh(s[1])  # (3)
+    z = a[1] @ W[2] + b[2]  # (3)
     return s, a, z
 
 
 def backward(theta, a, z):
     (W, _), Ds, Da, DW, Db = layers(theta), {}, {}, {}, {}
-    Dz = (softmax(z) - y) / B
-    DW[2] = a[1].T @ Dz
+    Dz = (softmax(z) - y) / B  # (4)
+    DW[2] = a[1].T @ Dz  # (4)
     Db[2] = Dz.sum(axis=0)
-    Da[1] = Dz @ W[2].T
-    Ds[1] = Da[1] * (1 - a[1] ** 2)  # tanh' = 1 - tanh^2
-    DW[1] = a[0].T @ Ds[1]
+    Da[1] = Dz @ W[2].T  # (4)
+    Ds[1] = Da[1] * (1 - a[1] ** 2)  # (4): tanh' = 1 - tanh^2
+    DW[1] = a[0].T @ Ds[1]  # (4)
     Db[1] = Ds[1].sum(axis=0)
     return Dz, Ds, Da, DW, Db
 
@@ -78,7 +89,7 @@ Dz, Ds, Da, DW, Db = backward(theta, a, z)
 #
 # These lines are analytic, so they run on complex numbers unchanged. With h so small that h^2 vanishes,
 #
-#     x(theta + i h v) = x(theta) + i h R{x},       R{x} = Im x(theta + i h v) / h
+# $$x(\theta + i h v) = x(\theta) + i h\, R\{x\}, \qquad R\{x\} = \operatorname{Im} x(\theta + i h v) / h \tag{5}$$
 #
 # There is no subtraction, hence no cancellation (Squire and Trapp 1998). We run the sweeps once at theta + i h v. The
 # imaginary part of *each line*, divided by h, is the exact value of its R-line: `R{s_1}: relative error < 1e-13`.
@@ -92,7 +103,7 @@ checked = []
 
 
 def check(name, by_hand, line_at_h):
-    truth = line_at_h.imag / h
+    truth = line_at_h.imag / h  # (5)
     error = abs(by_hand - truth).max() / abs(truth).max()
     assert error < 1e-13, f"the line of {name} is differentiated wrongly"
     print(f"R{{{name}}}: relative error < 1e-13")
@@ -102,37 +113,44 @@ def check(name, by_hand, line_at_h):
 # %% [markdown]
 # ## Sweep 3: R-forward
 #
-# The inputs do not depend on theta, so RX = 0. Every product has one term for each factor that depends on theta.
+# The inputs do not depend on theta, so RX = 0. Every product has one term for each factor that depends on theta. The
+# rules (2), applied to the lines (3):
+#
+# $$Rs_1 = X V_1 + c_1, \qquad Ra_1 = f'(s_1) \odot Rs_1, \qquad Rz = a_1 V_2 + Ra_1 W_2 + c_2 \tag{6}$$
 
 # %%
 Rs, Ra = {}, {}
-Rs[1] = a[0] @ V[1] + c[1]
+Rs[1] = a[0] @ V[1] + c[1]  # (6)
 check("s_1", Rs[1], s_h[1])
-Ra[1] = (1 - a[1] ** 2) * Rs[1]
+Ra[1] = (1 - a[1] ** 2) * Rs[1]  # (6)
 check("a_1", Ra[1], a_h[1])
-Rz = a[1] @ V[2] + Ra[1] @ W[2] + c[2]
+Rz = a[1] @ V[2] + Ra[1] @ W[2] + c[2]  # (6)
 check("z", Rz, z_h)
 
 # %% [markdown]
 # ## Sweep 4: R-backward
 #
 # R{softmax(z)} is (diag(p) - p p') Rz, case by case. The derivative of tanh' is -2 tanh tanh'. RDW and RDb are the
-# parts of the product that belong to W and b.
+# parts of the product that belong to W and b. The rules (2), applied to the lines (4):
+#
+# $$\begin{aligned}
+# RDz &= \tfrac1B (\operatorname{diag}(p) - pp')\, Rz, & RDW_2 &= a_1' RDz + Ra_1' Dz, & RDa_1 &= RDz\, W_2' + Dz\,
+# V_2', \\ RDs_1 &= RDa_1 \odot f' + Da_1 \odot f'' \odot Rs_1, & RDW_1 &= X' RDs_1 \end{aligned} \tag{7}$$
 
 # %%
 RDs, RDa, RDW, RDb = {}, {}, {}, {}
 p = softmax(z)
-RDz = (p * Rz - p * (p * Rz).sum(axis=1, keepdims=True)) / B
+RDz = (p * Rz - p * (p * Rz).sum(axis=1, keepdims=True)) / B  # (7)
 check("Dz", RDz, Dz_h)
-RDW[2] = a[1].T @ RDz + Ra[1].T @ Dz
+RDW[2] = a[1].T @ RDz + Ra[1].T @ Dz  # (7)
 check("DW_2", RDW[2], DW_h[2])
 RDb[2] = RDz.sum(axis=0)
 check("Db_2", RDb[2], Db_h[2])
-RDa[1] = RDz @ W[2].T + Dz @ V[2].T
+RDa[1] = RDz @ W[2].T + Dz @ V[2].T  # (7)
 check("Da_1", RDa[1], Da_h[1])
-RDs[1] = RDa[1] * (1 - a[1] ** 2) + Da[1] * (-2 * a[1] * (1 - a[1] ** 2)) * Rs[1]
+RDs[1] = RDa[1] * (1 - a[1] ** 2) + Da[1] * (-2 * a[1] * (1 - a[1] ** 2)) * Rs[1]  # (7)
 check("Ds_1", RDs[1], Ds_h[1])
-RDW[1] = a[0].T @ RDs[1]
+RDW[1] = a[0].T @ RDs[1]  # (7)
 check("DW_1", RDW[1], DW_h[1])
 RDb[1] = RDs[1].sum(axis=0)
 check("Db_1", RDb[1], Db_h[1])
@@ -153,6 +171,46 @@ assert error < 1e-13
 print("by hand against objective.hessian(theta) @ v: relative error < 1e-13")
 
 # %% [markdown]
+# ## Why not a difference of gradients?
+#
+# The difference quotient $\left(g(\theta + hv) - g(\theta)\right)/h$ costs one gradient, less than $H v$. But a large
+# h has an error of order h, and a small h an error of order $10^{-16}/h$ from cancellation. At the best h only half
+# of the digits are right: `difference: best error > 1e-10`. The complex step has no such limit, but complex
+# arithmetic costs more.
+
+# %%
+powers = 10.0 ** np.arange(-18, 1)
+
+
+def full_gradient(theta):
+    _, a, z = forward(theta)
+    *_, DW, Db = backward(theta, a, z)
+    return np.concatenate([DW[1].ravel(), Db[1], DW[2].ravel(), Db[2]])
+
+
+def relative(product):
+    return max(np.linalg.norm(product - Hv) / np.linalg.norm(Hv), 1e-17)
+
+
+quotient = [relative((full_gradient(theta + h * v) - full_gradient(theta)) / h) for h in powers]
+complex_step = [relative(full_gradient(theta + 1j * h * v).imag / h) for h in powers]
+assert min(quotient) > 1e-10
+assert max(complex_step[:8]) < 1e-13
+print("difference: best error > 1e-10")
+
+fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+ax.loglog(powers, quotient, "o-", color="#B34700", markersize=4)
+ax.loglog(powers, complex_step, "s--", color="#0072B2", markersize=4)
+ax.text(1e-13, 1e-1, "difference of gradients", color="#B34700")
+ax.text(1e-13, 1e-14, "complex step", color="#0072B2")
+ax.set(xlabel="step h", ylabel="relative error of H v", title="Two ways to differentiate the gradient")
+plt.show()
+
+# %% [markdown]
+# **Picture.** The error of the difference (solid, dots) is a V: to the right the curvature of g, to the left
+# cancellation. Its best is in the middle. The error of the complex step (dashed, squares) falls with h squared, down
+# to rounding, and stays there.
+#
 # ## Three terms make the difference to Gauss-Newton
 #
 # Three terms of sweep 4 contain a D: `Ra' Dz`, `Dz V'` and `Da f'' Rs`. They are the curvature of the network itself.
@@ -222,3 +280,63 @@ for sizes, expected in (([512] * 9, 1.91), ([784, 400, 150, 10], 1.23)):
 # confirm this, in multiplications: `H v on a kept tape = 1.91 gradients`. In the paper's 784-400-150-10 most of the
 # work is in the first layer: `H v on a kept tape = 1.23 gradients`. Repeating sweeps 1 and 2 for every product costs
 # one gradient more, `from scratch = 2.23`.
+#
+# ## Exercises
+#
+# **1.** Derive $RDs$ for the logistic function $f(s) = 1/(1 + e^{-s})$. Which factors replace $1 - a^2$ and
+# $-2a(1 - a^2)$?
+#
+# <details><summary>Answer</summary>
+#
+# $f' = a(1 - a)$ and $f'' = (1 - 2a)\, a (1 - a)$. The rest of (7) stays.
+#
+# </details>
+
+# %%
+# Answer to exercise 1, checked
+of_s, Rs_1 = rng.normal(size=(2, 10))
+a_1 = 1 / (1 + np.exp(-of_s))
+derivative = 1 / (1 + np.exp(-(of_s + 1e-20j * Rs_1)))
+assert np.allclose(derivative.imag / 1e-20, a_1 * (1 - a_1) * Rs_1, rtol=1e-12)
+slope = derivative * (1 - derivative)
+assert np.allclose(slope.imag / 1e-20, (1 - 2 * a_1) * a_1 * (1 - a_1) * Rs_1, rtol=1e-12)
+
+# %% [markdown]
+# **2.** The objective gets a weight decay $\frac{\mu}{2} |\theta|^2$. What changes in $H v$? At which line of the
+# sweeps?
+#
+# <details><summary>Answer</summary>
+#
+# The gradient gets $\mu\theta$. Since $R\{\theta\} = v$, the product gets $\mu v$, after the last line. No sweep
+# changes.
+#
+# </details>
+
+# %%
+# Answer to exercise 2, checked
+net = refhf.mlp([4, 5, 3], nonlinearity="tanh", loss="softmax_cross_entropy")
+decayed = refhf.supervised(net, X, labels, l2=0.01).hessian(theta) @ v
+assert np.allclose(decayed, Hv + 0.01 * v, rtol=1e-12, atol=1e-14)
+
+# %% [markdown]
+# **3.** How do you compute $v'Hv$ with sweeps 1 to 3 only?
+#
+# <details><summary>Answer</summary>
+#
+# Not exactly: $v'Hv = R\{v'g\}$ needs the second derivative of z along v. But the Gauss-Newton part $v'Gv$ needs only
+# $Rz$: it is the mean over the cases of $Rz'(\operatorname{diag}(p) - pp')Rz$.
+#
+# </details>
+
+# %%
+# Answer to exercise 3, checked
+part = np.sum(p * Rz**2) - np.sum(np.sum(p * Rz, axis=1) ** 2)
+assert np.isclose(part / B, v @ (G @ v))
+
+# %% [markdown]
+# ## What to remember
+#
+# - $H v$ is the derivative of the gradient along $v$: differentiate each line of backpropagation.
+# - Every product gives two terms; $f'$ gives a term with $f''$.
+# - It is exact, and costs about one to two gradients if the tape is kept.
+# - A complex step checks each line by itself, to rounding.

@@ -5,14 +5,20 @@
 # (section 4.1), following Martens 2010, therefore describe a positive semidefinite substitute, the Gauss-Newton
 # matrix
 #
-#     G = J' H_L J / B,      J = dz/dtheta,      H_L = the loss's Hessian with respect to z
+# $$G = \tfrac1B J' H_L J, \qquad J = \frac{dz}{d\theta}, \qquad
+# H_L = \text{the Hessian of the loss with respect to } z \tag{1}$$
 #
 # where z is the network's output and B the number of cases. Schraudolph (2002, section 3) multiplies by G without
-# forming it, in three arrows: v -> J v -> H_L J v -> J' H_L J v. We follow them on a network small enough to write
+# forming it, in three arrows:
+#
+# $$v \;\to\; Jv \;\to\; H_L J v \;\to\; J' H_L J v \tag{2}$$
+#
+# We follow them on a network small enough to write
 # down J, H_L and G in full. Then we ask why H_L is taken at the *pre-activation* output, and when G equals the
 # Hessian.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.linalg import block_diag
 
@@ -63,13 +69,13 @@ H_L = block_diag(*[np.diag(p_i) - np.outer(p_i, p_i) for p_i in p])
 # %%
 z, tape = forward(net, theta, X)
 
-Rz, _ = r_forward(net, tape, v)  # v -> J v
+Rz, _ = r_forward(net, tape, v)  # (2): v -> J v
 assert close(Rz.ravel(), J @ v)
 
-HJv = net.loss.hessian(z, y)(Rz)  # J v -> H_L J v
+HJv = net.loss.hessian(z, y)(Rz)  # (2): J v -> H_L J v
 assert close(HJv.ravel(), H_L @ J @ v)
 
-JHJv, _ = backward(net, tape, HJv)  # H_L J v -> J' H_L J v
+JHJv, _ = backward(net, tape, HJv)  # (2): H_L J v -> J' H_L J v
 assert close(JHJv, J.T @ H_L @ J @ v)
 
 assert close(objective.gauss_newton(theta) @ v, JHJv / B)
@@ -80,7 +86,7 @@ print("three arrows agree with J and H_L in full")
 
 # %%
 G = objective.gauss_newton(theta) @ np.eye(P)
-assert close(G, J.T @ H_L @ J / B)
+assert close(G, J.T @ H_L @ J / B)  # (1)
 print(f"columns of G checked = {G.shape[1]}")
 
 # %% [markdown]
@@ -114,12 +120,24 @@ print(f"negative eigenvalues of H = {negative}")
 assert (rank, negative) == (10, 11)
 assert np.linalg.eigvalsh(G).min() > -1e-12
 
+fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+ax.axhline(0, color="0.6", linewidth=0.8)
+ax.plot(np.linalg.eigvalsh(H), "s", color="#B34700", markersize=5)
+ax.plot(np.linalg.eigvalsh(G), "o", color="#0072B2", markersize=5, markerfacecolor="white")
+ax.text(6, -0.5, "H: eleven negative eigenvalues (squares)", color="#B34700")
+ax.text(2, 0.17, "G: no negative one, 21 are zero (circles)", color="#0072B2")
+ax.set(xlabel="eigenvalues in ascending order", ylabel="eigenvalue", title="The spectra of H and G at one point")
+plt.show()
+
 # %% [markdown]
+# **Picture.** The eigenvalues of H (squares) go below zero at the left. Those of G (circles) are zero for two thirds
+# of the directions, and positive for the others. At the right, where curvature is large, the two are close.
+#
 # ## When G = H
 #
 # Differentiate f(z(theta)) twice. The chain rule leaves two terms, and G is the first of them:
 #
-#     H = G + (1/B) sum over outputs i of  Dz_i  d^2 z_i / dtheta^2
+# $$H = G + \frac1B \sum_i Dz_i\, \frac{d^2 z_i}{d\theta^2} \qquad \text{over all outputs } i \tag{3}$$
 #
 # So G = H wherever z is linear in theta. In a network without a hidden layer that is everywhere:
 
@@ -195,3 +213,65 @@ assert close(left, 1 / 4)
 # %% [markdown]
 # `(f - f*) after / (f - f*) before = 0.25`. Damping and a line search would hide this factor. So check all columns on
 # a small network before you train anything.
+#
+# ## Exercises
+#
+# **1.** Show that $v'Gv = 0$ exactly if $H_L J v = 0$. Name a direction of zero curvature that every network with a
+# softmax has.
+#
+# <details><summary>Answer</summary>
+#
+# $v'Gv$ is the mean over the cases of $(Jv)' H_L (Jv)$, and $H_L$ is positive semidefinite. So each term is zero only
+# if $H_L J v = 0$. Add the same number to all biases of the last layer: then $Jv = (1, 1, \dots, 1)$, which $H_L$
+# takes to zero.
+#
+# </details>
+
+# %%
+# Answer to exercise 1, checked
+direction = np.zeros(P)
+direction[-3:] = 1  # the biases of the last layer
+assert np.linalg.norm(G @ direction) < 1e-14
+assert np.linalg.norm(H @ direction) < 1e-14
+
+# %% [markdown]
+# **2.** At most how large can the rank of G be with 200 cases and 10 classes? How many cases does a network with P =
+# 39,760 parameters need, so that G can be regular?
+#
+# <details><summary>Answer</summary>
+#
+# Each case adds at most $10 - 1$ to the rank: 1,800. Because of exercise 1, G is never regular with a softmax. To come
+# as close as possible one needs $39{,}760 / 9$, about 4,418 cases.
+#
+# </details>
+
+# %%
+# Answer to exercise 2, checked
+few = refhf.supervised(net, X[:2], y[:2]).gauss_newton(theta) @ np.eye(P)
+assert np.linalg.matrix_rank(few) == 2 * (3 - 1)
+assert int(np.ceil(39_760 / 9)) == 4418
+
+# %% [markdown]
+# **3.** For which labels is the second term of (3) zero on average? Draw the labels from the network's own p, and show
+# that the expectation of H is G.
+#
+# <details><summary>Answer</summary>
+#
+# $E[Dz] = p - E[y] = 0$, and $d^2z/d\theta^2$ does not depend on the labels. So $E[H] = G$. (This makes G the *Fisher
+# information* matrix.) With three classes the expectation is a finite sum.
+#
+# </details>
+
+# %%
+# Answer to exercise 3, checked
+one_case = refhf.supervised(net, X[:1], y[:1]).gauss_newton(theta) @ np.eye(P)
+expected = sum(p[0, label] * (refhf.supervised(net, X[:1], [label]).hessian(theta) @ np.eye(P)) for label in range(3))
+assert close(expected, one_case)
+
+# %% [markdown]
+# ## What to remember
+#
+# - $G = J'H_L J/B$: linearise the network, keep the curvature of the loss.
+# - G is positive semidefinite where the loss is convex in z, and usually singular: hence the damping.
+# - G = H where the network is linear or fits exactly; far from that it is another matrix.
+# - Cut at the pre-activation output. After the softmax you get the empirical Fisher matrix.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 12. Attention: the Hessian of softmax(QK')V by hand
+# # 15. Attention: the Hessian of softmax(QK')V by hand
 #
 # Attention (Vaswani et al. 2017, eq. 1) multiplies three functions of the weights, with a softmax in between. So its
 # second derivative has many terms. We write the four sweeps in NumPy, check each line with a complex step, and
@@ -9,6 +9,7 @@
 # %%
 from itertools import product
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import refhf
@@ -27,7 +28,7 @@ def off(got, want):
 # A case is a sequence of T positions with d numbers each, X (T, d). Each position has a query, a key and a value: the
 # rows of Q = X W_Q, K = X W_K and V = X W_V. With c = 1/sqrt(d), attention is three lines:
 #
-#     S = c Q K',      P = softmax of each row of S,      s = P V
+# $$S = c\, Q K', \qquad P = \text{softmax of each row of } S, \qquad s = P V \tag{1}$$
 #
 # So the answer at position i is a mean of the values, with weight P_ij for the value at j. Causal attention excludes
 # the future: S_ij = -inf for j > i, hence P_ij = 0.
@@ -75,20 +76,43 @@ def forward(theta, X=X):
     Q, K, V = split(X @ theta.reshape(3, 9))
     S = np.where(future, -np.inf, c * Q @ t(K))
     P = softmax(S)
-    return Q, K, V, P, P @ V
+    return Q, K, V, P, P @ V  # (1)
 
+
+def show(matrices, titles):
+    """Matrices of attention side by side."""
+    _, axes = plt.subplots(1, len(matrices), figsize=(7, 7 / len(matrices) + 0.6), layout="constrained", squeeze=False)
+    for ax, matrix, title in zip(axes[0], matrices, titles, strict=True):
+        ax.imshow(matrix, cmap="Greys", vmin=0, vmax=1.1)
+        for i, j in np.ndindex(*matrix.shape):
+            colour = "white" if matrix[i, j] > 0.55 else "black"
+            ax.text(j, i, "" if j > i else f"{matrix[i, j]:.2f}", ha="center", va="center", color=colour)
+        ax.plot(*np.argwhere(future).T[::-1], "x", color="0.5")
+        ax.set(xlabel="looks at position j", title=title, xticks=range(4), yticks=range(4))
+        ax.set(xticklabels=range(1, 5), yticklabels=range(1, 5))
+    axes[0, 0].set_ylabel("answer at position i")
+    plt.show()
+
+
+show(forward(theta)[3][:2], ["P of the first case", "P of the second case"])
 
 # %% [markdown]
+# **Picture.** The weights P of two cases. A row is the mean that makes one answer: its numbers are not negative and
+# add up to 1; dark is large. The crosses are the mask: no position looks at a later one. So the first row has only
+# one weight.
+#
 # ## The Jacobian of softmax, and the backward sweep
 #
 # Take one row. The derivative of p_j = exp(s_j) / sum_k exp(s_k) is
 #
-#     dp_j/ds_k = p_j delta_jk - p_j p_k,      that is, the matrix diag(p) - p p'
+# $$\frac{dp_j}{ds_k} = p_j \delta_{jk} - p_j p_k, \qquad
+# \text{that is, the matrix } \operatorname{diag}(p) - pp' \tag{2}$$
 #
 # It is symmetric. A product with it costs one sum: (diag(p) - p p') x = p * (x - sum(p * x)). The transposes of the
 # forward lines make the backward sweep:
 #
-#     DV = P'Ds,    DP = Ds V',    DS = P * (DP - rowsum(P * DP)),    DQ = c DS K,    DK = c DS'Q
+# $$DV = P'Ds, \quad DP = Ds\, V', \quad DS = P \odot (DP - \operatorname{rowsum}(P \odot DP)), \quad
+# DQ = c\, DS\, K, \quad DK = c\, DS'Q \tag{3}$$
 #
 # Where P = 0, DS = 0 too. So the mask needs no line of its own here. By hand and by refhf: `gradient: relative error
 # < 1e-13`.
@@ -97,10 +121,10 @@ def forward(theta, X=X):
 # %%
 def backward(Q, K, V, P, s):
     Ds = (s - y) / B
-    DV = t(P) @ Ds
+    DV = t(P) @ Ds  # (3)
     DP = Ds @ t(V)
     DS = P * (DP - rowsum(P * DP))
-    DQ, DK = c * DS @ K, c * t(DS) @ Q
+    DQ, DK = c * DS @ K, c * t(DS) @ Q  # (3)
     return Ds, DV, DP, DS, DQ, DK
 
 
@@ -120,11 +144,13 @@ print("gradient: relative error < 1e-13")
 # Apply R{.} to each line (tutorial 1). A product of two factors gives two terms. DS has three factors that depend on
 # theta: the P in front, the P in the sum, and DP.
 #
-#     RS  = c (RQ K' + Q RK'),      RP  = P * (RS - rowsum(P * RS)),      Rs = RP V + P RV
+# $$RS = c\, (RQ\, K' + Q\, RK'), \qquad RP = P \odot (RS - \operatorname{rowsum}(P \odot RS)), \qquad
+# Rs = RP\, V + P\, RV \tag{4}$$
 #
-#     RDV = RP'Ds + P'RDs,          RDP = RDs V' + Ds RV'
-#     RDS = RP * (DP - rowsum(P * DP)) + P * (RDP - rowsum(RP * DP + P * RDP))
-#     RDQ = c (RDS K + DS RK),      RDK = c (RDS'Q + DS'RQ)
+# $$\begin{aligned}
+# RDV &= RP'Ds + P'RDs, \qquad RDP = RDs\, V' + Ds\, RV' \\ RDS &= RP \odot (DP - \operatorname{rowsum}(P \odot DP)) +
+# P \odot (RDP - \operatorname{rowsum}(RP \odot DP + P \odot RDP)) \\ RDQ &= c\, (RDS\, K + DS\, RK), \qquad RDK = c\,
+# (RDS'Q + DS'RQ) \end{aligned} \tag{5}$$
 #
 # The complex step of the first two sweeps checks every line: `lines checked = 8`. The result agrees with refhf, where
 # these lines are in `refhf/model/attention.py`: `H v: relative error < 1e-13`.
@@ -136,19 +162,19 @@ RQ, RK, RV = split(X @ v.reshape(3, 9))
 
 
 def r_forward():
-    RS = c * (RQ @ t(K) + Q @ t(RK))
-    RP = P * (RS - rowsum(P * RS))
+    RS = c * (RQ @ t(K) + Q @ t(RK))  # (4)
+    RP = P * (RS - rowsum(P * RS))  # (4)
     return RP, RP @ V + P @ RV
 
 
 def r_backward(RP, RDs, constant=False):
     """`constant` takes diag(p) - p p' as constant, which is wrong."""
-    RDV = t(RP) @ Ds + t(P) @ RDs
-    RDP = RDs @ t(V) + Ds @ t(RV)
+    RDV = t(RP) @ Ds + t(P) @ RDs  # (5)
+    RDP = RDs @ t(V) + Ds @ t(RV)  # (5)
     RDS = P * (RDP - rowsum(P * RDP))
     if not constant:
         RDS += RP * (DP - rowsum(P * DP)) - P * rowsum(RP * DP)
-    RDQ = c * (RDS @ K + DS @ RK)
+    RDQ = c * (RDS @ K + DS @ RK)  # (5)
     RDK = c * (t(RDS) @ Q + t(DS) @ RQ)
     return RDV, RDP, RDS, RDQ, RDK
 
@@ -201,8 +227,8 @@ assert np.allclose(H[np.ix_(of_values, of_values)], G[np.ix_(of_values, of_value
 # derivative with respect to W_Q is zero, because K is; and likewise for W_K. Hence g and J are zero for these
 # weights, and G is zero. H is not. Its block for W_Q and W_K is
 #
-#     ( 0   M )
-#     ( M'  0 ),      with the singular values of M, plus and minus, as eigenvalues
+# $$\begin{pmatrix} 0 & M \\ M' & 0 \end{pmatrix} \quad \text{with the singular values of } M, \text{ plus and minus, as
+# eigenvalues} \tag{6}$$
 #
 # So this point is a saddle: `eigenvalues of the block = -2.43 to 2.43`. The blocks of H that couple these weights
 # with W_V are zero. So a Krylov method that starts from g never leaves the saddle, with G or with H.
@@ -283,7 +309,7 @@ assert leaks[0] == 0
 # %% [markdown]
 # ## Layer normalisation
 #
-# A transformer also has layer normalisation (Ba, Kiros and Hinton 2016). It is n = rho (a - mu) of tutorial 11, with
+# A transformer also has layer normalisation (Ba, Kiros and Hinton 2016). It is n = rho (a - mu) of tutorial 13, with
 # means over the d channels of one position. So the cases stay independent, and J = rho (I - 1 1'/d - n n'/d) is the
 # same matrix: `layer norm: relative error < 1e-13`.
 
@@ -359,7 +385,7 @@ assert abs(G[block]).max() < 1e-8
 # for W_Q and W_K, and gn-cg lowers the loss by the other weights.
 
 # %%
-losses = []
+losses, seen = [], []
 for factor in (0, 1, 25):
     theta = start.copy()
     theta[of_scores] *= factor
@@ -372,4 +398,70 @@ for factor in (0, 1, 25):
     end = f"W_Q and W_K moved = {(result.x != theta)[of_scores].any()}, P_43 = {P[:, 3, 2].mean():.2f}"
     print(f"start x {factor}: loss = {result.fun:.2f}, errors = {objective.error(result.x):.0%}, {end}")
     losses.append(result.fun)
+    seen.append(P.mean(axis=0))
 assert losses[0] > losses[1] > 100 * losses[2]
+
+show(seen, ["start x 0", "start x 1", "start x 25"])
+
+# %% [markdown]
+# **Picture.** P after training, averaged over the strings. From 0 and from 1 each row is almost uniform. From 25
+# nearly all weight is on the position before (just left of the diagonal; the first position looks at itself).
+#
+# ## Exercises
+#
+# **1.** Show that $\operatorname{diag}(p) - pp'$ has rank T - 1 if all p are positive, and name the vector that it
+# takes to zero.
+#
+# <details><summary>Answer</summary>
+#
+# $(\operatorname{diag}(p) - pp')\,1 = p - p = 0$. If $(\operatorname{diag}(p) - pp')x = 0$, then
+# $p_j x_j = p_j (p'x)$, so all $x_j$ are equal. So only multiples of $1$ are taken to zero.
+#
+# </details>
+
+# %%
+# Answer to exercise 1, checked
+p = np.array([0.1, 0.2, 0.3, 0.4])
+jacobian = np.diag(p) - np.outer(p, p)
+assert np.linalg.matrix_rank(jacobian) == 3
+assert np.allclose(jacobian @ np.ones(4), 0)
+
+# %% [markdown]
+# **2.** Why is the score divided by $\sqrt d$? Let the components of q and k be independent with mean 0 and variance
+# 1.
+#
+# <details><summary>Answer</summary>
+#
+# $q'k$ is then a sum of d terms with variance 1, so its standard deviation is $\sqrt d$. Without the division softmax
+# would be close to a maximum for large d, and its Jacobian (2) close to zero.
+#
+# </details>
+
+# %%
+# Answer to exercise 2, checked
+q, k = np.random.default_rng(1).normal(size=(2, 20_000, 64))
+assert abs((q * k).sum(axis=1).std() / np.sqrt(64) - 1) < 0.03
+
+# %% [markdown]
+# **3.** How many numbers does P have for 1,000 positions and 12 heads, and how many has the same layer's $W$ with a
+# width of 768?
+#
+# <details><summary>Answer</summary>
+#
+# 12 million a case, against $3 \cdot 768^2 = 1.8$ million weights. Memory and time grow with the *square* of the
+# length.
+#
+# </details>
+
+# %%
+# Answer to exercise 3, checked
+assert 12 * 1000**2 == 12_000_000
+assert round(3 * 768**2 / 1e6, 1) == 1.8
+
+# %% [markdown]
+# ## What to remember
+#
+# - Attention is three products with a softmax between; each factor gives a term of H v.
+# - The Jacobian of softmax is not diagonal, and it changes along v.
+# - The mask comes before the softmax.
+# - W_Q = W_K = 0 is a saddle that g and G do not see: start away from it.

@@ -1,13 +1,13 @@
 # %% [markdown]
-# # 11. Residual and batch normalisation: what your framework does in train mode
+# # 13. Batch normalisation: what your framework does in train mode
 #
-# A residual network (He et al. 2015) is made of two blocks that tutorial 1 does not have. A residual block adds its
-# input to its output. Batch normalisation (Ioffe and Szegedy 2015) subtracts the mean of a batch and divides by its
-# standard deviation. In train mode these two numbers depend on the weights and on all cases of the batch. This gives
-# the Hessian terms that are easy to miss. We derive them, check them, and measure what common mistakes do to H v.
-# Then we look at what coupled cases mean for the gradient and for prediction, and train a small residual network.
+# Batch normalisation (Ioffe and Szegedy 2015) subtracts the mean of a batch and divides by its standard deviation. In
+# train mode these two numbers depend on the weights and on all cases of the batch. This gives the Hessian terms that
+# are easy to miss. We derive them, check them, and measure what common mistakes do to H v. Then we look at what
+# coupled cases mean for the gradient and for prediction.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
 import refhf
@@ -22,50 +22,61 @@ def off(got, want):
 
 
 # %% [markdown]
-# ## A residual block is a sum of two chains
+# ## Why normalise
 #
-# A residual block is s = F(a) + a (He et al. 2015, eq. 1). F is a chain of layers, the identity a chain without
-# layers. Since s is a sum, each of the four sweeps is a sum too:
-#
-#     s  = F(a) + a                 Rs  = R{F(a)} + Ra
-#     Da = (Da of F) + Ds           RDa = (RDa of F) + RDs
-#
-# By the equation for Da, Ds arrives below however small F's part is. This is why one uses the block. We run the four
-# sweeps of a residual block and those of its F alone: `sweeps that differ by the identity's = 4`.
+# Each layer of a deep network multiplies the size of its input by some factor. After twenty layers a factor of 0.8 has
+# become 0.01, and 1.2 has become 38. With batch normalisation after each layer the size is 1 whatever the factor.
 
 # %%
-layers = [refhf.dense(4, 4), refhf.elementwise("tanh"), refhf.dense(4, 4)]
-net = refhf.chain([refhf.residual(layers)], shape=(4,))
-block = net.chain.blocks[0]
-(w,), (u,), (Dw,), (RDw,) = (net.unpack(x) for x in rng.normal(size=(4, net.size)))
-a, Ds, Ra, RDs = rng.normal(size=(4, 7, 4))
+deep = np.random.default_rng(1)
+matrices = deep.normal(size=(20, 100, 100)) / np.sqrt(50)  # the rule of He et al. for ReLU: factor 1
 
 
-def sweeps(block, w, u, Dw, RDw):
-    s, tape = block.forward(w, a)
-    Da, tape = block.backward(tape, Ds, Dw, keep=True)
-    Rs, r_tape = block.r_forward(tape, u, Ra)
-    return s, Da, Rs, block.r_backward(tape, r_tape, RDs, RDw)
+def sizes(factor, normalise):
+    """The standard deviation of the activations after each of twenty layers with ReLU."""
+    a, found = deep.normal(size=(200, 100)), []
+    for matrix in matrices:
+        a = factor * np.maximum(a, 0) @ matrix
+        if normalise:
+            a = (a - a.mean(axis=0)) / a.std(axis=0)
+        found.append(a.std())
+    return np.array(found)
 
 
-of_block, of_main = sweeps(block, w, u, Dw, RDw), sweeps(block.main, w[0], u[0], Dw[0], RDw[0])
-equal = [np.array_equal(x, y + z) for x, y, z in zip(of_block, of_main, (a, Ds, Ra, RDs), strict=True)]
-print(f"sweeps that differ by the identity's = {sum(equal)}")
-assert equal == [True] * 4
+fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+for factor, mark, colour in ((0.8, "o-", "#B34700"), (1.2, "^--", "#0072B2")):
+    ax.semilogy(range(1, 21), sizes(factor, False), mark, color=colour, markersize=4)
+    assert np.allclose(sizes(factor, True), 1)
+ax.semilogy(range(1, 21), sizes(1.2, True), "s:", color="black", markersize=4)
+ax.text(14, 0.015, "factor 0.8", color="#B34700", ha="right")
+ax.text(11, 25, "factor 1.2", color="#0072B2", ha="right")
+ax.text(13, 1.4, "normalised, any factor")
+ax.set(
+    xlabel="layer",
+    xticks=range(2, 21, 2),
+    ylabel="standard deviation of activations",
+    title="Layer statistics of a deep network",
+)
+plt.show()
 
 # %% [markdown]
-# ## Batch normalisation: the derivative
+# **Picture.** Without normalisation the size of the activations falls or grows exponentially with depth (circles,
+# triangles; a straight line on this scale). With normalisation (squares) it stays at 1.
+#
+# ## The derivative
 #
 # Take one channel: m numbers a, one for each case of the batch. Let mean(.) be the mean over them. Algorithm 1 of
 # Ioffe and Szegedy is
 #
-#     mu = mean(a),    rho = (mean((a - mu)^2) + epsilon)^-1/2,    n = rho (a - mu),    s = gamma n + beta
+# $$\mu = \operatorname{mean}(a),\; \rho = \left(\operatorname{mean}\left((a - \mu)^2\right) + \epsilon\right)^{-1/2},
+# \; n = \rho\, (a - \mu), \quad s = \gamma n + \beta \tag{1}$$
 #
 # Apply R{.} to each part. In Rrho, the term with Rmu vanishes because a - mu has mean zero:
 #
-#     Rmu  = mean(Ra)
-#     Rrho = -rho^3 mean((a - mu) Ra) = -rho^2 mean(n Ra)
-#     Rn   = rho (Ra - Rmu) + Rrho (a - mu) = rho (Ra - mean(Ra) - n mean(n Ra))
+# $$\begin{aligned}
+# R\mu &= \operatorname{mean}(Ra) \\ R\rho &= -\rho^3 \operatorname{mean}\left((a - \mu)\, Ra\right) = -\rho^2
+# \operatorname{mean}(n\, Ra) \\ Rn &= \rho\, (Ra - R\mu) + R\rho\, (a - \mu) = \rho\, \left(Ra -
+# \operatorname{mean}(Ra) - n \operatorname{mean}(n\, Ra)\right) \end{aligned} \tag{2}$$
 #
 # So Rn = J Ra, with J = rho (I - 1 1'/m - n n'/m). This matrix is symmetric, `J = J': True`, so the backward sweep is
 # Da = J Dn. We check J on six numbers.
@@ -98,7 +109,8 @@ assert np.allclose(np.linalg.eigvalsh(J), [0, EPSILON * rho**3, rho, rho, rho, r
 #
 # J depends on a, through rho and n. The product rule, with R{n n'} = Rn n' + n Rn', gives
 #
-#     RDa = J RDn + (RJ) Dn,      (RJ) Dn = -rho (mean(n Ra) Da + Rn mean(n Dn) + n mean(Rn Dn))
+# $$RDa = J\, RDn + (RJ)\, Dn, \qquad (RJ)\, Dn = -\rho\, \left(\operatorname{mean}(n\, Ra)\, Da +
+# Rn \operatorname{mean}(n\, Dn) + n \operatorname{mean}(Rn\, Dn)\right) \tag{3}$$
 #
 # We write the four sweeps of a small network: a dense layer without bias (beta replaces it), batch normalisation, and
 # the softmax cross-entropy of s. The statistics are those of *groups* of six cases. Our twelve cases are two groups,
@@ -148,12 +160,12 @@ def backward(theta, rule=paper, X=X_groups, y=targets):
 
 
 def j_times(x, n, rho):
-    return rho * (x - mean(x) - n * mean(n * x))
+    return rho * (x - mean(x) - n * mean(n * x))  # (2)
 
 
 def rj_times(Ra, Rn, n, rho, Dn, Da):
     """(RJ) Dn."""
-    return -rho * (mean(n * Ra) * Da + Rn * mean(n * Dn) + n * mean(Rn * Dn))
+    return -rho * (mean(n * Ra) * Da + Rn * mean(n * Dn) + n * mean(Rn * Dn))  # (3)
 
 
 def hessian_product(theta, v, j_times=j_times, rj_times=rj_times):
@@ -191,10 +203,10 @@ print("by hand, complex step and refhf: relative error < 1e-13")
 # ## Wrong versions
 #
 # **RJ left out.** The gradient is right, and the product is symmetric and linear. But it is not the derivative of the
-# gradient: `no RJ: error of H v = 1.07`, relative to |H v|.
+# gradient: `no RJ: error of H v = 0.49`, relative to |H v|.
 #
 # **mu and rho taken as constants.** Then Rn = rho Ra. This happens if the statistics are detached from the graph. The
-# product is again symmetric, and belongs to another function: `constant statistics: error of H v = 2.12`.
+# product is again symmetric, and belongs to another function: `constant statistics: error of H v = 0.87`.
 
 
 # %%
@@ -213,12 +225,12 @@ for name, wrong in (("no RJ", (j_times, nothing)), ("constant statistics", (time
 
 # %% [markdown]
 # **The unbiased variance**, a sum over m - 1. It belongs to prediction (see below). The error falls like 1/m: `m = 6:
-# error of H v = 0.0991`, `m = 600: error of H v = 0.0010`.
+# error of H v = 0.0879`, `m = 600: error of H v = 0.0007`.
 #
 # **epsilon outside the root**, rho = 1/(sigma + epsilon). This does no harm while sigma is near 1. It does in a
 # channel with sigma near or below sqrt(epsilon) = 0.003. There the paper's rho is at most 1/sqrt(epsilon) = 316, and
-# the wrong one is up to 1/epsilon = 100,000. We multiply a column of W to make sigma small: `sigma = 1.3101: error of
-# H v = 0.00001`, `sigma = 0.0131: error of H v = 0.42293`, `sigma = 0.0013: error of H v = 15.75369`.
+# the wrong one is up to 1/epsilon = 100,000. We multiply a column of W to make sigma small: `sigma = 2.1178: error of
+# H v = 0.00000`, `sigma = 0.0212: error of H v = 0.05114`, `sigma = 0.0021: error of H v = 4.09063`.
 #
 # Both versions have their own J, so each product is exact, for the wrong function. (Its matrix is symmetric.)
 
@@ -252,10 +264,10 @@ for scale in (1, 0.01, 0.001):
 #
 # In all networks so far, the gradient of a batch is the mean of the gradients of its cases. Here it is not. A case
 # that is a batch of its own equals its mean, so n = 0 whatever W is: `|DW| of a case alone = 0.0000`. The mean of
-# these twelve gradients is far off, `mean of single gradients: error = 0.79`. No case has a gradient of its own.
+# these twelve gradients is far off, `mean of single gradients: error = 0.99`. No case has a gradient of its own.
 #
-# The value f depends on which cases are together: `two groups: f = 1.7311`, `one group: f = 1.8127`. Even the order
-# of the cases matters, `two groups, cases rolled by three: f = 1.7610`.
+# The value f depends on which cases are together: `two groups: f = 1.4939`, `one group: f = 1.3820`. Even the order
+# of the cases matters, `two groups, cases rolled by three: f = 1.4519`.
 
 # %%
 single = [refhf.supervised(net, X[[i]], y[[i]]).value_and_gradient(theta)[1] for i in range(12)]
@@ -314,11 +326,11 @@ assert same.all()
 assert np.array_equal(together, objective.predict(theta, X))
 
 # %% [markdown]
-# The frozen network is another function of theta, and its curvature is another matrix: `H frozen: difference = 1.44`,
-# `G frozen: difference = 0.44`, relative to H and G. One direction shows it. Let v be a column of W, and zero
+# The frozen network is another function of theta, and its curvature is another matrix: `H frozen: difference = 0.84`,
+# `G frozen: difference = 0.57`, relative to H and G. One direction shows it. Let v be a column of W, and zero
 # elsewhere. A step along v multiplies the column by a number, and train mode divides by that number again (but for
 # epsilon). So f does not change, and g'v and v'Gv are zero. The frozen network does not divide: `v'Gv = 0.0000,
-# frozen = 0.0119`.
+# frozen = 0.0321`.
 
 # %%
 frozen = objective.frozen(statistics)
@@ -332,33 +344,61 @@ print(f"v'Gv = {column @ G @ column:.4f}, frozen = {column @ G_frozen @ column:.
 assert abs(g @ column) < 1e-5
 
 # %% [markdown]
-# ## A small residual network
+# ## Exercises
 #
-# We train eight layers with 4, 8 and 16 channels, `P = 4934`, on 400 digits of 14 x 14 pixels, in groups of 50. The
-# method is gn-cg: eight steps, each with at most 20 products on 100 cases. We do this twice. In the second run
-# `curvature_statistics="frozen"` replaces G by the frozen one; f and g do not change.
+# **1.** Show with J that $\sum Da = 0$ over the cases of a group. What does that say about a bias before the
+# normalisation?
 #
-# With G the loss falls at every step, `groups: first rho = 0.37, loss from 2.7 to 0.8`. Then `unseen digits in error
-# = 35%`. With the frozen G the first step raises the loss of its mini-batch, so that rho = -inf (tutorial 4). Later
-# steps are better, but after eight the loss is still 1.5: `frozen: first rho = -inf, loss from 2.7 to 1.5`.
+# <details><summary>Answer</summary>
+#
+# $1'J = 0$, so $\sum Da = 1' J Dn = 0$. That sum is the gradient of a bias before the normalisation: it is always
+# zero, and the bias is useless. So the dense layer above has none.
+#
+# </details>
 
 # %%
-digits = refhf.load("mnist-mini")
-images = digits.X.reshape(-1, 28, 28, 1)[:, ::2, ::2]
-net = refhf.resnet((14, 14, 1), depth=8, width=4, group=50)
-start = net.init(rng=0)
-print(f"P = {net.size}")
-results = {}
-for kind in ("groups", "frozen"):
-    objective = refhf.supervised(net, images[:400], digits.y[:400], curvature_statistics=kind)
-    options = {"curvature_batch": 100, "solver_iterations": 20}
-    result = results[kind] = refhf.minimize(objective, start, "gn-cg", steps=8, rng=0, **options)
-    first = result.history[0]["rho"]
-    print(f"{kind}: first rho = {first:.2f}, loss from {objective.value(start):.1f} to {result.fun:.1f}")
-unseen = objective.predict(results["groups"].x, images[5000:6000]).argmax(axis=1)
-print(f"unseen digits in error = {(unseen != digits.y[5000:6000]).mean():.0%}")
-assert net.size == 4934
-losses = [row["loss"] for row in results["groups"].history]
-assert np.all(np.diff(losses) < 0)
-assert results["frozen"].history[0]["rho"] == -np.inf
-assert results["groups"].fun < 0.6 * results["frozen"].fun
+# Answer to exercise 1, checked
+*_, Da = backward(theta)[1]
+assert abs(Da.sum(axis=1)).max() < 1e-14
+
+# %% [markdown]
+# **2.** W is multiplied by 10. What happens to f and to the gradient with respect to W? (Neglect epsilon.)
+#
+# <details><summary>Answer</summary>
+#
+# f stays: n does not depend on the scale. Differentiate $f(cW) = f(W)$: the gradient at $10 W$ is a tenth of that at
+# W. So large weights learn slowly.
+#
+# </details>
+
+# %%
+# Answer to exercise 2, checked
+scaled = theta.copy()
+scaled[:12] *= 10
+f_scaled, g_scaled = objective.value_and_gradient(scaled)
+assert np.isclose(f_scaled, f, rtol=1e-4)
+assert off(10 * g_scaled[:12], g[:12]) < 1e-3
+
+# %% [markdown]
+# **3.** Why is $v'Gv = 0$ for v = a column of W, but $v'Hv$ not necessarily?
+#
+# <details><summary>Answer</summary>
+#
+# Along v the outputs do not change at first order, $Jv = 0$, so $Gv = 0$. $f(\theta + tv)$ does not change either, so
+# $v'Hv = 0$ as well, both up to epsilon. But $Hv$ is not zero: differentiate $g(cW) = g(W)/c$ to get $Hv = -g$ in the
+# part of that column.
+#
+# </details>
+
+# %%
+# Answer to exercise 3, checked
+assert abs(column @ H @ column) < 1e-3
+assert np.linalg.norm(G @ column) < 1e-3
+assert off((H @ column)[:12:3], -g[:12:3]) < 1e-3
+
+# %% [markdown]
+# ## What to remember
+#
+# - mu and rho depend on the weights: their derivatives belong to H v.
+# - In train mode cases are coupled: no case has a gradient of its own, and the group is part of f.
+# - For prediction the statistics are frozen. That is another function, with another curvature.

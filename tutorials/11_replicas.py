@@ -1,16 +1,18 @@
 # %% [markdown]
-# # 9. Newton steps from the differences between replicas
+# # 11. Newton steps from the differences between replicas
 #
 # Arnold and Wang ("Accelerating SGD for Distributed Deep Learning Using Approximted Hessian Matrix") train M replicas
 # w_1, ..., w_M of a network. They observe that the difference of two replicas' gradients is a product with the
 # Hessian (their equation 2):
 #
-#     H (w_k - w_j) = g_k - g_j,      with W and G less their means:      H W = G,      H^-1 G = W
+# $$H (w_k - w_j) = g_k - g_j; \qquad \text{with } W \text{ and } G \text{ less their means: } HW = G, \quad H^{-1}G = W
+# \tag{1}$$
 #
 # So H^-1 is known on the span of G, without extra cost. We test this on a quadratic, where it is exact, then with
 # noise in the gradients, and then on a network.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
 import refhf
@@ -30,7 +32,7 @@ rng = np.random.default_rng(0)
 # %%
 H = np.diag([4.0, 5.0])
 W = np.array([[1.0, 2.0], [3.0, 3.0]])  # one replica per column
-found = refhf.inverse_hessian_product(W, H @ W, [8.0, 8.0])
+found = refhf.inverse_hessian_product(W, H @ W, [8.0, 8.0])  # (1)
 print(f"H^-1 z = ({found.product[0]:.0f}, {found.product[1]:.0f}); eigenvalue = {found.eigenvalues[0]:.1f}")
 assert np.allclose(found.product, [2, 8])
 assert np.allclose(found.eigenvalues, 4)
@@ -130,10 +132,10 @@ for spread in (0.0, 0.1):
 
 
 # %%
-def noisy(distance):
-    """Medians over 200 draws: the error of the largest eigenvalue, and the asymmetry."""
+def noisy(distance, rng=rng, draws=200):
+    """Medians over draws: the error of the largest eigenvalue, and the asymmetry."""
     errors, asymmetries = [], []
-    for _ in range(200):
+    for _ in range(draws):
         W = distance * rng.normal(size=(6, 8))
         found = refhf.inverse_hessian_product(W, H @ W + rng.normal(size=W.shape), start)
         errors.append(abs(found.eigenvalues[-1] - 6))
@@ -149,7 +151,24 @@ assert drowned[1] > 0.4
 assert heard[0] < 0.05
 assert heard[1] < 0.01
 
+apart = 10.0 ** np.arange(-1, 2.1, 0.5)
+medians = np.array([noisy(distance, np.random.default_rng(1), 50) for distance in apart])
+fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+ax.loglog(apart, medians[:, 0], "o-", color="#B34700")
+ax.loglog(apart, medians[:, 1], "s--", color="#0072B2")
+ax.axvline(1, color="0.4", linestyle=":")
+ax.text(1.1, 15, "distance = noise", color="0.3")
+ax.text(5, 1.6, "error of the eigenvalue 6", color="#B34700")
+ax.text(0.9, 0.02, "asymmetry", color="#0072B2", ha="right")
+ax.set(xlabel="distance between replicas (noise in a gradient: 1)", ylabel="median of 50 draws")
+ax.set_title("When do differences of gradients show H?")
+plt.show()
+
 # %% [markdown]
+# **Picture.** Left of the dotted line the noise is larger than the differences: the error of the eigenvalue (solid)
+# is as large as the eigenvalue, and the asymmetry (dashed) stays near one half. To the right both fall in proportion
+# to the distance.
+#
 # `distance 0.1: error of 6 > 5, asymmetry > 0.4`, but `distance 100: error of 6 < 0.05, asymmetry < 0.01`.
 #
 # But a function that is not quadratic has no common Hessian for replicas so far apart. The remedy is to take both
@@ -266,3 +285,63 @@ for how, result in {"tree": tree, "server": server}.items():
 tree, server = (round(counted_replicas(10**6, 8, 8, how).numbers / 10**6) for how in ("tree", "server"))
 print(f"the server receives {server - 2}, and sends 2; in the tree a rank receives = {tree}")
 assert (server, tree) == (18, 4)
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** What does the method give for z in the span of G, if H is singular there? Take H = diag(1, 0) and the replicas
+# (0, 0) and (1, 1).
+#
+# <details><summary>Answer</summary>
+#
+# The difference of the replicas is (1, 1), that of the gradients (1, 0). By (1), $H^{-1} (1, 0) = (1, 1)$. That is
+# *one* of the solutions of $Hx = (1, 0)$: the second component is what the replicas happen to have.
+#
+# </details>
+
+# %%
+# Answer to exercise 1, checked
+W, H = np.array([[0.0, 1.0], [0.0, 1.0]]), np.diag([1.0, 0.0])
+found = refhf.inverse_hessian_product(W, H @ W, [1.0, 0.0])
+assert np.allclose(found.product, [1, 1])
+
+# %% [markdown]
+# **2.** Why can the largest Ritz value never exceed the largest eigenvalue, without noise?
+#
+# <details><summary>Answer</summary>
+#
+# A Ritz value is $q'Hq$ for a unit vector $q$ in the span, and $\max q'Hq$ over *all* unit vectors is the largest
+# eigenvalue.
+#
+# </details>
+
+# %%
+# Answer to exercise 2, checked
+basis, _ = np.linalg.qr(np.random.default_rng(2).normal(size=(6, 6)))
+H = basis * np.arange(1.0, 7) @ basis.T
+W = np.random.default_rng(3).normal(size=(6, 4))
+values = refhf.inverse_hessian_product(W, H @ W, np.ones(6)).eigenvalues
+assert 1 <= values.min() <= values.max() <= 6
+
+# %% [markdown]
+# **3.** How large must the distance be, so that noise of size 1 in a gradient disturbs the curvature 6 by about 1 %?
+#
+# <details><summary>Answer</summary>
+#
+# The error of a curvature is about noise / distance. For 0.06 one needs a distance of about 17, in the picture between
+# 10 and 30. For a network, that is far outside the region where its Hessian is constant.
+#
+# </details>
+
+# %%
+# Answer to exercise 3, checked
+H = np.diag(np.arange(1.0, 7))
+near, far = (noisy(distance, np.random.default_rng(4), 100)[0] for distance in (3.0, 100.0))
+assert far < 0.06 < near
+
+# %% [markdown]
+# ## What to remember
+#
+# - Differences of gradients are products with the Hessian: M replicas show it on M - 1 directions.
+# - With own batches the differences are mostly noise. Asymmetry detects it.
+# - Even an exact inverse on a few directions out of thousands changes little.

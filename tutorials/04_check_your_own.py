@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 10. Check your own
+# # 4. Check your own
 #
 # You have written a Hessian product, or a conjugate gradient solver, and training does not quite work. Is the code
 # wrong? A wrong curvature product does not crash: the optimiser still goes downhill, only less well. This tutorial
@@ -12,6 +12,7 @@
 # differ between processors.) If a law fails, the checker looks for a known mistake that gives exactly these numbers.
 
 # %%
+import matplotlib.pyplot as plt
 import numpy as np
 
 import refhf
@@ -77,7 +78,21 @@ assert digits(report, "symmetric") >= 12
 assert [cause.pattern.name for cause in report.causes] == ["NO_BEND"]
 print(f"diagnosis of 1 = {report.causes[0].pattern.name}")
 
+found = [finding for finding in report.findings if finding.digits is not None][::-1]
+fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+colours = ["#8CC4E8" if finding.passed else "#B34700" for finding in found]
+hatches = ["" if finding.passed else "//" for finding in found]
+names = [finding.law.split(":")[0].strip("()") for finding in found]
+names = [name if name != "linear" else f"linear {i}" for i, name in enumerate(names, 1)]
+ax.barh(names, [max(finding.digits, 0.1) for finding in found], color=colours, hatch=hatches, height=0.6)
+ax.plot([finding.needed for finding in found], names, "k|", markersize=22, markeredgewidth=3)
+ax.set(xlabel="digits that agree (black stroke: digits required)", title="Laws of my product")
+plt.show()
+
 # %% [markdown]
+# **Picture.** One bar a law. All bars but one reach beyond their stroke; the bar of the reference is hardly visible.
+# Symmetry and linearity are right to all digits, and the product is still wrong.
+#
 # `diagnosis of 1 = NO_BEND`: f' depends on s, and s changes along v, so there is a further term R{f'(s)} = f''(s)
 # R{s}; for tanh, f'' = -2 a (1 - a^2). With it the laws hold: `with f'' passed = True`.
 
@@ -212,3 +227,68 @@ assert report.passed
 # where X and y are passed as in SciPy's `args`: hvp(theta, v, X, y). Exit status 1 means that a law failed, 2 that
 # the command was wrong. For PyTorch, give theta as a tensor, and your function receives tensors. Use layout="out-in"
 # if theta comes from `torch.nn.Linear`, which stores W as (out, in).
+#
+# ## Exercises
+#
+# **1.** A product returns $-Hv$. Which laws hold, and which diagnosis do you expect?
+#
+# <details><summary>Answer</summary>
+#
+# It is symmetric and linear; only the reference fails. The checker finds that the result is a multiple of the right
+# one.
+#
+# </details>
+
+# %%
+# Answer to exercise 1, checked
+report = refhf.check_hessian_product(lambda theta, v: -mended(theta, v), theta, objective)
+print(report)
+assert [finding.law for finding in report.findings if not finding.passed] == ["the reference"]
+assert report.causes
+
+# %% [markdown]
+# **2.** A product that adds $10^{-6} v$ is wrong by little. Does the checker notice? How many digits agree?
+#
+# <details><summary>Answer</summary>
+#
+# Yes. In float64 twelve digits are required; about five to six agree.
+#
+# </details>
+
+# %%
+# Answer to exercise 2, checked
+report = refhf.check_hessian_product(lambda theta, v: mended(theta, v) + 1e-6 * v, theta, objective)
+assert not report.passed
+assert 4 < digits(report, "the reference") < 8
+
+# %% [markdown]
+# **3.** Write a function that returns $Hv$ for the *first* call and then the same vector for every $v$ (a cache by
+# mistake). Which laws catch it?
+#
+# <details><summary>Answer</summary>
+#
+# Symmetry, linearity and the reference all fail. "Same call, same result" holds.
+#
+# </details>
+
+# %%
+# Answer to exercise 3, checked
+cache = []
+
+
+def cached(theta, v):
+    cache.append(mended(theta, v))
+    return cache[0].copy()
+
+
+report = refhf.check_hessian_product(cached, theta, objective)
+failed = {finding.law.split(":")[0] for finding in report.findings if not finding.passed}
+assert {"the reference", "symmetric", "linear"} <= failed
+
+# %% [markdown]
+# ## What to remember
+#
+# - A wrong curvature product does not crash, and training still goes downhill: test it.
+# - Symmetric and linear is not enough. Compare with a derivative of your own gradient.
+# - Check a solver from a start that is not zero, and by its true residual.
+# - The size of an error can name its cause.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 4. One Hessian-free step, taken apart
+# # 5. One Hessian-free step, taken apart
 #
 # He et al. 2016, Algorithm 2, is `step` in `refhf/methods/hessian_free/hf_step.py`. Here we run its lines one by one
 # with the package's own functions, and print every number. The resulting theta equals that of `refhf.iterate` to the
@@ -9,6 +9,7 @@
 # %%
 from itertools import islice
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
@@ -100,41 +101,69 @@ assert slope < 0
 #
 # rho compares what d did to the loss, on the mini-batch, with what the quadratic q promised:
 #
-#     rho = (f(theta + d) - f(theta)) / (q(d) - q(0)),      q(d) = f + g'd + d'Gd/2
+# $$\rho = \frac{f(\theta + d) - f(\theta)}{q(d) - q(0)}, \qquad q(d) = f + g'd + \tfrac12 d'Gd \tag{1}$$
 #
 # Does q include the damping? In Martens' code it does not, nor in refhf unless you set `damped_ratio`. The numbers
 # differ. In either case, check your code on the exact solution p of (G + lambda I) p = -g:
 #
-#     damped q(p) - q(0) = g'p/2,      undamped q(p) - q(0) = g'p/2 - lambda |p|^2/2
+# $$\text{damped: } q(p) - q(0) = \tfrac12 g'p, \qquad
+# \text{undamped: } q(p) - q(0) = \tfrac12 g'p - \tfrac{\lambda}{2} |p|^2 \tag{2}$$
 
 # %%
 p, _ = refhf.cg(B, -g, rtol=1e-12)
 damped, undamped = (predicted_change(g @ p, p @ (B @ p), p @ p, damping, damped) for damped in (True, False))
 print(f"damped q = {damped:.4f}, undamped q = {undamped:.4f}")
 assert (round(damped, 4), round(undamped, 4)) == (-0.4485, -0.7501)
-assert np.isclose(damped, g @ p / 2)
-assert np.isclose(undamped, g @ p / 2 - damping * (p @ p) / 2)
+assert np.isclose(damped, g @ p / 2)  # (2)
+assert np.isclose(undamped, g @ p / 2 - damping * (p @ p) / 2)  # (2)
 
 # %% [markdown]
-# `damped q = -0.4485, undamped q = -0.7501`. For our d the ratio is `rho = 0.83`. Above 3/4, lambda is multiplied by
-# 2/3; below 1/4, by 3/2; in between it stays (Martens 2010, section 4.1). Here `lambda = 0.667` for the next step. A
+# `damped q = -0.4485, undamped q = -0.7501`. For our d the ratio is `rho = 0.83`. The rule of Levenberg and Marquardt
+# (Martens 2010, section 4.1) is
+#
+# $$\lambda \leftarrow \tfrac23 \lambda \text{ if } \rho > \tfrac34, \qquad
+# \lambda \leftarrow \tfrac32 \lambda \text{ if } \rho < \tfrac14, \qquad \lambda \text{ stays otherwise} \tag{3}$$
+#
+# Here `lambda = 0.667` for the next step. A
 # worse loss, or NaN, counts as rho = -inf, so that lambda grows.
 
 # %%
 f_mini_d = mini.value(theta + d)
 predicted = predicted_change(slope, curvature, inner(d, d), damping, damped=False)
-rho = reduction_ratio(f_mini_d - f_mini, predicted)
+rho = reduction_ratio(f_mini_d - f_mini, predicted)  # (1)
 print(f"rho = {rho:.2f}, lambda = {levenberg_marquardt(damping, rho):.3f}")
 assert round(rho, 2) == 0.83
-assert levenberg_marquardt(damping, rho) == damping * (2 / 3)
+assert levenberg_marquardt(damping, rho) == damping * (2 / 3)  # (3)
 assert reduction_ratio(np.nan, predicted) == -np.inf
 
+lambdas, G = 10.0 ** np.arange(-2.5, 2.1, 0.5), mini.gauss_newton(theta)
+promised, done = [], []
+for trial in lambdas:
+    tried, _ = refhf.cg(damp(G, trial), -g, rtol=1e-2)
+    promised.append(g @ tried + tried @ (G @ tried) / 2)
+    done.append(mini.value(theta + tried) - f_mini)
+
+fig, ax = plt.subplots(figsize=(7, 3.8), layout="constrained")
+ax.axhline(0, color="0.6", linewidth=0.8)
+ax.semilogx(lambdas, promised, "o--", color="#0072B2", markersize=5)
+ax.semilogx(lambdas, done, "s-", color="#B34700", markersize=5)
+ax.axvline(1, color="0.4", linestyle=":")
+ax.text(1.1, 1.5, "lambda of this step", color="0.3")
+ax.text(0.004, -1.75, "promised by the model q", color="#0072B2")
+ax.text(0.009, 1.0, "done to the loss", color="#B34700")
+ax.set(xlabel="damping lambda", ylabel="change along d", title="Little damping: great promises", ylim=(-2.6, 2))
+plt.show()
+
 # %% [markdown]
+# **Picture.** The smaller lambda, the more the model promises (dashed, circles). The loss itself (solid, squares)
+# falls most at a lambda in the middle; with less damping the step leaves the region where the model holds. rho is the
+# ratio of the two curves. Rule (3) moves lambda to where they begin to part.
+#
 # ## Lines 9 and 10: the line search, and the update
 #
 # Armijo's condition on *all* data, with the g that was CG's right-hand side: alpha = 1, 0.8, 0.64, ... until
 #
-#     f(theta + alpha d) <= f(theta) + 0.01 alpha g'd
+# $$f(\theta + \alpha d) \le f(\theta) + 0.01\, \alpha\, g'd \tag{4}$$
 #
 # The first satisfies it: `alpha = 1.0, f = 1.7500`.
 
@@ -143,7 +172,7 @@ alpha, f_new = armijo(lambda alpha: objective.value(theta + alpha * d), f, slope
 theta_1 = theta + alpha * d
 print(f"alpha = {alpha}, f = {f_new:.4f}")
 assert (alpha, round(f_new, 4)) == (1.0, 1.75)
-assert f_new <= f + 0.01 * alpha * slope
+assert f_new <= f + 0.01 * alpha * slope  # (4)
 
 # %% [markdown]
 # ## The same step by the package
@@ -183,8 +212,8 @@ assert it.p @ (B @ it.p) < 0
 damping, candidates = 0.1, []
 B = damp(mini.hessian(theta), damping)
 for it in islice(refhf.bicgstab_iterates(B, -g), 1, 4):
-    turned = g @ it.x > 0
-    d, curvature = -it.x if turned else it.x, it.x @ it.b - it.x @ it.r
+    turned = inner(g, it.x) > 0
+    d, curvature = -it.x if turned else it.x, inner(it.x, it.b) - inner(it.x, it.r)
     f_mini_d = mini.value(theta + d)
     candidates.append((d, curvature, f_mini_d))
     print(f"{it.k}: turned = {turned}, g'd~ = {g @ d:.2f}, d~'Bd~ = {curvature:.2f}, f_mini = {f_mini_d:.4f}")
@@ -200,8 +229,9 @@ assert [round(curvature, 2) for _, curvature, _ in candidates] == [0.2, -1.52, -
 assert [round(f_mini_d, 4) for *_, f_mini_d in candidates] == [2.0535, 2.3497, 1.8478]
 assert turned
 
-slope = g @ d
-rho = reduction_ratio(f_mini_d - f_mini, predicted_change(slope, curvature, d @ d, damping, damped=False))
+slope = inner(g, d)
+predicted = predicted_change(slope, curvature, inner(d, d), damping, damped=False)
+rho = reduction_ratio(f_mini_d - f_mini, predicted)
 alpha, f_new = armijo(lambda alpha: objective.value(theta + alpha * d), f, slope)
 print(f"rho = {rho:.2f}, lambda = {levenberg_marquardt(damping, rho):.2f}, alpha = {alpha}, f = {f_new:.4f}")
 assert levenberg_marquardt(damping, rho) == damping * 3 / 2
@@ -218,3 +248,63 @@ print(f"negative curvature {report.negative_curvature}, curvature products = {re
 assert report.counts.curvature_products == 2 * 3
 assert (report.loss, report.detail.rho, report.step_length) == (f_new, rho, alpha)
 assert np.array_equal(report.theta, theta + alpha * d)
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** Derive (2): insert $Gp = -g - \lambda p$ into $q$.
+#
+# <details><summary>Answer</summary>
+#
+# $p'Gp = -g'p - \lambda |p|^2$, so the undamped
+# $q(p) - q(0) = g'p + \frac12 p'Gp = \frac12 g'p - \frac{\lambda}{2} |p|^2$. The damped one adds
+# $\frac{\lambda}{2} |p|^2$.
+#
+# </details>
+
+# %%
+# Answer to exercise 1, checked
+gp, pp = g @ p, p @ p  # of the solution with lambda = 1
+assert np.isclose(predicted_change(gp, -gp, pp, 1.0, damped=True), gp / 2)
+assert np.isclose(predicted_change(gp, -gp, pp, 1.0, damped=False), gp / 2 - pp / 2)
+
+# %% [markdown]
+# **2.** A run has $\rho > 3/4$ in each step. After how many steps is lambda a hundredth of its start?
+#
+# <details><summary>Answer</summary>
+#
+# $\log 100 / \log 1.5 = 11.4$, so after twelve.
+#
+# </details>
+
+# %%
+# Answer to exercise 2, checked
+damping, steps = 1.0, 0
+while damping > 0.01:
+    damping, steps = levenberg_marquardt(damping, 0.9), steps + 1
+assert steps == 12
+
+# %% [markdown]
+# **3.** Why does the line search use g of all data, and not that of the mini-batch? What would happen in (4) with a
+# direction d that goes uphill?
+#
+# <details><summary>Answer</summary>
+#
+# (4) is a condition on $f$ of all data, and $g'd$ is its slope only with the same g. If $g'd > 0$, the right side is
+# above $f(\theta)$, and (4) would accept an increase. So d has to be a descent direction first: hence the turned d~.
+#
+# </details>
+
+# %%
+# Answer to exercise 3, checked
+uphill = 0.05 * g / np.linalg.norm(g)
+assert objective.value(theta + uphill) > f
+assert objective.value(theta) <= f + 0.01 * (g @ uphill)  # (4) would allow a loss above f
+
+# %% [markdown]
+# ## What to remember
+#
+# - A step: gradient on all data, curvature on one mini-batch, CG cut short, damping, line search.
+# - CG stops when the model no longer improves, long before the residual is small.
+# - rho compares what happened with what the model promised; it steers lambda.
+# - With H the model may be unbounded: stop at negative curvature, or turn the candidate downhill.
