@@ -52,8 +52,10 @@ def run_all(folder):
     """Run the tutorials and the classroom page, a process a core."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "saddle.html"
-    jobs = {"saddle": ([sys.executable, "-m", "refhf", "saddle", "--out", str(page)], ROOT / "refhf/lab/saddle/page.html")}
-    for file in (ROOT / "tutorials").glob("[0-9]*.py"):
+    jobs = {
+        "saddle": ([sys.executable, "-m", "refhf", "saddle", "--out", str(page)], ROOT / "refhf/lab/saddle/page.html")
+    }
+    for file in (*(ROOT / "tutorials").glob("[0-9]*.py"), ROOT / pages.FORM):
         command = [sys.executable, str(HERE / "run_tutorial.py"), str(file), str(folder)]
         jobs[file.stem] = command, file
     order = sorted(jobs, key=lambda name: (not name.startswith(LONG), name))
@@ -101,7 +103,9 @@ def main():
     mathjax(BUILD / "static")
     extra(BUILD / "extra", BUILD / "run")
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going", "-d", str(BUILD / "doctrees")]
-    status = subprocess.run([*command, "-c", str(HERE), str(BUILD / "pages"), str(BUILD / "html")], check=False).returncode
+    status = subprocess.run(
+        [*command, "-c", str(HERE), str(BUILD / "pages"), str(BUILD / "html")], check=False
+    ).returncode
     found = links.faults(BUILD / "html")
     print(*found, sep="\n", end="\n" * bool(found))
     if status or found:

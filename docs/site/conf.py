@@ -29,7 +29,7 @@ extensions = [
     "sphinx_design",
 ]
 exclude_patterns = ["sources.json"]
-myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 4
 suppress_warnings = ["toc.not_included"]  # reports are reached from their tables
 autosummary_generate = False
@@ -37,6 +37,9 @@ autodoc_typehints = "none"  # the docstrings have shapes
 maximum_signature_line_length = 70
 numpydoc_show_class_members = False
 copybutton_exclude = ".linenos, .gp, .go, .beside"
+copybutton_selector = "div:not(.output) > div.highlight pre"
+smartquotes = False  # r'r is a product
+pygments_dark_style = "github-dark"
 mathjax_path = "mathjax/tex-svg.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 
@@ -46,11 +49,13 @@ html_static_path = [str(HERE / "static"), str(BUILD / "static")]
 html_extra_path = [str(BUILD / "extra")]
 html_css_files, html_js_files = ["site.css"], ["site.js"]
 html_show_sphinx = html_show_copyright = html_copy_source = False
+html_domain_indices = False
 html_show_search_summary = False  # a page opened as a file may not fetch another
 templates_path = [str(HERE / "templates")]
 
 BESIDE = re.compile(r'<span class="c1"># +\$([^$]+)\$</span>')  # a code line's comment that is TeX
 CODE = re.compile(r'(<a [^>]*>)?<code class="docutils literal notranslate">(.*?)</code>', re.S)
+PICTURE = re.compile(r'(<a [^>]*>)?(<img [^>]*src="([^"]+)"[^>]*>)')
 cited = set()  # files of the repository that pages link to
 
 
@@ -83,10 +88,11 @@ def place_of(text):
 
 def link_code(app, pagename, templatename, context, doctree):
     """Link code spans, set equations beside their code lines, and name the page's source."""
-    source = SOURCES.get(pagename, "docs/site/conf.py")
+    own = pagename.removeprefix("source/") if pagename.startswith("source/") else "docs/site/conf.py"
+    source = SOURCES.get(pagename, own)
     cited.add(source)
     pathto = context["pathto"]
-    context["page_source"] = source.removeprefix("source/"), pathto(f"source/{source}")
+    context["page_source"] = source, pathto(f"source/{source}")
     if "body" not in context or pagename.startswith("source/"):
         return
 
@@ -96,6 +102,7 @@ def link_code(app, pagename, templatename, context, doctree):
         return f'<a class="reference internal" href="{pathto(place)}">{code}</a>' if place else code
 
     body = CODE.sub(link, context["body"])
+    body = PICTURE.sub(lambda found: found[0] if found[1] else f'<a href="{found[3]}">{found[2]}</a>', body)
     body, count = BESIDE.subn(r'<span class="beside">\\(\1\\)</span>', body)
     context["has_maths_elements"] = context.get("has_maths_elements") or count > 0
     context["body"] = body.replace("<pre>", '<pre class="mathjax_process">') if count else body
@@ -109,7 +116,9 @@ def source_pages(app):
             lexer = get_lexer_for_filename(path)
         except ClassNotFound:
             lexer = TextLexer()
-        code = highlight(text, lexer, HtmlFormatter(linenos="inline", anchorlinenos=True, lineanchors="L", wrapcode=False))
+        code = highlight(
+            text, lexer, HtmlFormatter(linenos="inline", anchorlinenos=True, lineanchors="L", wrapcode=False)
+        )
         body = f"<h1>{path}</h1>\n{code}"
         yield f"source/{path}", {"title": path, "body": body}, "page.html"
 

@@ -1,6 +1,6 @@
 """Faults of a built site: links to no page or no place of it, and what a browser would fetch from another host.
 
-    python docs/site/links.py build/site/html
+python docs/site/links.py build/site/html
 """
 
 import sys

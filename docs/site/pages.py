@@ -19,6 +19,7 @@ COPIED = (  # pages as they are
     "CONTRIBUTING.md",
 )
 DOORS = {"1": "papers", "2": "check", "3": "class"}  # the numbered sections of README.md
+FORM = "docs/site/lesson_form.py"  # a page that shows the form of a lesson, and tests what makes it
 OPENER = '\n<p class="offer"><a href="classroom/saddle.html">Open the page for the classroom</a></p>\n'
 VERDICTS = "holds", "holds in part", "does not hold"
 ROOMS = {  # of the API page, in the order of the arrows; where a name is defined decides
@@ -115,9 +116,9 @@ def add_doors(site, index):
     if sorted(doors) != sorted(DOORS.values()):
         raise SystemExit(f"README.md: expected sections numbered {', '.join(DOORS)}; got {', '.join(named)}")
     rest = "".join(f"## {heading}\n{text}" for heading, text in parts if heading not in doors.values())
-    lead = lead.split("\n", 1)[1]
+    _, first, lead = lead.split("\n\n", 2)
     titles = {f"{door}_title": heading[3:] for door, heading in doors.items()}
-    for name, text in {"lead": lead, "rest": rest, **titles}.items():
+    for name, text in {"first": first, "lead": lead, "rest": rest, **titles}.items():
         index = index.replace(f"({name})", text)
     site.add("index", "README.md", index)
     for door, heading in doors.items():
@@ -127,7 +128,9 @@ def add_doors(site, index):
 
 def verdicts(text):
     """The number of each verdict in the text of a figure."""
-    found = [re.split(r" (?:for|at|if|on|here|in (?!part))|[:,]", said)[0] for said in re.findall(r"\*\*([^*]+)\*\*", text)]
+    found = [
+        re.split(r" (?:for|at|if|on|here|in (?!part))|[:,]", said)[0] for said in re.findall(r"\*\*([^*]+)\*\*", text)
+    ]
     counts = [(name, found.count(name)) for name in VERDICTS]
     return ", ".join(f"{name}: {count}" for name, count in counts if count)
 
@@ -165,13 +168,20 @@ def add_tutorials(site, run):
         heading, rest = text.split("\n", 1)
         number = int(file.name[:2])
         offer = (
-            f"<p class=\"offer\">This lesson as a <a href=\"../lessons/{file.stem}.ipynb\" download>notebook</a> or a "
-            f"<a href=\"../lessons/{file.name}\" download>script</a>; in a terminal: <code>refhf lesson {number}</code></p>"
+            f'<p class="offer">This lesson as a <a href="../lessons/{file.stem}.ipynb" download>notebook</a> or a '
+            f'<a href="../lessons/{file.name}" download>script</a>; or <code>refhf lesson {number}</code></p>'
         )
-        site.add(f"tutorials/{file.stem}", f"tutorials/{file.name}", f"{heading}\n\n{offer}\n{rest}")
-        (site.folder / "tutorials").mkdir(exist_ok=True)
-        for picture in run.glob(f"{file.stem}_*.png"):
-            shutil.copy(picture, site.folder / "tutorials")
+        _add_run(site, run, f"tutorials/{file.name}", f"{heading}\n\n{offer}\n{rest}")
+    _add_run(site, run, FORM, (run / f"{Path(FORM).stem}.md").read_text(encoding="utf-8"))
+
+
+def _add_run(site, run, source, text):
+    """A page that has run, with its pictures beside it."""
+    page = source.removesuffix(".py")
+    site.add(page, source, text)
+    (site.folder / page).parent.mkdir(parents=True, exist_ok=True)
+    for picture in run.glob(f"{Path(page).name}_*.png"):
+        shutil.copy(picture, (site.folder / page).parent)
 
 
 def add_api(site):
@@ -187,7 +197,12 @@ def add_api(site):
         lines = [f"refhf.{name}", "=" * (6 + len(name)), "", ".. currentmodule:: refhf", "", f".. auto{kind}:: {name}"]
         lines += ["   :members:", "   :exclude-members: __new__, __init__"] * (kind == "class")
         site.add(f"api/{name}", f"{module.replace('.', '/')}.py", "\n".join([*lines, ""]))
-    lines = ["API reference", "=============", "", "The names of ``refhf``. Shapes are in the notation of :doc:`notation`."]
+    lines = [
+        "API reference",
+        "=============",
+        "",
+        "The names of ``refhf``. Shapes are in the notation of :doc:`notation`.",
+    ]
     for title in dict.fromkeys(ROOMS.values()):
         lines += ["", title, "-" * len(title), "", ".. currentmodule:: refhf", "", ".. autosummary::", ""]
         lines += [f"   {name}" for name in sorted(rooms[title], key=str.lower)]

@@ -17,7 +17,7 @@ import types
 from pathlib import Path
 
 FENCE = "``````"
-DPI = 150  # dots an inch; our choice
+DPI, ON_SCREEN = 192, 100  # dots an inch of the file, and of the page at its largest; our choice
 
 
 def cells(text):
@@ -67,6 +67,11 @@ def alternative(figure):
     return " ".join("; ".join(filter(None, titles)).split()) or "; ".join(axes) or "Figure"
 
 
+def image_width(file):
+    """The width of a PNG file, in dots."""
+    return int.from_bytes(file.read_bytes()[16:20], "big")
+
+
 def page(file, folder):
     """The page of a tutorial; its pictures are written to the folder."""
     module = types.ModuleType("__main__")
@@ -85,7 +90,8 @@ def page(file, folder):
             pictures += 1
             name = f"{file.stem}_{pictures}.png"
             figure.savefig(folder / name, dpi=DPI, bbox_inches="tight", facecolor="white")
-            lines += [f"![{alternative(figure)}]({name})", ""]
+            width = image_width(folder / name) * ON_SCREEN // DPI
+            lines += [f"![{alternative(figure)}]({name}){{width={width}px}}", ""]
         if value is not None and not figures:
             of = getattr(value, "_repr_html_", None)
             lines += [f'<div class="value">{of() if of else f"<pre>{html.escape(repr(value))}</pre>"}</div>', ""]
