@@ -1,5 +1,6 @@
-"""docs/site: what makes the site, and, where `make site` has built it, the site itself in a real browser."""
+"""docs/site: the scripts that make the site, and, where `make site` has built it, the site itself in a real browser."""
 
+import doctest
 import json
 import re
 import runpy
@@ -111,6 +112,15 @@ def test_verdicts_are_counted():
     assert script("pages")["verdicts"](text) == "holds: 2, holds in part: 1, does not hold: 2"
 
 
+def test_the_examples_print_what_they_say():
+    """Each example that the API pages add runs and prints what it says."""
+    examples = script("pages")["api_examples"]()
+    assert set(examples) <= set(refhf.__all__)
+    for name, text in examples.items():
+        test = doctest.DocTestParser().get_doctest(text, {}, name, "api_examples.rst", 0)
+        assert test.examples and doctest.DocTestRunner().run(test).failed == 0, name
+
+
 class Watch(Browser):
     """A browser that notes the requests of its page."""
 
@@ -150,14 +160,15 @@ def browser(site):
 
 
 def test_the_site_has_all_pages(site):
-    """Each tutorial has a page with what it claims to print, a script and a notebook; each export has a page."""
+    """Each tutorial has a page with what it prints, a script and a notebook; each export a page with an example."""
     for path in TUTORIALS:
         page = re.sub("<[^>]*>", "", (site / "tutorials" / f"{path.stem}.html").read_text(encoding="utf-8"))
         assert all(claim.split()[0] in page for claim in claims(path))
         assert (site / "lessons" / path.name).read_bytes() == path.read_bytes()
         assert json.loads((site / "lessons" / f"{path.stem}.ipynb").read_text(encoding="utf-8"))["nbformat"] == 4
     for name in refhf.__all__:
-        assert f'id="refhf.{name}"' in (site / "api" / f"{name}.html").read_text(encoding="utf-8")
+        page = (site / "api" / f"{name}.html").read_text(encoding="utf-8")
+        assert f'id="refhf.{name}"' in page and "&gt;&gt;&gt; " in page
     assert (site / "classroom" / "saddle.html").is_file()
 
 

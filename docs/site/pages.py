@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 COPIED = (  # pages as they are
     "docs/*.md",
     "benchmarks/scoreboard/README.md",
@@ -184,11 +184,17 @@ def _add_run(site, run, source, text):
         shutil.copy(picture, (site.folder / page).parent)
 
 
+def api_examples():
+    """The examples of exports whose docstrings have none."""
+    parts = re.split(r"^(\w+)\n-+\n", (HERE / "api_examples.rst").read_text(encoding="utf-8"), flags=re.M)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
 def add_api(site):
-    """A page for each export, and their index by room."""
+    """A page for each export with an example, and their index by room."""
     import refhf
 
-    rooms = {}
+    rooms, examples = {}, api_examples()
     for name in refhf.__all__:
         item = getattr(refhf, name)
         module = item.__module__
@@ -196,6 +202,10 @@ def add_api(site):
         kind = "class" if isinstance(item, type) else "function"
         lines = [f"refhf.{name}", "=" * (6 + len(name)), "", ".. currentmodule:: refhf", "", f".. auto{kind}:: {name}"]
         lines += ["   :members:", "   :exclude-members: __new__, __init__"] * (kind == "class")
+        if (">>>" in (item.__doc__ or "")) == (name in examples):
+            raise SystemExit(f"refhf.{name}: expected an example in its docstring or in api_examples.rst, not in both")
+        if name in examples:
+            lines += ["", ".. rubric:: Example", "", examples[name].strip()]
         site.add(f"api/{name}", f"{module.replace('.', '/')}.py", "\n".join([*lines, ""]))
     lines = [
         "API reference",
