@@ -101,6 +101,10 @@ def test_links_of_the_repository_are_links_of_the_site(tmp_path):
     assert (tmp_path / "tests/MUTATION.md").is_file()
     moved = (tmp_path / "figures/README/one.md").read_text()
     assert "(../fig2_saddle.png)" in moved and "(../../docs/promises.md#a)" in moved
+    site.add("figures/README", "figures/README.md", "[s](#one) [t](#two) [u](README.md#one)")
+    site.places["figures/README.md", "one"] = "figures/README/one"
+    site.write()
+    assert (tmp_path / "figures/README.md").read_text() == "[s](README/one.md) [t](#two) [u](README/one.md)"
     site.add("a", "figures/README.md", "[x](nothing.txt)")
     with pytest.raises(SystemExit, match=r"figures/README\.md: the link to nothing\.txt is dead"):
         site.write()
@@ -108,8 +112,8 @@ def test_links_of_the_repository_are_links_of_the_site(tmp_path):
 
 def test_verdicts_are_counted():
     """Each verdict of a text counts once, whatever follows it; other bold words do not count."""
-    text = "**holds**, **H8** **holds in part** | **does not hold** for SGD **holds**, **does not hold here** **0.1**"
-    assert script("pages")["verdicts"](text) == "holds: 2, holds in part: 1, does not hold: 2"
+    text = "**holds**, **H8** **fails** | **Not judgeable here** yet **holds** **fails** for SGD **0.1**"
+    assert script("pages")["verdicts"](text) == "holds: 2, fails: 2, not judgeable: 1"
 
 
 def test_the_examples_print_what_they_say():

@@ -21,7 +21,7 @@ COPIED = (  # pages as they are
 DOORS = {"1": "papers", "2": "check", "3": "class"}  # the numbered sections of README.md
 FORM = "docs/site/lesson_form.py"  # a page that shows the form of a lesson, and tests what makes it
 OPENER = '\n<p class="offer"><a href="classroom/saddle.html">Open the page for the classroom</a></p>\n'
-VERDICTS = "holds", "holds in part", "does not hold"
+VERDICTS = "holds", "fails", "not judgeable"
 ROOMS = {  # of the API page, in the order of the arrows; where a name is defined decides
     "model": "Networks",
     "objective": "Objectives and their products",
@@ -83,21 +83,23 @@ class Site:
 
         def link(found):
             target, _, anchor = found[2].partition("#")
-            path = os.path.normpath(os.path.join(os.path.dirname(self.sources[page]), target))
-            here = os.path.normpath(os.path.join(os.path.dirname(page), target))
-            if here.removesuffix(".md") in self.texts or (self.folder / here).is_file():
+            source = self.sources[page]
+            path = os.path.normpath(os.path.join(os.path.dirname(source), target)) if target else source
+            here = os.path.normpath(os.path.join(os.path.dirname(page), target)) if target else f"{page}.md"
+            moved = self.places.get((path, anchor))
+            if not moved and (here.removesuffix(".md") in self.texts or (self.folder / here).is_file()):
                 return found[0]
-            to = self.places.get((path, anchor)) or self.places.get(path)
+            to = moved or self.places.get(path)
             if to is None:
                 if not (ROOT / path).is_file():
                     raise SystemExit(f"{self.sources[page]}: the link to {found[2]} is dead")
                 (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / path, self.folder / path)
             name = os.path.relpath(path if to is None else f"{to}.md", os.path.dirname(page) or ".")
-            anchor = f"#{anchor}" if anchor and (path, anchor) not in self.places else ""
+            anchor = f"#{anchor}" if anchor and not moved else ""
             return f"{found[1]}{name}{anchor})"
 
-        return re.sub(r"(\]\()(?!\w+:|#)([^)\s]+)\)", link, text)
+        return re.sub(r"(\]\()(?!\w+:)([^)\s]+)\)", link, text)
 
 
 def add_copied(site):
@@ -128,9 +130,7 @@ def add_doors(site, index):
 
 def verdicts(text):
     """The number of each verdict in the text of a figure."""
-    found = [
-        re.split(r" (?:for|at|if|on|here|in (?!part))|[:,]", said)[0] for said in re.findall(r"\*\*([^*]+)\*\*", text)
-    ]
+    found = [said.lower().removesuffix(" here") for said in re.findall(r"\*\*([^*]+)\*\*", text)]
     counts = [(name, found.count(name)) for name in VERDICTS]
     return ", ".join(f"{name}: {count}" for name, count in counts if count)
 
