@@ -99,7 +99,7 @@ def test_links_of_the_repository_are_links_of_the_site(tmp_path):
     site.write()
     assert "(../tests/MUTATION.md) [r](#r1) [w](https://example.org)" in (tmp_path / "docs/promises.md").read_text()
     assert (tmp_path / "tests/MUTATION.md").is_file()
-    moved = (tmp_path / "figures/README/one.md").read_text()
+    moved = (tmp_path / "figures" / "README" / "one.md").read_text()
     assert "(../fig2_saddle.png)" in moved and "(../../docs/promises.md#a)" in moved
     site.add("figures/README", "figures/README.md", "[s](#one) [t](#two) [u](README.md#one)")
     site.places["figures/README.md", "one"] = "figures/README/one"
