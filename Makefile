@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck scoreboard vectors vectors-release release clean
+.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck scoreboard site vectors vectors-release release clean
 
 DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
 
@@ -65,6 +65,9 @@ crosscheck: $(STAMP)-crosscheck
 scoreboard: $(STAMP)-test
 	$(BIN)/python benchmarks/scoreboard/run.py  # what is installed; for more: pip install -e '.[scoreboard]'
 
+site: $(STAMP)-site
+	$(BIN)/python docs/site/build.py  # build/site/html/index.html
+
 $(STAMP)-demo: pyproject.toml
 	$(INSTALL) -e '.[cli]'
 	@touch $@
@@ -83,6 +86,10 @@ $(STAMP)-mutants: $(STAMP)-test
 
 $(STAMP)-crosscheck: pyproject.toml
 	$(INSTALL) -e '.[all,test,crosscheck]'
+	@touch $@
+
+$(STAMP)-site: pyproject.toml
+	$(INSTALL) -e '.[site,test]'
 	@touch $@
 
 release: $(STAMP)-release

@@ -37,7 +37,17 @@ os.dup2(pipes[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
 SECONDS = 60
-KEYS = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40, " ": 32, "Home": 36, "End": 35, "Tab": 9}
+KEYS = {
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    " ": 32,
+    "Home": 36,
+    "End": 35,
+    "Tab": 9,
+    "Enter": 13,
+}
 
 
 class Browser:
@@ -151,7 +161,7 @@ class Browser:
 
     def key(self, key: str):
         """Press a key and let it go."""
-        text = {"text": key} if len(key) == 1 else {}
+        text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
         code = "Space" if key == " " else key
         for kind in "keyDown" if text else "rawKeyDown", "keyUp":
             self("Input.dispatchKeyEvent", type=kind, key=key, code=code, windowsVirtualKeyCode=KEYS[key], **text)

@@ -35,7 +35,7 @@ ROOMS = (
     "conformance",
     "lab",
 )
-MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if path.parent.name != "lessons")
 HOUSE = "refhf", "tests", "tutorials", "figures", "benchmarks", "examples", "scripts"
 WITHIN = {  # a line may import from the lines above it; those of one line do not import each other
     "methods": ("report", "schedules", "search", "mini_batch", "first_order hessian_free newton nonlinear_cg replicas"),

@@ -12,6 +12,7 @@ from refhf.lab.cli import (
     compare_command,
     data_command,
     info_command,
+    lesson_command,
     network_arguments,
     predict_command,
     resumed_arguments,
@@ -84,6 +85,7 @@ def _parser() -> tuple[CommandParser, Mapping[str, argparse.ArgumentParser]]:
     sweep_command.add_sweep_command(commands)
     predict_command.add_predict_command(commands)
     saddle_command.add_saddle_command(commands)
+    lesson_command.add_lesson_command(commands)
     check_command.add_check_command(commands)
     vectors_command.add_vectors_command(commands)
     data_command.add_data_command(commands)
