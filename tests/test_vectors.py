@@ -102,7 +102,7 @@ def generator(monkeypatch):
 
 # By default one vector in this many is computed again; all in a long run.
 SLOW = {"nonlinearity": 4, "loss": 10, "hf_step": 10, "gradient": 3, "hessian_product": 3, "convolution": 3}
-SLOW |= {"residual_network": 3, "transformer": 3}
+SLOW |= {"residual_network": 3, "transformer": 3, "tied_weights": 7, "bottleneck": 9, "preactivation": 9}
 LONG = settings.default.max_examples > 100
 
 
@@ -185,8 +185,8 @@ def test_whole_networks_are_refhfs(name, net):
         ("residual_network", ["constant-statistics", "unbiased-variance", "gauss-newton-for-hessian"]),
         ("transformer", ["constant-mean", "missing-row-sum", "mask-after-softmax", "missing-f''"]),
         ("tied_weights", ["tied-once", "sum-over-positions", "missing-weight-term", "missing-input-term"]),
-        ("bottleneck", ["constant-statistics", "one-group", "kernel-turned"]),
-        ("preactivation", ["constant-statistics", "one-group", "d-of-activation"]),
+        ("bottleneck", ["constant-statistics", "constant-mean", "kernel-turned"]),
+        ("preactivation", ["constant-statistics", "constant-mean", "d-of-activation"]),
     ],
 )
 def test_vectors_of_blocks_catch_their_mistakes(topic, flags):
@@ -432,8 +432,8 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
     monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", gauss_newton_for_hessian)
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
-    assert "hessian_product: gauss-newton-for-hessian (explains 63 of 63)" in said
-    assert "... and 43 more" in said
+    assert "hessian_product: gauss-newton-for-hessian (explains 73 of 73)" in said
+    assert "... and 53 more" in said
 
 
 def test_runner_takes_any_callable():
