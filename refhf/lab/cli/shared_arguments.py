@@ -60,6 +60,23 @@ def add_network_arguments(command: argparse.ArgumentParser) -> None:
         "--width", type=integer_above_0, metavar="N",
         help="convnet, resnet: channels of the first layer; transformer: numbers of a token; default: 8, 16; 32",
     )  # fmt: skip
+    _add_residual_arguments(command)
+    add("--depth", type=integer_above_0, metavar="N", help="transformer: layers; default: 2")
+    add("--heads", type=integer_above_0, metavar="N", help="transformer: attention heads; default: 4")
+    add("--context", type=integer_above_0, metavar="N", help=f"transformer: characters of a case; default: {CONTEXT}")
+    add(
+        "--tied", action="store_const", const=True,
+        help="transformer: the last layer's weights are the embedding's; default: its own",
+    )  # fmt: skip
+    add(
+        "--nonlinearity", metavar="F",
+        help=f"{', '.join(NONLINEARITIES)}; default: tanh, of a resnet relu, of a transformer gelu",
+    )  # fmt: skip
+
+
+def _add_residual_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the settings of a resnet besides its width."""
+    add = command.add_argument
     add("--norm", metavar="NAME", help=f"resnet: normalisation, {', '.join(NORMS)}; default: batch")
     add(
         "--group", type=integer_above_0, metavar="N",
@@ -75,17 +92,6 @@ def add_network_arguments(command: argparse.ArgumentParser) -> None:
     add(
         "--preactivation", action="store_const", const=True,
         help="resnet: norm and nonlinearity before each convolution (v2, He et al. 2016); default: after it (v1)",
-    )  # fmt: skip
-    add("--depth", type=integer_above_0, metavar="N", help="transformer: layers; default: 2")
-    add("--heads", type=integer_above_0, metavar="N", help="transformer: attention heads; default: 4")
-    add("--context", type=integer_above_0, metavar="N", help=f"transformer: characters of a case; default: {CONTEXT}")
-    add(
-        "--tied", action="store_const", const=True,
-        help="transformer: the last layer's weights are the embedding's; default: its own",
-    )  # fmt: skip
-    add(
-        "--nonlinearity", metavar="F",
-        help=f"{', '.join(NONLINEARITIES)}; default: tanh, of a resnet relu, of a transformer gelu",
     )  # fmt: skip
 
 
