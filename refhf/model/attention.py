@@ -78,9 +78,8 @@ class Attention(Weightless):
         RDV = _t(RP) @ Ds + _t(P) @ RDs  # RDV = RP' Ds + P' RDs
         RDP = RDs @ _t(V) + Ds @ _t(RV)  # RDP = RDs V' + Ds RV'
         # RDS = RP (DP - rowsum(P DP)) + P (RDP - rowsum(RP DP + P RDP)), where the rows of RP sum to 0
-        RDS = RDP - (_rowsum(RP, slope) + _rowsum(P, RDP))
-        RDS *= P
-        RDS += RP * slope
+        bent = RDP - (_rowsum(RP, slope) + _rowsum(P, RDP))
+        RDS = np.add(RP * slope, np.multiply(P, bent, out=bent), out=bent)
         RDQ = c * (RDS @ K + DS @ RK)  # RDQ = c (RDS K + DS RK)
         RDK = c * (_t(RDS) @ Q + _t(DS) @ RQ)  # RDK = c (RDS' Q + DS' RQ)
         return join_heads(RDQ, RDK, RDV)

@@ -34,10 +34,10 @@ class Standardise(Weightless):
         """The numbers of s."""
         return math.prod(in_shape)
 
-    def forward(self, w: Weights, a: Array, *, order: int = 2) -> tuple[Array, Tape]:
+    def forward(self, w: Weights, a: Any, *, order: int = 2) -> tuple[Array, Tape]:
         """Sweep 1; the tape is rho."""
-        rho = (1 / self.deviation).astype(a.real.dtype)
-        return rho * (a - self.mean.astype(rho.dtype)), rho  # s = rho (a - mean)
+        mean, rho = (x.astype(a.real.dtype) for x in (self.mean, 1 / self.deviation))
+        return rho * (a - mean), rho  # s = rho (a - mean)
 
     def backward(self, tape: Tape, Ds: Array, Dw: Weights, *, keep: bool = False, below: bool = True) -> Any:
         """Sweep 2."""

@@ -1,6 +1,7 @@
 """Scores of a network on the cases of an objective: the share of wrong classes, and R^2."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,13 @@ def explained_share(objective: Any, theta: Array) -> float:
     if objective.net.loss.labels:
         raise ValueError(f"net: expected the squared error; got {objective.net.loss.name}, whose score is `error`")
 
-    def summed(function: Any, size: int) -> Array:
+    def summed(function: Callable[[slice], tuple[Any, Array]], size: int) -> Array:
         return sum_over_cases(function, objective.reduction, objective.chunk_size, theta, size).vector
 
-    mean = summed(lambda rows: (0.0, objective.y[rows].sum(axis=0)), objective.net.outputs) / objective.cases
+    def targets(rows: slice) -> tuple[Any, Array]:
+        return 0.0, objective.y[rows].sum(axis=0)
+
+    mean = summed(targets, objective.net.outputs) / objective.cases
 
     def squares(rows: slice) -> tuple[Any, Array]:
         z, _ = network.forward(objective.net, theta, objective.X[rows], order=0)
