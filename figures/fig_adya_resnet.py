@@ -70,7 +70,7 @@ def halved(X):
 def made(scale: Scale, name: str, folder: Path | None, data_dir=None) -> Runs:
     """The runs that are in the folder, if there is one, and those that it lacks."""
     whole = load(name, dtype="float32", data_dir=data_dir)
-    X, y, X_test, y_test = (x[:n] for x, n in zip(whole[1:5], (*[scale.cases] * 2, *[TESTS] * 2), strict=True))
+    X, y, X_test, y_test = (x[:n] for x, n in zip(whole[1:5], (*[scale.cases] * 2, *[min(TESTS, scale.cases)] * 2), strict=True))
     data = DataSet(name, halved(X), y, halved(X_test), y_test)
     network = NetworkChoice("resnet-8", width=scale.width, group=scale.group)
 

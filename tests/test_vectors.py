@@ -102,7 +102,7 @@ def generator(monkeypatch):
 
 # By default one vector in this many is computed again; all in a long run.
 SLOW = {"nonlinearity": 4, "loss": 10, "hf_step": 10, "gradient": 3, "hessian_product": 3, "convolution": 3}
-SLOW |= {"residual_network": 3, "transformer": 3, "tied_weights": 7, "bottleneck": 9, "preactivation": 9}
+SLOW |= {"residual_network": 6, "transformer": 6, "tied_weights": 7, "bottleneck": 9, "preactivation": 9}
 LONG = settings.default.max_examples > 100
 
 

@@ -8,7 +8,7 @@ SIZE = r"[\d,]*\d"  # a number of cases
 GIVEN = {
     "all": {
         r"\b[HNAD]\d+\b": "names of claims",
-        r"\b([Ff]igures?|section|tutorial|Algorithm) \d(\.\d)?((, \d)* and \d)?": "places in a paper or a tutorial",
+        r"\b([Ff]igures?|section|tutorial|Algorithm) \d+(\.\d)?((, \d)* and \d)?": "places in a paper or a tutorial",
         r"CIFAR-100?\b|ResNet-8|float(32|64)|TensorFlow 1\b": "names",
         rf"\b(batch|batches)( size)? {SIZE}(, {SIZE})*( (and|to) {SIZE})?(?![.\d])": "a batch that the runs have",
         r"\b[Ss]eed [01]\b|\b[235] seeds\b": "seeds that the runs have",
