@@ -70,7 +70,8 @@ def halved(X):
 def made(scale: Scale, name: str, folder: Path | None, data_dir=None) -> Runs:
     """The runs that are in the folder, if there is one, and those that it lacks."""
     whole = load(name, dtype="float32", data_dir=data_dir)
-    X, y, X_test, y_test = (x[:n] for x, n in zip(whole[1:5], (*[scale.cases] * 2, *[min(TESTS, scale.cases)] * 2), strict=True))
+    X, y = (x[: scale.cases] for x in whole[1:3])
+    X_test, y_test = (x[: min(TESTS, scale.cases)] for x in whole[3:5])
     data = DataSet(name, halved(X), y, halved(X_test), y_test)
     network = NetworkChoice("resnet-8", width=scale.width, group=scale.group)
 
@@ -138,13 +139,8 @@ def main():
     parser.add_argument("--only", choices=DATA, help="make the runs of this data set; default: of both")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
-    scale = (
-        FAST
-        if args.fast
-        else FULL._replace(
-            seeds=FULL.seeds * args.budget, longer_seeds=FULL.longer_seeds * args.budget, cases=FULL.cases * args.budget
-        )
-    )
+    grown = {name: getattr(FULL, name) * args.budget for name in ("cases", "seeds", "longer_seeds")}
+    scale = FAST if args.fast else FULL._replace(**grown)
     folder, found = args.folder / "fig_adya_resnet", {}
     for name in ["mnist-mini"] if args.fast else DATA:
         kept = args.as_is or not (args.fast or args.data_dir) or args.only not in (None, name)

@@ -1,6 +1,5 @@
 """The numbers of adya_2018.md: the runs of fig_adya_large_batches.py and fig_adya_resnet.py."""
 
-import json
 import math
 
 import fig_adya_large_batches as large
@@ -118,31 +117,51 @@ def edges(method):
     return f"{sum(rate in (large.RATES[method][0], large.RATES[method][-1]) for rate in rates)} of {len(rates)}"
 
 
-# ----- the residual network: its section may be replaced with all that follows
+# ----- the residual network
+
+NAMES = {"fashion": "Fashion-MNIST", "cifar": "CIFAR-10"}
+RESIDUAL = {
+    "fashion": resnet.there("fashion-mnist", FIGURES / "fig_adya_resnet"),
+    "cifar": resnet.there("cifar-10", FIGURES / "fig_adya_resnet"),
+}
+LARGEST = resnet.FULL.cases
 
 
-def _residual():
-    path = FIGURES / "fig_adya_resnet" / "fashion-mnist_schedule.jsonl"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def residual(data, method, batch, part="schedule"):
+    """The group of a residual network's runs."""
+    return next(r for r in seed_groups(RESIDUAL[data][part]) if (r.method, r.batch) == (method, batch))
 
 
-RESIDUAL = _residual()
+def residual_loss(data, method, batch=LARGEST, part="schedule"):
+    """Its training loss, mean ± standard deviation."""
+    return _loss(residual(data, method, batch, part))
 
 
-def residual_table():
-    """The training losses of the seeds, by method and batch."""
+def residual_error(data, method, batch=LARGEST, part="schedule"):
+    """Its test error in per cent, mean ± standard deviation."""
+    found = residual(data, method, batch, part).statistic("test_error")
+    return f"{percent(found.mean)} ± {percent(found.spread)} %"
+
+
+def residual_table(data, said):
+    """Training losses or test errors by method: each batch, and the largest for the longer runs."""
+    cell = {"training loss": residual_loss, "test error": residual_error}[said]
+    batches = *resnet.FULL.batches, LARGEST
     rows = [
-        [method]
-        + [
-            ", ".join(f"{x['loss']:.2f}" for x in RESIDUAL if (x["method"], x["batch"]) == (method, batch))
-            for batch in resnet.FULL.batches
-        ]
+        [method, *(cell(data, method, b) for b in batches), cell(data, method, LARGEST, "longer")]
         for method in resnet.METHODS
     ]
-    head = "Fashion-MNIST, ResNet-8, the paper's schedule, training loss after 10 epochs, seeds 0 and 1"
-    return table([head, *(f"{b:,}" for b in resnet.FULL.batches)], rows)
+    head = f"{NAMES[data]}, {said} after {resnet.FULL.epochs} epochs"
+    return table([head, *(f"{b:,}" for b in batches), f"{LARGEST:,}, {resnet.FULL.longer} epochs"], rows)
 
 
-def residual_made():
-    """The number of runs that there are."""
-    return len(RESIDUAL)
+def residual_points(data, method, before, after):
+    """The test error at a batch less that at a smaller one, in points."""
+    ends = [residual(data, method, batch).statistic("test_error").mean for batch in (before, after)]
+    return percent(ends[1] - ends[0])
+
+
+def residual_seeds(part="schedule"):
+    """The number of seeds of each cell."""
+    (seeds,) = {len(row.lines) for runs in RESIDUAL.values() for row in seed_groups(runs[part])}
+    return seeds
