@@ -9,6 +9,7 @@ from pathlib import Path
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 COPIED = (  # pages as they are
     "docs/*.md",
+    "docs/course/*.md",
     "benchmarks/scoreboard/README.md",
     "benchmarks/scoreboard/reports/*.md",
     "examples/adapters/README.md",
