@@ -1,7 +1,7 @@
 """`refhf.compare_recipes`: every recipe of a framework for the derivatives of a model's loss."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from refhf.conformance.recipes.jax_recipes import jax_problem

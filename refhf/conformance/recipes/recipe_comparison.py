@@ -1,7 +1,7 @@
 """A function of a vector and recipes for its derivatives, compared with differences that need no derivative rule.
 
 Values of f alone give V' g and V' H V, for random directions V (P, k). A recipe's gradient that agrees with the former
-gives H V, every component of it, and V' H V, to more digits; they judge if that V' H V agrees with the one from f alone.
+gives H V, every component of it, and V' H V to more digits; both judge if that V' H V agrees with the one from f alone.
 """
 
 import re
@@ -64,6 +64,14 @@ class _Judge(NamedTuple):
     tolerance: float
     scale: float
 
+    @property
+    def decides(self) -> bool:
+        return self.scale == 0 or self.tolerance <= TELLING * self.scale
+
+
+_Judges = dict[tuple[int, bool], _Judge]  # of an order, and of numbers along V or whole vectors
+_Usable = list[tuple[Recipe, Array]]
+
 
 def compared(problem: Differentiable, rng: Any = 0) -> RecipeReport:
     """The report of all recipes of a function.
@@ -85,7 +93,7 @@ def compared(problem: Differentiable, rng: Any = 0) -> RecipeReport:
     tried = [(recipe, result) for recipe, result in zip(problem.recipes, results, strict=True)]
     usable = [(recipe, result) for recipe, result in tried if isinstance(result, np.ndarray)]
     noise = _noise(value, theta)
-    judges = {(1, True): _judge("V'g from f alone", *slopes(value, theta, V, noise), 1, usable, theta, V)}
+    judges = {(1, True): _judge("V'g from f alone", slopes(value, theta, V, noise)[0], 1, usable, theta, V)}
     judges[2, True] = _judge("V'HV from f alone", curvatures(value, theta, V, noise), 2, usable, theta, V)
     shown = list(judges.values())
     if gradient := _right_gradient(usable, judges[1, True], V):
@@ -117,7 +125,7 @@ def _called(recipe: Recipe, theta: Array, V: Array) -> Array | RecipeResult:
 
 
 def _noise(f: Callable[[Array], Any], theta: Array) -> float:
-    """The rounding error of f where it is differenced: theta + t v is rounded to eps/2, and f rounds what it computes."""
+    """The rounding error of f in a difference: theta + t v is rounded to eps/2, and f rounds what it computes."""
     return oracles.rounding(f, theta, eps=EPS / oracles.ROUNDINGS, rng=0) + EPS * norm(f(theta))
 
 
@@ -125,7 +133,9 @@ def _along(recipe: Recipe, result: Array, V: Array) -> Array:
     return result if recipe.along else V.T @ result
 
 
-def _judge(name: str, found: Extrapolated, order: int, usable: Any, theta: Array, V: Array, whole: bool = False) -> _Judge:
+def _judge(
+    name: str, found: Extrapolated, order: int, usable: Any, theta: Array, V: Array, whole: bool = False
+) -> _Judge:
     """The oracle; the tolerance allows for the rounding of the nearest recipe of whole vectors, if there is one."""
     want, scale = found.derivative, norm(found.derivative)
     size, far = scale, 0.0
@@ -138,7 +148,9 @@ def _judge(name: str, found: Extrapolated, order: int, usable: Any, theta: Array
     return _Judge(name, want, found.bound, max(floor, BOUNDS * found.bound, SAFETY * far), scale)
 
 
-def _from_gradient(gradient: Recipe, judges: dict[tuple[int, bool], _Judge], usable: Any, theta: Array, V: Array) -> Any:
+def _from_gradient(
+    gradient: Recipe, judges: dict[tuple[int, bool], _Judge], usable: Any, theta: Array, V: Array
+) -> Any:
     """The oracles of second derivatives that a right gradient gives; they judge if they agree with the values."""
 
     def g(theta: Array) -> Array:
@@ -153,23 +165,21 @@ def _from_gradient(gradient: Recipe, judges: dict[tuple[int, bool], _Judge], usa
     return ()
 
 
-def _right_gradient(usable: Any, judge: _Judge, V: Array) -> Recipe | None:
+def _right_gradient(usable: _Usable, judge: _Judge, V: Array) -> Recipe | None:
     """The first recipe of a whole gradient that agrees with the values."""
-    for recipe, result in usable:
+    for recipe, result in usable if judge.decides else ():
         if recipe.order == 1 and not recipe.along and norm(V.T @ result - judge.derivative) <= judge.tolerance:
             return recipe
     return None
 
 
-def _judged(recipe: Recipe, result: Array, judges: dict[tuple[int, bool], _Judge], V: Array) -> RecipeResult:
+def _judged(recipe: Recipe, result: Array, judges: _Judges, V: Array) -> RecipeResult:
     """The outcome of a recipe that has a result."""
     whole = recipe.order == 2 and not recipe.along and (2, False) in judges
     judge, numbers = judges[recipe.order, not whole], _along(recipe, result, V)
     error = norm((result if whole else numbers) - judge.derivative)
-    if judge.scale and judge.tolerance > TELLING * judge.scale:
-        verdict = RecipeVerdict.UNDECIDED
-    else:
-        verdict = RecipeVerdict.AGREES if error <= judge.tolerance else RecipeVerdict.DIFFERS
+    verdict = RecipeVerdict.AGREES if error <= judge.tolerance else RecipeVerdict.DIFFERS
+    verdict = verdict if judge.decides else RecipeVerdict.UNDECIDED
     remarks = []
     if recipe.order == 2 and norm(numbers - numbers.T) > judges[2, True].tolerance:
         remarks.append("not symmetric")

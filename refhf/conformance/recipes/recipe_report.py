@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from refhf.text import Word, html_table
 
 SCOPE = (
-    "It can find a wrong rule of a first or second derivative that shows at this theta, on these cases, along {n} random "
-    "directions, by more than the detection limit; a fault in a few of the P parameters shows less than in all. It cannot "
-    "find a fault of the value f, which every recipe inherits, nor one that shows only at another theta or shape, in "
-    "another precision or on another device: the recipes ran in float64 on copies on the CPU."
+    "It can find a wrong rule of a first or second derivative that shows at this theta, on these cases, along {n} "
+    "random directions, by more than the detection limit; a fault in a few of the P parameters shows less than in all. "
+    "It cannot find a fault of the value f, which every recipe inherits, nor one that shows only at another theta or "
+    "shape, in another precision or on another device: the recipes ran in float64 on copies on the CPU."
 )
 
 
@@ -99,14 +99,19 @@ class RecipeReport(NamedTuple):
         """The verdict in one line."""
         counts = ", ".join(f"{len(self.of(v))} {word}" for v, word in COUNTED.items() if self.of(v))
         wrong = self.of(RecipeVerdict.DIFFERS)
-        return f"{'right' if self.passed else 'wrong' if wrong else 'incomplete'}: of {len(self.results)} recipes {counts}"
+        return (
+            f"{'right' if self.passed else 'wrong' if wrong else 'incomplete'}: of {len(self.results)} recipes {counts}"
+        )
 
     def __repr__(self) -> str:
         bad = [r for r in self.results if r.verdict in (RecipeVerdict.DIFFERS, RecipeVerdict.RAISES)]
         return "\n".join([f"{self.subject}: {self.verdict}", *(f"  {result.line()}" for result in bad[:2])])
 
     def _repr_html_(self) -> str:
-        rows = ((r.name, str(r.verdict), "" if r.error is None else r.error, r.digits, "; ".join(r.remarks)) for r in self.results)
+        rows = (
+            (r.name, str(r.verdict), "" if r.error is None else r.error, r.digits, "; ".join(r.remarks))
+            for r in self.results
+        )
         return html_table(("recipe", "outcome", "error", "digits", "remarks"), rows, caption=repr(self))
 
     def __str__(self) -> str:

@@ -77,7 +77,10 @@ def gradients(torch: Any) -> dict[str, tuple[bool, Callable[..., Any]]]:
         "func.jacrev": (False, lambda f, theta, V: func.jacrev(f)(theta)),
         "func.jvp": (True, each(lambda f, theta, v: func.jvp(f, (theta,), (v,))[1])),
         "func.jacfwd": (True, lambda f, theta, V: func.jacfwd(_on(f, theta, V))(V.new_zeros(V.shape[1]))),
-        "func.linearize": (True, lambda f, theta, V: torch.stack([*map(func.linearize(f, theta)[1], V.T.contiguous())])),
+        "func.linearize": (
+            True,
+            lambda f, theta, V: torch.stack([*map(func.linearize(f, theta)[1], V.T.contiguous())]),
+        ),
         "autograd.functional.jvp": (True, each(lambda f, theta, v: functional.jvp(f, theta, v)[1])),
     }
 
