@@ -188,6 +188,25 @@ def test_zeros():
     assert found.of(RecipeVerdict.DIFFERS) == ("w",), found
 
 
+def test_a_minimum_of_value_0():
+    """Where residuals, value and gradient are 0, rounding is that of what the value adds up, and nothing is accused."""
+    B, y = A / 3, np.tanh(A / 3 @ THETA)
+
+    def residuals(theta):
+        return np.tanh(B @ theta) - y
+
+    def slope(theta, V=None):
+        return B.T @ ((1 - np.tanh(B @ theta) ** 2) * residuals(theta))
+
+    def curve(theta, V):
+        d, t = 1 - np.tanh(B @ theta) ** 2, np.tanh(B @ theta)
+        return B.T @ ((d * d - 2 * t * d * residuals(theta))[:, None] * (B @ V))
+
+    recipes = Recipe("g", 1, slope), Recipe("HV", 2, curve), Recipe("w", 2, lambda t, V: (1 + 1e-6) * curve(t, V))
+    found = report(*recipes, f=lambda theta: float(residuals(theta) @ residuals(theta)) / 2)
+    assert found.of(RecipeVerdict.DIFFERS) == ("w",), found
+
+
 @FEW
 @given(st.floats(0.01, 30), st.floats(-2, 2))
 def test_the_bound_of_an_extrapolation(frequency, x):

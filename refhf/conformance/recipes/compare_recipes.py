@@ -42,8 +42,8 @@ def compare_recipes(
     Raises
     ------
     ValueError
-        For invalid arguments; for a loss that is no number or is drawn anew in each call. Faults of the recipes are in
-        the report.
+        For invalid arguments; for a loss that fails, is no number or is drawn anew in each call. Faults of the recipes
+        are in the report.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refhf.conformance.recipes.recipe_comparison import Differentiable, Recipe
+from refhf.conformance.recipes.recipe_comparison import Differentiable, Recipe, require_a_number
 
 
 def jax_problem(jax: Any, model: Any, loss: Any, X: Any, y: Any, params: Any) -> Differentiable:
@@ -21,9 +21,7 @@ def jax_problem(jax: Any, model: Any, loss: Any, X: Any, y: Any, params: Any) ->
         def f(theta: Any) -> Any:
             return loss(model(tree_of(theta), X), y)
 
-        shape = jax.eval_shape(f, theta).shape
-    if shape != ():
-        raise ValueError(f"loss: expected a function that returns one number; got shape {shape}")
+        require_a_number(lambda: jax.eval_shape(f, theta).shape)
     subject = f"JAX {jax.__version__}, {getattr(model, '__name__', type(model).__name__)}, P = {len(theta):,}"
     return jax_function(jax, f, theta, subject)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from refhf.conformance import oracles
 from refhf.conformance.check_report import digits
-from refhf.conformance.checkers.user_function import LACKING, ConductLog, Unusable, as_array, guarded
+from refhf.conformance.checkers.user_function import LACKING, ConductLog, Unusable, as_array, guarded, in_a_line
 from refhf.conformance.float64_reference import FLOOR, SAFETY, SMALL
 from refhf.conformance.oracles import EPS, norm
 from refhf.conformance.patterns import Pattern
@@ -73,6 +73,16 @@ _Judges = dict[tuple[int, bool], _Judge]  # of an order, and of numbers along V 
 _Usable = list[tuple[Recipe, Array]]
 
 
+def require_a_number(shape_of_loss: Callable[[], Any]) -> None:
+    """Refuse a model, loss, X and y that do not give one number."""
+    try:
+        shape = tuple(shape_of_loss())
+    except Exception as error:
+        raise ValueError(f"model, loss, X, y: expected loss(model(X), y) to run; got {in_a_line(error)}") from error
+    if shape != ():
+        raise ValueError(f"loss: expected a function that returns one number; got shape {shape}")
+
+
 def compared(problem: Differentiable, rng: Any = 0) -> RecipeReport:
     """The report of all recipes of a function.
 
@@ -92,7 +102,7 @@ def compared(problem: Differentiable, rng: Any = 0) -> RecipeReport:
     results = [_called(recipe, theta, V) for recipe in problem.recipes]
     tried = [(recipe, result) for recipe, result in zip(problem.recipes, results, strict=True)]
     usable = [(recipe, result) for recipe, result in tried if isinstance(result, np.ndarray)]
-    noise = _noise(value, theta)
+    noise = _noise(value, theta, V)
     judges = {(1, True): _judge("V'g from f alone", slopes(value, theta, V, noise)[0], 1, usable, theta, V)}
     judges[2, True] = _judge("V'HV from f alone", curvatures(value, theta, V, noise), 2, usable, theta, V)
     shown = list(judges.values())
@@ -124,8 +134,16 @@ def _called(recipe: Recipe, theta: Array, V: Array) -> Array | RecipeResult:
     return result
 
 
-def _noise(f: Callable[[Array], Any], theta: Array) -> float:
-    """The rounding error of f in a difference: theta + t v is rounded to eps/2, and f rounds what it computes."""
+def _noise(f: Callable[[Array], Any], theta: Array, V: Array) -> float:
+    """The rounding error of f in a difference: theta + t v is rounded to eps/2, and f rounds what it computes.
+
+    At theta alone f or theta may be 0, which hides the rounding of what f adds up; so a point beside it counts too.
+    """
+    here, beside = (_rounding(f, at) for at in (theta, theta + V[:, 0]))
+    return max(here, beside) if np.isfinite(beside) else here
+
+
+def _rounding(f: Callable[[Array], Any], theta: Array) -> float:
     return oracles.rounding(f, theta, eps=EPS / oracles.ROUNDINGS, rng=0) + EPS * norm(f(theta))
 
 
@@ -156,7 +174,7 @@ def _from_gradient(
     def g(theta: Array) -> Array:
         return as_array(gradient.call(theta, V))
 
-    whole, along = slopes(g, theta, V, _noise(g, theta), also=V)
+    whole, along = slopes(g, theta, V, _noise(g, theta, V), also=V)
     of_values = judges[2, True]
     if norm(along.derivative - of_values.derivative) <= of_values.tolerance:
         judges[2, True] = _judge(f"V'HV from {gradient.name}", along, 2, usable, theta, V)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refhf.conformance.recipes.recipe_comparison import Differentiable, Recipe
+from refhf.conformance.recipes.recipe_comparison import Differentiable, Recipe, require_a_number
 
 
 def torch_problem(torch: Any, model: Any, loss: Any, X: Any, y: Any) -> Differentiable:
@@ -34,9 +34,7 @@ def torch_problem(torch: Any, model: Any, loss: Any, X: Any, y: Any) -> Differen
 
     theta = torch.nn.utils.parameters_to_vector(list(named.values())).detach()
     with torch.no_grad():
-        shape = tuple(f(theta).shape)
-    if shape != ():
-        raise ValueError(f"loss: expected a function that returns one number; got shape {shape}")
+        require_a_number(lambda: f(theta).shape)
     subject = f"PyTorch {torch.__version__}, {type(model).__name__}, P = {len(theta):,}"
     return torch_function(torch, f, theta.numpy(), subject)
 
