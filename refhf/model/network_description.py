@@ -15,7 +15,7 @@ from refhf.model.attention import Attention
 from refhf.model.axes_order import AxesOrder
 from refhf.model.batch_norm import BatchNorm
 from refhf.model.bilinear import RULES
-from refhf.model.blocks import Array, Block, Shape, Shapes, flat
+from refhf.model.blocks import Array, Block, Shape, flat
 from refhf.model.chain import Chain
 from refhf.model.convolution import Convolution
 from refhf.model.dense import Dense
@@ -112,7 +112,7 @@ def _ties(net: Network, given: Any) -> Ties:
     return tuple(ties)
 
 
-def _stored(shapes: Shapes, given: Any) -> tuple[Stored, ...]:
+def _stored(shapes: list[Shape], given: Any) -> tuple[Stored, ...]:
     stored = tuple(
         Stored(start if start == NOWHERE else checks.whole("start", start), _shape("shape", shape), _axes("axes", axes))
         for start, shape, axes in given
