@@ -129,6 +129,12 @@ def test_a_common_fault_is_found():
     assert [name for name, _ in found.oracles] == ["V'g from f alone", "V'HV from f alone"]
 
 
+def test_a_wrong_gradient_is_passed_over():
+    """The oracle of H v is the first gradient that agrees with the values, not the first."""
+    found = report(WRONG["a gradient"][0], *RIGHT)
+    assert [name for name, _ in found.oracles][2:] == ["V'HV from g", "HV from g"]
+
+
 def test_a_gradient_right_at_one_point_only():
     """A gradient that is right at theta and wrong around it is no oracle: its H V does not agree with the values."""
     here = Recipe("stale", 1, lambda theta, V: gradient(THETA))

@@ -5,6 +5,7 @@ import pytest
 
 import refhf
 from refhf.conformance.recipes.recipe_report import RecipeVerdict
+from refhf.lab.cli.entry_point import main
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what the frameworks say of themselves
 AUTOGRAD = "autograd.grad", "autograd.functional.hvp", "forward over reverse", "reverse over reverse"
@@ -140,3 +141,21 @@ def test_mistakes_are_named(torch, name):
     call, message = MISTAKES[name]
     with pytest.raises(ValueError, match=message):
         call(torch, torch.nn.Linear(3, 2), torch.randn(6, 3))
+
+
+PROBLEM = """\
+import torch
+
+def problem():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    return model, torch.nn.CrossEntropyLoss(), torch.randn(6, 3), torch.randint(2, (6,))
+"""
+
+
+def test_the_command(torch, tmp_path, capsys):
+    """`refhf check --against recipes` prints the report, and exits with 0 where all recipes are right."""
+    path = tmp_path / "mine.py"
+    path.write_text(PROBLEM)
+    assert main(["check", f"{path}:problem", "--against", "recipes"]) == 0
+    assert "right: of 20 recipes 20 right" in capsys.readouterr().out
