@@ -66,6 +66,7 @@ from refhf.conformance.checkers.gradient_checker import check_gradient
 from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.product_checker import check_gauss_newton_product, check_hessian_product
 from refhf.conformance.checkers.solver_checker import check_solver
+from refhf.conformance.recipes.compare_recipes import compare_recipes
 from refhf.data.data_sets import load
 from refhf.driver.method_options import options
 from refhf.driver.minimize import iterate, minimize, resume
@@ -124,6 +125,7 @@ __all__ = [
     "check_hessian_product",
     "check_network",
     "check_solver",
+    "compare_recipes",
     "conv",
     "convnet",
     "dense",

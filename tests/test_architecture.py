@@ -46,7 +46,7 @@ WITHIN = {  # a line may import from the lines above it; those of one line do no
         "float64_reference",
         "mistakes",
         "checkers vectors",
-        "hessian_reference",
+        "hessian_reference recipes",
     ),
     "lab": ("runs", "plots", "saddle sweep", "cli"),
 }

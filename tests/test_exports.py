@@ -65,6 +65,14 @@ def twin(i, X):
     return objective.hessian(theta) @ i.v
 
 
+def recipes(i, X):
+    """The comparison of PyTorch's recipes for a small module."""
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Linear(3, 2).double()
+    torch.nn.utils.vector_to_parameters(torch.tensor(i.theta[:8]), model.parameters())
+    return refhf.compare_recipes(model, torch.nn.CrossEntropyLoss(), X, i.y)
+
+
 def stopped(i):
     """An interrupted run's progress."""
     steps = refhf.iterate(i.objective, i.theta, **i.options)
@@ -122,6 +130,7 @@ CALLS = {
     "check_hessian_product": lambda i: refhf.check_hessian_product(i.oracle("hessian"), i.theta, i.objective),
     "check_network": lambda i: refhf.check_network({"gradient": lambda theta, X, y, **rest: theta}, i.net),
     "check_solver": lambda i: refhf.check_solver(lambda A, b, **rest: refhf.cg(A, b, **rest)),
+    "compare_recipes": lambda i: recipes(i, i.X),
     "conv": lambda i: refhf.conv(2, 3),
     "convnet": lambda i: refhf.convnet((4, 4, 1), [refhf.conv(2, 3), 2]).init(0),
     "dense": lambda i: refhf.dense(2, 3),
@@ -183,6 +192,7 @@ WRONG = {  # wrong shapes, of every export that takes an array or sizes
     ),
     "check_gradient": lambda i: refhf.check_gradient(i.objective.value, lambda t: t, i.theta[None], i.objective),
     "check_hessian_product": lambda i: refhf.check_hessian_product(i.oracle("hessian"), i.theta[1:], i.objective),
+    "compare_recipes": lambda i: recipes(i, i.X[:, 1:]),
     "convnet": lambda i: refhf.convnet((4, 4), [2]),
     "from_functions": lambda i: refhf.from_functions(lambda t: 0.0, lambda t: t[1:]).value_and_gradient(i.theta),
     "gauss_newton_solve": lambda i: refhf.gauss_newton_solve(i.objective, i.theta, 0.1, i.v[1:]),

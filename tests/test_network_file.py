@@ -8,14 +8,27 @@ import pytest
 
 import refhf
 from refhf.formats import FormatError, read_npz, write_npz
+from refhf.model.axes_order import AxesOrder
+from refhf.model.chain import Chain
+from refhf.model.convolution import Convolution
+from refhf.model.dense import Dense
 from refhf.model.elementwise import Activation, Nonlinearity, tanh
-from refhf.model.losses import squared_error
+from refhf.model.losses import softmax_cross_entropy, squared_error
 from refhf.model.network_description import BLOCKS
+from refhf.model.pooling import Flatten
+from refhf.model.weight_tying import NOWHERE, Stored
 
 NORMALISED = refhf.resnet((8, 8, 1), 8, 2, 3, group=4)
 STATISTICS = [np.array([np.arange(n) / 3, 1 + np.arange(n)]) for n in NORMALISED.normalised_channels]
 BOTTLENECKS = {"version": "v2", "block": "bottleneck", "shortcut": "projection"}
 OWN = refhf.conv(2, 3), refhf.max_pool(2), refhf.global_average_pool()
+IMAGES = Chain((AxesOrder((1, 2, 0)), Convolution((4, 4, 2), 3, 2), Flatten((3, 3, 3)), Dense(27, 2)))
+STORED = (  # in an order and layout of their own, the bias of the convolution nowhere
+    Stored(2, (3, 2, 2, 2), (2, 3, 1, 0)),
+    Stored(NOWHERE, (3,), ()),
+    Stored(26, (2, 27), (1, 0)),
+    Stored(0, (2,), (0,)),
+)
 NETWORKS = {
     "mlp": refhf.mlp([3, 4, 2], nonlinearity="relu"),
     "its units": refhf.mlp([3, 4, 2]).standardised(np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 9.0]])),
@@ -28,6 +41,7 @@ NETWORKS = {
     ),
     "transformer": refhf.transformer(7, 4, 6, 2, 1),
     "tied": refhf.transformer(7, 4, 6, 2, 1, tied=True),
+    "stored": refhf.Network((2, 4, 4), IMAGES, softmax_cross_entropy, STORED),
     "your own": refhf.chain(
         [
             refhf.conv(2, 3),
@@ -153,6 +167,18 @@ FORGED = {
     "a tie to nothing": ("mlp", at("ties", [[9, 1, False]]), "index out of range"),
     "a tie twice": ("tied", lambda arrays, values: values.update(ties=values["ties"] * 2), "expected each once"),
     "no tie": ("tied", at("ties", []), "theta: expected an array of shape"),
+    "a stored array less": (
+        "stored",
+        lambda arrays, values: values["ties"].pop(),
+        "expected every array of the weights",
+    ),
+    "another size": ("stored", at("ties", 3, 1, [3]), "expected every array of the weights"),
+    "a gap in theta": ("stored", at("ties", 2, 0, 27), "ties: expected arrays that follow each other in theta"),
+    "a start of 1e18": ("stored", at("ties", 2, 0, 10**18), "ties: expected arrays that follow each other in theta"),
+    "a start below": ("stored", at("ties", 2, 0, -2), "start: expected an integer >= 0"),
+    "an axis twice": ("stored", at("ties", 2, 2, [1, 1]), "axes: expected each of 2 axes once"),
+    "an axis more": ("stored", at("ties", 3, 2, [1, 0]), "axes: expected the 1 axes of the array"),
+    "the axes of a case twice": ("stored", at("blocks", 0, "axes", [0, 0, 1]), "axes: expected each of 3 axes once"),
     "a large kernel": ("convnet", at("blocks", 0, "kernel", 99), "Convolution: expected a kernel that fits"),
     "a wide padding": ("convnet", at("blocks", 0, "padding", 3), "Convolution: expected a kernel that fits"),
     "few channels": ("resnet", at("blocks", 5, "shortcut", "blocks", 0, "channels", 1), "Subsample: expected"),

@@ -9,5 +9,6 @@ Each module imports only from those above it in this list, which is also the rea
 - `float64_reference`: reference values of an objective, with tolerances.
 - `mistakes`: known mistakes made on purpose, and the diagnosis that recognises them.
 - `checkers`: `check_gradient`, `check_hessian_product`, `check_gauss_newton_product`, `check_network`, `check_solver`.
+- `recipes`: `compare_recipes`: all recipes of a framework of automatic differentiation; independent of `mistakes`.
 - `vectors`: test vectors for implementations in any language; independent of `mistakes` and `checkers`.
 """

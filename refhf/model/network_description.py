@@ -3,6 +3,7 @@
 A block is a dict of its class's name and its fields; its arrays stand beside the values, by name.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, cast
@@ -11,6 +12,7 @@ import numpy as np
 
 from refhf import checks
 from refhf.model.attention import Attention
+from refhf.model.axes_order import AxesOrder
 from refhf.model.batch_norm import BatchNorm
 from refhf.model.bilinear import RULES
 from refhf.model.blocks import Array, Block, Shape, flat
@@ -28,14 +30,14 @@ from refhf.model.pooling import AveragePool, Flatten, GlobalAveragePool, Subsamp
 from refhf.model.residual import Residual
 from refhf.model.stages import chain
 from refhf.model.standardise import Standardise
-from refhf.model.weight_tying import Tie, Ties
+from refhf.model.weight_tying import NOWHERE, Stored, Tie, Ties
 
 Arrays = dict[str, Array]
 BLOCKS: dict[str, Any] = {
     block.__name__: block
     for block in (
-        *(Activation, Attention, AveragePool, BatchNorm, Chain, Convolution, Dense, Embedding, Flatten, FrozenNorm),
-        *(GlobalAveragePool, LayerNorm, MaxPool, Residual, Standardise, Subsample),
+        *(Activation, Attention, AveragePool, AxesOrder, BatchNorm, Chain, Convolution, Dense, Embedding, Flatten),
+        *(FrozenNorm, GlobalAveragePool, LayerNorm, MaxPool, Residual, Standardise, Subsample),
     )
 }
 
@@ -106,6 +108,8 @@ def _classes(net: Network, given: Any) -> tuple[str, ...]:
 
 def _ties(net: Network, given: Any) -> Ties:
     shapes = flat(net.chain.weight_shapes)
+    if given and isinstance(given[0][1], list):  # a Stored has a shape there, a Tie a number
+        return _stored(shapes, given)
     ties = [
         Tie(checks.whole("array", array), checks.whole("of", of), checks.boolean("transposed", transposed))
         for array, of, transposed in given
@@ -116,6 +120,25 @@ def _ties(net: Network, given: Any) -> Ties:
             raise ValueError(f"ties: expected an earlier array of the same shape; got {ours} and {other}")
     checks.distinct("ties", [tie.array for tie in ties])
     return tuple(ties)
+
+
+def _stored(shapes: list[Shape], given: Any) -> tuple[Stored, ...]:
+    stored = tuple(
+        Stored(start if start == NOWHERE else checks.whole("start", start), _shape("shape", shape), _axes("axes", axes))
+        for start, shape, axes in given
+    )
+    if [math.prod(each.shape) for each in stored] != [math.prod(shape) for shape in shapes]:
+        raise ValueError("ties: expected every array of the weights in theta; got arrays of other sizes")
+    for each in stored:
+        if each.start != NOWHERE and len(each.axes) != len(each.shape):
+            raise ValueError(f"axes: expected the {len(each.shape)} axes of the array; got {each.axes}")
+    held = {(each.start, math.prod(each.shape)) for each in stored if each.start != NOWHERE}
+    end = 0
+    for start, n in sorted(held):
+        if start != end:
+            raise ValueError(f"ties: expected arrays that follow each other in theta; got one at {start}, not {end}")
+        end += n
+    return stored
 
 
 def _block(given: Any, arrays: Mapping[str, Array]) -> Block:
@@ -153,11 +176,18 @@ def _shape(name: str, given: Any) -> Shape:
     return tuple(checks.positive_integer(name, n) for n in given)
 
 
+def _axes(name: str, given: Any) -> Shape:
+    if sorted(given) != list(range(len(given))):
+        raise ValueError(f"{name}: expected each of {len(given)} axes once; got {given}")
+    return tuple(checks.whole(name, axis) for axis in given)
+
+
 def _rule(name: str, given: Any) -> str:
     return checks.choice(name, given, RULES)
 
 
 READERS: dict[str, Callable[[str, Any], Any]] = {  # the other fields are numbers of things, 1 or more
+    "axes": _axes,
     "bias": checks.boolean,
     "causal": checks.boolean,
     "epsilon": checks.positive,

@@ -38,7 +38,8 @@ def save(path: Any, net: Network, theta: Any) -> None:
     ----------
     path : str or path
     net : Network
-        Of refhf's own blocks and losses, with its ties and frozen statistics.
+        Of refhf's own blocks and losses, with its ties and frozen statistics; the `net` of a twin that `from_torch`
+        makes too, if PyTorch's loss is refhf's without a factor.
     theta : array (P,)
 
     Raises

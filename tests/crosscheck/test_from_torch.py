@@ -267,3 +267,24 @@ def test_what_the_twin_does_not_know_is_named(what):
     with pytest.raises(ValueError, match=pattern) as caught:
         call(*posed("mlp"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_twin_is_saved(name, tmp_path):
+    """A file gives back the twin's network, with the module's order of theta: the same gradient to the bit."""
+    model, loss, X, y = posed(name)
+    objective, theta = refhf.from_torch(model, loss, X, y, known=KNOWN)
+    refhf.save(tmp_path / "twin.npz", objective.net, theta.numpy())
+    net, again = refhf.load_network(tmp_path / "twin.npz")
+    assert net.ties == objective.net.ties and again.tobytes() == theta.numpy().tobytes()
+    y = y.numpy().reshape(CASES, -1) if len(net.out_shape) == 2 else y.numpy()
+    other = refhf.supervised(net, X.numpy(), y)
+    np.testing.assert_array_equal(other.value_and_gradient(again)[1], objective.value_and_gradient(theta)[1])
+
+
+def test_a_twin_of_a_scaled_loss_is_not_saved(tmp_path):
+    """PyTorch's squares are refhf's times a factor, which a file has no name for: a ValueError in a line."""
+    objective, theta = refhf.from_torch(*posed("mlp", "MSELoss"))
+    with pytest.raises(ValueError, match="^net: expected a loss of refhf, .* got your own squared_error$"):
+        refhf.save(tmp_path / "twin.npz", objective.net, theta.numpy())
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,8 @@ from refhf.conformance.check_report import CheckReport, escaped
 from refhf.conformance.checkers.network_checker import check_network
 from refhf.conformance.checkers.solver_checker import check_solver
 from refhf.conformance.checkers.user_function import in_a_line
+from refhf.conformance.recipes.compare_recipes import compare_recipes
+from refhf.conformance.recipes.recipe_report import RecipeReport
 from refhf.lab.cli.argument_types import integer_above_0, list_of, real_number, whole_number
 from refhf.lab.runs import output_folder
 from refhf.model.architectures import mlp
@@ -26,6 +28,7 @@ FUNCTIONS = {  # value of --against: (key of check_network, signature)
     "vjp": ("vjp", "NAME(theta, u, X) -> J'u (P,)"),
 }
 SOLVERS = dict.fromkeys(("cg", "bicgstab"), "x, info = NAME(A, b, x0=..., rtol=..., maxiter=..., M=...)")
+RECIPES = {"recipes": "NAME() -> (model, loss, X, y) of PyTorch, or (model, loss, X, y, params) of JAX"}
 SIZES = "5,4,4,3"  # our choice: small, with a square layer in which a transposed W shows
 EXAMPLE = """\
 example: check that hvp in mine.py is the product with the Hessian; a failure comes with a diagnosis
@@ -37,7 +40,7 @@ def add_check_command(commands) -> None:
     command = commands.add_parser("check", help="check your own function against the reference", epilog=_epilog())
     option = command.add_argument
     option("target", metavar="FILE.py:NAME", help="a function or another callable")
-    option("--against", required=True, metavar="WHAT", help=f"{', '.join([*FUNCTIONS, *SOLVERS])}; see below")
+    option("--against", required=True, metavar="WHAT", help=f"{', '.join([*FUNCTIONS, *SOLVERS, *RECIPES])}; see below")
     option(
         "--sizes",
         default=SIZES,
@@ -56,7 +59,7 @@ def add_check_command(commands) -> None:
 
 
 def _epilog():
-    shapes = columns([*((name, f[1]) for name, f in FUNCTIONS.items()), *SOLVERS.items()], 2, 2)
+    shapes = columns([*((name, f[1]) for name, f in FUNCTIONS.items()), *SOLVERS.items(), *RECIPES.items()], 2, 2)
     words = "theta (P,) is W_1.ravel(), b_1, W_2.ravel(), ...; the loss is the mean over the cases of X (B, n_0)."
     status = "exit: 0 right (with --any-convention: under one), 1 wrong, 2 usage"
     return "\n".join([EXAMPLE, "", "functions that can be checked:", *shapes, "", words, status])
@@ -64,8 +67,8 @@ def _epilog():
 
 def run_check_command(args) -> int:
     """Print the report; 0 if all laws hold, 1 if one fails."""
-    what = checks.choice("against", args.against, [*FUNCTIONS, *SOLVERS])
-    net = None if what in SOLVERS else mlp(args.sizes, nonlinearity=args.nonlinearity, loss=args.loss)
+    what = checks.choice("against", args.against, [*FUNCTIONS, *SOLVERS, *RECIPES])
+    net = None if what in (*SOLVERS, *RECIPES) else mlp(args.sizes, nonlinearity=args.nonlinearity, loss=args.loss)
     checks.real("l2", args.l2, low=0.0)
     with _loaded(args.target) as function:
         report = _report(what, function, net, args)
@@ -73,11 +76,22 @@ def run_check_command(args) -> int:
     return 0 if report.passed else 1
 
 
-def _report(what, function, net, args) -> CheckReport:
+def _report(what, function, net, args) -> CheckReport | RecipeReport:
+    if what in RECIPES:
+        return _recipes(function, args)
     if what in SOLVERS:
         return check_solver(function, what, any_convention=args.any_convention, rng=args.seed)
     given = {"l2": args.l2, "dtype": args.dtype, "layout": args.layout, "any_convention": args.any_convention}
     return check_network({FUNCTIONS[what][0]: function}, net, rng=args.seed, **given)
+
+
+def _recipes(function, args) -> RecipeReport:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            model, loss, X, y, *params = function()
+    except Exception as error:
+        raise ValueError(f"{args.target}: expected {RECIPES['recipes']}; got {escaped(in_a_line(error))}") from error
+    return compare_recipes(model, loss, X, y, params=params[0] if params else None, rng=args.seed)
 
 
 @contextlib.contextmanager
