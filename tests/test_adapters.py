@@ -309,6 +309,7 @@ def test_one_reason_is_one_line(monkeypatch, capsys):
 EXAMPLES = {  # the words that run it, or compile it
     "node_adapter.js": "node {source}",
     "octave_adapter.m": "octave-cli -q {source}",
+    "adapter.jl": "julia --startup-file=no {source}",
     "adapter.rs": "rustc -D warnings -o {program} {source}",
 }
 

@@ -1,6 +1,5 @@
-# Test vectors answered in Julia 1.7 or later, without packages: nonlinearities, losses, saddle, CG, and the gradient,
-# H v and G v of dense networks.   refhf vectors --adapter "julia --startup-file=no examples/adapters/adapter.jl"
-# Not run: written without a Julia at hand.
+# Test vectors answered in Julia 1.7 or later, without packages; not run yet: nonlinearities, losses, saddle, CG, and the
+# gradient, H v and G v of dense networks.   refhf vectors --adapter "julia --startup-file=no examples/adapters/adapter.jl"
 #
 # A request is one line of compact JSON whose keys are unique and whose lists are flat, so that to read a field is to
 # find its name. Julia's arrays are in column order: a list in C order is read as the transpose.
