@@ -59,9 +59,9 @@ bench: $(STAMP)-crosscheck
 	$(BIN)/python benchmarks/torch_verdict.py
 
 crosscheck: $(STAMP)-crosscheck
-	$(BIN)/python -m pytest -q -o addopts= tests/crosscheck
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o addopts= tests/crosscheck
 	$(BIN)/python -m pytest -q tests/test_vectors.py -k adapter
-	$(BIN)/python -m pytest -q tests/test_pytest_plugin.py tests/test_exports.py -k 'module or from_torch or compare_recipes'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_pytest_plugin.py tests/test_exports.py -k 'module or from_torch or compare_recipes'
 
 scoreboard: $(STAMP)-test
 	$(BIN)/python benchmarks/scoreboard/run.py  # what is installed; for more: pip install -e '.[scoreboard]'

@@ -49,6 +49,12 @@ def made(folder: Path | None, fast: bool, data_dir=None) -> dict[str, list[dict]
     return lines
 
 
+def there(folder: Path) -> dict[str, list[dict]]:
+    """The lines that are in the folder."""
+    texts = {name: (folder / f"{name}.jsonl").read_text(encoding="utf-8") for name in NETWORKS}
+    return {name: [json.loads(line) for line in text.splitlines()] for name, text in texts.items()}
+
+
 def chosen_rate(lines: list[dict]) -> float:
     """The rate with the smallest mean training loss over the tuning seeds."""
     return best_of_grid(seed_groups([line for line in lines if line["seed"] in TUNING]))[0].options["learning_rate"]
@@ -100,8 +106,7 @@ def main():
     args = parser.parse_args()
     folder = args.folder / "fig_resnet_convnet"
     if args.as_is or not (args.fast or args.data_dir):
-        texts = {name: (folder / f"{name}.jsonl").read_text(encoding="utf-8") for name in NETWORKS}
-        lines = {name: [json.loads(line) for line in text.splitlines()] for name, text in texts.items()}
+        lines = there(folder)
     else:
         lines = made(None if args.fast else folder, args.fast, args.data_dir)
     text = written(lines)

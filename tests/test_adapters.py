@@ -66,6 +66,10 @@ SENTENCES = {
     "exits": ("os._exit(0)", "the adapter ended with status 0"),
     "is killed": ("os.kill(os.getpid(), 9)", "the adapter was ended by signal 9"),
     "raises": ("1 / 0", "the adapter ended with status 1: ZeroDivisionError: division by zero"),
+    "raises in Node": (
+        "sys.stderr.write('ReferenceError: f is unknown\\n\\nNode.js v20.20.2\\n'); sys.stderr.flush(); os._exit(1)",
+        "the adapter ended with status 1: ReferenceError: f is unknown",
+    ),
     "prints other things": ("print('iteration 1: f = 3')", "the reply is not JSON (other text belongs on stderr): 'it"),
     "prints a number": ("good = '3\\n'", "the reply is not a JSON object: '3"),
     "leaves the id out": ("good = '{}\\n'", "the reply has no id: '{}"),

@@ -4,10 +4,12 @@ import math
 
 import fig_adya_large_batches as large
 import fig_adya_resnet as resnet
+import fig_resnet_convnet as beside
 from fig_adya_large_batches import FULL, METHODS, chosen, seed_groups
 
 from page_numbers import FIGURES, number, percent, table
 from page_numbers.measured import once  # noqa: F401  the page calls it
+from refhf.lab.sweep.paired_differences import paired_difference
 
 SETS = {"mnist": "mnist-mini", "fashion": "fashion-mnist"}
 RUNS = {short: large.there(FULL, name, FIGURES / "fig_adya_large_batches") for short, name in SETS.items()}
@@ -121,47 +123,77 @@ def edges(method):
 
 NAMES = {"fashion": "Fashion-MNIST", "cifar": "CIFAR-10"}
 RESIDUAL = {
-    "fashion": resnet.there("fashion-mnist", FIGURES / "fig_adya_resnet"),
-    "cifar": resnet.there("cifar-10", FIGURES / "fig_adya_resnet"),
+    "fashion": resnet.there("fashion-mnist", FIGURES / "fig_adya_resnet")["schedule"],
+    "cifar": resnet.there("cifar-10", FIGURES / "fig_adya_resnet")["schedule"],
 }
 LARGEST = resnet.FULL.cases
 
 
-def residual(data, method, batch, part="schedule"):
+def residual(data, method, batch=LARGEST):
     """The group of a residual network's runs."""
-    return next(r for r in seed_groups(RESIDUAL[data][part]) if (r.method, r.batch) == (method, batch))
+    return next(r for r in seed_groups(RESIDUAL[data]) if (r.method, r.batch) == (method, batch))
 
 
-def residual_loss(data, method, batch=LARGEST, part="schedule"):
+def residual_loss(data, method, batch=LARGEST):
     """Its training loss, mean ± standard deviation."""
-    return _loss(residual(data, method, batch, part))
+    return _loss(residual(data, method, batch))
 
 
-def residual_error(data, method, batch=LARGEST, part="schedule"):
+def residual_error(data, method, batch=LARGEST):
     """Its test error in per cent, mean ± standard deviation."""
-    found = residual(data, method, batch, part).statistic("test_error")
+    found = residual(data, method, batch).statistic("test_error")
     return f"{percent(found.mean)} ± {percent(found.spread)} %"
 
 
-def residual_table(data, said):
-    """Training losses or test errors by method: each batch, and the largest for the longer runs."""
-    cell = {"training loss": residual_loss, "test error": residual_error}[said]
+def residual_table(data):
+    """Training losses and test errors by method and batch."""
     batches = *resnet.FULL.batches, LARGEST
     rows = [
-        [method, *(cell(data, method, b) for b in batches), cell(data, method, LARGEST, "longer")]
+        [method, *(f"{residual_loss(data, method, b)}; {residual_error(data, method, b)}" for b in batches)]
         for method in resnet.METHODS
     ]
-    head = f"{NAMES[data]}, {said} after {resnet.FULL.epochs} epochs"
-    return table([head, *(f"{b:,}" for b in batches), f"{LARGEST:,}, {resnet.FULL.longer} epochs"], rows)
+    return table([f"{NAMES[data]}, training loss; test error", *(f"{b:,}" for b in batches)], rows)
 
 
-def residual_points(data, method, before, after):
-    """The test error at a batch less that at a smaller one, in points."""
-    ends = [residual(data, method, batch).statistic("test_error").mean for batch in (before, after)]
-    return percent(ends[1] - ends[0])
+def residual_lead(data, rival, method="nlcg-fr", batch=LARGEST):
+    """'-0.21 [-0.35, -0.07]': the training loss less the rival's of the same seed, mean and 95 % interval."""
+    one, other = ([x["loss"] for x in residual(data, name, batch).lines] for name in (method, rival))
+    return str(paired_difference(one, other))
 
 
-def residual_seeds(part="schedule"):
+def residual_seeds():
     """The number of seeds of each cell."""
-    (seeds,) = {len(row.lines) for runs in RESIDUAL.values() for row in seed_groups(runs[part])}
+    (seeds,) = {len(row.lines) for runs in RESIDUAL.values() for row in seed_groups(runs)}
     return seeds
+
+
+def residual_costs():
+    """Points of test error from the smallest batch to the largest, by method: '13.6 and 14.2'."""
+    found = []
+    for method in resnet.METHODS:
+        ends = [
+            [residual(data, method, b).statistic("test_error").mean for b in (resnet.FULL.batches[0], LARGEST)]
+            for data in NAMES
+        ]
+        found.append(f"{method} {' and '.join(percent(last - first) for first, last in ends)}")
+    return ", ".join(found)
+
+
+BESIDE = beside.there(FIGURES / "fig_resnet_convnet")
+
+
+def beside_error(name, key="test_error"):
+    """The error of a network of fig_resnet_convnet.py in per cent, mean ± standard deviation."""
+    found = seed_groups(beside.reported(BESIDE[name]))[0].statistic(key)
+    return f"{percent(found.mean)} ± {percent(found.spread)} %"
+
+
+def beside_rate(name):
+    """Its rate, chosen by the tuning seed."""
+    return f"{beside.chosen_rate(BESIDE[name]):g}"
+
+
+def beside_lead():
+    """'-8.1 [-9.5, -6.7]': points of test error of resnet-8 less the convnet's of the same seed."""
+    one, other = ([100 * x["test_error"] for x in beside.reported(BESIDE[name])] for name in ("resnet-8", "convnet"))
+    return str(paired_difference(one, other))

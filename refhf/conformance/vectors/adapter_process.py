@@ -153,7 +153,8 @@ class Adapter:
         ending = "closed its output" if code is None else ending
         self.listener.join(ENDING)
         lines = self.errors.decode(errors="replace").strip().splitlines()
-        raise NoReply(f"the adapter {ending}" + (f": {lines[-1][:200]}" if lines else ""), silent=True)
+        said = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1]) if lines else ""
+        raise NoReply(f"the adapter {ending}" + (f": {said[:200]}" if said else ""), silent=True)
 
 
 def _exchange(process: Any, line: str, replies: "queue.SimpleQueue[bytes]") -> None:
