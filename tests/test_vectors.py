@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import re
 import shlex
 import shutil
 import subprocess
@@ -115,6 +116,11 @@ def test_the_generator_makes_them(generator, topic):
     for name, request in requests[:: 1 if LONG else SLOW.get(topic, 1)]:
         made, on_file = generator.made(topic, name, request), stored[f"{topic}/{name}"]
         assert made._replace(flags={}) == on_file._replace(flags={})
+
+
+def test_flags_have_meanings():
+    """Each flag has a meaning in words, and no meaning is without a flag."""
+    assert set(load_vectors.meanings()) == {flag for vector in load() for flag in vector.flags}
 
 
 def test_flags_are_measured_again(generator):
@@ -433,7 +439,22 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
     assert "hessian_product: gauss-newton-for-hessian (explains 73 of 73)" in said
+    assert "in place of the Hessian" in said
     assert "... and 53 more" in said
+
+
+def test_report_of_few_operations(monkeypatch, capsys):
+    """Topics without an answer are named in a sentence, and flags have a table only where a vector failed."""
+
+    def gradient_alone(request):
+        return reply_to(request) if request["operation"] == "gradient" else {"unsupported": True}
+
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", gradient_alone)
+    assert main(["vectors", "--self"]) == 0
+    said = capsys.readouterr().out
+    assert "flag:" not in said
+    assert re.search(r"^not supported, or skipped: .*hessian_product", said, flags=re.M)
+    assert re.search(r"catch \d+ known mistakes", said)
 
 
 def test_runner_takes_any_callable():

@@ -42,6 +42,13 @@ class Vector(NamedTuple):
         return hashlib.sha256(compact([self.request, self.reply]).encode()).hexdigest()[:16]
 
 
+@cache
+def meanings() -> dict[str, str]:
+    """The meaning of each flag, in words."""
+    text = (resources.files("refhf.conformance.vectors") / "flags.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
 def compact(value: Any) -> str:
     """JSON in one line without spaces outside of strings."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
