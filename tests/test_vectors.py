@@ -300,8 +300,9 @@ def test_agreement(want, got):
         ([1.0], [float("nan")], "got nan"),
         ("inf", "-inf", "expected inf"),
         ([0.0], [1e-11], "off by"),
-        (True, 1, "expected True"),
-        ("exact", "limit", "expected 'exact'"),
+        (True, 1, "expected true; got 1"),
+        ("exact", "limit", 'expected "exact"; got "limit"'),
+        ([1.0, 1.0], [0.0, None], "got [0.0, null]"),
         ([1e-300], [2e-300], "off by 1.0e+00"),
         ([1e300, 0.0], [-1e300, 1e300], "off by"),
     ],
@@ -390,7 +391,7 @@ def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
 
     monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", wrong)
     assert main(["vectors", "--self"]) == 1
-    assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out
+    assert 'fail  cg/definite-2: stop: expected "iteration limit"; got "wrong"' in capsys.readouterr().out
     known = names_file(tmp_path, "cg  # not done yet\n\none-too-few\n")
     assert main(["vectors", "--self", argument, known, "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)["counts"]
