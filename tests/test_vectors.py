@@ -458,6 +458,19 @@ def test_report_of_few_operations(monkeypatch, capsys):
     assert re.search(r"catch \d+ known mistakes", said)
 
 
+def test_some_topics(tmp_path, capsys):
+    """With --topics the vectors of these topics are all that is asked, and written as questions."""
+    assert main(["vectors", "--self", "--topics", "saddle, cg", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    asked = {v.id for v in load() if v.topic in ("cg", "saddle")}
+    assert {row["id"] for row in said["results"]} == asked
+    path = tmp_path / "questions.jsonl"
+    assert main(["vectors", "--questions", str(path), "--topics", "cg"]) == 0
+    assert {json.loads(line)["id"].split("/")[0] for line in path.read_text().splitlines()} == {"cg"}
+    assert main(["vectors", "--self", "--topics", "saddles"]) == 2
+    assert "did you mean 'saddle'?" in capsys.readouterr().err
+
+
 def test_runner_takes_any_callable():
     """The runner accepts any function of (id, request), which may return NumPy numbers."""
     vector = Vector("t/v", "t", {}, {"operation": "o"}, {"x": 1.0}, ("a", "b"))
