@@ -151,10 +151,15 @@ def figure(found):
                 capsize=4,
             )
         ax.axvline(0, color="grey", lw=1)
-        texts = [f"{said(e.one)}\nagainst {said(e.other)}: {e.network.replace('_', ', ')}" for e, *_ in found]
+        places = [f"{e.network.replace('_', ', ')}, {e.budget}" for e, *_ in found]
+        texts = [
+            f"{said(e.one)}\nagainst {said(e.other)}: {place}" for (e, *_), place in zip(found, places, strict=True)
+        ]
         ax.set_yticks([-i for i in range(len(found))], texts, fontsize="small")
         ax.set_xlabel("difference of the losses, as a share of the second's; 95 % interval of ten seeds")
-        ax.set_title("Left of the line the first setting is better. Circle: the audit's claim holds; square: it fails")
+        ax.set_title(
+            "Left of the line the first is better. Circle: the claim holds; square: fails; diamond: not judgeable"
+        )
     return drawn
 
 

@@ -71,7 +71,7 @@ SENTENCES = {
         "the adapter ended with status 1: ReferenceError: f is unknown",
     ),
     "raises in GNU Octave": (
-        "sys.stderr.write('error: x undefined\\nerror: ignoring const execution_exception& while preparing to exit\\n');"
+        "sys.stderr.write('error: x undefined\\nerror: ignoring an exception& while preparing to exit\\n');"
         " sys.stderr.flush(); os._exit(1)",
         "the adapter ended with status 1: error: x undefined",
     ),
