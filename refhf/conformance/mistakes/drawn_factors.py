@@ -34,15 +34,16 @@ def _fits(problem: NetworkCases, samples: list[Sample], l2: float, joined: bool)
     directions = [problem.net.unpack(s.u) for s in samples]
     results = [problem.net.unpack(s.got - l2 * s.u) for s in samples]
     for l, (x, _) in enumerate(statistics):
-        known = np.vstack([_of_inputs(x, *direction[l], joined) for direction in directions])  # A V
+        known = np.vstack([_of_inputs(x, direction[l], joined) for direction in directions])  # A V
         wanted = np.vstack([np.vstack(result[l]) for result in results])
         if not _explained(known, wanted):
             return False
     return True
 
 
-def _of_inputs(x: Array, V: Array, c: Array, joined: bool) -> Array:
+def _of_inputs(x: Array, layer: list[Array], joined: bool) -> Array:
     """A V, with the bias as the last row; its A is 1 where it is apart."""
+    V, c = layer
     if joined:
         x = np.column_stack([x, np.ones(len(x))])
         return x.T @ (x @ np.vstack([V, c])) / len(x)
