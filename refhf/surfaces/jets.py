@@ -1,7 +1,7 @@
 """Values with exact first and second derivatives in x and y: truncated Taylor arithmetic.
 
 Griewank and Walther 2008, chapter 13. Each rule is the product rule or the chain rule. The
- numbers may be complex, or arrays of one shape.
+numbers may be complex, or arrays of one shape.
 """
 
 from typing import Any, NamedTuple

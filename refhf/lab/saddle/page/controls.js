@@ -117,9 +117,10 @@ for (const [name, title] of Object.entries({ ...data.surfaces, [OWN]: "your own 
   byId("surfaces").append(option);
 }
 function meetEngine() {  // an engine may be ready later than the page
+  state.free = Boolean(engine());
   byId("surfaces").lastChild.disabled = !engine();
   byId("surfaces").lastChild.textContent = engine() ? "your own function\u2026" : "your own function: refhf classroom";
-  if (state.scene) { showSettings(); }
+  if (state.scene) showSettings();
 }
 byId("lesson").innerHTML = data.lessons ? `<a href="${data.lessons}07_saddle.html">Lesson 7, Leaving a saddle</a>` : "Lesson 7, Leaving a saddle: <b>refhf lesson 7</b>";
 addEventListener("refhf-engine", meetEngine);

@@ -36,10 +36,13 @@ function bandsPicture(cells, value, wide) {
   paint.putImageData(image, 0, 0);
   return canvas.toDataURL();
 }
-function groundPicture() {
+function groundHeights() {  // by column from the left and row from below, in the middle of each cell
   const { heights } = state.scene, n = Math.round(Math.sqrt(heights.length)), number = h => h === null ? NaN : h;
   const fine = Array.from({ length: n }, (_, j) => refined(heights.slice(j * n, (j + 1) * n).map(number), n, GROUND));
-  const columns = Array.from({ length: GROUND }, (_, i) => refined(fine.map(row => row[i]), n, GROUND));
+  return Array.from({ length: GROUND }, (_, i) => refined(fine.map(row => row[i]), n, GROUND));
+}
+function groundPicture() {
+  const columns = groundHeights();
   return bandsPicture(GROUND, (i, j) => columns[i][GROUND - 1 - j], 2);
 }
 const paintGround = () => byId("ground").setAttribute("href", groundPicture());

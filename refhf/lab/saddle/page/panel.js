@@ -104,6 +104,7 @@ function showSettings() {
 
 function draw() {
   if (!state.runs.length) { drawHeadline(); drawStart(); byId("reason").textContent = state.said; return; }
+  if (state.free !== Boolean(engine())) meetEngine();
   state.step = Math.min(state.step, steps());
   const log = byId("log").checked;
   plan.toggleAttribute("hidden", log); chart.toggleAttribute("hidden", !log);

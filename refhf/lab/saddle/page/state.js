@@ -8,7 +8,7 @@ const SETTINGS = Object.keys(data.settings), OWN = "own";
 const defaults = () => Object.fromEntries(SETTINGS.map(name => [name, data.settings[name].default]));
 // `scene` is the surface that is shown, `runs` a run of each method; a run is rows of COLUMNS numbers.
 const state = { scene: null, spec: null, start: null, runs: [], reasons: [], settings: defaults(), step: 0,
-  chosen: data.methods.length - 1, guesses: new Set(), timer: null, note: null, said: "" };
+  chosen: data.methods.length - 1, guesses: new Set(), timer: null, note: null, said: "", atEnd: false, cells: null, free: false };
 const PACE = 450, FIRST = 10, REST = 6000;  // milliseconds a step; steps at that pace; milliseconds for the others at most
 
 const rows = run => run.numbers.length / COLUMNS;
