@@ -44,7 +44,7 @@ function drawBasins() {
   if (!byId("basins").checked || byId("log").checked) return;
   const key = basinKey();
   if (state.cells?.key === key) return paintCells(state.cells.cells);
-  const cells = !engine() && packedCells();
+  const cells = packedCells();
   if (cells) { state.cells = { key, cells }; paintCells(cells); } else if (engine()) askCells(key);
 }
 function paintCells(cells) {

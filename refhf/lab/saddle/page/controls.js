@@ -122,7 +122,7 @@ function meetEngine() {  // an engine may be ready later than the page
   byId("surfaces").lastChild.textContent = engine() ? "your own function\u2026" : "your own function: refhf classroom";
   if (state.scene) showSettings();
 }
-byId("lesson").innerHTML = data.lessons ? `<a href="${data.lessons}07_saddle.html">Lesson 7, Leaving a saddle</a>` : "Lesson 7, Leaving a saddle: <b>refhf lesson 7</b>";
+byId("lesson").append(lessonLink("Lesson 7, Leaving a saddle"));
 addEventListener("refhf-engine", meetEngine);
 drawRows(); drawSettings(); meetEngine();
 dark.onchange = () => { drawRows(); if (state.scene) { paintGround(); draw(); } };

@@ -69,7 +69,7 @@ function drawLens() {
     const side = [dy > 1e-9 ? -1 : 1, dy > 1e-9 ? 1 : -1].find(inside) ?? 1;  // of the label: up, if that is on the map
     make(group, "path", { d: `M${-dx * long} ${-dy * long}L${dx * long} ${dy * long}`, class: "ink eigenvector", "stroke-width": 4,
       "stroke-dasharray": value < 0 ? "4 10" : "" });
-    make(group, "text", { class: "name", x: side * dx * long * .72, y: side * dy * long * .72 - 14 }, `${written(value)} ${value < 0 ? "bends down" : value > 0 ? "bends up" : "flat"}`);
+    make(group, "text", { class: "name", x: side * dx * long * .72, y: side * dy * long * .72 + (Math.abs(dx) > Math.abs(dy) ? 44 : -14) }, `${written(value)} ${value < 0 ? "bends down" : value > 0 ? "bends up" : "flat"}`);
   });
 }
 

@@ -54,7 +54,14 @@ function drawDetail() {
   curvature.textContent = !shown ? "?" : ended ? "no step" : written(p[CURVATURE]);
   curvature.className = shown && !ended && p[CURVATURE] < 0 ? "negative" : "";
   byId("reason").textContent = state.said || (!shown ? `${method.name}: ${method.words}` : ended ? `${method.name}: ${run.why}` : state.reasons[p[REASON]]);
-  byId("source").textContent = `${method.source}; lesson 7`;
+  byId("source").replaceChildren(`${method.source}; `, lessonLink("lesson 7"));
+}
+
+function lessonLink(words) {
+  const link = document.createElement(data.lessons ? "a" : "span");
+  if (data.lessons) link.href = `${data.lessons}07_saddle.html`;
+  link.textContent = data.lessons ? words : `${words} (refhf lesson 7)`;
+  return link;
 }
 
 function drawHeadline() {

@@ -1,7 +1,7 @@
 // The shown map or chart, its headline and the methods' signs, as a picture.
 function picture() {
   const copy = (byId("log").checked ? chart : plan).cloneNode(true), style = document.querySelector("style").cloneNode(true);
-  const size = { x: -80, y: -100, width: 1600, height: 1180 };
+  const size = { x: -80, y: -100, width: 1720, height: 1180 };
   for (const [key, value] of Object.entries({ xmlns: SVG, viewBox: Object.values(size).join(" "), width: size.width, height: size.height })) copy.setAttribute(key, value);
   for (const name of ["--paper", "--ink", "--low", "--high", "--line"]) copy.style.setProperty(name, css(name));
   const ground = document.createElementNS(SVG, "rect");
