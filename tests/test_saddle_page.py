@@ -1,6 +1,7 @@
 """The saddle lab's page in a real browser: a click, a drag, the keyboard. What it shows is what refhf computed."""
 
 import base64
+import json
 import math
 import re
 import threading
@@ -11,7 +12,7 @@ import pytest
 from browser import BROWSER, Browser
 from page_contents import page_data
 
-from refhf.lab.saddle import page_server, saddle_page
+from refhf.lab.saddle import page_requests, page_server, saddle_page
 from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
 from refhf.lab.saddle.trajectories import trace_path
 from refhf.surfaces.saddles import SURFACES
@@ -477,3 +478,21 @@ def test_an_engine_frees_the_start(browser, served):
     assert "got 'z'" in browser.run("byId('reason').textContent")
     assert browser.run("state.scene.surface") == "x\u00b2 \u2212 y\u00b2 + y\u2074"
     assert browser.complaints == []
+
+
+def test_an_engine_may_come_later(shown, written):
+    """An engine that is there after the page frees the start, and opens the own function; its errors are shown."""
+    request = {"ask": "runs", "surface": "saddle", "start": [0.123, -0.4]}
+    found = page_requests.answer(json.dumps(request))
+    assert shown.run("byId('surfaces').lastChild.disabled")
+    shown.run(f"window.requested = []; window.reply = {json.dumps(found)}; 0")
+    shown.run("window.refhfEngine = {ask: async text => { requested.push(JSON.parse(text)); return reply; }}; 0")
+    shown.run("dispatchEvent(new Event('refhf-engine'))")
+    assert not shown.run("byId('surfaces').lastChild.disabled")
+    shown.run("choose(0.123, -0.4).then(() => go(steps()))")
+    assert start(shown) == [0.123, -0.4]
+    assert {key: shown.run(f"requested[0].{key}") for key in request} == request
+    assert [path[0][0] for path in drawn(shown).values()] == [pytest.approx(0.123, abs=2e-4)] * len(DEFAULT_METHODS)
+    shown.run("window.reply = JSON.stringify({error: 'no such thing'}); choose(0.2, 0.2).then(() => 0)")
+    assert shown.run("byId('reason').textContent") == "no such thing"
+    shown.run("delete window.refhfEngine")

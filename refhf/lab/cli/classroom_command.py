@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import sys
-import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from refhf import checks
 from refhf.lab.cli.argument_types import whole_number
 from refhf.lab.cli.saddle_command import check_folder, share_printer
 from refhf.lab.plots import run_figures
-from refhf.lab.saddle import page_requests, page_server, saddle_page
+from refhf.lab.saddle import page_requests, saddle_page
 from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS
 
 EXAMPLE = """\
@@ -42,14 +41,22 @@ def run_classroom_command(args: argparse.Namespace) -> int:
     """
     if args.out:
         return _write(Path(args.out), args.lessons)
+    return _serve(args.port, not args.no_browser)
+
+
+def _serve(port, opens):
+    import webbrowser
+
+    from refhf.lab.saddle import page_server  # sockets, which Python in a browser lacks
+
     try:
-        server = page_server.page_server(DEFAULT_METHODS, args.port)
+        server = page_server.page_server(DEFAULT_METHODS, port)
     except (OSError, OverflowError) as error:
-        raise ValueError(f"port: expected a free one, or 0 for any; got {args.port} ({error})") from None
-    address = f"http://{page_server.HOST}:{server.server_address[1]}/"
+        raise ValueError(f"port: expected a free one, or 0 for any; got {port} ({error})") from None
+    address = f"http://{page_server.HOST}:{server.server_port}/"
     with server:
         print(f"{address}\nCtrl-C ends it", flush=True)
-        if not args.no_browser:
+        if opens:
             webbrowser.open(address)
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
