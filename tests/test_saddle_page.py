@@ -486,13 +486,15 @@ def test_an_engine_may_come_later(shown, written):
     found = page_requests.answer(json.dumps(request))
     assert shown.run("byId('surfaces').lastChild.disabled")
     shown.run(f"window.requested = []; window.reply = {json.dumps(found)}; 0")
-    shown.run("window.refhfEngine = {ask: async text => { requested.push(JSON.parse(text)); return reply; }}; 0")
+    said = "{...JSON.parse(text), said: byId('score').textContent}"
+    shown.run(f"window.refhfEngine = {{ask: async text => {{ requested.push({said}); return reply; }}}}; 0")
     shown.run("dispatchEvent(new Event('refhf-engine'))")
     assert not shown.run("byId('surfaces').lastChild.disabled")
     shown.run("choose(0.123, -0.4).then(() => go(steps()))")
     assert start(shown) == [0.123, -0.4]
     assert {key: shown.run(f"requested[0].{key}") for key in request} == request
     assert [path[0][0] for path in drawn(shown).values()] == [pytest.approx(0.123, abs=2e-4)] * len(DEFAULT_METHODS)
+    assert shown.run("requested[0].said") == "Computing\u2026"
     shown.run("window.reply = JSON.stringify({error: 'no such thing'}); choose(0.2, 0.2).then(() => 0)")
     assert shown.run("byId('reason').textContent") == "no such thing"
     shown.run("delete window.refhfEngine")

@@ -55,6 +55,7 @@ async function load() {
   if (own) Object.assign(state, { runs: own, reasons: state.scene.store.reasons });
   else {
     document.body.classList.add("waiting");
+    byId("score").textContent = "Computing\u2026";
     try {
       const found = await ask({ ask: "runs", start: state.start, methods: data.methods.map(({ name }) => name), settings: state.settings, seed: data.seed, steps: data.steps });
       if (number !== asked) return;
