@@ -101,7 +101,8 @@ def test_maximum_is_no_saddle():
     hill = typed_surface("exp(-x**2 - y**2)")
     assert [p.kind for p in hill.stationary] == ["maximum"]
     assert hill.saddle is None
-    assert trace_path(hill, "newton", (0.2, 0.1)).ending is Ending.MAXIMUM
+    for seen in hill, typed_surface("exp(-x**2 - y**2)", (0.1, 2, 0.1, 2)):  # on the map, and off it
+        assert trace_path(seen, "newton", (0.2, 0.1)).ending is Ending.MAXIMUM
     assert [p.kind for p in typed_surface("(1 - x*y)**2/2").stationary] == ["saddle"]
     assert trace_path(typed_surface("x**2 + y**2", (5, 6, 5, 6)), "newton", (5, 5)).ending is Ending.MINIMUM
 

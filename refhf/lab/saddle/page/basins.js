@@ -10,7 +10,7 @@ function endLook(end) {
   const number = end.startsWith("minimum ") ? Number(end.slice(8)) : -1;
   if (number < 0) return ENDS[end];
   const minima = state.scene.stationary.filter(({ kind }) => kind === "minimum"), { point, seen } = minima[number];
-  return [letterOf(number), MINIMA[number % MINIMA.length], `minimum ${pair(...point)}${seen ? "" : ", off the map"}`];
+  return [letterOf(number), MINIMA[number % MINIMA.length], `minimum ${pair(...point.map(x => Number(x.toPrecision(3))))}${seen ? "" : ", off the map"}`];
 }
 const endOf = run => run.end >= 0 ? `minimum ${run.end}` : run.ending;
 
