@@ -30,7 +30,8 @@ LONG = "05", "08", "09", "saddle", "06"  # run first
 def digest(file):
     """What decides a run's result: the tutorial, the executor and the package."""
     found = hashlib.sha256(sys.version.encode())
-    for each in (file, HERE / "run_tutorial.py", *sorted((ROOT / "refhf").rglob("*.py"))):
+    package = sorted(each for each in (ROOT / "refhf").rglob("*.*") if each.suffix in (".py", ".html", ".css", ".js"))
+    for each in (file, HERE / "run_tutorial.py", *package):
         found.update(each.read_bytes())
     return found.hexdigest()
 
@@ -51,9 +52,12 @@ def run(name, command, file, folder):
 def run_all(folder):
     """Run the tutorials and the classroom page, a process a core."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "saddle.html"
+    page, classroom = folder / "saddle.html", [sys.executable, "-m", "refhf", "classroom"]
     jobs = {
-        "saddle": ([sys.executable, "-m", "refhf", "saddle", "--out", str(page)], ROOT / "refhf/lab/saddle/page.html")
+        "saddle": (
+            [*classroom, "--lessons", "../tutorials/", "--out", str(page)],
+            ROOT / "refhf/lab/saddle/page/page.html",
+        )
     }
     for file in (*(ROOT / "tutorials").glob("[0-9]*.py"), ROOT / pages.FORM):
         command = [sys.executable, str(HERE / "run_tutorial.py"), str(file), str(folder)]

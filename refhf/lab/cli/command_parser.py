@@ -9,6 +9,7 @@ from refhf import checks, hints
 from refhf.driver.registry import METHODS
 from refhf.lab.cli import (
     check_command,
+    classroom_command,
     compare_command,
     data_command,
     info_command,
@@ -85,6 +86,7 @@ def _parser() -> tuple[CommandParser, Mapping[str, argparse.ArgumentParser]]:
     sweep_command.add_sweep_command(commands)
     predict_command.add_predict_command(commands)
     saddle_command.add_saddle_command(commands)
+    classroom_command.add_classroom_command(commands)
     lesson_command.add_lesson_command(commands)
     check_command.add_check_command(commands)
     vectors_command.add_vectors_command(commands)

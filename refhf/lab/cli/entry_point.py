@@ -1,4 +1,4 @@
-"""The command line: `refhf train | compare | sweep | predict | saddle | lesson | check | vectors | data | info`.
+"""The command line: `refhf train | compare | sweep | predict | saddle | classroom | lesson | check | vectors | ...`.
 
 Results go to stdout (`--json`: one JSON value), progress to stderr. Exit status 0: done; 1: a check failed;
 2: wrong usage or a full disk, reported in one line; 130, 143: interrupted, terminated.
@@ -15,6 +15,7 @@ from contextlib import redirect_stdout
 
 from refhf.lab.cli import command_parser, standard_streams
 from refhf.lab.cli.check_command import run_check_command
+from refhf.lab.cli.classroom_command import run_classroom_command
 from refhf.lab.cli.compare_command import run_compare_command
 from refhf.lab.cli.data_command import run_data_command
 from refhf.lab.cli.info_command import run_info_command
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sweep": run_sweep_command,
     "predict": run_predict_command,
     "saddle": run_saddle_command,
+    "classroom": run_classroom_command,
     "lesson": run_lesson_command,
     "check": run_check_command,
     "vectors": run_vectors_command,
