@@ -17,6 +17,7 @@ from refhf.lab.cli import (
     predict_command,
     resumed_arguments,
     saddle_command,
+    site_command,
     sweep_command,
     train_command,
     vectors_command,
@@ -86,6 +87,7 @@ def _parser() -> tuple[CommandParser, Mapping[str, argparse.ArgumentParser]]:
     predict_command.add_predict_command(commands)
     saddle_command.add_saddle_command(commands)
     lesson_command.add_lesson_command(commands)
+    site_command.add_site_command(commands)
     check_command.add_check_command(commands)
     vectors_command.add_vectors_command(commands)
     data_command.add_data_command(commands)

@@ -1,0 +1,58 @@
+// A Run button on each code cell of a lesson. The cells share one Python: a cell first runs those before it that have
+// not run.
+import { Panel, make, onFreshStart } from "./panel.js";
+
+const cells = [...document.querySelectorAll("article .highlight-python")].map(makeCell);
+onFreshStart(() => cells.forEach((cell) => (cell.ran = false)));
+
+function makeCell(block, place) {
+  const pre = block.querySelector("pre").cloneNode(true);
+  pre.querySelectorAll(".beside").forEach((equation) => equation.remove());
+  const cell = { code: pre.textContent, ran: false };
+  cell.panel = new Panel("Run", () => runTo(place));
+  cell.panel.button.setAttribute("aria-label", `Run cell ${place + 1}`);
+  addEditor(cell, block);
+  block.after(cell.panel.element);
+  return cell;
+}
+
+function addEditor(cell, block) {
+  const original = cell.code;
+  const button = make("button", "live-edit", "Edit");
+  const editor = make("textarea", "live-code");
+  editor.setAttribute("aria-label", "The code of this cell; Control and Enter run it");
+  editor.spellcheck = false;
+  editor.rows = original.trimEnd().split("\n").length;
+  editor.addEventListener("input", () => {
+    cell.code = editor.value;
+    cell.ran = false;
+  });
+  editor.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.ctrlKey) cell.panel.button.click();
+  });
+  button.addEventListener("click", () => {
+    if (editor.isConnected) {
+      editor.remove();
+      cell.ran &&= cell.code === original;
+      cell.code = original;
+    } else {
+      editor.value = cell.code.trimEnd();
+      block.after(editor);
+      editor.focus();
+    }
+    block.hidden = editor.isConnected;
+    button.textContent = editor.isConnected ? "Restore" : "Edit";
+  });
+  cell.panel.button.after(button);
+}
+
+async function runTo(place) {
+  for (let at = 0; at <= place; at++) {
+    const cell = cells[at];
+    if (cell.ran && at < place) continue;
+    const { panel } = cells[place];
+    panel.say(`Running cell ${at + 1}`);
+    cell.ran = await cell.panel.show(cell.code);
+    if (!cell.ran) return `Cell ${at + 1} failed`;
+  }
+}
