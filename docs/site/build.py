@@ -26,7 +26,7 @@ HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 BUILD = ROOT / "build" / "site"
 MATHJAX = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"  # SHA-256 of MathJax 3.2.2's tex-svg.js
 ONE_CORE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
-ENGINE = """<script>
+ENGINE = """<link rel="icon" href="data:,"><script>
 if (location.protocol.startsWith("http"))
   window.refhfEngine = { ask: async (text) => (await import("../_static/live/classroom.js")).ask(text) };
 </script>"""  # the classroom page asks it for paths of starts and functions that it has not
@@ -90,7 +90,9 @@ def extra(folder, ran, live):
         jupytext.write(notebook, folder / "lessons" / f"{file.stem}.ipynb")
     (folder / "classroom").mkdir()
     page = (ran / "saddle.html").read_text(encoding="utf-8")
-    (folder / "classroom" / "saddle.html").write_text(page.replace("<head>", "<head>" + ENGINE * live, 1), encoding="utf-8")
+    (folder / "classroom" / "saddle.html").write_text(
+        page.replace("<head>", "<head>" + ENGINE * live, 1), encoding="utf-8"
+    )
 
 
 def main(live):

@@ -22,7 +22,9 @@ const panel = new Panel("Check", async () => {
   const ran = (await panel.show(start)) && (await panel.show(setting.value)) && (await panel.show(own.value));
   if (!ran) return "The code failed before the check";
   const checked = await panel.show("report = refhf.check_hessian_product(hvp, theta, objective)\nprint(report)", true);
-  return checked ? panel.result.textContent.split("\n")[0] : "The check failed";
+  const lines = panel.result.textContent.split("\n");
+  const [diagnosis = ""] = lines.filter((line) => line.startsWith("diagnosis"));
+  return checked ? `${lines[0]}. ${diagnosis}` : "The check failed";
 });
 const examples = [["Right example", right], ["Wrong example", wrong]].map(([label, code]) => {
   const button = make("button", "", label);

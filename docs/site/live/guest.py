@@ -3,7 +3,6 @@
 A request is in REQUEST, and its answer is written to ANSWER, both JSON.
 """
 
-import html
 import importlib
 import io
 import json
