@@ -10,8 +10,7 @@ function makeCell(block, place) {
   const pre = block.querySelector("pre").cloneNode(true);
   pre.querySelectorAll(".beside").forEach((equation) => equation.remove());
   const cell = { code: pre.textContent, ran: false };
-  cell.panel = new Panel("Run", () => runTo(place));
-  cell.panel.button.setAttribute("aria-label", `Run cell ${place + 1}`);
+  cell.panel = new Panel("Run", `cell ${place + 1}`, () => runTo(place));
   addEditor(cell, block);
   block.after(cell.panel.element);
   return cell;

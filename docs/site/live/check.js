@@ -17,7 +17,7 @@ const setting = editor("The problem, in Python", problem);
 const folded = make("details", "");
 folded.append(make("summary", "", "The problem"), setting);
 
-const panel = new Panel("Check", async () => {
+const panel = new Panel("Check", "the product", async () => {
   const start = `globals().pop("hvp", None)\n`;  // the product of the check before
   for (const code of [start, setting.value, own.value]) {
     if ((await panel.show(code)) !== null) return "The code failed before the check";

@@ -4,6 +4,7 @@ import { startEngine, Stopped } from "./engine.js";
 
 const engine = startEngine({ onProgress });
 let running;  // the panel that runs
+const LONGEST = 100_000;  // characters of a cell's output that are shown; our choice
 const ended = [];  // called when Python has ended, and the state of the cells with it
 
 export const onEnd = (call) => ended.push(call);
@@ -22,10 +23,11 @@ export function make(kind, name, text = "") {
 }
 
 export class Panel {
-  // The button's label, and `press`, which runs code by `show` and says at the end how it went.
-  constructor(label, press) {
-    this.label = label;
-    this.button = make("button", "live-run", label);
+  // The button's label, what it runs, and `press`, which runs code by `show` and says at the end how it went.
+  constructor(label, name, press) {
+    this.name = name;
+    this.button = make("button", "live-run");
+    this.call(label);
     this.status = make("span", "live-status");
     this.status.setAttribute("role", "status");
     this.bar = make("div", "live-bar");
@@ -33,18 +35,23 @@ export class Panel {
     this.result = make("div", "live-result");
     this.element = make("div", "live");
     this.element.append(this.bar, this.result);
-    this.button.addEventListener("click", () => this.press(press));
+    this.button.addEventListener("click", () => this.press(label, press));
+  }
+
+  call(label) {
+    this.button.textContent = label;
+    this.button.setAttribute("aria-label", `${label} ${this.name}`);
   }
 
   say(text) {
     if (this.status.textContent !== text) this.status.textContent = text;
   }
 
-  async press(press) {
+  async press(label, press) {
     if (running === this) return engine.stop();
     if (running) return this.say("Another cell is running");
     running = this;
-    this.button.textContent = "Stop";
+    this.call("Stop");
     const start = performance.now();
     try {
       this.say("Running");
@@ -54,16 +61,18 @@ export class Panel {
       this.say(error instanceof Stopped ? "Stopped; the next run starts a new Python" : `Failed: ${error.message}`);
     }
     running = undefined;
-    this.button.textContent = this.label;
+    this.call(label);
   }
 
   // Run code, and show its output here, below what is there if `kept`; its error, or null.
   async show(code, kept = false) {
     if (!kept) this.result.replaceChildren();
     const output = make("pre", "live-output");
+    let left = LONGEST;
     const onOutput = (text) => {
       if (!output.isConnected) this.result.append(output);
-      output.append(text);
+      if (left > 0) output.append(text.length < left ? text : `${text.slice(0, left)}\n(and more)`);
+      left -= text.length;
     };
     const { figures, value, error } = await engine.run(code, { onOutput });
     for (const { svg, text } of figures) {
