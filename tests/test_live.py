@@ -307,6 +307,17 @@ def test_the_engine_answers_the_classroom_page(address, visitor):
     assert visitor.run("""e.ask('{"ask": "é"}')""") == '{"ASK": "É"}'
 
 
+def test_a_stopped_engine_starts_again(address, visitor):
+    """What waits when the engine is stopped is refused, at whatever stage; the next call has a Python without state."""
+    visitor.visit(address + FORM)
+    visitor.run(f"import('{address}_static/live/engine.js').then(m => (window.e = m.startEngine(), 0))")
+    stopped = "(async () => {{ const all = [{0}].map(c => e.run(c).catch(x => x.message)); {1}; e.stop();"
+    stopped += " return [await Promise.all(all), (await e.run('vars().get(\"x\", 2)')).value]; }})()"
+    for wait in "0", "await new Promise(done => setTimeout(done, 100))":
+        found = visitor.run(stopped.format("'x = 1; [0 for i in range(10**10)]', 'x = 3'", wait))
+        assert found == [["stopped", "stopped"], "<pre>2</pre>"]
+
+
 def test_the_classroom_page_has_an_engine(address, visitor):
     """`refhfEngine.ask` on the classroom page gives the answer that the package gives here."""
     requests = pytest.importorskip("refhf.lab.saddle.page_requests")

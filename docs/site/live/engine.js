@@ -88,6 +88,7 @@ export function startEngine({ onProgress = () => {} } = {}) {
   const turn = (op, text, onOutput) => {
     const here = life;
     const done = line.then(async () => {
+      if (here !== life) throw new Stopped();
       await (ready ??= start(here));
       const answer = heard("answer", onOutput);
       worker.postMessage({ op, text });
