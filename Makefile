@@ -67,7 +67,7 @@ scoreboard: $(STAMP)-test
 	$(BIN)/python benchmarks/scoreboard/run.py  # what is installed; for more: pip install -e '.[scoreboard]'
 
 site: $(STAMP)-site
-	$(BIN)/python docs/site/build.py  # build/site/html/index.html
+	$(BIN)/python docs/site/build.py $(if $(LIVE),--live)  # build/site/html/index.html; LIVE=1: docs/live.md
 
 $(STAMP)-demo: pyproject.toml
 	$(INSTALL) -e '.[cli]'

@@ -22,6 +22,7 @@ from refhf.lab.cli.info_command import run_info_command
 from refhf.lab.cli.lesson_command import run_lesson_command
 from refhf.lab.cli.predict_command import run_predict_command
 from refhf.lab.cli.saddle_command import run_saddle_command
+from refhf.lab.cli.site_command import run_site_command
 from refhf.lab.cli.sweep_command import run_sweep_command
 from refhf.lab.cli.train_command import run_train_command
 from refhf.lab.cli.vectors_command import run_vectors_command
@@ -38,6 +39,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "saddle": run_saddle_command,
     "classroom": run_classroom_command,
     "lesson": run_lesson_command,
+    "site": run_site_command,
     "check": run_check_command,
     "vectors": run_vectors_command,
     "data": run_data_command,
