@@ -241,7 +241,9 @@ def test_layout_refuses():
     run(2, lambda comm: refused(comm, [33, 67], "reproducible"))
     assert len(errors) == 5 and "begins at 33" in errors[-1]
     for wrong in "reproducible-0", "reproducible--2", "reproducible-", "reproducible-V", "fast-3", 3:
-        with pytest.raises(ValueError, match="reduction: expected one of fast, reproducible, reproducible-V, V a number"):
+        with pytest.raises(
+            ValueError, match="reduction: expected one of fast, reproducible, reproducible-V, V a number"
+        ):
             shard(10, 0, 1, wrong)
 
 
