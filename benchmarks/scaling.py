@@ -37,8 +37,10 @@ A time is the best of a round (of hf the only one), and in the table the best of
 How much they did is the median and the worst. A point at which the ranks had less than 95 % of their cores is measured
 again, up to three times. glibc is told to keep freed memory (MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_): by itself
 it hands the vectors of an evaluation back to the system after each. The model (`refhf.parallel.cost_model`) is fitted
-to each network's solver, sum and total, and to the evaluations on 512, 2,048 and 8,192 cases; those on 1,024 and 4,096,
-and everything on all the cases, it predicts.
+to each network's solver, sum and total, to the evaluations on 512, 2,048 and 8,192 cases, and to the CG of steps on one
+rank (what a step does beside its evaluations); evaluations on 1,024 and 4,096, everything on all the cases, and all
+steps on more ranks, it predicts. Steps are timed once a round, so what other processes took from the ranks is in them:
+it is measured (the share of the cores that they had), and added (`cost_model.interrupted`).
 """
 
 import argparse
@@ -74,6 +76,7 @@ PRODUCTS = 10  # iterations of CG in a step; our choice
 WINDOW = 0.4  # seconds that an evaluation is called for, at least
 SWEPT = 2**26  # bytes written between sums, which find caches as cold as after a sweep; twice the last level's here
 UNDISTURBED, AGAIN = 0.95, 3
+LEAST = 1e-6  # seconds that a step takes beside its evaluations, at least, where noise leaves nothing; our choice
 ALGORITHM = "halving"  # what MPICH takes for vectors
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 KEEP = dict.fromkeys(("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"), str(2**32))
@@ -96,7 +99,7 @@ def points(network, ranks, round_, cases, quick):
     plan = [(what, n) for what in ("sum", "total") for n in (parameters, 0)] if ranks > 1 else []
     plan += [("solver", 0)]
     plan += [(kind, b) for b in BATCHES if b <= largest for kind in KINDS]
-    plan += [("hf", b) for b in STEPS if b <= largest]
+    plan += [("hf", b) for b in (STEPS if largest >= max(STEPS) else (largest // 2, largest))]
     return [Point(network, ranks, what, n, round_) for what, n in plan]
 
 
@@ -269,7 +272,7 @@ def read(path):
 
 
 class Times(NamedTuple):
-    """A point over its rounds: `seconds` of each; `part` of a step, None for an evaluation."""
+    """A point over its rounds: `seconds` and the share of the cores of each; `part` of a step, None if there is none."""
 
     network: str
     what: str
@@ -277,10 +280,17 @@ class Times(NamedTuple):
     ranks: int
     part: str | None
     seconds: tuple
+    shares: tuple
 
     @property
     def best(self):
         return min(self.seconds)
+
+    def lengthened(self, seconds):
+        """The seconds of a step with what the ranks lost in the best round; those of an evaluation."""
+        if not self.part:
+            return seconds
+        return cost_model.interrupted(seconds, self.ranks, min(self.shares[self.seconds.index(self.best)], 1.0))
 
 
 def measured(lines):
@@ -289,19 +299,29 @@ def measured(lines):
     for line in lines:
         for part in PARTS if line["what"] == "hf" else [None]:
             key = line["network"], line["what"], line["cases"], line["ranks"], part
-            found.setdefault(key, []).append(line[part or "seconds"])
-    return [Times(*key, tuple(seconds)) for key, seconds in found.items()]
+            found.setdefault(key, []).append((line[part or "seconds"], line["share"]))
+    return [Times(*key, *zip(*each, strict=True)) for key, each in found.items()]
 
 
 def is_fitted(times):
-    return times.what in cost_model.OTHERS or (times.what in KINDS and times.cases in FITTED)
+    step = times.part == "cg" and times.ranks == 1
+    return step or times.what in cost_model.OTHERS or (times.what in KINDS and times.cases in FITTED)
 
 
 def machine(times, network):
     """The machine fitted to a network's times."""
     chosen = [t for t in times if t.network == network and is_fitted(t)]
-    rows = [cost_model.Measurement(t.what, NETWORKS[network], t.ranks, share(t), t.best) for t in chosen]
-    return cost_model.fit(rows, ALGORITHM)
+    sizes, steps = NETWORKS[network], [t for t in chosen if t.part]
+    rows = [cost_model.Measurement(t.what, sizes, t.ranks, share(t), t.best) for t in chosen if not t.part]
+    found = cost_model.fit(rows, ALGORITHM)
+    nothing = found._replace(seconds=found.seconds | {"step vectors": 0.0, "step flops": 0.0})
+    for i, t in enumerate(steps):
+        known = cost_model.predict(nothing, sizes, cost_model.hf_iteration(t.cases, t.cases, PRODUCTS, 1), 1)[
+            "cg"
+        ].total
+        rest = max(t.best / t.lengthened(1.0) - known, LEAST)
+        steps[i] = cost_model.Measurement("step", sizes, 1, t.cases, rest)
+    return found._replace(seconds=found.seconds | cost_model.fit(steps, ALGORITHM).seconds)
 
 
 def share(times):
@@ -315,7 +335,7 @@ def predicted(machine, times, cases):
     if times.part is None:
         return cost_model.evaluation(machine, times.what, sizes, times.ranks, share(times)).total
     step = cost_model.hf_iteration(cases, times.cases, PRODUCTS, 1)
-    return cost_model.predict(machine, sizes, step, times.ranks)[times.part].total
+    return times.lengthened(cost_model.predict(machine, sizes, step, times.ranks)[times.part].total)
 
 
 def rows(lines, network):

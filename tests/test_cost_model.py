@@ -30,6 +30,7 @@ from refhf.parallel.cost_model import (
     flops,
     hf_iteration,
     hops,
+    interrupted,
     largest_share,
     predict,
     seconds,
@@ -46,6 +47,8 @@ MACHINE = Machine(
         "marked": 3e-10,
         "widened": 1e-9,
         "solver": 1e-8,
+        "step vectors": 2e-8,
+        "step flops": 7e-12,
         "value flops": 6e-11,
         "value vectors": 1e-9,
         "gradient flops": 5e-11,
@@ -123,6 +126,9 @@ def synthetic(machine, noise=0.0):
     for sizes in (TIMIT, MNIST):
         size = parameters(sizes)
         rows.append(Measurement("solver", sizes, 1, 0, each["solver"] * size))
+        for cases in (512, 4096):
+            time = each["step vectors"] * size + each["step flops"] * flops("value", sizes) * cases
+            rows.append(Measurement("step", sizes, 1, cases, time))
         for ranks in (1, 2, 4):
             for kind in KINDS:
                 for cases in (512, 2048, 8192):
@@ -166,7 +172,7 @@ def test_a_fit_refuses_what_it_cannot_tell():
     rows = [m for m in synthetic(MACHINE) if m.sizes == TIMIT and m.ranks < 4]
     assert fit(rows).seconds.keys() == MACHINE.seconds.keys()
     alone = [m for m in rows if m.kind == "gradient" and m.ranks == 1]
-    for kept in (alone, [m for m in rows if m.kind != "sum"], rows[:3]):
+    for kept in (alone, [m for m in rows if m.kind != "sum"], rows[:5]):
         with pytest.raises(ValueError, match="measurements: expected enough to tell apart .*(gradient|value)"):
             fit(kept)
     found = fit([*alone, alone[0]._replace(cases=100, seconds=0.005)])  # a chunk that is not whole
@@ -255,15 +261,34 @@ def scaling():
 
 
 def test_the_model_is_near_what_was_measured(scaling):
-    """On 1 and 2 ranks, TIMIT's shape: each point within 15 %, those that the fit has not seen too; counts exact."""
-    lines = scaling.read(ROOT / "figures" / "fig5_scaling.jsonl")
-    times = [t for t in scaling.measured(lines) if t.network == "timit"]
-    machine = scaling.machine(times, "timit")
-    assert {t.ranks for t in times} == {1, 2}
-    assert {scaling.is_fitted(t) for t in times if t.ranks == 2} == {True, False}
-    for t in times:
-        assert scaling.predicted(machine, t, scaling.TIMIT_CASES) == pytest.approx(t.best, rel=0.15), t
+    """On 1 and 2 ranks, both networks: each point within 15 %, the steps on 2 ranks, which no fit has seen, within 7 %.
+
+    Without what other processes took from the ranks, a step of MNIST's on 2 ranks is off by more. Counts are exact.
+    """
+    lines, worst = scaling.read(ROOT / "figures" / "fig5_scaling.jsonl"), 0.0
+    for network, cases in ("timit", scaling.TIMIT_CASES), ("mnist", 60_000):
+        times = [t for t in scaling.measured(lines) if t.network == network]
+        machine = scaling.machine(times, network)
+        assert {t.ranks for t in times} == {1, 2}
+        assert {scaling.is_fitted(t) for t in times if t.ranks == 2} == {True, False}
+        for t in times:
+            held_out = t.what == "hf" and t.ranks == 2
+            assert not (held_out and scaling.is_fitted(t))
+            found = scaling.predicted(machine, t, cases)
+            assert found == pytest.approx(t.best, rel=0.07 if held_out else 0.15), t
+            if held_out:
+                worst = max(worst, abs(found / t.lengthened(1.0) / t.best - 1))
+    assert worst > 0.1
     assert list(scaling.miscounted(lines)) == []
+
+
+def test_interrupted_ranks_wait_for_each_other():
+    """Nothing is lost on cores of one's own; N times what one rank loses, while less than all is lost."""
+    assert interrupted(3.0, 1000, 1.0) == 3.0
+    assert interrupted(3.0, 4, 0.9) == pytest.approx(3.0 / 0.6)
+    for share in 0.75, 0.5, -0.1, 1.1:
+        with pytest.raises(ValueError, match="share: expected"):
+            interrupted(3.0, 4, share)
 
 
 def test_figure_5_is_what_the_script_writes(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from refhf.parallel.communication_volume import (
 )
 from refhf.parallel.model_parallel import model_parallel
 from refhf.parallel.reduction import MARKS, mark
-from refhf.parallel.shards import VIRTUAL, Layout, Rows, layout
+from refhf.parallel.shards import VIRTUAL, Layout, Rows, layout, virtual_shards
 from refhf.parallel.thread_ranks import PartedError
 
 RANKS = range(1, 17)
@@ -160,14 +160,53 @@ def test_guard_leaves_exceptions_where_they_are_enough():
 @given(n=st.integers(0, 300), size=st.integers(1, 40))
 def test_shards_are_the_rows(n, size):
     """Shards are consecutive and hold every row once, equally many but for one, or equally many pieces but for one."""
-    for reduction in REDUCTIONS:
+    for reduction in ("reproducible-24", "reproducible-1", *REDUCTIONS):
         shards = [shard(n, rank, size, reduction) for rank in range(size)]
         assert [row for rows in shards for row in range(n)[rows]] == list(range(n))
-        pieces = size if reduction == "fast" else VIRTUAL
+        pieces = virtual_shards(reduction) or size
         least, most = (pieces // size) * (n // pieces), -(-pieces // size) * -(-n // pieces)
         assert all(least <= rows.stop - rows.start <= most for rows in shards)
     bounds = [n * j // VIRTUAL for j in range(VIRTUAL + 1)]
     assert {rows.start for rows in shards} <= set(bounds)
+
+
+@given(n=st.integers(0, 300), size=st.integers(1, 40), each=st.integers(1, 4))
+def test_pieces_a_rank_cut_the_rows_as_fast_does(n, size, each):
+    """With a multiple of N as the number of pieces, the ranks hold the same rows as under 'fast'."""
+    for rank in range(size):
+        assert shard(n, rank, size, f"reproducible-{each * size}") == shard(n, rank, size)
+
+
+@pytest.mark.parametrize("ranks", [1, 7, 24, 32])
+def test_more_than_16_ranks_have_the_same_bits(ranks):
+    """Under 'reproducible-32' every answer has the same bits on any number of ranks, and all 32 ranks have cases."""
+    net, theta, _, _ = problem.data()
+    v = np.random.default_rng(1).normal(size=net.size)
+    f, _ = problem.objective(reduction="reproducible-32")
+    one = [f.value_and_gradient(theta)[1], f.sample(50, rng=3).gauss_newton(theta) @ v]
+
+    def on_rank(comm):
+        f, _ = problem.objective(comm, reduction="reproducible-32")
+        assert len(f.X) > 0
+        return f.value_and_gradient(theta)[1], f.sample(50, rng=3).gauss_newton(theta) @ v
+
+    for got in run(ranks, on_rank):
+        np.testing.assert_array_equal(got, one)
+
+
+@settings(max_examples=10)
+@given(bounds=st.lists(st.integers(0, 13), min_size=1, max_size=30))
+def test_any_cut_of_the_rows_has_the_same_bits(bounds):
+    """With as many pieces as cases, ranks may hold any rows, or none: gradients and mini-batches keep every bit."""
+    bounds, reduction = [0, *sorted(bounds), 13], "reproducible-13"
+
+    def answers(comm=None, bounds=None):
+        f, theta = problem.objective(comm, 13, bounds, reduction=reduction)
+        return f.value_and_gradient(theta)[1], f.sample(6, rng=3).gauss_newton(theta) @ theta
+
+    one = answers()
+    for got in run(len(bounds) - 1, lambda comm: answers(comm, bounds)):
+        np.testing.assert_array_equal(got, one)
 
 
 @settings(max_examples=50)
@@ -201,6 +240,11 @@ def test_layout_refuses():
     assert errors == ["X: expected at least one case; got none on any rank"] * 3
     run(2, lambda comm: refused(comm, [33, 67], "reproducible"))
     assert len(errors) == 5 and "begins at 33" in errors[-1]
+    for wrong in "reproducible-0", "reproducible--2", "reproducible-", "reproducible-V", "fast-3", 3:
+        with pytest.raises(
+            ValueError, match="reduction: expected one of fast, reproducible, reproducible-V, V a number"
+        ):
+            shard(10, 0, 1, wrong)
 
 
 def test_rows_of_a_file_are_the_rows_of_the_array(tmp_path):

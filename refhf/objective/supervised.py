@@ -25,7 +25,7 @@ from refhf.objective.linearised_chunks import Linearise, LinearisedChunks, linea
 from refhf.objective.scores import explained_share, wrong_share
 from refhf.parallel.launch import agree, as_communicator
 from refhf.parallel.reduction import Partial, Reduction
-from refhf.parallel.shards import REDUCTIONS, layout
+from refhf.parallel.shards import layout, virtual_shards
 
 CHUNK_SIZE = 512  # cases; our choice, from `python benchmarks/chunk_size.py`
 IMAGE_CHUNK_SIZE = 64  # the same for images and sequences, from `python benchmarks/convolution.py`
@@ -259,9 +259,10 @@ def supervised(
     comm : Communicator, optional
         The ranks that share the cases, from `refhf.parallel`, or any mpi4py intracommunicator: each rank gives its own
         consecutive rows, which may be none, as X and y, and gets the same answers. None is one process.
-    reduction : {'fast', 'reproducible'}
+    reduction : {'fast', 'reproducible', 'reproducible-V'}
         How sums over ranks are made (`refhf.parallel.reduction`): with 'reproducible' they have the same bits for
-        every number of ranks, and cost more.
+        every number of ranks, and cost more. V is the number of pieces of the cases, by default 16, and the most ranks
+        that have work.
     curvature_statistics : {'groups', 'frozen'}
         H and G of batch normalisation by the statistics of each group, which are functions of theta; or by the
         objective's `statistics` at theta, held fixed. f and g have those of the groups in any case.
@@ -274,7 +275,7 @@ def supervised(
     if chunk_size is None:
         chunk_size = IMAGE_CHUNK_SIZE if net.images or net.tokens else CHUNK_SIZE
     l2, chunk_size = checks.real("l2", l2, low=0.0), checks.positive_integer("chunk_size", chunk_size)
-    checks.choice("reduction", reduction, REDUCTIONS)
+    virtual_shards(reduction)
     checks.choice("reduction_of_cases", reduction_of_cases, ("mean", "sum"))
     checks.choice("curvature_statistics", curvature_statistics, ("groups", "frozen"))
     comm = as_communicator(comm)

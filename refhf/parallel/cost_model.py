@@ -6,8 +6,8 @@ n cases, batches of b, N ranks; `sizes` are the widths d_0, ..., d_L of the netw
 `Machine` has the seconds that one of each takes, `fit` to what was measured (`python benchmarks/scaling.py`).
 
 Left out: what ranks on one node take from each other (memory bandwidth, clock), caches, in which the vectors of a small
-network stay and those of a large one do not (fit a machine to one network), stragglers, overlap of communication with
-computation, the topology of the nodes.
+network stay and those of a large one do not (fit a machine to one network), overlap of communication with computation,
+the topology of the nodes. What other processes take from the ranks is measured, and added by `interrupted`.
 """
 
 import math
@@ -26,7 +26,7 @@ NUMBER = 8  # bytes of a float64, in which sums over ranks are made
 CHUNK = 512  # cases swept at once: `refhf.objective.supervised.CHUNK_SIZE`
 # Matrix products of a sweep in every layer, and further ones from the second layer on.
 KINDS = {"value": (1, 0), "gradient": (2, 1), "gauss-newton": (2, 2), "hessian": (2, 4)}
-OTHERS = "solver", "total", "sum"
+OTHERS = "solver", "step", "total", "sum"
 ALGORITHMS = "tree", "ring", "halving"
 
 
@@ -77,18 +77,23 @@ def quantities(kind: str, sizes: Sequence[int], ranks: int, cases: float, algori
         The numbers of a vector (P,) for each chunk of cases: weights are read, and gradients made and added.
     'solver'
         The numbers of theta, in an iteration of CG: what it does with vectors beside its product.
+    'step vectors', 'step flops'
+        What a step does beside its evaluations and CG's iterations: the numbers of theta; and, because the mini-batch is
+        drawn and its tape is written to new memory, the flops of a value of its cases.
     'marked', 'widened'
         The numbers of what was asked, which an evaluation over ranks reads (`refhf.parallel.reduction.mark`); and of
         the vector that is summed, made float64 before and narrowed after.
     'messages', 'bytes'
         One after the other, of the all-reduce.
 
-    `kind` is one of KINDS or of OTHERS: 'solver'; 'total', what ranks add to an evaluation whose vector has `cases`
+    `kind` is one of KINDS or of OTHERS: 'solver'; 'step'; 'total', what ranks add to an evaluation whose vector has `cases`
     numbers; and 'sum', the all-reduce in it.
     """
     size = parameters(sizes)
     if checks.choice("kind", kind, (*KINDS, *OTHERS)) == "solver":
         return {"solver": size}
+    if kind == "step":
+        return {"step vectors": size, "step flops": cases * flops("value", sizes)}
     if kind in KINDS:
         own = {f"{kind} flops": cases * flops(kind, sizes), f"{kind} vectors": math.ceil(cases / CHUNK) * size}
         return own | quantities("total", sizes, ranks, 0 if kind == "value" else size, algorithm)
@@ -152,7 +157,7 @@ def fit(measurements: Sequence[Measurement], algorithm: str = "tree") -> Machine
     """
     made_of = [quantities(*m[:4], algorithm) for m in measurements]
     names = sorted({name for one in made_of for name, n in one.items() if n})
-    rows = np.array([[one.get(name, 0.0) for name in names] for one in made_of])
+    rows = np.array([[one.get(name, 0.0) for name in names] for one in made_of], float)
     rows /= np.array([[m.seconds] for m in measurements])
     scale = np.linalg.norm(rows, axis=0)
     if np.linalg.matrix_rank(rows / scale) < len(names):
@@ -218,6 +223,7 @@ def hf_iteration(n: int, b: int, products: int, tries: int, curvature: str = "ga
         Evaluations(tape, b, 1, drawn, sent=False),
         Evaluations(curvature, b, products, drawn),
         Evaluations("solver", 0, products),
+        Evaluations("step", b, 1, drawn),
         Evaluations("value", b, 2, drawn),
     )
     return {
@@ -232,6 +238,28 @@ def predict(machine: Machine, sizes: Sequence[int], iteration: dict[str, tuple],
     parts = {name: seconds(machine, sizes, plan, ranks) for name, plan in iteration.items()}
     whole = Seconds(*(math.fsum(column) for column in zip(*parts.values(), strict=True)))
     return {**parts, "iteration": whole}
+
+
+def interrupted(seconds: float, ranks: int, share: float) -> float:
+    """The time of a step during which the ranks had only `share` of their cores, from its time on cores of their own.
+
+    All ranks wait for one that is interrupted. With other processes on 1 - share of N cores, one at a time, a part
+    N (1 - share) of the time is lost. It is less where they interrupt several ranks at once.
+
+    Raises
+    ------
+    ValueError
+        If that would be all of the time.
+
+    Examples
+    --------
+    >>> f"{interrupted(1.0, 2, 0.95):.3f}"
+    '1.111'
+    """
+    left = 1 - ranks * (1 - checks.real("share", share, low=0.0, high=1.0))
+    if left <= 0:
+        raise ValueError(f"share: expected more than {1 - 1 / ranks:.3g} on {ranks} ranks; got {share:.3g}")
+    return seconds / left
 
 
 def crossing(machine: Machine, sizes: Sequence[int], sgd, hf, ranks: int) -> float:

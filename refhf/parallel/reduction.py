@@ -21,7 +21,7 @@ import numpy as np
 
 from refhf.model.blocks import Array
 from refhf.parallel.communicator import Communicator
-from refhf.parallel.shards import Layout
+from refhf.parallel.shards import Layout, virtual_shards
 
 MARKS = 2**16  # different marks; our choice: their squares' sum stays exact in float64 for 2 million ranks
 EXTRA = 3  # numbers that a fast reduction carries besides its vector: the loss, and the sums of marks and their squares
@@ -47,10 +47,10 @@ class Reduction(NamedTuple):
     ----------
     comm : Communicator
     layout : Layout
-    kind : {'fast', 'reproducible'}
+    kind : {'fast', 'reproducible', 'reproducible-V'}
         'fast': a piece a rank, and one all-reduce of m + 3 numbers for a vector (m,). The result depends on the
         number of ranks in its last bits.
-        'reproducible': V = `shards.VIRTUAL` pieces whatever the number of ranks N, gathered by all (one call,
+        'reproducible': V = 16 pieces, or 'reproducible-V', whatever the number of ranks N, gathered by all (one call,
         V (m + 1) + N numbers) and added in their order: the same bits for every N, if each rank's BLAS has the same
         number of threads (one). For checks, not for speed: it moves V / 2 times as much as an all-reduce, holds V
         vectors on each rank, and sweeps cases in V small batches.
@@ -91,7 +91,7 @@ class Reduction(NamedTuple):
         RuntimeError
             On all ranks, if they were not all asked the same.
         """
-        if self.kind == "reproducible":
+        if virtual_shards(self.kind) is not None:
             return self._in_order(partials, asked, size)
         (partial,) = partials
         if self.comm.size == 1:

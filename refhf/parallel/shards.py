@@ -15,8 +15,34 @@ from refhf.formats import FormatError, Header, array_header
 from refhf.model.blocks import Array
 from refhf.parallel.launch import agree, as_communicator
 
-VIRTUAL = 16  # pieces of the data that reduction="reproducible" sums one by one; our choice: ranks beyond it are idle
-REDUCTIONS = ("fast", "reproducible")
+VIRTUAL = 16  # pieces of the data that reduction="reproducible" sums one by one; our choice
+REDUCTIONS = ("fast", "reproducible", "reproducible-V")
+
+
+def virtual_shards(reduction: str) -> int | None:
+    """The pieces of the data that are summed one by one: V for 'reproducible-V', 16 for 'reproducible', None for 'fast'.
+
+    Ranks beyond so many are idle. Results have the same bits for every number of ranks, but depend on V.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+
+    Examples
+    --------
+    >>> [virtual_shards(name) for name in ("fast", "reproducible", "reproducible-48")]
+    [None, 16, 48]
+    """
+    if reduction in ("fast", "reproducible"):
+        return VIRTUAL if reduction == "reproducible" else None
+    kind, _, number = str(reduction).partition("-")
+    if kind == "reproducible" and number.isascii() and number.isdecimal() and int(number) > 0:
+        return int(number)
+    raise ValueError(
+        f"reduction: expected one of {', '.join(REDUCTIONS)}, V a number of pieces; "
+        f"got {reduction!r}{checks.hint(str(reduction), REDUCTIONS)}"
+    )
 
 
 def cuts(n: int, pieces: int) -> Array:
@@ -32,18 +58,17 @@ def group_cuts(n: int, pieces: int, group: int) -> np.ndarray:
 def shard(n: int, rank: int, size: int, reduction: str = "fast", group: int = 1) -> slice:
     """The rows, of n, that rank `rank` of `size` holds: whole groups of `group` rows, the rest after the last.
 
-    Shares differ by one group at most for reduction="fast". For "reproducible" they are whole virtual shards, of which
-    there are `VIRTUAL`: ranks beyond as many get none.
+    Shares differ by one group at most for reduction="fast". For "reproducible" they are whole virtual shards
+    (`virtual_shards`): 16, or V for "reproducible-V". Ranks beyond as many get none. If V is a multiple of `size`, they
+    are the same as for "fast"; with V >= n, ranks may hold any rows.
 
     Examples
     --------
     >>> [shard(10, rank, 4) for rank in range(4)]
     [slice(0, 2, None), slice(2, 5, None), slice(5, 7, None), slice(7, 10, None)]
     """
-    if checks.choice("reduction", reduction, REDUCTIONS) == "fast":
-        bounds = group_cuts(n, size, group)
-    else:
-        bounds = group_cuts(n, VIRTUAL, group)[cuts(VIRTUAL, size)]
+    pieces = virtual_shards(reduction)
+    bounds = group_cuts(n, size, group) if pieces is None else group_cuts(n, pieces, group)[cuts(pieces, size)]
     return slice(int(bounds[rank]), int(bounds[rank + 1]))
 
 
@@ -107,15 +132,16 @@ def layout(held: int, comm: Any, reduction: str, group: int = 1) -> Layout:
     starts, n = np.concatenate([[0], ends[:-1]]), int(ends[-1])
     if n == 0:
         raise ValueError("X: expected at least one case; got none" + (" on any rank" if comm.size > 1 else ""))
-    bounds = np.arange(0, n + group, group) if reduction == "fast" else group_cuts(n, VIRTUAL, group)
+    pieces = virtual_shards(reduction)
+    bounds = np.arange(0, n + group, group) if pieces is None else group_cuts(n, pieces, group)
     stray = np.setdiff1d(starts, np.append(bounds, n))
     if stray.size:
-        why = "reduction='reproducible'" if reduction == "reproducible" else f"groups of {group} cases"
+        why = f"groups of {group} cases" if pieces is None else f"reduction={reduction!r}"
         raise ValueError(
             f"X: expected shards that begin at one of the rows {_listed(np.unique(bounds[:-1]))} for {why} "
             f"(refhf.parallel.shard makes them); got one that begins at {stray[0]}"
         )
-    if reduction == "fast":
+    if pieces is None:
         return Layout(np.concatenate([starts, ends[-1:]]), np.arange(comm.size), comm.rank, group)
     return Layout(bounds, np.searchsorted(starts, bounds[:-1], side="right") - 1, comm.rank, group)
 

@@ -61,7 +61,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     add("--seed", default=0, type=whole_number, metavar="S", help="random seed; default: %(default)s")
     add(
         "--reduction", default="fast", metavar="R",
-        help=f"sum over ranks: {', '.join(REDUCTIONS)}; default: %(default)s",
+        help=f"sum over ranks: {', '.join(REDUCTIONS)} (V pieces; else 16); default: %(default)s",
     )  # fmt: skip
     add(
         "--checkpoint-every", default=10, type=whole_number, metavar="N",

@@ -24,7 +24,7 @@ from refhf.methods.mini_batch import batch_size
 from refhf.model.network_file import network_arrays
 from refhf.parallel import agree, share_cores
 from refhf.parallel.communicator import Communicator
-from refhf.parallel.shards import REDUCTIONS
+from refhf.parallel.shards import virtual_shards
 
 
 def run_training(args: argparse.Namespace, names: Sequence[str], comm: Communicator) -> int:
@@ -61,7 +61,7 @@ def _checked(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     """The given options; ValueError for an unknown name or a setting out of range."""
     given = _given_options(args, names)
     shared_arguments.check_problem(args)
-    checks.choice("reduction", args.reduction, REDUCTIONS)
+    virtual_shards(args.reduction)
     return given
 
 
@@ -105,8 +105,9 @@ def _planned(
     args: argparse.Namespace, names: Sequence[str], given: Mapping[str, Any], comm: Communicator
 ) -> list[PlannedRun]:
     """The runs of the methods from one start, all checked before the first one starts."""
-    if comm.size > 1 or args.reduction == "reproducible":
-        share_cores(comm, 1 if args.reduction == "reproducible" else None)
+    in_order = virtual_shards(args.reduction) is not None
+    if comm.size > 1 or in_order:
+        share_cores(comm, 1 if in_order else None)
     cases = _loaded(args, comm)
     facts = {"data": data_sets.data_digest(cases)} if args.out or args.resume else {}
     problem = pose_problem(
