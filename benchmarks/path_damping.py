@@ -53,10 +53,11 @@ def made(name: str, method: str, damping: float, seed: int) -> dict:
         points.append((report.counts.curvature_products, report.counts.epochs, report.loss))
         if points[-1][0] > PRODUCTS[-1] and points[-1][1] > PASSES[-1]:
             break
-    at = [[loss for *spent, loss in points if spent[kind] <= budget][-1] for kind, budgets in enumerate((PRODUCTS, PASSES))
-          for budget in budgets]  # fmt: skip
-    return {"network": name, "method": method, "damping": damping, "seed": seed, "steps": len(points) - 1,
-            "losses": [float(f"{loss:.6g}") for loss in at]}  # fmt: skip
+    at = []
+    for kind, budgets in enumerate((PRODUCTS, PASSES)):
+        at += [[loss for *spent, loss in points if spent[kind] <= budget][-1] for budget in budgets]
+    run = {"network": name, "method": method, "damping": damping, "seed": seed}
+    return run | {"steps": len(points) - 1, "losses": [float(f"{loss:.6g}") for loss in at]}
 
 
 def key(line: dict) -> tuple:
