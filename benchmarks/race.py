@@ -30,6 +30,7 @@ if __name__ == "__main__":  # pools of threads are sized once, when their librar
 
 from race_clock import NETWORKS, Clock, Over, problem
 from race_contenders import CONTENDERS
+from record import processor
 
 HERE = Path(__file__).parent
 LINES = HERE / "race.jsonl"
@@ -115,7 +116,7 @@ def offered(name: str, network: str, path: Path | None) -> bool:
 
 
 def version(name: str, path: Path | None) -> str:
-    """A contender's version; of a clone, its commit where git says it."""
+    """A contender's version; of a clone, the name of its folder."""
     package = CONTENDERS[name].package
     return importlib.metadata.version(package) if package else "of " + path.name if path else ""
 
@@ -130,7 +131,7 @@ def race(networks, names, rounds, path, lines_path=LINES, say=print) -> None:
         if key(run) in there:
             return
         start = time.perf_counter()
-        line = wanted(run | {"version": version(name, path)}, path)
+        line = wanted(run | {"version": version(name, path), "machine": processor()}, path)
         there.add(key(line))
         lines.append(line)
         with lines_path.open("a", encoding="utf-8") as file:

@@ -83,6 +83,12 @@ class Counting:
         return refhf.krylov.symmetric_operator.SymmetricOperator(product, self.size, self.dtype)
 
 
+def warm(objective, theta):
+    """The objective, after one gradient."""
+    objective.value_and_gradient(theta)
+    return objective
+
+
 def cases_of(problem: Problem, share: float | None) -> int:
     """The cases of a share, all for None."""
     return problem.cases if share is None else round(share * problem.cases)
@@ -95,8 +101,9 @@ def refhf_method(name: str):
         options = dict(options)
         if (share := options.pop("share", None)) is not None:
             options["curvature_batch"] = cases_of(problem, share)
+        objective = warm(problem.objective(), problem.theta0)
         clock.start()
-        steps = refhf.iterate(Counting(problem.objective(), clock), problem.theta0, method=name, rng=seed, **options)
+        steps = refhf.iterate(Counting(objective, clock), problem.theta0, method=name, rng=seed, **options)
         for report in steps:
             clock.mark(lambda theta=report.theta: problem.outputs(theta))
             if str(report.outcome.name) in ("STATIONARY", "NON_FINITE"):
@@ -112,7 +119,7 @@ def scipy_method(name: str, tolerance: dict):
         options = tolerance | options
         matrix, cases = options.pop("matrix", "hessian"), cases_of(problem, options.pop("share", None))
         rng, at = np.random.default_rng(seed), {"theta": None, "A": None}
-        objective = Counting(problem.objective(), clock)
+        objective = Counting(warm(problem.objective(), problem.theta0), clock)
 
         def product(x, v):
             theta = x.astype(np.float32)
@@ -164,6 +171,8 @@ def hessianfree_method(problem: Problem, clock: Clock, options, seed, path):
     net = Counted(sizes, layers, loss_type=loss, load_weights=problem.theta0.copy(), rng=np.random.RandomState(seed))
     net.optimizer = optimizer = hf.opt.HessianFree(**{"plotting": False} | options)
     optimizer.net = net
+    net.cache_minibatch(problem.X, targets)
+    hf.FFNet.calc_grad(net)
     clock.start()
     while True:  # the loop of `run_epochs`, without its own test error
         rows = net.rng.permutation(problem.cases)
@@ -188,6 +197,7 @@ class TorchProblem:
             X = np.array(X.reshape(-1, *problem.net.in_shape).transpose(0, 3, 1, 2), order="C")
         self.X, self.y = torch.from_numpy(X), torch.from_numpy(problem.y)
         self.parameters = list(self.model.parameters())
+        torch.autograd.grad(self.forward()[0], self.parameters)
 
     def loss(self, z, y):
         """The mean loss, as refhf has it."""

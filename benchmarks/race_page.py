@@ -23,6 +23,7 @@ from race_contenders import CONTENDERS
 ROOT = Path(__file__).parents[1]
 PAGE, PICTURE = ROOT / "docs" / "race.md", ROOT / "docs" / "race.png"
 TEMPLATE = Path(__file__).parent / "race_page.txt"  # the page's words; {names} stand for what is computed here
+VERDICTS = Path(__file__).parent / "race_verdicts.json"  # what a person made of the numbers
 COLOURS = {"refhf": "C0", "Hessian-free": "C3", "quasi-Newton": "C2", "first order": "0.5"}
 
 
@@ -168,11 +169,17 @@ def page(lines: list[dict]) -> str:
                 f"### {name}\n\n{posed.title}; {posed.cases:,} cases; at most {posed.cap:g} CPU seconds a run,"
                 f" {posed.tuning_cap:g} in the search; starts: {seeds}.\n\n{table(rows, name)}"
             )
+    words = json.loads(VERDICTS.read_text(encoding="utf-8"))
     return TEMPLATE.read_text(encoding="utf-8").format(
-        ratios=ratios(lines), tables="\n".join(tables), failures=failures(lines), searches=searches(),
-        versions=versions(lines), path=path_damping.table(path_damping.read()),
+        **words,
+        ratios=ratios(lines),
+        tables="\n".join(tables),
+        failures=failures(lines),
+        searches=searches(),
+        versions=versions(lines),
+        path=path_damping.table(path_damping.read()),
         dual=dual_solve.tables(json.loads(dual_solve.FOUND.read_text(encoding="utf-8"))),
-    )  # fmt: skip
+    )
 
 
 def picture(lines: list[dict]) -> None:
