@@ -14,6 +14,7 @@ left out.
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -121,8 +122,16 @@ def version(name: str, path: Path | None) -> str:
     return importlib.metadata.version(package) if package else "of " + path.name if path else ""
 
 
+def load_early() -> None:
+    """Import what takes seconds to import, once; the runs' processes are forked from this one."""
+    for module in "torch", "torchmin", "backpack":
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+
+
 def race(networks, names, rounds, path, lines_path=LINES, say=print) -> None:
     """Make the runs that are missing, network after network, and append their lines."""
+    load_early()
     lines = read(lines_path)
     there = {key(line) for line in lines}
 
