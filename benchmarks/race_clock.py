@@ -46,12 +46,12 @@ class Network(NamedTuple):
 NETWORKS = {
     "digits": Network("784-400-150-10, tanh, softmax cross-entropy", 5000, 20.0, 5.0, (0.01,), ERRORS),
     "autoencoder": Network(
-        "196-100-40-10-40-100-196, tanh, squared error, digits of 14 x 14", 2000, 6.0, 1.5, (4.0, 3.0, 2.5, 2.0)
+        "196-100-40-10-40-100-196, tanh, squared error, digits of 14 x 14", 2000, 4.0, 1.5, (4.0, 3.0, 2.5, 2.0)
     ),
     "convnet": Network(
         "convolutions of 4 x 4 to 8 and to 32 channels, stride 2, and 10 units, tanh, digits of 14 x 14",
         2000,
-        6.0,
+        4.0,
         1.5,
         (0.01,),
         ERRORS,
