@@ -101,35 +101,44 @@ def table(rows: list[Row], network: str) -> str:
     return "\n".join(text) + "\n"
 
 
-def least(rows: list[Row], mark: Mark, kind: str, chosen=lambda row: True) -> tuple[float, str]:
-    """The least seconds to a mark of a kind of contender, and whose they are."""
-    found = [(row.at(mark), row.name) for row in rows if CONTENDERS[row.name].kind == kind and chosen(row)]
-    return min(found, default=(math.inf, ""))
+def borrowed(row: Row) -> bool:
+    """Whether a method of SciPy is given refhf's products on a mini-batch that is redrawn at each point."""
+    return row.name.startswith("SciPy") and "share" in row.lines[0]["options"]
+
+
+def least(rows: list[Row], mark: Mark, wanted) -> tuple[float, str]:
+    """The least seconds to a mark of the rows that are wanted, and whose they are."""
+    return min(((row.at(mark), row.name) for row in rows if wanted(row)), default=(math.inf, ""))
+
+
+COLUMNS = {  # heads of `ratios`, and the rows that they are the best of
+    "refhf's best": lambda row: CONTENDERS[row.name].kind == "refhf",
+    "best Hessian-free rival": lambda row: CONTENDERS[row.name].kind == "Hessian-free" and not borrowed(row),
+    "SciPy over refhf's mini-batch": borrowed,
+    "L-BFGS or first order": lambda row: CONTENDERS[row.name].kind in ("quasi-Newton", "first order"),
+    "gn-cg's defaults": lambda row: row.name == "gn-cg" and row.label == "defaults",
+    "gn-cg's best": lambda row: row.name == "gn-cg",
+}
+
+
+def cell(seconds: float, name: str, base: float, cap: float) -> str:
+    """Seconds, whose they are, and how many times the base; > where only the cap is known."""
+    said = "-" if math.isinf(seconds) else f"{number(seconds)}, {name}"
+    return said if math.isinf(base) else f"{said}, x {'> ' * math.isinf(seconds)}{min(seconds, cap) / base:.1f}"
 
 
 def ratios(lines: list[dict]) -> str:
-    """At each mark: the best rival over refhf's best, and refhf's defaults over its best."""
-    head = ["network", "mark", "refhf's best, s", "best Hessian-free rival, s", "ratio", "best of all others, s",
-            "gn-cg's defaults, s", "over gn-cg's best"]  # fmt: skip
-    text = ["| " + " | ".join(head) + " |", "|---|---|" + "--:|" * 6]
-    for network in NETWORKS:
+    """At each mark the best seconds of a kind, and over refhf's best; gn-cg's defaults over its best."""
+    text = ["| network | mark | " + " | ".join(COLUMNS) + " |", "|---|---|" + "--:|" * len(COLUMNS)]
+    for network, posed in NETWORKS.items():
         rows = rows_of(lines, network)
         for mark in marks_of(network) if rows else []:
-            own, name = least(rows, mark, "refhf")
-            rival, whose = least(rows, mark, "Hessian-free")
-            other, others = min(least(rows, mark, kind) for kind in ("quasi-Newton", "first order"))
-            gn = [row.at(mark) for row in rows if row.name == "gn-cg"]
-            default = next((row.at(mark) for row in rows if row.name == "gn-cg" and row.label == "defaults"), math.inf)
-            cap = NETWORKS[network].cap
-
-            def over(x, y, cap=cap):
-                return "-" if math.isinf(y) else f"> {cap / y:.1f}" if math.isinf(x) else f"{x / y:.1f}"
-
-            text.append(
-                f"| {network} | {mark} | {number(own)} ({name}) | {number(rival)} ({whose}) | {over(rival, own)} |"
-                f" {number(other)} ({others}) | {number(default)} | {over(default, min(gn, default=math.inf))} |"
-            )
-    return "\n".join(text).replace("- ()", "-") + "\n"
+            found = [least(rows, mark, wanted) for wanted in COLUMNS.values()]
+            best, own = found[0][0], found[-1][0]
+            cells = [cell(*found[0], math.inf, posed.cap), *(cell(*one, best, posed.cap) for one in found[1:4])]
+            cells += [cell(*found[4], own, posed.cap), cell(*found[5], math.inf, posed.cap)]
+            text.append(f"| {network} | {mark} | " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
 
 
 def failures(lines: list[dict]) -> str:
