@@ -15,8 +15,8 @@ at 1/sigma_max, estimated from the replicas at each step. --data mnist,cifar-10 
 their images are taken as they are, by five layers and 15,650 parameters.
 
 The long runs (fig_replicas_3.png) have the paper's 60,000 cases of MNIST, its batch of 256 and its 11,700 steps, 50
-epochs of 234, at both of its rates; cut are the images (14 x 14), the nonlinearity (ReLU only) and the seeds: one,
-which --budget multiplies.
+epochs of 234, at both of its rates; cut are the images (14 x 14), the nonlinearity (ReLU only), the smaller numbers of
+replicas at 0.0003, and the seeds: one, which --budget multiplies.
 
 Per step, a method is compared with SGD after as many steps; per gradient, with SGD after as many passes over the data:
 the readings 'same-batch' and 'pairs' take two gradients a step, and so count half their steps. At the estimated rate
@@ -54,7 +54,8 @@ RUNS = {  # by rate: epochs, and the methods that are run at it
 BEST = 0.1  # the rate of the SGD that "estimated" is compared with
 NONLINEARITIES = ("tanh", "relu")
 CASES, BATCH, EPOCH = 5120, 256, 20  # an epoch's steps
-LONG = ("mnist", "relu", (0.01, 0.0003), ("SGD", "own-batch 2", "own-batch 4", "own-batch 8"))
+LONG = {0.01: ("SGD", "own-batch 2", "own-batch 4", "own-batch 8"), 0.0003: ("SGD", "own-batch 8")}  # by rate
+PLACE = "mnist", "relu"  # of the long runs
 START, ALPHA, SPREAD = (1.0, 1e-3), 0.3, 0.01  # of Figure 1; our choice
 
 
@@ -117,9 +118,9 @@ def cells(seeds, sets):
 
 def long_cells(seeds):
     """(data, nonlinearity, rate, method, seed) of the long runs, seed by seed."""
-    data, nonlinearity, rates, names = LONG
-    for seed, rate, name in itertools.product(range(seeds), rates, names):
-        yield data, nonlinearity, rate, name, seed
+    for seed, (rate, names) in itertools.product(range(seeds), LONG.items()):
+        for name in names:
+            yield *PLACE, rate, name, seed
 
 
 def made(wanted, path, fast, whole=False):
@@ -198,10 +199,9 @@ def written(lines, sets):
 
 def long_written(lines):
     """The losses of the long runs along the way, the mean of the seeds."""
-    data, nonlinearity, rates, names = LONG
-    parts = [f"{data}, {nonlinearity}, the long runs: training loss at the start and after each fifth of the steps."]
-    for rate, name in itertools.product(rates, names):
-        found = list(of(lines, data, nonlinearity, rate, name).values())
+    parts = [f"{', '.join(PLACE)}, the long runs: training loss at the start and after each fifth of the steps."]
+    for rate, name in ((rate, name) for rate, names in LONG.items() for name in names):
+        found = list(of(lines, *PLACE, rate, name).values())
         if found:
             losses = np.mean(found, axis=0)
             fifths = losses[:: max(1, (len(losses) - 1) // 5)]
@@ -267,13 +267,12 @@ def figure_3(lines):
     """The long runs at both rates."""
     from matplotlib.figure import Figure
 
-    data, nonlinearity, rates, names = LONG
     with run_figures.figure_style():
         drawn = Figure(figsize=(15, 6.5), layout="constrained")
         axes = drawn.subplots(1, 2)
-        for ax, rate in zip(axes, rates, strict=True):
+        for ax, (rate, names) in zip(axes, LONG.items(), strict=True):
             for name in names:
-                found = list(of(lines, data, nonlinearity, rate, name).values())
+                found = list(of(lines, *PLACE, rate, name).values())
                 if found:
                     steps = np.arange(len(found[0])) * WHOLE.steps
                     i = LOOKS[name]
@@ -283,7 +282,7 @@ def figure_3(lines):
             ax.set(title=f"rate {rate:g}", xlabel="steps")
             ax.set_yscale("log")
         axes[0].set_ylabel("negative log-likelihood")
-        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(names))
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOKS))
     return drawn
 
 
