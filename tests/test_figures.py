@@ -16,8 +16,8 @@ ELSEWHERE = {  # with what they show
     "fig4_batch_sizes": "test_sweep.py",
 }
 FAST = (
-    *("fig_adya_large_batches", "fig_adya_resnet", "fig_autoencoder", "fig_best_settings", "fig_replicas"),
-    *("fig_resnet_convnet", "fig_spectra", "fig_speech"),
+    *("fig_adya_ablation", "fig_adya_large_batches", "fig_adya_resnet", "fig_autoencoder"),
+    *("fig_best_settings", "fig_replicas", "fig_resnet_convnet", "fig_spectra", "fig_speech"),
 )
 WITHOUT_RUNS = "fig_adya_1_schedule", "fig5_scaling"
 COMMANDS = """
