@@ -6,7 +6,7 @@ import statistics
 
 import fig_replicas as fig
 
-from page_numbers import FIGURES, table
+from page_numbers import FIGURES, number, table
 from page_numbers.measured import once  # noqa: F401  the page calls it
 
 LINES = fig.there(FIGURES / "fig_replicas.jsonl")
@@ -70,6 +70,50 @@ def same_batch_gains(rate):
     """How far below SGD same-batch 8 ends, in per cent: '1 to 16'."""
     found = [-mean(i, rate, "same-batch 8") for i in range(len(PLACES))]
     return f"{min(found):.0f} to {max(found):.0f}"
+
+
+# ----- the long runs
+
+LONG = fig.there(FIGURES / "fig_replicas_long.jsonl")
+
+
+def _long(rate, name):
+    """The losses of a long run, of its first seed."""
+    return fig.of(LONG, *fig.PLACE, rate, name)[0]
+
+
+def long_steps():
+    """The number of steps of the long runs."""
+    return f"{fig.WHOLE.steps * fig.WHOLE.losses:,}"
+
+
+def long_loss(rate, name):
+    """The loss at the end."""
+    return number(_long(rate, name)[-1])
+
+
+def long_gain(rate, name):
+    """By how many per cent the loss at the end is above SGD's."""
+    return f"{100 * (_long(rate, name)[-1] / _long(rate, 'SGD')[-1] - 1):+.1f}"
+
+
+def long_ahead(rate, name):
+    """'3 of 25': at how many of the losses along the way it is below SGD's."""
+    own, sgd = _long(rate, name)[1:], _long(rate, "SGD")[1:]
+    return f"{sum(a < b for a, b in zip(own, sgd, strict=True))} of {len(sgd)}"
+
+
+def long_table():
+    """The losses along the way and at the end."""
+    marks = [fig.WHOLE.losses * i // 5 for i in range(1, 6)]
+    rows = [
+        [f"{rate:g}", name, *(number(_long(rate, name)[i]) for i in marks), f"{long_gain(rate, name)} %"]
+        for rate, names in fig.LONG.items()
+        for name in names
+        if fig.of(LONG, *fig.PLACE, rate, name)
+    ]
+    heads = [f"{i * fig.WHOLE.steps:,} steps" for i in marks]
+    return table(["rate", "", *heads, "above SGD's"], rows)
 
 
 # ----- what why_replicas.py printed
