@@ -7,12 +7,12 @@ per line. Missing runs are made first (all runs: a quarter of an hour of one cor
 
 The paper's central claim is that the diagonal preconditioner makes nonlinear CG work in training (section 3); its
 Figure 7 has plain SGD behind momentum and RMSProp. 784-50-10, tanh, the first 5,000 cases of mnist-mini, float32, 20
-epochs, batches 512 and all cases; each method, and each of nlcg-fr and nlcg-pr without a part of itself, has its own constant
-rate, of factors of about 3, extended until the best is inside. Seeds 100 and 101 choose it, ten others are reported.
+epochs, batches 512 and all cases; each method, and each of nlcg-fr and nlcg-pr without a part of itself, has its own
+constant rate, of factors of about 3, extended until the best is inside. Seeds 100 and 101 choose it, ten others are
+reported.
 
 Cut: half the cases and two of the four batches of fig_adya_large_batches.py, one data set, and the rate is the only
-option searched.
---budget multiplies the epochs. --fast has 150 cases and keeps nothing; --as-is runs nothing.
+option searched. --budget multiplies the epochs. --fast has 150 cases and keeps nothing; --as-is runs nothing.
 """
 
 import argparse

@@ -45,3 +45,14 @@ def results_table():
             setting = setting_said(_choice(method, budget))
             rows.append([says, setting, loss(method, budget), test_error(method, budget)])
     return table(["", "setting", "training loss", "test error"], rows)
+
+
+def differences_table():
+    """For each budget and Hessian-free method its training loss less momentum's and sgd's, and whether it is below."""
+    rows = [
+        [f"{amount} {budget}: {method}"]
+        + [f"{less(method, other, budget)}: {below(method, other, budget)}" for other in fig.FIRST_ORDER]
+        for budget, amount in fig.FULL.budgets.items()
+        for method in fig.HESSIAN_FREE
+    ]
+    return table(["training loss less", *(f"{other}'s; is it below?" for other in fig.FIRST_ORDER)], rows)

@@ -26,42 +26,49 @@ def on_edge(method):
     return "on an edge of those tried" if chosen(method) in (f"{min(tried):g}", f"{max(tried):g}") else "inside"
 
 
-def at(data, method, passes):
-    """The squared errors after so many passes, a number a seed."""
+NONE = "no runs yet"
+
+
+def _ending(data, method):
+    return errors(data, method) or NONE
+
+
+def versus(one, other):
+    """The squared errors at the end of both: 'CURVES-like: gn-cg 1.2, sgd 3.4; MNIST: ...'."""
+    return "; ".join(
+        f"{fig.NAMES[data]}: {one} {_ending(data, one)}, {other} {_ending(data, other)}" for data in fig.NAMES
+    )
+
+
+def crossed(method):
+    """Where the values of Martens 2010 are crossed: 'CURVES-like: after 300 passes; MNIST: ...'."""
+    return "; ".join(f"{fig.NAMES[data]}: {_crossings(data, method) or NONE}" for data in fig.NAMES)
+
+
+def _crossings(data, method):
     found = []
     for line in fig.reported(RUNS[data], method):
-        spent, values = line["curve"]["passes"], line["curve"]["squared_error"]
-        found.append(number([value for p, value in zip(spent, values, strict=True) if p <= passes][-1]))
-    return " and ".join(found)
-
-
-def steps(data):
-    """The steps of gn-cg, a number a seed."""
-    return " and ".join(str(len(line["curve"]["passes"]) - 1) for line in fig.reported(RUNS[data], "gn-cg"))
-
-
-def products(data):
-    """Its products."""
-    return " and ".join(f"{line['curve']['products'][-1]:,}" for line in fig.reported(RUNS[data], "gn-cg"))
-
-
-def minutes(data):
-    """The minutes of a core of gn-cg's runs."""
-    return f"{sum(line['curve']['seconds'][-1] for line in fig.reported(RUNS[data], 'gn-cg')) / 60:.0f}"
-
-
-def crossings(data, method, value):
-    """'after 210 passes', or 'after some 3,000 passes by extrapolation', or 'not by extrapolation', of each seed."""
-    found = []
-    for line in fig.reported(RUNS[data], method):
-        passes, seen = fig.crossing(line, value)
+        passes, seen = fig.crossing(line, fig.PAPER[data]["HF of 2010"])
         if seen:
             found.append(f"after {passes:,.0f} passes")
         elif passes < 1e6:
-            found.append(f"after some {number(passes, 2)} by extrapolation")
+            found.append(f"not in {line['budget']} passes, by extrapolation after some {number(passes, 2)}")
         else:
-            found.append("never by extrapolation")
+            found.append(f"not in {line['budget']} passes, and no power law through their last half leads there")
     return " and ".join(found)
+
+
+def cost():
+    """The steps, products and minutes of gn-cg, by data set."""
+    said = []
+    for data in fig.NAMES:
+        for line in fig.reported(RUNS[data], "gn-cg"):
+            curve = line["curve"]
+            steps, minutes = len(curve["passes"]) - 1, curve["seconds"][-1] / 60
+            said.append(
+                f"{steps} steps and {curve['products'][-1]:,} products on {fig.NAMES[data]} ({minutes:.1f} min)"
+            )
+    return "; ".join(said) or NONE
 
 
 def errors_table():
