@@ -3,7 +3,7 @@
     python figures/fig_autoencoder.py [--fast | --as-is] [--only NAME] [--budget B] [--data-dir DIR] [FOLDER]
 
 writes fig_autoencoder.png and .txt, by default into this folder, from the runs in its fig_autoencoder/*.jsonl, a file
-for each data set. Missing runs are made first (all runs: half an hour of one core); an interrupted run resumes.
+for each data set. Missing runs are made first (all runs: a quarter of an hour of one core); an interrupted run resumes.
 
 Networks are the paper's: 784-400-200-100-50-25-6 (curves) and 784-1000-500-250-30 (MNIST), each with its mirror image
 as the decoder, the weights not tied; logistic units, a linear code layer, logistic outputs (Hinton and Salakhutdinov
@@ -21,7 +21,7 @@ The curves are generated, since the originals are not to be had here: each is a 
 that six numbers make an image, as in the original. They are called CURVES-like; errors on them are not the paper's.
 
 Cut, in the order of protocol.md: 1,000 curves for 20,000 and 1,000 digits for 60,000, so that a step is cheap and there
-are many; 600 passes (curves) and 300 (MNIST) for the 7,500 and 2,500 of the paper's NAG; four trials a method, on seed
+are many; 600 passes (curves) and 150 (MNIST) for the 7,500 and 2,500 of the paper's NAG; four trials a method, on seed
 100, for half of the passes, and only on curves; one reported seed for ten. --budget multiplies cases and passes.
 --fast has tiny networks and keeps nothing; --as-is runs nothing.
 """
@@ -77,7 +77,7 @@ class Scale(NamedTuple):
 
 SCALES = {
     "curves": Scale((400, 200, 100, 50, 25, 6), 1000, 4, 600, 1),
-    "mnist": Scale((1000, 500, 250, 30), 1000, 8, 300, 1),
+    "mnist": Scale((1000, 500, 250, 30), 1000, 8, 150, 1),
 }
 FAST = {"curves": Scale((8, 2), 40, 4, 4, 1), "mnist": Scale((8, 3), 40, 4, 4, 1)}
 
