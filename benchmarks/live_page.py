@@ -32,7 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "build" / "site" / "html"
-PAGES = "tutorials/01_r_operator.html", "tutorials/02_gauss_newton.html"
+PAGES = "01_r_operator", "02_gauss_newton"
 sys.path.insert(0, str(ROOT / "tests"))
 
 from test_live import Visitor  # noqa: E402
@@ -57,7 +57,7 @@ def measured(address):
     with Visitor(1280, 800) as browser:
         for page in PAGES:
             start = time.perf_counter()
-            browser.visit(address + page)
+            browser.visit(f"{address}tutorials/{page}.html")
             times.append(answered(browser, 0, start))
             requests += browser.requests
         browser.run("run = document.querySelector('.live-run'); run.click(); run.click()")  # the second one is Stop
