@@ -17,7 +17,7 @@ from refhf.lab.plots import run_figures
 HOSTS = Path(__file__).parents[1] / "benchmarks" / "hosts.py"
 NUMBERS, CALLS = 318_013, 3
 INSIDE = ["unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
-TRY = "mount -t tmpfs tmpfs /run && ip netns add a && ip link add b type veth peer name c netns a"
+TRY = "mount -t tmpfs tmpfs /run && ip netns add a && ip link add port1 type veth peer name eth0 netns a"
 
 
 def hosts_can_be_made():
