@@ -52,7 +52,7 @@ host=host${1##*.}
 shift
 exec ip netns exec $host unshare --uts sh -c "hostname $host; $*"
 """
-TRAIN = "--data mnist-mini --hidden 20 --method gn-cg --curvature-batch 500 --option solver_iterations=10".split()
+TRAIN = ["--data", "mnist-mini", "--hidden", "20", "--method", "gn-cg", "--curvature-batch", "500"]
 
 
 def ip(*words):

@@ -272,7 +272,7 @@ def read(path):
 
 
 class Times(NamedTuple):
-    """A point over its rounds: `seconds` and the share of the cores of each; `part` of a step, None if there is none."""
+    """A point over its rounds: `seconds` and share of the cores of each; `part` of a step, None if there is none."""
 
     network: str
     what: str

@@ -50,7 +50,7 @@ for n in 1 2 3 4; do
   slurmd -N node$n
 done
 
-export RUN=$here/run TRAIN="--data mnist-mini --hidden 20 --reduction reproducible --checkpoint-every 2 --quiet --steps ${STEPS:-100000}"
+export RUN=$here/run TRAIN="--method sgd --data mnist-mini --hidden 20 --reduction reproducible --checkpoint-every 50 --quiet --steps ${STEPS:-100000}"
 
 steps() { # in the history on disk
   if [ -e run/history.jsonl ]; then wc -l < run/history.jsonl; else echo 0; fi

@@ -78,16 +78,16 @@ def quantities(kind: str, sizes: Sequence[int], ranks: int, cases: float, algori
     'solver'
         The numbers of theta, in an iteration of CG: what it does with vectors beside its product.
     'step vectors', 'step flops'
-        What a step does beside its evaluations and CG's iterations: the numbers of theta; and, because the mini-batch is
-        drawn and its tape is written to new memory, the flops of a value of its cases.
+        What a step does beside its evaluations and CG's iterations: the numbers of theta; and, because the mini-batch
+        is drawn and its tape is written to new memory, the flops of a value of its cases.
     'marked', 'widened'
         The numbers of what was asked, which an evaluation over ranks reads (`refhf.parallel.reduction.mark`); and of
         the vector that is summed, made float64 before and narrowed after.
     'messages', 'bytes'
         One after the other, of the all-reduce.
 
-    `kind` is one of KINDS or of OTHERS: 'solver'; 'step'; 'total', what ranks add to an evaluation whose vector has `cases`
-    numbers; and 'sum', the all-reduce in it.
+    `kind` is one of KINDS or of OTHERS: 'solver'; 'step'; 'total', what ranks add to an evaluation whose vector has
+    `cases` numbers; and 'sum', the all-reduce in it.
     """
     size = parameters(sizes)
     if checks.choice("kind", kind, (*KINDS, *OTHERS)) == "solver":

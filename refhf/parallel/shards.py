@@ -20,9 +20,10 @@ REDUCTIONS = ("fast", "reproducible", "reproducible-V")
 
 
 def virtual_shards(reduction: str) -> int | None:
-    """The pieces of the data that are summed one by one: V for 'reproducible-V', 16 for 'reproducible', None for 'fast'.
+    """The pieces of the data that are summed one by one, or None for 'fast'.
 
-    Ranks beyond so many are idle. Results have the same bits for every number of ranks, but depend on V.
+    They are V for 'reproducible-V' and 16 for 'reproducible'. Ranks beyond so many are idle. Results have the same bits
+    for every number of ranks, but depend on V.
 
     Raises
     ------
