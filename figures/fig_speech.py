@@ -176,7 +176,7 @@ def figure(scale: Scale, part: Part):
 
     with run_figures.figure_style():
         drawn = Figure(figsize=(15, 8), layout="constrained")
-        axes = drawn.subplots(1, 2, sharey=True)
+        axes = drawn.subplots(1, 2)
         for ax, (budget, amount) in zip(axes, scale.budgets.items(), strict=True):
             places = np.linspace(0, amount, PLACES)
             for i, (method, choice) in enumerate(at_budget(part, budget).items()):
@@ -188,10 +188,11 @@ def figure(scale: Scale, part: Part):
                 ax.plot(places, np.median(found, axis=0), label=label, markevery=(2 * i, 12), **look)
                 ax.fill_between(places, found.min(axis=0), found.max(axis=0), color=colour, alpha=0.15, lw=0)
             ax.set_xlabel({"passes": "effective passes over the data"}.get(budget, budget))
-            ax.set_title(f"equal {budget}")
+            first = min(at_budget(part, budget).values(), key=lambda choice: statistics.median(values(part, choice)))
+            ax.set_title(f"at {amount} {budget} {first.method} is lowest")
+            history_axes.log_axis(ax, None)
             ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14))
         axes[0].set_ylabel("training loss")
-        axes[0].set_yscale("log")
     return drawn
 
 
