@@ -329,7 +329,7 @@ def figure(scales, runs: Runs):
     from matplotlib.figure import Figure
 
     with run_figures.figure_style():
-        drawn = Figure(figsize=(15, 7), layout="constrained")
+        drawn = Figure(figsize=(8.5 * len(runs), 7), layout="constrained")
         axes = drawn.subplots(1, len(runs), squeeze=False)[0]
         for ax, (name, lines) in zip(axes, runs.items(), strict=True):
             for line in lines:
@@ -341,8 +341,11 @@ def figure(scales, runs: Runs):
                 ax.plot(curve["passes"], errors, label=label, markevery=0.1, **look)
             for says, value in PAPER[name].items():
                 ax.axhline(value, color=history_axes.QUIET, linewidth=1, linestyle=(0, (1, 3)))
-                ax.text(1.01, value, says, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
-            ax.set(xlabel="effective passes over the data", title=f"{NAMES[name]}, {scales[name].cases:,} cases")
+                at = {"NAG": "bottom", "HF": "top"}.get(says, "center")  # these two are close
+                ax.text(1.01, value, says, transform=ax.get_yaxis_transform(), va=at, fontsize=11)
+            first = min(lines, key=ends)["method"]
+            said = f"{NAMES[name]}, {scales[name].cases:,} cases: after {scales[name].passes} passes {first} is lowest"
+            ax.set(xlabel="effective passes over the data", title=said)
             ax.set_yscale("log")
         axes[0].set_ylabel("training squared error of a case")
         drawn.legend(loc="outside lower center", ncols=len(METHODS))
