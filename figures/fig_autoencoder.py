@@ -304,7 +304,8 @@ def crossing(line, value) -> tuple[float, bool]:
         return float(passes[below[0]]), True
     late = passes >= passes[-1] / 2
     slope, at = np.polyfit(np.log(passes[late]), np.log(errors[late]), 1) if late.sum() > 1 else (0.0, 0.0)
-    return (float(np.exp((np.log(value) - at) / slope)) if slope < 0 else math.inf), False
+    with np.errstate(over="ignore"):
+        return (float(np.exp((np.log(value) - at) / slope)) if slope < 0 else math.inf), False
 
 
 def written(scales, trials, runs: Runs) -> str:
@@ -342,7 +343,7 @@ def figure(scales, runs: Runs):
             for says, value in PAPER[name].items():
                 ax.axhline(value, color=history_axes.QUIET, linewidth=1, linestyle=(0, (1, 3)))
                 at = {"NAG": "bottom", "HF": "top"}.get(says, "center")  # these two are close
-                ax.text(1.01, value, says, transform=ax.get_yaxis_transform(), va=at, fontsize=11)
+                ax.text(1.01, value, f"paper: {says}", transform=ax.get_yaxis_transform(), va=at, fontsize=11)
             first = min(lines, key=ends)["method"]
             said = f"{NAMES[name]}, {scales[name].cases:,} cases: after {scales[name].passes} passes {first} is lowest"
             ax.set(xlabel="effective passes over the data", title=said)

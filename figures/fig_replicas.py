@@ -264,23 +264,26 @@ def figure_2(lines, sets):
 
 
 def figure_3(lines):
-    """The long runs at both rates."""
+    """The long runs, a panel for each rate that has some."""
     from matplotlib.figure import Figure
 
+    rates = [rate for rate in LONG if any(line["rate"] == rate for line in lines)]
     with run_figures.figure_style():
-        drawn = Figure(figsize=(15, 6.5), layout="constrained")
-        axes = drawn.subplots(1, 2)
-        for ax, (rate, names) in zip(axes, LONG.items(), strict=True):
-            for name in names:
+        drawn = Figure(figsize=(4 + 6 * len(rates), 6.5), layout="constrained")
+        axes = drawn.subplots(1, len(rates), squeeze=False)[0]
+        for ax, rate in zip(axes, rates, strict=True):
+            for at, name in enumerate(LONG[rate]):
                 found = list(of(lines, *PLACE, rate, name).values())
                 if found:
-                    steps = np.arange(len(found[0])) * WHOLE.steps
-                    i = LOOKS[name]
-                    ax.plot(steps, np.mean(found, axis=0), label=name, color=history_axes.COLOURS[i],
-                            marker=history_axes.MARKERS[i], linestyle=DASHES[name.split()[0]],
-                            markevery=(names.index(name), 5))  # fmt: skip
-            ax.set(title=f"rate {rate:g}", xlabel="steps")
-            ax.set_yscale("log")
+                    look = {
+                        "color": history_axes.COLOURS[LOOKS[name]],
+                        "marker": history_axes.MARKERS[LOOKS[name]],
+                        "linestyle": DASHES[name.split()[0]],
+                        "markevery": (at, 5),
+                    }
+                    ax.plot(np.arange(len(found[0])) * WHOLE.steps, np.mean(found, axis=0), label=name, **look)
+            ax.set(title=f"rate {rate:g}: {', '.join(PLACE)}, {WHOLE.cases:,} cases", xlabel="steps")
+            history_axes.log_axis(ax, None)
         axes[0].set_ylabel("negative log-likelihood")
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOKS))
     return drawn
