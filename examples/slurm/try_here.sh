@@ -63,7 +63,7 @@ wait_for() { # wait_for CONDITION ...
 more_than() { [ "$(steps)" -gt "$1" ]; }
 restarted() { grep -q "^start $1 " log; }
 
-job=$(sbatch --parsable --time="${LIMIT:-2}" --signal=TERM@60 --output=log "$there/job.sh")
+job=$(sbatch --parsable --time="${LIMIT:-2}" --signal=B:TERM@60 --output=log "$there/job.sh")
 wait_for restarted 2 2> /dev/null
 wait_for more_than "$(steps)"
 echo "--- after the time limit:"
