@@ -5,7 +5,7 @@ STAMP := .venv/installed
 INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench crosscheck scoreboard site vectors vectors-release release clean
+.PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench bench-guard race crosscheck scoreboard site vectors vectors-release release clean
 
 DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
 
@@ -50,13 +50,25 @@ figures: $(STAMP)-test
 	$(BIN)/python figures/write_pages.py
 
 bench: $(STAMP)-crosscheck
-	$(BIN)/python benchmarks/curvature_products.py
+	mkdir -p build
+	$(BIN)/python benchmarks/curvature_products.py --json build/bench.json
+	$(BIN)/python benchmarks/record.py build/bench.json  # a line of benchmarks/history.jsonl, and docs/history.md
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/nlcg_step.py
 	$(BIN)/python benchmarks/checkpoint.py
 	$(BIN)/python benchmarks/checkpoint.py --long
 	$(BIN)/python benchmarks/scaling.py --quick
 	$(BIN)/python benchmarks/torch_verdict.py
+
+bench-guard: $(STAMP)-crosscheck
+	mkdir -p build
+	$(BIN)/python benchmarks/curvature_products.py --threads 1 --rounds 3 --only keeps --json build/bench.json
+	$(BIN)/python benchmarks/record.py --annotate build/bench.json  # warnings, never a failure
+
+race: $(STAMP)-crosscheck
+	$(BIN)/python -m pip install --quiet pytorch-minimize
+	$(BIN)/python benchmarks/race.py  # some 20 minutes of one core; --help says how to add PyTorchHessianFree
+	$(BIN)/python benchmarks/race_page.py
 
 crosscheck: $(STAMP)-crosscheck
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o addopts= tests/crosscheck
@@ -67,7 +79,7 @@ scoreboard: $(STAMP)-test
 	$(BIN)/python benchmarks/scoreboard/run.py  # what is installed; for more: pip install -e '.[scoreboard]'
 
 site: $(STAMP)-site
-	$(BIN)/python docs/site/build.py  # build/site/html/index.html
+	$(BIN)/python docs/site/build.py $(if $(LIVE),--live)  # build/site/html/index.html; LIVE=1: docs/live.md
 
 $(STAMP)-demo: pyproject.toml
 	$(INSTALL) -e '.[cli]'

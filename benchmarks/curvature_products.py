@@ -20,6 +20,8 @@ ratio
 of GEMM
     Fraction of the rate of NumPy's large square matrix product in the same round. Only the matrix products
     that the mathematics needs are counted (`flops`), so that computing more than those scores less.
+in gradients
+    refhf's product over its own loss and gradient, timed in the same rounds.
 digits
     Decimal digits on which the peer's product and refhf's agree: -log10 of the relative 2-norm error.
 
@@ -127,6 +129,13 @@ def refhf_product(case):
     objective = refhf.supervised(refhf.mlp(list(case.sizes), **OPTIONS), case.X, case.y)
     A = objective.hessian(case.theta) if case.hessian else objective.gauss_newton(case.theta)
     return lambda: A @ case.v
+
+
+def refhf_gradient(case):
+    import refhf
+
+    objective = refhf.supervised(refhf.mlp(list(case.sizes), **OPTIONS), case.X, case.y)
+    return lambda: objective.value_and_gradient(case.theta)
 
 
 def jax_product(case, keeps):
@@ -310,8 +319,11 @@ def measure(case, peers, rounds, gemm_size, clock):
     """Time the peers and a matrix product in turn; returns its rates and a row for each peer."""
     products, digits, absent = prepare(case, peers)
     M = np.random.default_rng(0).standard_normal((gemm_size, gemm_size)).astype(case.X.dtype)
-    out, rates, times = np.empty_like(M), [], {name: [] for name in products}
+    out, rates, times, gradients = np.empty_like(M), [], {name: [] for name in products}, []
+    gradient = refhf_gradient(case) if "refhf" in products else None
     for _ in range(rounds):
+        if gradient:
+            gradients.append(seconds(gradient, clock))
         rates.append(2 * gemm_size**3 / seconds(lambda: np.matmul(M, M, out=out), clock))
         for name, product in products.items():
             times[name].append(seconds(product, clock))
@@ -320,6 +332,8 @@ def measure(case, peers, rounds, gemm_size, clock):
         row = {"peer": name, "ms": 1e3 * statistics.median(mine), "digits": digits[name]}
         if "refhf" in times:
             row["ratio"] = statistics.median(t / base for t, base in zip(mine, times["refhf"], strict=True))
+        if name == "refhf":
+            row["in_gradients"] = statistics.median(t / base for t, base in zip(mine, gradients, strict=True))
         row["of_gemm"] = statistics.median(flops(case) / t / r for t, r in zip(mine, rates, strict=True))
         rows.append(row)
     return rates, rows + [{"peer": name, "absent": why} for name, why in absent.items()]
@@ -365,11 +379,11 @@ def show(figure):
 
 def summarize(figures, peers):
     """Print the README's table: refhf's time and fraction of the GEMM rate, and the peers' ratios."""
-    print("\n| product | refhf ms | of GEMM | " + " | ".join(peers[1:]) + " |")
-    print("|---|" + "--:|" * (len(peers) + 1))
+    print("\n| product | refhf ms | in gradients | of GEMM | " + " | ".join(peers[1:]) + " |")
+    print("|---|" + "--:|" * (len(peers) + 2))
     for figure in figures:
         rows = {row["peer"]: row for row in figure["rows"]}
-        wanted = [("refhf", "ms", ".1f"), ("refhf", "of_gemm", ".0%")]
+        wanted = [("refhf", "ms", ".1f"), ("refhf", "in_gradients", ".2f"), ("refhf", "of_gemm", ".0%")]
         wanted += [(name, "ratio", ".2f") for name in peers[1:]]
         cells = [format(rows[name][key], form) if key in rows[name] else "-" for name, key, form in wanted]
         print(" | ".join([f"| {figure['product']}", *cells]) + " |")

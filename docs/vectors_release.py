@@ -25,7 +25,7 @@ KINDS = {".c", ".jl", ".js", ".m", ".md", ".py", ".rs", ".xfails"}  # of adapter
 
 def contents(root: Path) -> dict[str, bytes]:
     """The bytes of each file of the archive, by its name, without manifest and checksums."""
-    places = {name: root / VECTORS / name for name in ("README.md", "CHANGELOG.md", "schema.json")}
+    places = {name: root / VECTORS / name for name in ("README.md", "CHANGELOG.md", "schema.json", "flags.json")}
     places |= {f"{VERSION}/{path.name}": path for path in (root / VECTORS / VERSION).iterdir()}
     places |= {(ADAPTERS / p.name).as_posix(): p for p in (root / ADAPTERS).iterdir() if p.suffix in KINDS}
     places["LICENSE"] = root / "LICENSE"

@@ -43,7 +43,7 @@ METHODS = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 COLOURS = {"gn-cg": 0, "hessian-cg": 4, "hybrid-cg": 2, "hessian-bicgstab": 1, "sgd": 6}  # as in fig3
 TARGETS = (0.04, 0.02)  # the paper's text and its caption
 RATES = (0.1, 0.3, 1.0)
-NEVER = {"marker": r"$\uparrow$", "linestyle": "none", "markersize": 16}
+NEVER = {"markerfacecolor": "white", "markeredgewidth": 2, "linestyle": "none", "markersize": 11}
 SPENT = {"step": "steps", "epochs": "passes", "curvature_products": "products"}
 BUDGETS = {"step": 20, "epochs": 60, "curvature_products": 150}  # our choice: what each run of the appendix can spend
 
@@ -235,8 +235,13 @@ def figure(scale: Scale, runs: Runs):
         for ax, key in zip(axes.flat[4:], ("step", "curvature_products"), strict=True):
             by_depth(ax, runs, key)
         handles, labels = axes[0, 0].get_legend_handles_labels()
-        (never,) = axes[0, 0].plot([], [], **NEVER, color="black")
-        drawn.legend([*handles, never], [*labels, "not reached"], loc="outside lower center", ncols=len(COLOURS) + 1)
+        (never,) = axes[0, 0].plot([], [], **NEVER, marker="o", color="black")
+        drawn.legend(
+            [*handles, never],
+            [*labels, "white, on top: not reached"],
+            loc="outside lower center",
+            ncols=len(COLOURS) + 1,
+        )
     return drawn
 
 
@@ -245,7 +250,7 @@ def look(name):
 
 
 def spent_to(ax, runs, key, target):
-    """Against the batch size; a median that is not reached is an arrow on top."""
+    """Against the batch size; a median that is not reached is a white marker on top."""
     curves = {
         method: {batch: reach(of(runs.hessian_free, method, batch), target, key) for batch in batches_of(runs)}
         for method in METHODS
@@ -262,7 +267,7 @@ def spent_to(ax, runs, key, target):
         ]
         heights = [math.nan if math.isinf(v.median) else v.median for v in by.values()]
         ax.errorbar(places, heights, list(zip(*bars, strict=True)), capsize=4, label=name, **look(name))
-        never = [place for place, v in zip(places, by.values(), strict=True) if math.isinf(v.median)]
+        never = [batch * 1.18 ** (i - 1.5) for batch, v in by.items() if math.isinf(v.median)]
         ax.plot(never, [top] * len(never), **look(name) | NEVER)
     batches = sorted({batch for by in curves.values() for batch in by})
     ax.set_xscale("log", base=2)

@@ -1,18 +1,17 @@
 """Figures 2, 4, 7 and 8 of Adya et al. 2018: large batches, for a fixed number of epochs and longer.
 
-    python figures/fig_adya_large_batches.py [--fast | --as-is] [--ablation] [--seeds N] [--data-dir DIR] [FOLDER]
+    python figures/fig_adya_large_batches.py [--fast | --as-is] [--seeds N] [--data-dir DIR] [FOLDER]
 
 writes fig_adya_<data>.png and fig_adya_large_batches.txt, by default into this folder, from the runs in its
 fig_adya_large_batches/*.jsonl, one per line. Missing runs are made first. The paper trains ResNets on
 ImageNet and CIFAR-100; here it is 784-50-10, tanh, on the 10,000 cases of mnist-mini and on the first 10,000 of
 Fashion-MNIST (from DIR or REFHF_DATA_DIR; without, what runs there are), in float32; plain SGD, which the paper has for
-CIFAR-100, is left out. Seeds are 0 to N - 1, N = 5 by default.
+CIFAR-100, is left out (fig_adya_ablation.py has it). Seeds are 0 to N - 1, N = 5 by default.
 
     schedule   momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 20 epochs; the paper's schedule
     constant   the same, each with the one of its own six rates that gives seed 0 the least training loss
     longer     the largest batch for 20, 40 and 80 epochs, with the schedule, and with the rates of `constant`
     search     nlcg-fr and nlcg-pr with the online line search on and off at batches 128, 512 and 2048 (schedule)
-    ablation   with --ablation only: nlcg-fr and nlcg-pr without their preconditioner, and plain sgd, as `constant`
 
 Departure: the schedule is compressed into 20 epochs. Adya et al. 2018, section 4.1, train for 90 epochs on ImageNet and
 200 on CIFAR-100, of which warm-up takes 5, 15 or 30; here it keeps its length and the decay has what is left, because
@@ -43,15 +42,12 @@ from refhf.lab.sweep.sweep_summary import SeedGroup, best_of_grid, columns, form
 
 METHODS = ("momentum", "rmsprop", "nlcg-fr", "nlcg-pr")
 NLCG = METHODS[2:]
-WITHOUT = {"preconditioner": False}
-ABLATED = {"nlcg-fr": WITHOUT, "nlcg-pr": WITHOUT, "sgd": {}}  # claims N7 and N8
 SCHEDULE = {"learning_rate": "adya-2018"}
 RATES = {  # our choice: factors of about 3; momentum's velocity multiplies its rate by up to 10
     "momentum": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
     "rmsprop": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     "nlcg-fr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     "nlcg-pr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    "sgd": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
 }
 DATA = {"mnist-mini": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 
@@ -74,19 +70,18 @@ FAST = Scale(200, (64, 200), (4,), 6, (6, 7), (64,), 2, 2)
 
 
 class Runs(NamedTuple):
-    """The lines of the five parts."""
+    """The lines of the four parts."""
 
     schedule: list[dict]
     constant: list[dict]
     longer: dict[int, list[dict]]
     search: list[dict]
-    ablation: list[dict]
 
 
 # ----- runs
 
 
-def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None, ablated=False) -> Runs:
+def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None) -> Runs:
     """The runs that are in the folder, if there is one, and those that it lacks."""
     whole = load(name, dtype="float32", data_dir=data_dir)
     data = DataSet(name, *(x[: scale.cases] for x in whole[1:5]))
@@ -97,19 +92,19 @@ def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None
 
     largest = scale.batches[-1]
 
-    def tuned(part, methods):
+    def tuned():
         """Runs with each rate by seed 0, and with the best of them by the other seeds; and the best."""
         tried = []
-        for method, options in methods.items():
+        for method in METHODS:
             grid = {"learning_rate": RATES[method][-scale.rates :]}
-            tried += configurations([method], scale.batches, [0], options=options, grid=grid)
-        lines = run(part, tried)
+            tried += configurations([method], scale.batches, [0], grid=grid)
+        lines = run("constant", tried)
         best = {(row.method, row.batch): row.lines[0]["options"] for row in best_of_grid(seed_groups(lines))}
         more = [Configuration(*place, seed, options) for seed in range(1, seeds) for place, options in best.items()]
-        return lines + run(part, more), best
+        return lines + run("constant", more), best
 
     schedule = run("schedule", configurations(METHODS, scale.batches, range(seeds), options=SCHEDULE))
-    constant, rates = tuned("constant", {method: {} for method in METHODS})
+    constant, rates = tuned()
     ends = [
         Configuration(method, largest, seed, options)
         for seed in range(seeds)
@@ -120,7 +115,7 @@ def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None
     ways = [SCHEDULE | {"line_search": way} for way in ("online", "off")]
     searched = itertools.product(NLCG, scale.searched, range(seeds), ways)
     search = run("search", [Configuration(*cell) for cell in searched])
-    return Runs(schedule, constant, longer, search, tuned("ablation", ABLATED)[0] if ablated else [])
+    return Runs(schedule, constant, longer, search)
 
 
 def there(scale: Scale, name: str, folder: Path) -> Runs:
@@ -131,7 +126,7 @@ def there(scale: Scale, name: str, folder: Path) -> Runs:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     longer = {epochs: lines for epochs in scale.longer if (lines := read("longer", epochs))}
-    return Runs(read("schedule"), read("constant"), longer, read("search"), read("ablation"))
+    return Runs(read("schedule"), read("constant"), longer, read("search"))
 
 
 def say(line, resumed):
@@ -145,16 +140,12 @@ def say(line, resumed):
 
 def groups(lines) -> list[SeedGroup]:
     """The lines grouped, in the order of METHODS, which gives the colours; a file has the order of its runs."""
-    return sorted(seed_groups(lines), key=lambda row: [*METHODS, "sgd"].index(row.method))
+    return sorted(seed_groups(lines), key=lambda row: METHODS.index(row.method))
 
 
 def chosen(runs: Runs) -> list[SeedGroup]:
     """The rate of each method and batch that has runs for all seeds."""
-    return best(groups(runs.constant))
-
-
-def best(found: list[SeedGroup]) -> list[SeedGroup]:
-    """The groups of a grid of rates that all seeds have."""
+    found = groups(runs.constant)
     most = max(len(row.lines) for row in found)
     return [row for row in found if len(row.lines) == most] if most > 1 else best_of_grid(found)
 
@@ -167,10 +158,6 @@ def written(scale: Scale, name: str, runs: Runs) -> str:
         **{f"batch {scale.batches[-1]}, {epochs} epochs": groups(lines) for epochs, lines in runs.longer.items()},
         "the online line search on and off, the paper's schedule": groups(runs.search),
     }
-    if runs.ablation:
-        tables["nlcg without its preconditioner, and plain sgd, each its own constant rate"] = best(
-            groups(runs.ablation)
-        )
     parts = (f"{head}\n" + "\n".join(columns(table(found))) for head, found in tables.items())
     return f"{DATA[name]}, {scale.cases} cases, 784-{scale.hidden[0]}-10\n\n" + "\n\n".join(parts) + "\n"
 
@@ -265,7 +252,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--as-is", action="store_true")
-    parser.add_argument("--ablation", action="store_true")
     parser.add_argument("--seeds", type=int, metavar="N")
     parser.add_argument("--data-dir", default=os.environ.get("REFHF_DATA_DIR"), metavar="DIR")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
@@ -277,7 +263,7 @@ def main():
             runs = there(scale, name, folder)
         else:
             kept = None if args.fast else folder
-            runs = made(scale, name, args.seeds or scale.seeds, kept, args.data_dir, args.ablation)
+            runs = made(scale, name, args.seeds or scale.seeds, kept, args.data_dir)
         texts.append(written(scale, name, runs))
         run_figures.save_figure(figure(scale, name, runs), args.folder / f"fig_adya_{name}.png")
     text = "\n".join(texts)

@@ -231,25 +231,28 @@ def judged(part: Part, one, other) -> str:
 
 
 def figure(scale: Scale, parts: list[Part]):
+    """The four methods at equal products: a row a nonlinearity, a column a start."""
     from matplotlib.figure import Figure
 
-    shown = [budget for budget in ("products", "passes") if budget in scale.budgets]
-    rows = [name for name in scale.nonlinearities if any(part.nonlinearity == name for part in parts)]
+    found = {(part.nonlinearity, part.start): part for part in parts}
+    rows = list(dict.fromkeys(part.nonlinearity for part in parts))
     with run_figures.figure_style():
-        drawn = Figure(figsize=(7 * 2 * len(shown), 1.5 + 6.5 * len(rows)), layout="constrained")
+        drawn = Figure(figsize=(14, 1.2 + 6.2 * len(rows)), layout="constrained")
         drawn.suptitle(
-            f"Each method at its own best setting: 784-{scale.hidden}-10, {scale.cases} digits; median and range of"
-            f" {len(scale.reported)} seeds that chose nothing"
+            f"The paper's four methods, each at its own best setting: 784-{scale.hidden}-10, {scale.cases} digits\n"
+            f"median and range of {len(scale.reported)} seeds that chose nothing"
         )
-        axes = drawn.subplots(len(rows), 2 * len(shown), squeeze=False, sharey="row")
-        for i, name in enumerate(rows):
-            for j, (start, budget) in enumerate((start, budget) for start in STARTS for budget in shown):
-                for part in parts:
-                    if (part.nonlinearity, part.start) == (name, start):
-                        panel(axes[i, j], part, budget)
-                axes[i, j].set_title(f"{name}, {start} start, equal {budget}")
-                axes[i, j].set_xlabel(budget)
-            axes[i, 0].set_ylabel("training loss")
+        axes = drawn.subplots(len(rows), len(STARTS), squeeze=False, sharey=True)
+        for i, j in np.ndindex(axes.shape):
+            ax, name, start = axes[i, j], rows[i], STARTS[j]
+            ax.set_title(f"{name}, {start} start")
+            ax.set_xlabel("products")
+            if part := found.get((name, start)):
+                panel(ax, part, "products")
+            else:
+                ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center")
+            if j == 0:
+                ax.set_ylabel("training loss")
     return drawn
 
 
@@ -258,8 +261,9 @@ def panel(ax, part: Part, budget: str):
     places = np.linspace(0, amount, PLACES)
     for method, choice in at_budget(part, budget).items():
         curves = np.array([curve(line, budget, places) for line in lines_of(part, choice)])
-        colour = history_axes.COLOURS[COLOURS[method]]
-        ax.plot(places, np.median(curves, axis=0), color=colour, label=f"{method}: {setting_said(choice)}")
+        colour, marker = history_axes.COLOURS[COLOURS[method]], history_axes.MARKERS[COLOURS[method]]
+        ax.plot(places, np.median(curves, axis=0), color=colour, marker=marker, markevery=PLACES // 8,
+                label=f"{method}: {setting_said(choice)}")  # fmt: skip
         ax.fill_between(places, curves.min(axis=0), curves.max(axis=0), color=colour, alpha=0.15, lw=0)
     ax.set_yscale("log")
     ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12))

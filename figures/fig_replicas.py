@@ -1,11 +1,11 @@
 """Figures 1 and 2 of Arnold and Wang: a saddle and its plateau, and SGD against Newton steps from replicas.
 
-    python figures/fig_replicas.py [--fast | --as-is] [--seeds N] [--data NAME,NAME] [FOLDER]
+    python figures/fig_replicas.py [--fast | --as-is] [--seeds N] [--budget B] [--data NAME,NAME] [FOLDER]
 
-writes fig_replicas_1.png, fig_replicas_2.png and fig_replicas.txt, by default into this folder, from the
-runs in its fig_replicas.jsonl, one per line. Missing runs are made first (delete them to make all runs again: two
-hours of one core). MNIST and Fashion-MNIST are read from $REFHF_DATA_DIR. --fast has two seeds, few cases of mnist-mini
-under either name, and short runs, and keeps none; --as-is runs nothing.
+writes fig_replicas_1.png, fig_replicas_2.png, fig_replicas_3.png and fig_replicas.txt, by default into this folder,
+from the runs in its fig_replicas.jsonl and fig_replicas_long.jsonl, one per line. Missing runs are made first (delete
+them to make all runs again: two and a half hours of one core). MNIST and Fashion-MNIST are read from $REFHF_DATA_DIR.
+--fast has two seeds, few cases of mnist-mini under either name, and short runs, and keeps none; --as-is runs nothing.
 
 The paper has a convolutional network of five layers and about 16,000 parameters, 60,000 cases, 50 epochs of 234 steps
 at rates 0.0003 and 0.01. Here: five layers and 15,958 parameters on images averaged to 14 x 14, the first 5,120 cases,
@@ -13,6 +13,10 @@ at rates 0.0003 and 0.01. Here: five layers and 15,958 parameters on images aver
 those at 0.01 are a beginning: besides its rates there are 10 epochs at 0.1, where training gets somewhere, and as many
 at 1/sigma_max, estimated from the replicas at each step. --data mnist,cifar-10 is for who has CIFAR-10's binary files;
 their images are taken as they are, by five layers and 15,650 parameters.
+
+The long runs (fig_replicas_3.png) have the paper's 60,000 cases of MNIST, its batch of 256 and its 11,700 steps, 50
+epochs of 234, at both of its rates; cut are the images (14 x 14), the nonlinearity (ReLU only), the smaller numbers of
+replicas at 0.0003, and the seeds: one, which --budget multiplies.
 
 Per step, a method is compared with SGD after as many steps; per gradient, with SGD after as many passes over the data:
 the readings 'same-batch' and 'pairs' take two gradients a step, and so count half their steps. At the estimated rate
@@ -26,6 +30,7 @@ import math
 import statistics
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,10 +54,24 @@ RUNS = {  # by rate: epochs, and the methods that are run at it
 BEST = 0.1  # the rate of the SGD that "estimated" is compared with
 NONLINEARITIES = ("tanh", "relu")
 CASES, BATCH, EPOCH = 5120, 256, 20  # an epoch's steps
+LONG = {0.01: ("SGD", "own-batch 2", "own-batch 4", "own-batch 8"), 0.0003: ("SGD", "own-batch 8")}  # by rate
+PLACE = "mnist", "relu"  # of the long runs
 START, ALPHA, SPREAD = (1.0, 1e-3), 0.3, 0.01  # of Figure 1; our choice
 
 
 # ----- runs
+
+
+class Length(NamedTuple):
+    """The size of a run: cases, the mini-batch, the steps between two losses, and how often."""
+
+    cases: int
+    batch: int
+    steps: int
+    losses: int
+
+
+FAST, WHOLE = Length(128, 32, 2, 2), Length(60_000, BATCH, 468, 25)  # 25 times two epochs of 234 steps
 
 
 def network(name, nonlinearity):
@@ -73,16 +92,15 @@ def cases(name, n):
     return images.reshape(-1, 196).astype(np.float32), data.y[:n]
 
 
-def curve(f, theta, name, rate, seed, fast):
-    """Training loss, the mean negative log-likelihood, after each epoch; shorter where the run ended early."""
+def curve(f, theta, name, rate, seed, length):
+    """Training loss, the mean negative log-likelihood, along the run; shorter where it ended early."""
     method, options = METHODS[name]
-    batch, epoch, epochs = (32, 2, 2) if fast else (BATCH, EPOCH, RUNS[rate][0])
     losses = [f.value(theta)]
-    reports = refhf.iterate(f, theta, method=method, rng=seed, batch=batch, learning_rate=rate, **options)
-    for report in itertools.islice(reports, epoch * epochs):
+    reports = refhf.iterate(f, theta, method=method, rng=seed, batch=length.batch, learning_rate=rate, **options)
+    for report in itertools.islice(reports, length.steps * length.losses):
         if not report.accepted:
             break
-        if report.k % epoch == 0:
+        if report.k % length.steps == 0:
             losses.append(f.value(report.theta))
     return losses
 
@@ -98,7 +116,14 @@ def cells(seeds, sets):
             yield *place, rate, name, seed
 
 
-def made(wanted, path, fast):
+def long_cells(seeds):
+    """(data, nonlinearity, rate, method, seed) of the long runs, seed by seed."""
+    for seed, (rate, names) in itertools.product(range(seeds), LONG.items()):
+        for name in names:
+            yield *PLACE, rate, name, seed
+
+
+def made(wanted, path, fast, whole=False):
     """The lines that are at the path, if there is one, and those that it lacks."""
     lines = there(path)
     had, held = {key(line) for line in lines}, {}
@@ -106,12 +131,13 @@ def made(wanted, path, fast):
         if cell in had:
             continue
         data, nonlinearity, rate, name, seed = cell
+        length = FAST if fast else WHOLE if whole else Length(CASES, BATCH, EPOCH, RUNS[rate][0])
         if data not in held:
-            held[data] = cases("mnist-mini" if fast else data, 128 if fast else CASES)
+            held[data] = cases("mnist-mini" if fast else data, length.cases)
         net = network("mnist-mini" if fast else data, nonlinearity)
         f = refhf.supervised(net, *held[data])
         names = dict(zip(("data", "nonlinearity", "rate", "method", "seed"), cell, strict=True))
-        line = {**names, "loss": curve(f, net.init(seed, np.float32), name, rate, seed, fast)}
+        line = {**names, "loss": curve(f, net.init(seed, np.float32), name, rate, seed, length)}
         lines.append(line)
         print(*cell, f"{line['loss'][-1]:.4f}", flush=True)
         if path:
@@ -171,6 +197,18 @@ def written(lines, sets):
     return "\n".join([top, "", *parts])
 
 
+def long_written(lines):
+    """The losses of the long runs along the way, the mean of the seeds."""
+    parts = [f"{', '.join(PLACE)}, the long runs: training loss at the start and after each fifth of the steps."]
+    for rate, name in ((rate, name) for rate, names in LONG.items() for name in names):
+        found = list(of(lines, *PLACE, rate, name).values())
+        if found:
+            losses = np.mean(found, axis=0)
+            fifths = losses[:: max(1, (len(losses) - 1) // 5)]
+            parts.append(f"  rate {rate:<8}{name:<14}" + "".join(f"{x:10.4f}" for x in fifths))
+    return "\n".join([*parts, ""])
+
+
 # ----- pictures
 
 LOOKS = {"SGD": 6, "own-batch 2": 3, "own-batch 4": 4, "own-batch 8": 0, "same-batch 8": 1, "pairs 1": 5, "pairs 8": 2}
@@ -225,6 +263,29 @@ def figure_2(lines, sets):
     return drawn
 
 
+def figure_3(lines):
+    """The long runs at both rates."""
+    from matplotlib.figure import Figure
+
+    with run_figures.figure_style():
+        drawn = Figure(figsize=(15, 6.5), layout="constrained")
+        axes = drawn.subplots(1, 2)
+        for ax, (rate, names) in zip(axes, LONG.items(), strict=True):
+            for name in names:
+                found = list(of(lines, *PLACE, rate, name).values())
+                if found:
+                    steps = np.arange(len(found[0])) * WHOLE.steps
+                    i = LOOKS[name]
+                    ax.plot(steps, np.mean(found, axis=0), label=name, color=history_axes.COLOURS[i],
+                            marker=history_axes.MARKERS[i], linestyle=DASHES[name.split()[0]],
+                            markevery=(names.index(name), 5))  # fmt: skip
+            ax.set(title=f"rate {rate:g}", xlabel="steps")
+            ax.set_yscale("log")
+        axes[0].set_ylabel("negative log-likelihood")
+        drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOKS))
+    return drawn
+
+
 HEADLINE = (
     "Replicas are no faster than SGD at the paper's rate 0.01; at 0.1 same-batch and one pair\n"
     "lead a little per step, and SGD leads them per gradient"
@@ -274,6 +335,7 @@ def main():
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--as-is", action="store_true")
     parser.add_argument("--seeds", type=int, default=5, metavar="N")
+    parser.add_argument("--budget", type=int, default=1, metavar="B", help="seeds of the long runs; default: 1")
     parser.add_argument("--data", default="mnist,fashion-mnist", metavar="NAME,NAME")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
@@ -282,11 +344,14 @@ def main():
     if args.fast:
         wanted = [cell for cell in wanted if cell[2] == BEST or cell[3] == "own-batch 8"]
     lines = made(wanted, path, args.fast)
-    text = written(lines, sets)
+    long_path = path and path.with_stem("fig_replicas_long")
+    long_lines = made([] if args.as_is else list(long_cells(args.budget)), long_path, args.fast, whole=True)
+    text = written(lines, sets) + "\n" + long_written(long_lines)
     (args.folder / "fig_replicas.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
     run_figures.save_figure(figure_1(), args.folder / "fig_replicas_1.png")
     run_figures.save_figure(figure_2(lines, sets), args.folder / "fig_replicas_2.png")
+    run_figures.save_figure(figure_3(long_lines), args.folder / "fig_replicas_3.png")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ PROBES, ITERATIONS = 10, 80
 CANDIDATES = 10  # of hessian-bicgstab, as its default
 SGD = {"learning_rate": 0.3, "batch": 50}  # our choice
 RUNS = {"sgd": history_axes.COLOURS[0], "hessian-bicgstab": history_axes.COLOURS[1]}
+MARKERS = {"sgd": ("o", "x"), "hessian-bicgstab": ("s", "+")}  # of the index, and of its estimate
+DASHES = "-", "--", ":"
 
 
 class Point(NamedTuple):
@@ -180,9 +182,10 @@ def indices(ax, runs):
     """Index against loss."""
     for name, points in runs.items():
         losses, estimates = [p.loss for p in points], [p.estimate for p in points]
-        ax.plot(losses, [p.index for p in points], "-o", color=RUNS[name], markersize=5, label=name)
+        ax.plot(losses, [p.index for p in points], "-", marker=MARKERS[name][0], color=RUNS[name], markersize=5,
+                label=name)  # fmt: skip
         ax.plot(losses, [p.clear for p in points], "--", color=RUNS[name])
-        ax.errorbar(losses, [e.value for e in estimates], [e.standard_error for e in estimates], fmt="x",
+        ax.errorbar(losses, [e.value for e in estimates], [e.standard_error for e in estimates], fmt=MARKERS[name][1],
                     color=RUNS[name], elinewidth=1, alpha=0.6)  # fmt: skip
     ax.invert_xaxis()
     ax.set(xscale="log", xlabel="loss", ylabel="share of negative eigenvalues", title="index along a run")
@@ -191,13 +194,14 @@ def indices(ax, runs):
 
 def densities(ax, points):
     """The spectrum at the start, in the middle and at the end."""
-    for colour, p in zip(history_axes.COLOURS, (points[0], points[len(points) // 4], points[-1]), strict=False):
+    places = points[0], points[len(points) // 4], points[-1]
+    for colour, dashes, p in zip(history_axes.COLOURS, DASHES, places, strict=False):
         size = abs(p.eigenvalues).max()
         width = 0.01 * size
         x = np.linspace(p.eigenvalues[0] - 4 * width, size + 4 * width, 400)
         dense = np.exp(-((x[:, None] - p.eigenvalues) ** 2) / (2 * width**2)).mean(1) / np.sqrt(2 * np.pi) / width
         ax.plot(x / size, size * dense, color=colour, linewidth=4, alpha=0.35)
-        ax.plot(x / size, size * p.found.density(x, width), color=colour, label=f"loss {p.loss:.2g}")
+        ax.plot(x / size, size * p.found.density(x, width), dashes, color=colour, label=f"loss {p.loss:.2g}")
     ax.set(yscale="log", ylim=(1e-3, 1e2), xlabel="eigenvalue / largest", title="spectrum: wide dense, thin quadrature")
     ax.legend()
 

@@ -1,4 +1,4 @@
-"""Write the pages he_2016.md, adya_2018.md, arnold_wang.md and dauphin_2014.md, and README.md, their index.
+"""Write the page of each paper, he_2016.md and the others of PAGES, and README.md, their index.
 
     python figures/write_pages.py [FOLDER]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-PAGES = "he_2016", "adya_2018", "arnold_wang", "dauphin_2014"  # in the order of the index
+PAGES = "he_2016", "adya_2018", "arnold_wang", "dauphin_2014", "sutskever_2013"  # in the order of the index
 NOTE = "<!-- Written by figures/write_pages.py from templates/{}.md: edit that. -->\n\n"
 EXPRESSION = re.compile(r"\{\{(.+?)\}\}", flags=re.S)
 

@@ -136,10 +136,10 @@ class Browser:
             self.complaints.append(str(params["entry"]))
         return message
 
-    def open(self, path: Path):
-        """Load a file, and wait until its scripts have run."""
+    def open(self, path: Path | str):
+        """Load a file or an address, and wait until its scripts have run."""
         self.events.clear()
-        self("Page.navigate", url=path.resolve().as_uri())
+        self("Page.navigate", url=path if isinstance(path, str) else path.resolve().as_uri())
         while "Page.loadEventFired" not in self.events:
             self._next()
 

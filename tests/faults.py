@@ -353,8 +353,8 @@ def drawn_labels(draws, seed=0, redrawn=False):
     return change
 
 
-def kfac(empirical=False, joined=True):
-    """KFAC's product for the softmax cross-entropy."""
+def kfac(labels="expected", joined=True):
+    """KFAC's product for the softmax cross-entropy, of labels that are expected, true, or drawn once from the model."""
 
     def change(f, case):
         mine = case.mine()
@@ -363,7 +363,9 @@ def kfac(empirical=False, joined=True):
             a, s = mine.forward(theta)
             p, pairs = PREDICT[mine.loss](s[-1]), []
             roots = [np.sqrt(p[:, [k]]) * (p - e) for k, e in enumerate(np.eye(p.shape[1]))]
-            swept = [mine.deltas(theta, s, root)[0] for root in ([p - mine.y] if empirical else roots)]
+            if labels != "expected":
+                roots = [p - (mine.y if labels == "true" else drawn(p))]
+            swept = [mine.deltas(theta, s, root)[0] for root in roots]
             for x, (V, c), *deltas in zip(a, mine.layers(v), *swept, strict=True):
                 S = sum(D.T @ D for D in deltas) / len(x)
                 inputs, both = np.column_stack([x, np.ones(len(x))]), np.vstack([V, c])
@@ -372,6 +374,10 @@ def kfac(empirical=False, joined=True):
             return mine.flat(pairs) + mine.l2 * v
 
         return product
+
+    def drawn(p):
+        rng = np.random.default_rng(0)
+        return np.stack([rng.multinomial(1, q) for q in p])
 
     return change
 
@@ -429,7 +435,7 @@ PRODUCT_FAULTS = [
     _line("gauss-newton", "fisher", P.FISHER),
     _around("gauss-newton", "Monte-Carlo Fisher", drawn_labels(2), P.MONTE_CARLO_FISHER),
     _around("gauss-newton", "KFAC", kfac(), P.KRONECKER),
-    _around("gauss-newton", "KFAC of the true labels", kfac(empirical=True), P.KRONECKER),
+    _around("gauss-newton", "KFAC of the true labels", kfac(labels="true"), P.KRONECKER),
     _around("gauss-newton", "KFAC, biases apart", kfac(joined=False), P.KRONECKER),
     _around("gauss-newton", "layers alone", _layers_alone, P.LAYERS_ALONE),
     _line("gauss-newton", "no loss Hessian", P.NO_LOSS_HESSIAN),

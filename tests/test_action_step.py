@@ -39,10 +39,10 @@ def test_a_failure_is_a_failure(tmp_path):
     assert status == 1 and "* `saddle/" in text and "\\<b\\>no" in text and "<b>" not in text
 
 
-def test_an_unknown_topic_is_named(tmp_path, capsys):
+def test_an_unknown_topic_is_named(tmp_path, capfd):
     """A mistake is a line on standard error, and the status of a usage error; nothing is posted."""
     assert step(tmp_path, REFHF_TOPICS="gradients") == (2, "before\n")
-    assert "(did you mean 'gradient'?)" in capsys.readouterr().err
+    assert "(did you mean 'gradient'?)" in capfd.readouterr().err
 
 
 def test_the_action_runs_the_step():

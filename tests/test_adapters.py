@@ -70,6 +70,11 @@ SENTENCES = {
         "sys.stderr.write('ReferenceError: f is unknown\\n\\nNode.js v20.20.2\\n'); sys.stderr.flush(); os._exit(1)",
         "the adapter ended with status 1: ReferenceError: f is unknown",
     ),
+    "raises in GNU Octave": (
+        "sys.stderr.write('error: x undefined\\nerror: ignoring an exception& while preparing to exit\\n');"
+        " sys.stderr.flush(); os._exit(1)",
+        "the adapter ended with status 1: error: x undefined",
+    ),
     "prints other things": ("print('iteration 1: f = 3')", "the reply is not JSON (other text belongs on stderr): 'it"),
     "prints a number": ("good = '3\\n'", "the reply is not a JSON object: '3"),
     "leaves the id out": ("good = '{}\\n'", "the reply has no id: '{}"),
@@ -131,7 +136,7 @@ def test_a_program_that_hangs_at_times_is_not_given_up(hostile):
     results = list(vector_run.run(vectors(6, operations), adapter.ask))
     assert verdicts(results) == ["pass", "fail", "fail", "fail", "fail", "pass"]
     assert results[1].reason.startswith("no reply in 0.5 s (a line not flushed? ")
-    assert results[4].reason == "not sent: 3 requests of this operation had no reply"
+    assert results[4].reason == "not sent: 3 requests of this operation had no valid reply"
 
 
 def test_a_program_that_dies_at_times_is_not_given_up(hostile):
@@ -139,6 +144,14 @@ def test_a_program_that_dies_at_times_is_not_given_up(hostile):
     adapter = hostile("q['operation'] == 'die' and os._exit(1)")
     results = list(vector_run.run(vectors(5, ["die", "die", "die", "die", "good"]), adapter.ask))
     assert verdicts(results) == ["fail"] * 4 + ["pass"]
+
+
+def test_a_program_that_greets_is_not_started_for_each_request(hostile):
+    """A program whose first line is no reply is asked three times an operation, not for all vectors."""
+    adapter = hostile(start="print('ready', flush=True)")
+    results = list(vector_run.run(vectors(6, ["a"] * 6), adapter.ask))
+    assert ["not JSON" in result.reason for result in results] == [True] * 3 + [False] * 3
+    assert results[5].reason == "not sent: 3 requests of this operation had no valid reply"
 
 
 def test_a_slow_start_is_waited_for(hostile, monkeypatch):
@@ -196,7 +209,7 @@ def test_text_of_programs_is_escaped(text):
     """Replies and errors of a program are escaped in the reason."""
 
     def dies(*_):
-        raise NoReply(f"the adapter ended with status 3: {text}", silent=True)
+        raise NoReply(f"the adapter ended with status 3: {text}")
 
     results = list(vector_run.run(vectors(1), dies))
     results += [reply_comparison.judged(vectors(1)[0], {"x": reply}) for reply in (text, [text], {text: 1}, [[text]])]
@@ -298,14 +311,14 @@ def test_one_reason_is_one_line(monkeypatch, capsys):
     """All vectors that had no reply for one reason are one line of the report."""
 
     def dead(request):
-        raise NoReply("the adapter ended with status 1", silent=True)
+        raise NoReply("the adapter ended with status 1")
 
     monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", dead)
     assert main(["vectors", "--self"]) == 1
     failures = [line for line in capsys.readouterr().out.splitlines() if line.startswith("fail  ")]
     assert len(failures) == 2
     assert failures[0].endswith(" more: the adapter ended with status 1")
-    assert failures[1].endswith(" more: not sent: 3 requests of this operation had no reply")
+    assert failures[1].endswith(" more: not sent: 3 requests of this operation had no valid reply")
 
 
 # The examples in other languages.

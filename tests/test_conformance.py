@@ -948,3 +948,15 @@ def test_the_detection_limit_is_said():
     assert "detection limit" not in str(wrong)
     functions, net = faults.functions(case)
     assert 1e-13 < refhf.check_network(functions, net, l2=0.01).limit < 1e-10
+
+    def scaled(size):
+        def solver(A, b, **given):
+            x, info = refhf.cg(A, b, **given)
+            return x * (1 + size), info
+
+        return refhf.check_solver(solver)
+
+    limit = scaled(0.0).limit
+    assert f"a relative error above {limit:.0e} would have failed" in str(scaled(0.0))
+    assert not scaled(30 * limit).passed
+    assert scaled(limit / 30).passed

@@ -14,7 +14,7 @@ from refhf.lab.runs import training_run
 from refhf.lab.runs.training_problem import pose_problem
 from refhf.methods.mini_batch import mini_batch
 from refhf.methods.report import Source
-from refhf.methods.schedules import adya_2018, warm_up_then_decay
+from refhf.methods.schedules import adya_2018, ml_ncg, warm_up_then_decay
 
 FIRST_ORDER = ["gradient-descent", "sgd", "momentum", "rmsprop"]
 
@@ -136,6 +136,16 @@ def test_the_papers_schedules(batch, epochs, warm_up, peak, end):
     np.testing.assert_allclose(factors[falls - 1], factors[falls[0] - 1])
 
 
+@pytest.mark.parametrize(("epochs", "falls"), [(200, (102, 153)), (300, (153, 229)), (450, (204, 306, 408))])
+def test_the_codes_schedule(epochs, falls):
+    """The rate is TensorFlow 1's: polynomial_decay of power 1/2, then piecewise_constant, its right ends included."""
+    rate, peak = ml_ncg(batch=64, cases=250, epochs=epochs), 0.05
+    for step in range(4 * epochs):  # TensorFlow's global step, from 0
+        rising = (0.001 - peak) * (1 - step / 100) ** 0.5 + peak if step < 100 else None
+        constant = peak * 10.0 ** -sum(step > 4 * fall for fall in falls)
+        assert rate(step + 1) == pytest.approx(constant if rising is None else rising, rel=1e-12)
+
+
 @given(
     start=st.floats(1e-4, 1),
     peak=st.floats(1e-2, 30),
@@ -165,6 +175,9 @@ def test_schedules_stay_between_their_ends(start, peak, end, warm_up, every, res
         (lambda: warm_up_then_decay(0.1, -1.0, 0.1, warm_up=1, every=1, steps=9), r"peak: .* \[0, inf\]; got -1"),
         (lambda: warm_up_then_decay(0.1, 1.0, 0, warm_up=1, every=1, steps=9), "end: expected a positive number"),
         (lambda: warm_up_then_decay(0.1, 1.0, 0.1, warm_up=9, every=1, steps=9), "steps: .* the 9 of the warm-up"),
+        (lambda: ml_ncg(10, 100, 25), "epochs: expected more than the 25 of the warm-up; got 25"),
+        (lambda: ml_ncg(101, 100, 30), "batch: expected an integer >= 1 and <= 100; got 101"),
+        (lambda: ml_ncg(10, 100, 30)(301), "k: expected an integer >= 1 and <= 300; got 301"),
         (lambda: adya_2018(10, 100, 9)(91), "k: expected an integer >= 1 and <= 90; got 91"),
         (lambda: adya_2018(10, 100, 9)(0), "k: expected an integer >= 1 and <= 90; got 0"),
     ],

@@ -3,6 +3,8 @@
 import faults
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import refhf
 from refhf.conformance.patterns import Pattern
@@ -76,13 +78,44 @@ def test_kfac_is_named_with_its_factors_and_damping():
     """A summed, damped KFAC has all three names; its detail says the labels of S and the place of the bias."""
 
     def damped(right, case):
-        product = faults.kfac(empirical=True, joined=False)(right, case)
+        product = faults.kfac(labels="true", joined=False)(right, case)
         return lambda theta, v: 7 * (product(theta, v) - 0.01 * v) + 0.31 * v
 
     found = report(damped)
     assert found.patterns == (P.KRONECKER, P.SUM_NOT_MEAN, P.DAMPED), str(found)
     assert found.causes[0].detail == "S of the true labels, the bias apart"
     assert report(faults.kfac()).causes[0].detail == "S of labels in expectation, the bias in the block of its weights"
+
+
+@pytest.mark.parametrize(("joined", "place"), [(True, "in the block of its weights"), (False, "apart")])
+def test_kfac_of_drawn_labels_is_named(joined, place):
+    """An S that is neither of the true labels nor in expectation is found from the product."""
+    found = report(faults.kfac(labels="drawn", joined=joined))
+    assert found.patterns == (P.KRONECKER,), str(found)
+    assert found.causes[0].detail == f"S of other labels, such as drawn ones, the bias {place}"
+
+
+@given(seed=st.integers(0, 2**32 - 1), sign=st.sampled_from([1.0, -1.0]))
+@settings(max_examples=5)
+def test_only_a_possible_factor_is_kfac(seed, sign):
+    """A V S is named so for any positive semidefinite S, and for no other."""
+    rng = np.random.default_rng(seed)
+
+    def change(right, case):
+        net = case.mine()
+        roots = [rng.standard_normal((n, 2 * n)) for n in net.sizes[1:]]
+
+        def product(theta, v):
+            a, _ = net.forward(theta)
+            pairs = []
+            for x, (V, c), root in zip(a, net.layers(v), roots, strict=True):
+                S = sign * root @ root.T
+                pairs.append((x.T @ x @ V @ S / len(x), c @ S))
+            return net.flat(pairs) + net.l2 * v
+
+        return product
+
+    assert (P.KRONECKER in report(change).patterns) is (sign > 0)
 
 
 def test_what_is_no_kfac():

@@ -78,9 +78,9 @@ def test_what_is_given_is_there():
 
 
 def test_each_claim_has_a_verdict(made):
-    """H1 to H12, N1 to N8, A1 to A4 and D1: each holds, fails or is not judgeable here, and then it says what would."""
+    """H1 to H12, N1 to N8, A1 to A4, D1, S1 to S3: each holds, fails or is not judgeable here, and says what would."""
     rows = [row for page in write_pages.PAGES for row in write_pages.claims(page, made[page])]
-    wanted = {"H": 12, "N": 8, "A": 4, "D": 1}
+    wanted = {"H": 12, "N": 8, "A": 4, "D": 1, "S": 3}
     assert {name for name, *_ in rows} == {f"{letter}{i + 1}" for letter, n in wanted.items() for i in range(n)}
     for name, said, verdict, link in rows:
         assert re.search(r"\*\*(holds|fails|not judgeable here)\*\*", verdict, flags=re.I), name

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from page_contents import page_data
 from processes import OWN_WARNINGS
 
 import refhf
@@ -22,6 +23,9 @@ from refhf.lab.cli import entry_point, saddle_command
 from refhf.lab.saddle import (
     escape_reasons,
     page_paths,
+    page_scene,
+    page_settings,
+    page_store,
     saddle_figure,
     saddle_methods,
     saddle_page,
@@ -272,7 +276,7 @@ def test_json_is_the_table(saddle_cli):
 @pytest.mark.parametrize("ending", saddle_command.ENDINGS)
 def test_file_is_what_its_ending_says(ending, saddle_cli, tmp_path, monkeypatch):
     """--out writes the format that the file's name ends in, the same bytes each time."""
-    monkeypatch.setattr(saddle_page, "STARTS", 3)
+    monkeypatch.setattr(saddle_page, "STARTS", {"saddle": 1})
     files = [tmp_path / f"{name}{ending}" for name in "ab"]
     for file in files:
         assert saddle_cli("--methods", "gradient-descent,noisy-gradient-descent", "--steps", 5, "--out", file)[0] == 0
@@ -306,41 +310,28 @@ def test_picture_is_legible(surface):
 @pytest.fixture(scope="module")
 def opened():
     """The page with a coarse grid of starts, and its data."""
-    text = saddle_page.saddle_page(SADDLE, DEFAULT_METHODS, starts=5)
-    return text, contents(text)
+    text = saddle_page.saddle_page([SADDLE], DEFAULT_METHODS, starts=3)
+    return text, page_data(text)
 
 
-def contents(text):
-    return json.loads(text.split('id="data">')[1].split("</script>")[0], parse_constant=pytest.fail)
-
-
-def test_page_has_the_paths(opened):
-    """Every run in the page is refhf's path: points to four digits, the rest to three, and zeros for rounding alone."""
-    data = opened[1]
-    every, _ = saddle_page.grid_of_starts(SADDLE, 5)
-    every += saddle_page.special_starts(SADDLE, SADDLE.start).values()
-    assert len(every) == len(data["starts"]) == len(data["runs"])
-    for theta, start, runs in zip(every, data["starts"], data["runs"], strict=True):
-        assert start == pytest.approx(theta.tolist(), rel=1e-3, abs=0)
-        for method, run in zip(data["methods"], runs, strict=True):
-            one = trace_path(SADDLE, method["name"], theta)
-            got = rows_of(data, run)
-            hovers = one.ending is Ending.NEAR_MINIMUM
-            points = one.points if hovers else [*one.points[: len(got) - 1], one.points[-1]]
-            for k, (point, row) in enumerate(zip(points, got, strict=hovers is False)):
-                assert [row["x"], row["y"]] == pytest.approx(point.theta, rel=5e-4, abs=1e-15)
-                assert row["f"] == pytest.approx(point.value, rel=5e-4)
-                assert [row["gx"], row["gy"]] == pytest.approx(point.gradient, rel=5e-3, abs=2e-15)
-                assert [row["low"], row["high"]] == pytest.approx(point.eigenvalues, rel=5e-3, abs=2e-8)
-                assert row["off"] == pytest.approx(abs(one.points[k].theta[1]), rel=5e-3, abs=0)
-                if k < len(got) - 1:
-                    curvature = np.nan if row["curvature"] is None else row["curvature"]
-                    assert curvature == pytest.approx(point.curvature, rel=5e-3, abs=2e-8, nan_ok=True)
-                    assert data["reasons"][row["reason"]] == saddle_wording.raise_powers(point.reason)
-            near = trajectory_still(one)
-            assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= near
-            assert data["reasons"][got[-1]["reason"]] == saddle_wording.raise_powers(one.points[-1].reason)
-            assert run["right"] == (saddle_table.trajectory_rows([one])[0]["steps_to_leave"] is not None)
+def agrees(one, run, data):
+    """A run in the page is refhf's path: points to four digits, the rest to three, and zeros for rounding alone."""
+    got = rows_of(data, run)
+    hovers = one.ending is Ending.NEAR_MINIMUM
+    points = one.points if hovers else [*one.points[: len(got) - 1], one.points[-1]]
+    for k, (point, row) in enumerate(zip(points, got, strict=hovers is False)):
+        assert [row["x"], row["y"]] == pytest.approx(point.theta, rel=5e-4, abs=1e-15)
+        assert row["f"] == pytest.approx(point.value, rel=5e-4)
+        assert [row["gx"], row["gy"]] == pytest.approx(point.gradient, rel=5e-3, abs=2e-15)
+        assert [row["low"], row["high"]] == pytest.approx(point.eigenvalues, rel=5e-3, abs=2e-8)
+        assert row["off"] == pytest.approx(abs(one.points[k].theta[1]), rel=5e-3, abs=0)
+        if k < len(got) - 1:
+            curvature = np.nan if row["curvature"] is None else row["curvature"]
+            assert curvature == pytest.approx(point.curvature, rel=5e-3, abs=2e-8, nan_ok=True)
+            assert data["reasons"][row["reason"]] == saddle_wording.raise_powers(point.reason)
+    assert np.linalg.norm(one.points[len(got) - 1].theta - one.points[-1].theta) <= trajectory_still(one)
+    assert data["reasons"][got[-1]["reason"]] == saddle_wording.raise_powers(one.points[-1].reason)
+    assert run["right"] == (saddle_table.trajectory_rows([one])[0]["steps_to_leave"] is not None)
 
 
 def trajectory_still(one):
@@ -355,11 +346,28 @@ def rows_of(data, run):
     return [dict(zip(data["columns"], numbers[i : i + width], strict=True)) for i in range(0, len(numbers), width)]
 
 
+def test_page_has_the_paths(opened):
+    """From each start, and at each stop of each slider, the runs in the page are those that the library computes."""
+    data = opened[1]
+    every, few = page_store.grid_of_starts(SADDLE, 3)
+    every += page_scene.special_starts(SADDLE, SADDLE.start).values()
+    assert data["starts"] == [theta.tolist() for theta in every]
+    stops = {name: set() for name in page_settings.SETTINGS}
+    for variant in data["variants"]:
+        options = page_settings.setting_options(SADDLE, variant["method"], variant["changed"])
+        for i, run in zip(variant["starts"], variant["runs"], strict=True):
+            agrees(trace_path(SADDLE, variant["method"], every[i], **options), run, data)
+        for name, value in variant["changed"].items():
+            stops[name].add(value)
+            assert len(variant["starts"]) == len(few) + 3
+    assert all(stops[name] == {*one.stops} - {one.default} for name, one in page_settings.SETTINGS.items())
+
+
 @pytest.mark.parametrize("name", ["rotated-saddle", "rosenbrock"])
 def test_page_agrees_with_the_table(name):
     """The page's steps are those of the command's table: a path that needs more than forty reaches its end."""
     surface, method = SURFACES[name], "truncated-newton" if name == "rosenbrock" else "saddle-free-newton"
-    data = contents(saddle_page.saddle_page(surface, [method], starts=1))
+    data = page_data(saddle_page.saddle_page([surface], [method], starts=1), name)
     run, (row,) = (
         data["runs"][data["grid"]][0],
         saddle_table.trajectory_rows([trace_path(surface, method, surface.start)]),
@@ -371,24 +379,22 @@ def test_page_agrees_with_the_table(name):
 
 def test_page_shows_no_negative_curvature_at_a_minimum():
     """On two-weights, whose minima have the eigenvalue 0, rounding is 0; a minimum off the map counts as that."""
-    data = contents(saddle_page.saddle_page(SURFACES["two-weights"], DEFAULT_METHODS, starts=3))
-    ends = {
-        m["name"]: (run, rows_of(data, run)[-1])
-        for m, run in zip(data["methods"], data["runs"][data["grid"]], strict=True)
-    }
-    for name in set(DEFAULT_METHODS) - {"noisy-gradient-descent"}:
-        assert ends[name][1]["low"] == 0, name
-    away, last = ends["negative-curvature-newton"]
-    assert last["x"] > data["window"][1]
+    surface, names = SURFACES["two-weights"], [*DEFAULT_METHODS[:6], "negative-curvature-newton"]
+    data = {"columns": page_paths.COLUMNS}
+    runs = {name: page_paths.trajectory_facts(trace_path(surface, name, surface.start), {}) for name in names}
+    for name, run in runs.items():
+        assert rows_of(data, run)[-1]["low"] == 0, name
+    away = runs["negative-curvature-newton"]
+    assert rows_of(data, away)[-1]["x"] > surface.window[1]
     assert (away["ending"], away["outcome"].endswith("off the map")) == ("outside", True)
-    assert all(run["ending"] == "minimum" for name, (run, _) in ends.items() if run is not away)
+    assert all(run["ending"] == "minimum" for run in runs.values() if run is not away)
 
 
 def test_page_writes_rounding_as_zero():
     """From (1, 0) the curved step ends at x = -1.7e-16, which the page shows as 0; the start's 1e-6 is 10 to the -6."""
     one = trace_path(SADDLE, "negative-curvature-newton", (1, 0))
     assert 0 < abs(one.points[-1].theta[0]) < 1e-15
-    run = json.loads(page_paths.trajectory_json(one, sorted({p.reason for p in one.points})))
+    run = page_paths.trajectory_facts(one, {})
     assert rows_of({"columns": page_paths.COLUMNS}, run)[-1]["x"] == 0
     assert saddle_wording.raise_powers("1e-06 off, 2.5e-17, x^2, 1.1e+06") == (
         "10\u207b\u2076 off, 2.5\u00d710\u207b\u00b9\u2077, x\u00b2, 1.1\u00d710\u2076"
@@ -404,52 +410,54 @@ def test_noise_is_shown_until_it_hovers(opened):
 
 
 def test_methods_look_different_without_colour():
-    """No two methods of the lab share a dash or a marker, and each has plain words."""
+    """No two methods of the lab share a dash or a marker, and each has plain words and a source."""
     for looks in ({look.dash for look in SADDLE_METHODS.values()}, {look.marker for look in SADDLE_METHODS.values()}):
         assert len(looks) == len(SADDLE_METHODS)
-    assert saddle_wording.IN_PLAIN_WORDS.keys() == SADDLE_METHODS.keys()
+    assert saddle_wording.IN_PLAIN_WORDS.keys() == saddle_wording.SOURCES.keys() == SADDLE_METHODS.keys()
 
 
 def test_progress_is_on_stderr(saddle_cli, tmp_path, monkeypatch):
-    """Without a terminal the page says a few times how far it is."""
-    monkeypatch.setattr(saddle_page, "STARTS", 3)
+    """Without a terminal the page says four times how far it is, on one each per cent."""
+    monkeypatch.setattr(saddle_page, "STARTS", {"saddle": 1})
     _, _, err = saddle_cli("--methods", "newton", "--out", tmp_path / "a.html")
-    lines = err.splitlines()
-    assert 2 <= len(lines) <= 4
-    assert re.fullmatch(r"start (\d+) of \1", lines[-1])
+    assert err.splitlines() == [f"{share} % of the page" for share in (25, 50, 75, 100)]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    show = saddle_command.share_printer()
+    for k in range(201):
+        show(k / 200)
 
 
 def test_page_has_the_line_and_the_saddle(opened):
     """Among the starts are the line y = 0 exactly, the saddle itself, and one a little off the line."""
     starts = opened[1]["starts"]
-    assert [x for x, y in starts[: opened[1]["grid"]] if y == 0] == [-1.0, -0.5, 0, 0.5, 1.0]
+    assert [x for x, y in starts[: opened[1]["grid"]] if y == 0] == [-1, 0, 1]
     assert starts[opened[1]["grid"] :] == [[1, 0], [1, 1e-06], [0, 0]]
     assert opened[1]["special"] == ["(1, 0)", "10\u207b\u2076 beside", "the saddle"]
+    assert opened[1]["named"] == starts[opened[1]["grid"] :]
 
 
-def test_page_is_one_small_file(opened):
-    """The page names no address outside itself, and with the full grid stays under 2 MB."""
-    text, data = opened
-    assert re.findall(r"(?:https?:)?//[\w.]+\.\w+|@import|<link(?! rel=\"icon\" href=\"data:,\")|src=", text) == []
-    runs = len(json.dumps(data["runs"], separators=(",", ":")))
-    full = len(saddle_page.grid_of_starts(SADDLE, saddle_page.STARTS)[0]) + 3
-    assert len(text) - runs + runs / len(data["runs"]) * full < 2e6
+def test_page_is_one_file(opened):
+    """The page names no address outside itself."""
+    assert re.findall(r"(?:https?:)?//[\w.]+\.\w+|@import|<link(?! rel=\"icon\" href=\"data:,\")|src=", opened[0]) == []
 
 
 @pytest.mark.parametrize("name", FLAT)
 def test_page_of_every_flat_surface(name):
-    """Every surface of two parameters has a page; grid and window fit together."""
+    """Every surface of two parameters has a page; its grid is inside the window, its heights are the function's."""
     surface = SURFACES[name]
-    data = contents(saddle_page.saddle_page(surface, ["gradient-descent", "newton"], steps=3, starts=5))
-    assert 4 <= data["grid"] <= saddle_page.STARTS**2
+    data = page_data(saddle_page.saddle_page([surface], ["newton"], steps=3, starts=5), name)
+    assert 4 <= data["grid"] <= 5**2
     assert all(within(surface, start) for start in data["starts"][: data["grid"]])
-    assert len(data["contours"]) > 10
+    assert len(data["levels"]) > 10
+    n, (x0, x1, y0, y1) = page_scene.HEIGHTS, surface.window
+    theta = np.array([x0 + 7 * (x1 - x0) / (n - 1), y0 + 2 * (y1 - y0) / (n - 1)])
+    assert data["heights"][2 * n + 7] == pytest.approx(surface.value(theta), rel=1e-3)
 
 
 def test_page_needs_two_parameters():
     """A surface of nine parameters has no page."""
     with pytest.raises(ValueError, match="two parameters"):
-        saddle_page.saddle_page(SURFACES["xor"], DEFAULT_METHODS)
+        saddle_page.saddle_page([SURFACES["xor"]], DEFAULT_METHODS)
 
 
 # The figure.

@@ -4,13 +4,17 @@ import base64
 import json
 import math
 import re
+import threading
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from browser import BROWSER, Browser
+from page_contents import page_data
 
-from refhf.lab.saddle import saddle_page
+from refhf.lab.saddle import page_requests, page_server, saddle_page
 from refhf.lab.saddle.saddle_methods import DEFAULT_METHODS, SADDLE_METHODS
+from refhf.lab.saddle.trajectories import trace_path
 from refhf.surfaces.saddles import SURFACES
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
@@ -20,10 +24,10 @@ SURFACE = SURFACES["saddle"]
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     """The page, with a coarse grid of starts, as a file, and its data."""
-    text = saddle_page.saddle_page(SURFACE, DEFAULT_METHODS, starts=5)
+    text = saddle_page.saddle_page([SURFACE], DEFAULT_METHODS, starts=5)
     path = tmp_path_factory.mktemp("page") / "saddle.html"
     path.write_text(text, encoding="utf-8")
-    return path, json.loads(text.split('id="data">')[1].split("</script>")[0])
+    return path, page_data(text)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,7 @@ def browser():
 def shown(browser, written):
     """The browser with the page freshly loaded; no test may leave a complaint in its console."""
     browser.open(written[0])
+    browser.run("ready.then(() => 0)")
     yield browser
     assert browser.complaints == []
 
@@ -48,6 +53,11 @@ def place(browser, x, y):
 
 def start(browser):
     return browser.run("[Number(byId('start').dataset.x), Number(byId('start').dataset.y)]")
+
+
+def move(browser, data, at):
+    """Show the special start of number `at`."""
+    browser.run("choose({}, {}).then(() => 0)".format(*data["starts"][data["grid"] + at]))
 
 
 def drawn(browser):
@@ -153,16 +163,18 @@ def test_keyboard_steps_chooses_and_moves(shown, written):
 
 
 def test_tab_reaches_every_control(shown):
-    """The tab key visits the words, the map, guesses, the chosen method, boxes, starts and player; each has a name."""
+    """Tab visits surface, words, map, guesses, chosen method, sliders, boxes, starts and player; each has a name."""
     visited = []
-    for _ in range(21):
+    for _ in range(27):
         shown.key("Tab")
         name = "e.ariaLabel || e.labels?.[0]?.textContent || e.textContent"
-        visited.append(shown.run(f"(e => [e.id || e.type, {name}])(document.activeElement)"))
-    assert [name for name, _ in visited[1:2]] == ["plan"]
-    assert [name for name, _ in visited[2:10]] == ["checkbox"] * len(DEFAULT_METHODS)
-    assert [name for name, _ in visited[10:14]] == [f"method-{DEFAULT_METHODS[-1]}", "only", "model", "log"]
-    assert [name for name, _ in visited[17:]] == ["save", "play", "reset", "speed"]
+        visited.append(shown.run(f"(e => [e.id || e.type || e.tagName, {name}])(document.activeElement)"))
+    names = [name for name, _ in visited]
+    assert names[0:3] == ["surfaces", "SUMMARY", "plan"]
+    assert names[3:11] == ["checkbox"] * len(DEFAULT_METHODS)
+    assert names[11:15] == [f"method-{DEFAULT_METHODS[-1]}", "set-rate", "set-noise", "set-delta_0"]
+    assert names[15:22] == ["only", "model", "log", "basins", "button", "button", "button"]
+    assert names[22:] == ["save", "share", "play", "reset", "speed"]
     assert all(label.strip() for _, label in visited)
 
 
@@ -171,7 +183,7 @@ def test_detail_shows_the_numbers_of_the_step(shown, written):
     data = written[1]
     at, width = data["grid"], len(data["columns"])
     run = data["runs"][at][5]
-    shown.run("state.chosen = 5")
+    shown.run("state.chosen = 5; 0")
     for k in range(1, len(run["numbers"]) // width):
         shown.run(f"go({k})")
         row = dict(zip(data["columns"], run["numbers"][k * width : (k + 1) * width], strict=True))
@@ -222,7 +234,7 @@ def test_slider_keeps_its_arrow_keys(shown):
 def test_each_step_has_a_dot(shown, written):
     """A path is drawn with a dot for each of its points, on the map and in the chart."""
     data = written[1]
-    shown.run(f"choose({data['grid'] + 1})")
+    move(shown, data, 1)
     shown.run("byId('log').click()")
     shown.key("End")
     for i, (name, points) in enumerate(expected(data, data["grid"] + 1).items()):
@@ -238,7 +250,8 @@ def test_each_step_has_a_dot(shown, written):
 def test_chart_of_gradient_descent_is_a_line(shown, written):
     """From 10 to the -6 beside the line log |y| of gradient descent grows by one amount each step: log(1 + 1/2)."""
     data = written[1]
-    shown.run(f"choose({data['grid'] + 1}); byId('log').click(); go(20)")
+    move(shown, data, 1)
+    shown.run("byId('log').click(); go(20)")
     script = "document.querySelector('#chart [data-method=gradient-descent]').getAttribute('d').slice(1).split('L')"
     heights = [float(spot.split()[1]) for spot in shown.run(script)]
     offs = data["runs"][data["grid"] + 1][0]["numbers"][data["columns"].index("off") :: len(data["columns"])]
@@ -246,7 +259,7 @@ def test_chart_of_gradient_descent_is_a_line(shown, written):
     rises = [before - after for before, after in pairwise(heights[5:21])]
     assert rises == [pytest.approx(decade * math.log10(1.5), abs=0.15)] * 15
     assert shown.run("[...document.querySelectorAll('[data-zero]')].length") == 0
-    shown.run(f"choose({data['grid']})")
+    move(shown, data, 0)
     assert shown.run("document.querySelector('#chart [data-zero]').dataset.zero") == "gradient-descent"
 
 
@@ -267,16 +280,20 @@ def test_model_is_that_of_the_point(shown, written):
 
 def test_address_holds_what_is_shown(browser, shown, written):
     """The address of a view opens that view; one that is wrong opens the page as it is."""
-    shown.run("choose(3); go(3); state.chosen = 1; byId('only').click()")
+    seen = "[state.start, state.step, state.chosen, state.settings.rate, byId('only').checked]"
+    shown.run(
+        "choose(0.5, 0.5).then(() => set('rate', 1.9)).then(() => { go(3); state.chosen = 1; byId('only').click(); })"
+    )
     shown.run("new Promise(done => setTimeout(done, 500))")
-    address = shown.run("location.hash")
+    address, view = shown.run("location.hash"), shown.run(seen)
     assert address == shown.run("address()")
-    shown.run("location.hash = '#start=7,7&step=x&method=none'")
+    assert view[1:] == [3, 1, 1.9, True]
+    shown.run("location.hash = '#start=7,x&step=x&method=none&rate=y&surface=none'")
     shown.run("new Promise(done => setTimeout(done, 100))")
-    assert shown.run("[state.start, state.step, state.chosen, byId('only').checked]") == [3, 0, 1, False]
+    assert shown.run(seen) == [view[0], 0, 1, 1, False]
     shown.run(f"location.hash = '{address}'")
     shown.run("new Promise(done => setTimeout(done, 100))")
-    assert shown.run("[state.start, state.step, state.chosen, byId('only').checked]") == [3, 3, 1, True]
+    assert shown.run(seen) == view
 
 
 def test_image_is_a_png_of_what_is_shown(shown):
@@ -292,7 +309,7 @@ def test_image_is_a_png_of_what_is_shown(shown):
 @pytest.mark.parametrize("at", [0, 1], ids=["on the line", "beside it"])
 def test_animation_ends_when_nothing_moves(shown, written, at):
     """Playing takes at most 11 seconds at speed 1; when the last path has come to rest the next step is the last."""
-    shown.run(f"choose({written[1]['grid'] + at})")
+    move(shown, written[1], at)
     waits = shown.run("delays()")
     assert sum(waits) < 11_000
     assert len(waits) < shown.run("steps()")
@@ -308,52 +325,176 @@ def test_dark_mode_is_dark(browser, written):
     """If the system asks for dark, paper and map are dark, ink and all methods light."""
     browser("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     browser.open(written[0])
+    browser.run("ready.then(() => 0)")
     light = "c => { const [r, g, b] = c.match(/[0-9.]+/g).map(Number); return .2126 * r + .7152 * g + .0722 * b; }"
     assert browser.run(f"({light})(getComputedStyle(document.body).backgroundColor)") < 40
     assert browser.run(f"({light})(getComputedStyle(byId('headline')).color)") > 200
-    assert max(browser.run(f"[...byId('ground').childNodes].map(p => ({light})(p.style.fill))")) < 70
+    assert max(browser.run(f"['--low', '--high'].map(name => ({light})(`rgb(${{channels(css(name))}})`))")) < 70
     shades = browser.run(f"[...document.querySelectorAll('[data-now]')].map(p => ({light})(getComputedStyle(p).fill))")
     assert min(shades) > 90
     browser("Emulation.setEmulatedMedia", features=[])
     assert browser.complaints == []
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("surface", ["saddle", "two-weights"])
-def test_controls_are_in_sight(browser, tmp_path, surface, width):
-    """With all twelve methods, on a phone too, nothing is wider than the screen and the player is in sight."""
-    file = tmp_path / "page.html"
-    file.write_text(saddle_page.saddle_page(SURFACES[surface], [*SADDLE_METHODS], starts=1, steps=20), encoding="utf-8")
-    browser("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
-    browser.open(file)
-    for step in "0", "steps()":
-        browser.run(f"go({step})")
-        assert browser.run("document.documentElement.scrollWidth") <= width
-        for control in "play", "step", "count":
-            assert browser.run(
-                f"(e => e.bottom <= 800 && e.right <= {width})(byId('{control}').getBoundingClientRect())"
-            )
-    browser("Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False)
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Pages of several surfaces from few starts: with all methods, and with the default ones."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, surfaces, methods in (
+        ("all", ("saddle", "two-weights"), SADDLE_METHODS),
+        ("default", ("rotated-saddle", "monkey-saddle"), DEFAULT_METHODS),
+    ):
+        text = saddle_page.saddle_page([SURFACES[one] for one in surfaces], [*methods], starts=1, steps=20)
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+    return folder
+
+
+def resized(browser, width, height, scale=1):
+    browser(
+        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=width < 500
+    )
+
+
+@pytest.mark.parametrize("size", [(390, 800, 1), (640, 360, 2), (1280, 720, 1)], ids=["phone", "zoomed", "projector"])
+def test_controls_are_in_sight(browser, several, size):
+    """With all twelve methods, on a phone or at a zoom of 200 %, nothing is too wide and the player is in sight."""
+    width, height, _ = size
+    resized(browser, *size)
+    browser.open(several / "all.html")
+    browser.run("ready.then(() => 0)")
+    for surface in "saddle", "two-weights":
+        browser.run(f"showSurface({{surface: '{surface}'}}).then(() => 0)")
+        for step in "0", "steps()":
+            browser.run(f"go({step}); byId('basins').checked || byId('basins').click()")
+            assert browser.run("document.documentElement.scrollWidth") <= width
+            for control in "play", "step", "count", "end":
+                box = browser.run(f"(e => [e.bottom, e.right])(byId('{control}').getBoundingClientRect())")
+                assert box[0] <= height and box[1] <= width, control
+    resized(browser, 1280, 800)
     assert browser.complaints == []
 
 
-@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080)], ids=str)
-@pytest.mark.parametrize("surface", ["saddle", "rotated-saddle", "monkey-saddle"])
-def test_fits_on_the_screen(browser, written, tmp_path, surface, size):
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)], ids=str)
+def test_fits_on_the_screen(browser, written, several, size):
     """On a projector's screens nothing is cut off, nothing needs scrolling, and no row's text is cut short."""
-    file = written[0]
-    if surface != "saddle":
-        file = tmp_path / "page.html"
-        file.write_text(
-            saddle_page.saddle_page(SURFACES[surface], DEFAULT_METHODS, starts=3, steps=20), encoding="utf-8"
-        )
-    browser("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=1, mobile=False)
-    browser.open(file)
+    resized(browser, *size)
     cut = "[...document.querySelectorAll('h1, .row small, dt, dd')].filter(e => e.scrollWidth > e.clientWidth + 1)"
-    for at in range(browser.run("data.starts.length")):
-        browser.run(f"choose({at}); go(steps())")
-        assert browser.run(f"{cut}.map(e => e.textContent)") == []
-        assert browser.run("document.documentElement.scrollHeight") <= size[1]
-        assert browser.run("document.documentElement.scrollWidth") <= size[0]
-    browser("Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False)
+    for file, surface in (
+        (written[0], "saddle"),
+        *((several / "default.html", n) for n in ("rotated-saddle", "monkey-saddle")),
+    ):
+        browser.open(file)
+        browser.run(f"ready.then(() => showSurface({{surface: '{surface}'}})).then(() => byId('basins').click())")
+        for at in range(browser.run("state.scene.store.starts.length")):
+            browser.run(f"choose(...state.scene.store.starts[{at}]).then(() => go(steps()))")
+            assert browser.run(f"{cut}.map(e => e.textContent)") == []
+            assert browser.run("document.documentElement.scrollHeight") <= size[1]
+            assert browser.run("document.documentElement.scrollWidth") <= size[0]
+    resized(browser, 1280, 800)
     assert browser.complaints == []
+
+
+def test_sliders_show_the_runs_of_their_stops(shown, written):
+    """Without an engine a slider goes from stop to stop, one slider at a time, and the start to one that has runs."""
+    data = written[1]
+    shown.run("choose(-0.5, 0.5).then(() => go(steps()))")
+    shown.run("byId('set-rate').value = 2; byId('set-rate').dispatchEvent(new Event('input'))")
+    variant = next(v for v in data["variants"] if v["changed"] == {"rate": 1.9} and v["method"] == "gradient-descent")
+    at = data["starts"].index(start(shown))
+    assert at in variant["starts"]
+    numbers = variant["runs"][variant["starts"].index(at)]["numbers"]
+    width = len(data["columns"])
+    points = [numbers[i : i + 2] for i in range(0, len(numbers), width)]
+    assert drawn(shown)["gradient-descent"] == [pytest.approx(point, abs=2e-4) for point in points]
+    assert drawn(shown)["newton"] == [pytest.approx(point, abs=2e-4) for point in expected(data, at)["newton"]]
+    shown.run("byId('set-noise').value = 0; byId('set-noise').dispatchEvent(new Event('input'))")
+    assert shown.run("state.settings") == {"rate": 1, "noise": 0.01, "delta_0": 0.1}
+    shown.run("byId('reset').click()")
+    assert shown.run("moved()") == []
+
+
+def test_basins_are_the_ends_of_the_runs(shown, written):
+    """The cell of each start of the grid has the letter of the minimum that the chosen method's run ends at."""
+    data = written[1]
+    shown.run("state.chosen = 1; byId('basins').click()")
+    script = "[...document.querySelectorAll('#cells rect')].map(e => e.dataset.end)"
+    ends = [runs[1]["ending"] if runs[1]["end"] < 0 else f"minimum {runs[1]['end']}" for runs in data["runs"]]
+    assert shown.run(script) == ends[: data["grid"]]
+    assert {"saddle", "minimum 0", "minimum 1"} <= {*ends}
+    letters = shown.run("[...document.querySelectorAll('#cells text')].map(e => e.textContent)")
+    assert letters == [{"saddle": "\u2715", "minimum 0": "A", "minimum 1": "B"}[end] for end in ends[: data["grid"]]]
+    assert "A minimum (0, 1)" in shown.run("byId('legend').textContent")
+
+
+def test_ground_is_the_surface(shown):
+    """Between the grid's heights the map is drawn from heights that differ from f by less than 3e-4 of its range."""
+    found = np.array(shown.run("groundHeights().filter((_, i) => i % 37 === 0).map(column => column[965])"))
+    x0, x1, y0, y1 = SURFACE.window
+    x = x0 + (np.arange(0, 1000, 37) + 0.5) / 1000 * (x1 - x0)
+    exact = SURFACE.value(np.array([x, np.full(x.size, y0 + 965.5 / 1000 * (y1 - y0))]))
+    assert abs(found - exact).max() < 3e-4 * 1.5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_methods_stand_out_from_the_ground(browser, written, scheme):
+    """Each method's colour has a contrast of 3 to 1 with the lowest and the highest ground."""
+    browser("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    browser.open(written[0])
+    tones = browser.run("data.methods.map(({colour}) => tone(colour))")
+    grounds = browser.run("['--low', '--high'].map(name => channels(css(name)))")
+
+    def light(colour):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (x / 255 for x in colour)]
+        return 0.05 + np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+    for tone in tones:
+        for ground in grounds:
+            one, other = sorted([light([int(c) for c in re.findall(r"\d+", tone)]), light(ground)])
+            assert other / one >= 3, tone
+    browser("Emulation.setEmulatedMedia", features=[])
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The address of a server of the page."""
+    server = page_server.page_server(DEFAULT_METHODS)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_engine_frees_the_start(browser, served):
+    """Served, the page starts anywhere, sets any rate, and draws one's own function; a wrong one is named."""
+    browser.open(served)
+    browser.run("ready.then(() => choose(0.123, -0.4)).then(() => set('rate', 0.77)).then(() => go(steps()))")
+    assert start(browser) == [0.123, -0.4]
+    one = trace_path(SURFACE, "gradient-descent", (0.123, -0.4), learning_rate=0.77 / 2)
+    assert drawn(browser)["gradient-descent"][5] == pytest.approx(one.points[5].theta, abs=2e-4)
+    browser.run("showSurface({function: 'x^2 - y^2 + y^4', window: [-1, 1, -1, 1]}).then(() => 0)")
+    assert browser.run("state.scene.stationary.map(({kind}) => kind)") == ["saddle", "minimum", "minimum"]
+    assert browser.run("byId('own').hidden") is False
+    browser.run("showSurface({function: 'z', window: [-1, 1, -1, 1]}).then(() => 0)")
+    assert "got 'z'" in browser.run("byId('reason').textContent")
+    assert browser.run("state.scene.surface") == "x\u00b2 \u2212 y\u00b2 + y\u2074"
+    assert browser.complaints == []
+
+
+def test_an_engine_may_come_later(shown, written):
+    """An engine that is there after the page frees the start, and opens the own function; its errors are shown."""
+    request = {"ask": "runs", "surface": "saddle", "start": [0.123, -0.4]}
+    found = page_requests.answer(json.dumps(request))
+    assert shown.run("byId('surfaces').lastChild.disabled")
+    shown.run(f"window.requested = []; window.reply = {json.dumps(found)}; 0")
+    said = "{...JSON.parse(text), said: byId('score').textContent}"
+    shown.run(f"window.refhfEngine = {{ask: async text => {{ requested.push({said}); return reply; }}}}; 0")
+    shown.run("dispatchEvent(new Event('refhf-engine'))")
+    assert not shown.run("byId('surfaces').lastChild.disabled")
+    shown.run("choose(0.123, -0.4).then(() => go(steps()))")
+    assert start(shown) == [0.123, -0.4]
+    assert {key: shown.run(f"requested[0].{key}") for key in request} == request
+    assert [path[0][0] for path in drawn(shown).values()] == [pytest.approx(0.123, abs=2e-4)] * len(DEFAULT_METHODS)
+    assert shown.run("requested[0].said") == "Computing\u2026"
+    shown.run("window.reply = JSON.stringify({error: 'no such thing'}); choose(0.2, 0.2).then(() => 0)")
+    assert shown.run("byId('reason').textContent") == "no such thing"
+    shown.run("delete window.refhfEngine")

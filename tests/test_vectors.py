@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+import re
 import shlex
 import shutil
 import subprocess
@@ -115,6 +116,11 @@ def test_the_generator_makes_them(generator, topic):
     for name, request in requests[:: 1 if LONG else SLOW.get(topic, 1)]:
         made, on_file = generator.made(topic, name, request), stored[f"{topic}/{name}"]
         assert made._replace(flags={}) == on_file._replace(flags={})
+
+
+def test_flags_have_meanings():
+    """Each flag has a meaning in words, and no meaning is without a flag."""
+    assert set(load_vectors.meanings()) == {flag for vector in load() for flag in vector.flags}
 
 
 def test_flags_are_measured_again(generator):
@@ -294,8 +300,9 @@ def test_agreement(want, got):
         ([1.0], [float("nan")], "got nan"),
         ("inf", "-inf", "expected inf"),
         ([0.0], [1e-11], "off by"),
-        (True, 1, "expected True"),
-        ("exact", "limit", "expected 'exact'"),
+        (True, 1, "expected true; got 1"),
+        ("exact", "limit", 'expected "exact"; got "limit"'),
+        ([1.0, 1.0], [0.0, None], "got [0.0, null]"),
         ([1e-300], [2e-300], "off by 1.0e+00"),
         ([1e300, 0.0], [-1e300, 1e300], "off by"),
     ],
@@ -384,7 +391,7 @@ def test_skips_and_xfails(tmp_path, monkeypatch, capsys, argument):
 
     monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", wrong)
     assert main(["vectors", "--self"]) == 1
-    assert "fail  cg/definite-2: stop: expected 'iteration limit'; got 'wrong'" in capsys.readouterr().out
+    assert 'fail  cg/definite-2: stop: expected "iteration limit"; got "wrong"' in capsys.readouterr().out
     known = names_file(tmp_path, "cg  # not done yet\n\none-too-few\n")
     assert main(["vectors", "--self", argument, known, "--json"]) == 0
     counts = json.loads(capsys.readouterr().out)["counts"]
@@ -433,7 +440,35 @@ def test_report_of_a_wrong_product(monkeypatch, capsys):
     assert main(["vectors", "--self"]) == 1
     said = capsys.readouterr().out
     assert "hessian_product: gauss-newton-for-hessian (explains 73 of 73)" in said
+    assert "in place of the Hessian" in said
     assert "... and 53 more" in said
+
+
+def test_report_of_few_operations(monkeypatch, capsys):
+    """Topics without an answer are named in a sentence, and flags have a table only where a vector failed."""
+
+    def gradient_alone(request):
+        return reply_to(request) if request["operation"] == "gradient" else {"unsupported": True}
+
+    monkeypatch.setattr("refhf.conformance.vectors.vector_operations.reply_to", gradient_alone)
+    assert main(["vectors", "--self"]) == 0
+    said = capsys.readouterr().out
+    assert "flag:" not in said
+    assert re.search(r"^not supported, or skipped: .*hessian_product", said, flags=re.M)
+    assert re.search(r"catch \d+ known mistakes", said)
+
+
+def test_some_topics(tmp_path, capsys):
+    """With --topics the vectors of these topics are all that is asked, and written as questions."""
+    assert main(["vectors", "--self", "--topics", "saddle, cg", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    asked = {v.id for v in load() if v.topic in ("cg", "saddle")}
+    assert {row["id"] for row in said["results"]} == asked
+    path = tmp_path / "questions.jsonl"
+    assert main(["vectors", "--questions", str(path), "--topics", "cg"]) == 0
+    assert {json.loads(line)["id"].split("/")[0] for line in path.read_text().splitlines()} == {"cg"}
+    assert main(["vectors", "--self", "--topics", "saddles"]) == 2
+    assert "did you mean 'saddle'?" in capsys.readouterr().err
 
 
 def test_runner_takes_any_callable():

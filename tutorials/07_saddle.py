@@ -8,7 +8,7 @@
 # gradient descent, Newton, truncated Newton and saddle-free Newton, started at (x, 0), all end at the saddle (0, 0),
 # although the minima (0, 1) and (0, -1) are near. We differentiate by hand and show why each method stays on the
 # line, how long it takes to escape from a start *beside* the line, and which methods add the missing component.
-# `refhf saddle --out saddle.html` writes an interactive page for the same experiments.
+# `refhf classroom` opens an interactive page for the same experiments.
 
 # %%
 from itertools import islice

@@ -1,6 +1,7 @@
 """Build the site in build/site/html: run the tutorials, write the classroom page, make the pages, check the links.
 
     make site
+    make site LIVE=1    # also Run buttons, a page that checks a product, and Python behind the classroom page
 
 Nothing in the site asks another host for anything. What has run is kept in build/site/run while neither the package
 nor the tutorials change.
@@ -18,19 +19,25 @@ from pathlib import Path
 
 import jupytext
 import links
+import live_parts
 import pages
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 BUILD = ROOT / "build" / "site"
 MATHJAX = "d4295dc33744836935c1399feece5159577b34c5c8ffb9f1c6324cd82e03a882"  # SHA-256 of MathJax 3.2.2's tex-svg.js
 ONE_CORE = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"), "1")
+ENGINE = """<link rel="icon" href="data:,"><script>
+if (location.protocol.startsWith("http"))
+  window.refhfEngine = { ask: async (text) => (await import("../_static/live/classroom.js")).ask(text) };
+</script>"""  # the classroom page asks it for paths of starts and functions that it has not
 LONG = "05", "08", "09", "saddle", "06"  # run first
 
 
 def digest(file):
     """What decides a run's result: the tutorial, the executor and the package."""
     found = hashlib.sha256(sys.version.encode())
-    for each in (file, HERE / "run_tutorial.py", *sorted((ROOT / "refhf").rglob("*.py"))):
+    package = sorted(each for each in (ROOT / "refhf").rglob("*.*") if each.suffix in (".py", ".html", ".css", ".js"))
+    for each in (file, HERE / "run_tutorial.py", *package):
         found.update(each.read_bytes())
     return found.hexdigest()
 
@@ -51,9 +58,12 @@ def run(name, command, file, folder):
 def run_all(folder):
     """Run the tutorials and the classroom page, a process a core."""
     folder.mkdir(parents=True, exist_ok=True)
-    page = folder / "saddle.html"
+    page, classroom = folder / "saddle.html", [sys.executable, "-m", "refhf", "classroom"]
     jobs = {
-        "saddle": ([sys.executable, "-m", "refhf", "saddle", "--out", str(page)], ROOT / "refhf/lab/saddle/page.html")
+        "saddle": (
+            [*classroom, "--lessons", "../tutorials/", "--out", str(page)],
+            ROOT / "refhf/lab/saddle/page/page.html",
+        )
     }
     for file in (*(ROOT / "tutorials").glob("[0-9]*.py"), ROOT / pages.FORM):
         command = [sys.executable, str(HERE / "run_tutorial.py"), str(file), str(folder)]
@@ -74,7 +84,7 @@ def mathjax(folder):
     (folder / "mathjax" / "tex-svg.js").write_bytes(content)
 
 
-def extra(folder, ran):
+def extra(folder, ran, live):
     """The files beside the pages: scripts and notebooks of the lessons, and the classroom page."""
     (folder / "lessons").mkdir(parents=True)
     for file in (ROOT / "tutorials").glob("[0-9]*.py"):
@@ -83,10 +93,13 @@ def extra(folder, ran):
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         jupytext.write(notebook, folder / "lessons" / f"{file.stem}.ipynb")
     (folder / "classroom").mkdir()
-    shutil.copy(ran / "saddle.html", folder / "classroom")
+    page = (ran / "saddle.html").read_text(encoding="utf-8")
+    (folder / "classroom" / "saddle.html").write_text(
+        page.replace("<head>", "<head>" + ENGINE * live, 1), encoding="utf-8"
+    )
 
 
-def main():
+def main(live):
     """Build all, and say how long it took and how large it is."""
     start = time.monotonic()
     run_all(BUILD / "run")
@@ -99,9 +112,12 @@ def main():
     pages.add_figures(site)
     pages.add_copied(site)
     pages.add_api(site)
+    if live:
+        pages.add_live(site)
+        live_parts.write(BUILD / "static" / "live")
     site.write()
     mathjax(BUILD / "static")
-    extra(BUILD / "extra", BUILD / "run")
+    extra(BUILD / "extra", BUILD / "run", live)
     command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going", "-d", str(BUILD / "doctrees")]
     status = subprocess.run(
         [*command, "-c", str(HERE), str(BUILD / "pages"), str(BUILD / "html")], check=False
@@ -116,4 +132,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main("--live" in sys.argv[1:])

@@ -15,6 +15,7 @@ import refhf
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 BUILD = ROOT / "build" / "site"
+LIVE = (BUILD / "static" / "live").is_dir()  # make site LIVE=1
 SOURCES = json.loads((BUILD / "pages" / "sources.json").read_text())
 
 project, author, version = "refhf", "The refhf authors", refhf.__version__
@@ -108,6 +109,13 @@ def link_code(app, pagename, templatename, context, doctree):
     context["body"] = body.replace("<pre>", '<pre class="mathjax_process">') if count else body
 
 
+def run_code(app, pagename, templatename, context, doctree):
+    """On a page with code to run, the scripts that run it."""
+    if LIVE and pagename.startswith(("tutorials/", "docs/site/lesson_form", "live/")):
+        app.add_css_file("live/live.css")
+        app.add_js_file("live/run.js", **{"data-modules": "check.js" if pagename == "live/check" else "cells.js"})
+
+
 def source_pages(app):
     """A page for each file that pages link to."""
     for path in sorted(cited):
@@ -126,4 +134,5 @@ def source_pages(app):
 def setup(app):
     """Connect the hooks; before MathJax's, which asks whether the page has equations."""
     app.connect("html-page-context", link_code, priority=400)
+    app.connect("html-page-context", run_code)
     app.connect("html-collect-pages", source_pages)

@@ -129,6 +129,16 @@ def add_doors(site, index):
         site.add(door, "README.md", raised(heading[3:], opener + named[heading]))
 
 
+def add_live(site):
+    """The page that checks a product in the browser, and the way to it."""
+    page = "live/check"
+    site.add(page, "docs/site/live/check.md", (HERE / "live" / "check.md").read_text(encoding="utf-8"))
+    heading, rest = site.texts["check"].split("\n", 1)
+    offer = f'<p class="offer"><a href="{page}.html">Check a Hessian product here, in the browser</a></p>'
+    site.texts["check"] = f"{heading}\n\n{offer}\n{rest}"
+    site.texts["index"] += f"\n```{{toctree}}\n:hidden:\n:caption: In the browser\n\n{page}\n```\n"
+
+
 def verdicts(text):
     """The number of each verdict in the text of a figure."""
     found = [said.lower().removesuffix(" here") for said in re.findall(r"\*\*([^*]+)\*\*", text)]

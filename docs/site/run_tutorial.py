@@ -36,13 +36,18 @@ def prose(source):
     return "\n".join(re.sub(r"^# ?", "", line) for line in source.strip().splitlines())
 
 
-def run_cell(source, first, file, namespace):
-    """What a code cell prints, and the value of its last line."""
+def evaluate(source, first, file, namespace):
+    """Run a code cell; the value of its last line."""
     tree = ast.parse("\n" * (first - 1) + source, str(file))
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, str(file), "exec"), namespace)
+    return eval(compile(ast.Expression(last.value), str(file), "eval"), namespace) if last else None
+
+
+def run_cell(source, first, file, namespace):
+    """What a code cell prints, and the value of its last line."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        exec(compile(tree, str(file), "exec"), namespace)
-        value = eval(compile(ast.Expression(last.value), str(file), "eval"), namespace) if last else None
+        value = evaluate(source, first, file, namespace)
     return out.getvalue(), value
 
 
@@ -58,6 +63,12 @@ def shown_figures(value):
         found += [one for one in map(pyplot.figure, pyplot.get_fignums()) if one not in found]
         pyplot.close("all")
     return found
+
+
+def as_html(value):
+    """A value as a notebook shows it."""
+    of = getattr(value, "_repr_html_", None)
+    return of() if of else f"<pre>{html.escape(repr(value))}</pre>"
 
 
 def alternative(figure):
@@ -93,8 +104,7 @@ def page(file, folder):
             width = image_width(folder / name) * ON_SCREEN // DPI
             lines += [f"![{alternative(figure)}]({name}){{width={width}px}}", ""]
         if value is not None and not figures:
-            of = getattr(value, "_repr_html_", None)
-            lines += [f'<div class="value">{of() if of else f"<pre>{html.escape(repr(value))}</pre>"}</div>', ""]
+            lines += [f'<div class="value">{as_html(value)}</div>', ""]
     return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ import fig_adya_resnet as resnet
 import fig_resnet_convnet as beside
 from fig_adya_large_batches import FULL, METHODS, chosen, seed_groups
 
-from page_numbers import FIGURES, number, percent, table
+from page_numbers import FIGURES, ablation, number, percent, table  # noqa: F401  the page calls ablation
 from page_numbers.measured import once  # noqa: F401  the page calls it
 from refhf.lab.sweep.paired_differences import paired_difference
 

@@ -6,7 +6,7 @@ import statistics
 
 import fig_replicas as fig
 
-from page_numbers import FIGURES, table
+from page_numbers import FIGURES, number, table
 from page_numbers.measured import once  # noqa: F401  the page calls it
 
 LINES = fig.there(FIGURES / "fig_replicas.jsonl")
@@ -70,6 +70,55 @@ def same_batch_gains(rate):
     """How far below SGD same-batch 8 ends, in per cent: '1 to 16'."""
     found = [-mean(i, rate, "same-batch 8") for i in range(len(PLACES))]
     return f"{min(found):.0f} to {max(found):.0f}"
+
+
+# ----- the long runs
+
+LONG = fig.there(FIGURES / "fig_replicas_long.jsonl")
+WAY = [(rate, name) for rate, names in fig.LONG.items() for name in names]
+
+
+def _long(rate, name):
+    """The mean losses of a long run's seeds; None if there is none."""
+    found = [*fig.of(LONG, *fig.PLACE, rate, name).values()]
+    return sum(found) / len(found) if found else None
+
+
+def long_steps():
+    """The number of steps of the long runs."""
+    return f"{fig.WHOLE.steps * fig.WHOLE.losses:,}"
+
+
+def long_said():
+    """'SGD ends at 0.118, own-batch 8 at 0.2 (below SGD at 3 of 25 points along the way)', of each rate with runs."""
+    said = []
+    for rate, names in fig.LONG.items():
+        sgd, parts = _long(rate, "SGD"), []
+        for name in names:
+            own = _long(rate, name)
+            if own is not None:
+                below = sum(a < b for a, b in zip(own[1:], sgd[1:], strict=True))
+                along = f" (below SGD at {below} of {len(sgd) - 1} points along the way)" if name != "SGD" else ""
+                parts.append(f"{name} {number(own[-1])}{along}")
+        said += [f"rate {rate:g}: {', '.join(parts)}"] if parts else []
+    return "; ".join(said)
+
+
+def long_missing():
+    """The long runs that are not made yet, in words."""
+    lacks = [f"{name} at {rate:g}" for rate, name in WAY if _long(rate, name) is None]
+    return f"; not made yet: {', '.join(lacks)}" if lacks else ""
+
+
+def long_table():
+    """The losses along the way and at the end."""
+    marks = [fig.WHOLE.losses * i // 5 for i in range(1, 6)]
+    rows = [
+        [f"{rate:g}", name, *(number(losses[i]) for i in marks)]
+        for rate, name in WAY
+        if (losses := _long(rate, name)) is not None
+    ]
+    return table(["rate", "", *(f"{i * fig.WHOLE.steps:,} steps" for i in marks)], rows)
 
 
 # ----- what why_replicas.py printed

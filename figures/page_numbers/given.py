@@ -7,7 +7,7 @@ cell of a claim's row (the paper's words).
 SIZE = r"[\d,]*\d"  # a number of cases
 GIVEN = {
     "all": {
-        r"\b[HNAD]\d+\b": "names of claims",
+        r"\b[HNADS]\d+\b": "names of claims",
         r"\b([Ff]igures?|section|tutorial|Algorithm) \d+(\.\d)?((, \d)* and \d)?": "places in a paper or a tutorial",
         r"CIFAR-100?\b|ResNet-8|float(32|64)|TensorFlow 1\b": "names",
         rf"\b(batch|batches)( size)? {SIZE}(, {SIZE})*( (and|to) {SIZE})?(?![.\d])": "a batch that the runs have",
@@ -16,6 +16,7 @@ GIVEN = {
     },
     "he_2016": {
         r"same batches from 64 to 8,192": "a run that there is not",
+        r"defaults are 250, of Martens 2010": "Martens 2010, section 4.4",
         r"SGD's 1,024|60,000 cases|cases of 10,000 is 0\.8": "settings, and their ratio",
         r"alpha = 1/2|noise 0\.1; 1e-7": "settings of the saddle's runs",
         r"\(x, 0\)|(delta_0)? of norm 0\.1": "settings",
@@ -29,6 +30,7 @@ GIVEN = {
         r"2,048 cases|15 rounds|784-400-150-10|360-512-512-512-1973": "settings of H6",
         r"spend 20 products|layers of 50|20 steps": "settings of Figure 4's runs",
         r"\b(1|2|16|64) ranks\b|ranks of 2|those of 1|, on 64,|beyond some 16|for 256": "ranks of runs or predictions",
+        r"their 95 % intervals": "the level of figures/protocol.md",
         r"within 15 %": "the bound that tests/test_cost_model.py holds",
         r"batches of 128|10 Gbit/s|50 us|file of 4 GB": "settings of Figure 5",
     },
@@ -47,13 +49,14 @@ GIVEN = {
     "arnold_wang": {
         r"number of 5 runs|median of 100 steps|after 40 steps": "settings",
         r"at (0\.0003|0\.01|0\.1)(?!\d)": "a rate that the runs have",
-        r"11,700 steps and 28 x 28": "the paper's",
+        r"images of 14 x 14": "a setting of the long runs",
         r"M = [28]|M - 1|1/lambda_max|H\^-1|2MP|2P|4P": "numbers of replicas, and formulas",
     },
     "dauphin_2014": {
         r"from 0\.5 down|down to loss 1\.2": "where the run is read",
         r"10 probes of 80 steps": "settings",
     },
+    "sutskever_2013": {},
     "README": {
         r"\| [^|]*(?= \| (confirmed|refuted|not yet))": "the audit's words",
         r"epsilon, 1 in": "the published code's",

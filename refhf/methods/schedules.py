@@ -1,6 +1,7 @@
-"""Learning rates as functions of the step k = 1, 2, ...: warm-up, and exponential decay.
+"""Learning rates as functions of the step k = 1, 2, ...: warm-up, and a decay that is exponential or by steps.
 
-Adya et al. 2018, section 4.1, after Goyal et al. 2017, section 2.2. Where a method has a `learning_rate`, it is a
+Adya et al. 2018, section 4.1, after Goyal et al. 2017, section 2.2; and the authors' code for CIFAR (apple/ml-ncg,
+cifar_multi_gpu_train.py), which has another schedule than the paper. Where a method has a `learning_rate`, it is a
 number or any function of k. One with an attribute `steps` is for a run of so many steps, and `minimize` holds it to
 that.
 """
@@ -16,7 +17,10 @@ PEAK = 0.1 / 256  # times the batch; the same, and Goyal et al. 2017
 DECAY_EPOCHS = 2  # the same
 LARGE = 8192  # the same: from this batch on the decay ends at 0.01, below it at 0.001
 WARM_UPS = (32768, 30), (8192, 15), (0, 5)  # the same: (above this batch, that many epochs)
-
+ML_NCG_WARM_UP = 25  # epochs: the authors' code, num_warmup_epochs
+ML_NCG_PEAK = 0.8 / 1024  # times the batch: the example of the code's README, which has 0.001 as its start too
+ML_NCG_BOUNDARIES = (200, (102, 153, 204)), (300, (153, 229, 306)), (math.inf, (204, 306, 408))  # (up to, at epochs)
+ML_NCG_FALL = 0.1  # at each: the same code
 
 Rate: TypeAlias = float | Callable[[int], float]
 
@@ -104,7 +108,64 @@ def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:
     )
 
 
-SCHEDULES = {"adya-2018": adya_2018}  # of (batch, cases, epochs), by the names of the command line
+class StepSchedule(NamedTuple):
+    """A rate that rises from `start` to `peak`, by the square root of what is left, and falls tenfold at boundaries.
+
+    Attributes
+    ----------
+    start, peak : float
+    warm_up : int
+        Steps until `peak` is reached.
+    boundaries : tuple of int
+        After so many steps the rate falls.
+    steps : int
+        Of the run.
+    """
+
+    start: float
+    peak: float
+    warm_up: int
+    boundaries: tuple[int, ...]
+    steps: int
+
+    def __call__(self, k: int) -> float:
+        """The rate of step k; ValueError outside 1 .. steps."""
+        done = checks.positive_integer("k", k, maximum=self.steps) - 1
+        if done < self.warm_up:
+            return self.peak + (self.start - self.peak) * math.sqrt(1 - done / self.warm_up)
+        return self.peak * ML_NCG_FALL ** sum(done > boundary for boundary in self.boundaries)
+
+
+def ml_ncg(batch: int, cases: int, epochs: int) -> StepSchedule:
+    """The schedule of the authors' code for CIFAR: 25 epochs of warm-up, tenfold falls after epochs 102 and 153 of 200.
+
+    For up to 300 epochs the falls are after 153 and 229, for more after 204, 306 and 408. An epoch is
+    ceil(cases / batch) steps. The peak is in proportion to the batch, 0.8 at 1,024.
+
+    Parameters
+    ----------
+    batch, cases : int
+        Of a step, and of the training set.
+    epochs : int
+        More than the warm-up's 25.
+
+    Examples
+    --------
+    >>> rate = ml_ncg(batch=128, cases=256, epochs=200)
+    >>> [round(rate(k), 4) for k in (1, 51, 204, 205, 206, 400)]
+    [0.001, 0.1, 0.1, 0.1, 0.01, 0.001]
+    """
+    cases = checks.positive_integer("cases", cases)
+    batch, epochs = checks.positive_integer("batch", batch, maximum=cases), checks.positive_integer("epochs", epochs)
+    if epochs <= ML_NCG_WARM_UP:
+        raise ValueError(f"epochs: expected more than the {ML_NCG_WARM_UP} of the warm-up; got {epochs}")
+    an_epoch = math.ceil(cases / batch)
+    boundaries = next(places for most, places in ML_NCG_BOUNDARIES if epochs <= most)
+    after = tuple(an_epoch * place for place in boundaries)
+    return StepSchedule(START, ML_NCG_PEAK * batch, ML_NCG_WARM_UP * an_epoch, after, epochs * an_epoch)
+
+
+SCHEDULES = {"adya-2018": adya_2018, "ml-ncg": ml_ncg}  # of (batch, cases, epochs), by the names of the command line
 
 
 def check(learning_rate: Any) -> Rate:

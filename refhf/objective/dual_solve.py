@@ -1,4 +1,4 @@
-"""The damped Gauss-Newton system solved exactly, in the space of the cases' outputs where that is the smaller one.
+"""The damped Gauss-Newton system solved exactly, in the space of the cases' outputs where that is cheaper.
 
 Ren and Goldfarb, Efficient subsampled Gauss-Newton and natural gradient methods for training neural networks,
 arXiv:1906.02353 (2019), by Woodbury's formula (Golub and Van Loan 2013, section 2.1.4). Notation: J = dz/dtheta
@@ -29,6 +29,7 @@ from refhf.model.network import Network
 from refhf.objective.case_sums import chunks, own_chunks
 from refhf.objective.supervised import Supervised
 
+DUAL_UP_TO = 1.5  # B C over P; from benchmarks/dual_solve.py: an unknown of the dual costs less than a product of G
 MOST_UNKNOWNS = 11_000  # our choice: a float64 matrix of 1 GB, of which at most three are held at once
 
 
@@ -134,7 +135,7 @@ def _columns(space: OutputSpace) -> Iterator[Array]:
 
 
 def gauss_newton_solve(objective: Any, theta: Any, damping: float, b: Any = None) -> Array:
-    """Solve (G + lambda I) d = b exactly, by the smaller of two dense systems: of B C unknowns, or of P.
+    """Solve (G + lambda I) d = b exactly, by the cheaper of two dense systems: of B C unknowns up to 1.5 P, else of P.
 
     The first costs C gradients, and a product of G for each unknown in networks that have other layers than dense
     ones; the second P products. Both then cost a Cholesky factorisation.
@@ -181,7 +182,9 @@ def gauss_newton_solve(objective: Any, theta: Any, damping: float, b: Any = None
     with np.errstate(all="ignore"):
         b = -objective.value_and_gradient(theta)[1] if b is None else b
         try:
-            return _primal(objective, theta, damping, b) if theta.size <= outputs else _dual(objective, theta, shift, b)
+            if outputs < DUAL_UP_TO * theta.size and outputs <= MOST_UNKNOWNS:
+                return _dual(objective, theta, shift, b)
+            return _primal(objective, theta, damping, b)
         except np.linalg.LinAlgError:  # not positive definite to rounding, or not finite
             return np.full_like(b, np.nan)
 

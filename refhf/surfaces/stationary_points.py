@@ -12,8 +12,9 @@ class StationaryPoint(NamedTuple):
     Attributes
     ----------
     theta : ndarray (P,)
-    kind : {'minimum', 'saddle', 'degenerate saddle'}
-        A degenerate saddle is one that its Hessian does not show: no eigenvalue is negative. Minima are global.
+    kind : {'minimum', 'saddle', 'degenerate saddle', 'maximum'}
+        A degenerate saddle is one that its Hessian does not show: no eigenvalue is negative. Minima are global, but for
+        those of a typed function.
     eigenvalues : ndarray (P,) or None
         Of the Hessian there, ascending; None where they have no closed form.
     """
@@ -39,7 +40,7 @@ class Surface(NamedTuple):
     start : ndarray (P,)
         A start worth watching.
     lowest : float
-        The global minimum of f; -inf where there is none.
+        The global minimum of f; -inf where there is none, or none is known.
     window : (float, float, float, float) or None
         x from, x to, y from, y to of a picture; None unless P = 2.
     """
@@ -67,8 +68,8 @@ class Surface(NamedTuple):
 
     @property
     def saddle(self) -> StationaryPoint | None:
-        """The first stationary point that is not a minimum."""
-        return next((point for point in self.stationary if point.kind != "minimum"), None)
+        """The first stationary point that is a saddle, degenerate or not."""
+        return next((point for point in self.stationary if "saddle" in point.kind), None)
 
     @property
     def minima(self) -> tuple:

@@ -147,5 +147,5 @@ class _Translation(NamedTuple):
             numbers |= {"running_mean": block.mean, "running_var": block.deviation**2}
         for name, x in numbers.items():
             theirs = x.transpose(3, 2, 0, 1) if x.ndim == 4 else x.T  # kernels (C_out, C_in, k, k), units (n_out, n_in)
-            getattr(module, name).data = self.torch.from_numpy(np.array(theirs, self.dtype))
+            getattr(module, name).data = self.torch.from_numpy(np.array(theirs, self.dtype, order="C"))
         return module

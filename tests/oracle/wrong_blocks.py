@@ -64,6 +64,8 @@ def problem_of(request, mistake):
     """The network and its cases."""
     net, cases = network_of(request), request["cases"]
     X, y = (np.array(request[name], float).reshape(cases, -1) for name in ("X", "y"))
+    if mistake == "cases-in-columns":
+        X, y = X.ravel().reshape(-1, cases).T, y.ravel().reshape(-1, cases).T
     if mistake == "channels-first" and net.images:
         X = X.reshape(cases, net.in_shape[2], *net.in_shape[:2]).transpose(0, 2, 3, 1)
     if mistake == "one-group":

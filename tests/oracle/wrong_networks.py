@@ -71,6 +71,8 @@ def network(request, mistake, wanted):
         return wrong_blocks.network(request, mistake, wanted)
     net, cases, l2 = network_of(request), request["cases"], request.get("l2", 0.0)
     X, y = (np.array(request[name], float).reshape(cases, -1) for name in ("X", "y"))
+    if mistake == "cases-in-columns":
+        X, y = X.ravel().reshape(-1, cases).T, y.ravel().reshape(-1, cases).T
     if mistake == "channels-first" and "shape" in request:
         height, width, channels = request["shape"]
         X = X.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(cases, -1)
@@ -233,6 +235,7 @@ NETWORK = [
     "mean-vs-sum",
     "bias",
     "layout",
+    "cases-in-columns",
     "d-of-activation",
     "kernel-turned",
     "channels-first",

@@ -52,6 +52,8 @@ def cg(request, mistake):
         z = M @ r
         beta = {"steepest-descent": 0.0, "beta-inverted": rz / (r @ z) if r.any() else 0.0}.get(mistake, (r @ z) / rz)
         p = (r if mistake == "direction-not-preconditioned" else z) + beta * p
+    if mistake == "exact-before-limit" and not r.any():
+        stop = "exact"
     return finished({"x": np.concatenate(trace)}, mistake if mistake == "float32" else None) | {"stop": stop}
 
 
@@ -102,6 +104,8 @@ def bicgstab(request, mistake):
         beta = (r @ shadow) / rho * (1.0 if mistake == "beta-without-alpha-over-omega" else alpha / omega)
         p = r + beta * (p if mistake == "stabiliser-not-in-p" else p - omega * v)
         trace.append(x)
+    if mistake == "exact-before-limit" and not r.any():
+        stop = "exact"
     return finished({"x": np.concatenate(trace)}, mistake if mistake == "float32" else None) | {"stop": stop}
 
 
@@ -132,6 +136,7 @@ MISTAKES = {
             "preconditioner-ignored",
             "preconditioner-inverted",
             "one-too-few",
+            "exact-before-limit",
             "zero-rhs",
             "absolute-threshold",
             "preconditioner-unchecked",
@@ -159,6 +164,7 @@ MISTAKES = {
             "shadow-is-b",
             "breakdown-ignored",
             "one-too-few",
+            "exact-before-limit",
             "zero-rhs",
             "half-step-lost",
             "preconditioner-left-out-of-p",

@@ -14,6 +14,7 @@ from refhf.conformance.checkers.derivative_check import usable
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
 from refhf.conformance.mistakes.coefficient_causes import LikelyFactors, coefficient_causes, likely_factors
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
+from refhf.conformance.mistakes.drawn_factors import drawn_factors_cause
 from refhf.conformance.mistakes.monte_carlo_fisher import monte_carlo_cause
 from refhf.conformance.mistakes.wrong_derivatives import network_cases
 from refhf.conformance.patterns import Cause, Pattern
@@ -64,7 +65,10 @@ def _in_single(check: ProductCheck, findings: list[Finding]) -> bool:
 def _drawn_labels(check: ProductCheck, samples: list[Sample]) -> Cause | None:
     """The cause if labels drawn from the model give the samples."""
     problem = network_cases(check.reference) if check.reference else None
-    return monte_carlo_cause(problem, samples, check.reference.l2) if check.reference and problem else None
+    if not check.reference or not problem:
+        return None
+    l2 = check.reference.l2
+    return monte_carlo_cause(problem, samples, l2) or drawn_factors_cause(problem, samples, l2)
 
 
 def _known_mistake(check: ProductCheck) -> list[Cause]:
@@ -72,8 +76,7 @@ def _known_mistake(check: ProductCheck) -> list[Cause]:
         candidates = list(product_candidates(check.kind, reference, check.theta))
         of = likely_factors(reference)
         causes = diagnose(check.samples, candidates, check.blocks, reference.l2, of, False)
-        labels = None if causes else _drawn_labels(check, check.samples)
-        return [labels] if labels else causes
+        return causes or [cause for cause in (_drawn_labels(check, check.samples),) if cause]
     at = check.expected
     assert at is not None
     right = CandidateResult(None, lambda theta, v: at(theta, v)[0])

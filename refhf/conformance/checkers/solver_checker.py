@@ -89,8 +89,9 @@ def check_solver(
         findings = [*trial.log.findings(), *held]
         right = quick or all(finding.passed for finding in findings)
         causes = [*trial.log.causes(), *([] if right else _diagnosed(trial, findings))]
-        unique, named = tuple(dict.fromkeys(causes)), convention.names
-        return CheckReport(f"solver, {kind}", tuple(findings), unique, tuple(trial.remarks), conventions=named)
+        limit = next((10**-found.needed for found in held if found.needed), None)  # of the iterates, the first law
+        unique, remarks = tuple(dict.fromkeys(causes)), tuple(trial.remarks)
+        return CheckReport(f"solver, {kind}", tuple(findings), unique, remarks, limit, convention.names)
 
     return under_conventions(checked, SOLVER_CONVENTIONS, any_convention)
 

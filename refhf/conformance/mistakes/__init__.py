@@ -2,6 +2,6 @@
 
 Reading order: `wrong_derivatives` (sweeps with terms left out), `kronecker_factors` (KFAC), `candidate_vectors` (every
 result that a known mistake gives), `coefficient_causes` (names of factors), `diagnosis` (fits results to candidates),
-`monte_carlo_fisher` (finds the labels that a Fisher matrix was made of); `linear_systems` and `wrong_solvers`
-(recurrences with one line wrong).
+`monte_carlo_fisher` and `drawn_factors` (find the labels that a Fisher matrix, or KFAC, was made of);
+`linear_systems` and `wrong_solvers` (recurrences with one line wrong).
 """

@@ -45,6 +45,15 @@ def compare_recipes(
         For invalid arguments; for a loss that fails, is no number or is drawn anew in each call. Faults of the recipes
         are in the report.
 
+    Notes
+    -----
+    Models of JAX's libraries are functions of a tree (run with Equinox 0.13.8, Flax 0.12.8 and JAX 0.10.2):
+
+    * Equinox: `params, static = eqx.partition(model, eqx.is_inexact_array)`, and
+      `lambda params, X: jax.vmap(eqx.combine(params, static))(X)`;
+    * Flax linen: `params = module.init(key, X)`, and `module.apply`;
+    * Flax nnx: `graph, params = nnx.split(model)`, and `lambda params, X: nnx.merge(graph, params)(X)`.
+
     Examples
     --------
     >>> print(refhf.compare_recipes(model, torch.nn.CrossEntropyLoss(), X, y))  # doctest: +SKIP

@@ -20,15 +20,16 @@ from refhf.conformance.vectors.load_vectors import compact
 MOST = 2**20  # largest reply in bytes, our choice: fifty times the longest right one
 STDERR_TAIL = 2000  # last bytes of stderr that are kept, our choice
 NOTICE = 1.0  # seconds of waiting before the user is told, our choice
+OCTAVES_LAST = "while preparing to exit"  # of a line that GNU Octave 7 writes after the error
 ENDING = 0.5  # seconds to wait for a process or a pipe to end, our choice
 
 
 class NoReply(Exception):  # noqa: N818 : an outcome of one request
-    """A request has no valid reply; `silent` if there was none at all, `late` if it was waited for in vain."""
+    """A request has no valid reply; `late` if it was waited for in vain."""
 
-    def __init__(self, reason: str, silent: bool = False, late: bool = False) -> None:
+    def __init__(self, reason: str, late: bool = False) -> None:
         super().__init__(reason)
-        self.silent, self.late = silent or late, late
+        self.late = late
 
 
 class Adapter:
@@ -153,8 +154,9 @@ class Adapter:
         ending = "closed its output" if code is None else ending
         self.listener.join(ENDING)
         lines = self.errors.decode(errors="replace").strip().splitlines()
-        said = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1]) if lines else ""
-        raise NoReply(f"the adapter {ending}" + (f": {said[:200]}" if said else ""), silent=True)
+        words = [line for line in lines if OCTAVES_LAST not in line] or lines
+        said = next((line for line in reversed(words) if "error" in line.lower()), words[-1]) if words else ""
+        raise NoReply(f"the adapter {ending}" + (f": {said[:200]}" if said else ""))
 
 
 def _exchange(process: Any, line: str, replies: "queue.SimpleQueue[bytes]") -> None:

@@ -7,6 +7,8 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
+from refhf import checks
+
 VERSION = "v1"
 RELEASE = "1.1.0"  # of the vectors, not of refhf: CHANGELOG.md beside this file
 
@@ -40,6 +42,26 @@ class Vector(NamedTuple):
     def digest(self) -> str:
         """A digest of request and reply, which never change."""
         return hashlib.sha256(compact([self.request, self.reply]).encode()).hexdigest()[:16]
+
+
+def of_topics(given: str) -> tuple[Vector, ...]:
+    """The vectors of a list of topics, with spaces or commas between them; all if it is empty.
+
+    Raises
+    ------
+    ValueError
+        For a topic that there is not, with the nearest one.
+    """
+    known = list(dict.fromkeys(vector.topic for vector in load()))
+    chosen = {checks.choice("topics", name, known) for name in given.replace(",", " ").split()} or {*known}
+    return tuple(vector for vector in load() if vector.topic in chosen)
+
+
+@cache
+def meanings() -> dict[str, str]:
+    """The meaning of each flag, in words."""
+    text = (resources.files("refhf.conformance.vectors") / "flags.json").read_text(encoding="utf-8")
+    return json.loads(text)
 
 
 def compact(value: Any) -> str:

@@ -1,5 +1,6 @@
 """Compares a reply with the right one: relative error, verdict, reason."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -61,11 +62,11 @@ def field_error(got: Any, want: Any) -> tuple[float, str]:
     """The relative error of a field, and a reason if it has no number; words and booleans must be equal."""
     if not _numeric(want):
         same = got == want and isinstance(got, bool) == isinstance(want, bool)
-        return (0.0, "") if same else (math.inf, f"expected {want!r}; got {str(got)[:60]!r}")
+        return (0.0, "") if same else (math.inf, f"expected {json.dumps(want)}; got {shown(got)}")
     x, y = _numbers(got), np.array([_number(t) for t in (want if isinstance(want, list) else [want])], float)
     if x is None or (isinstance(want, list) != isinstance(got, list)):
         kind = f"a flat list of {y.size} numbers" if isinstance(want, list) else "a number"
-        return math.inf, f"expected {kind}; got {str(got)[:60]}"
+        return math.inf, f"expected {kind}; got {shown(got)}"
     if x.size != y.size:
         return math.inf, f"expected {y.size} numbers; got {x.size}"
     finite = np.isfinite(y)
@@ -78,6 +79,11 @@ def field_error(got: Any, want: Any) -> tuple[float, str]:
     with np.errstate(over="ignore"):
         error = np.linalg.norm((x - y) / scale)
     return float(error / (np.linalg.norm(y / scale) or 1.0)), ""
+
+
+def shown(got: Any) -> str:
+    """A reply's field as JSON, cut to 60 characters."""
+    return json.dumps(got, default=str)[:60]
 
 
 def _numeric(want: Any) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from refhf.conformance.vectors.load_vectors import meanings
 from refhf.conformance.vectors.reply_comparison import BAD, GOOD, VectorResult, alike
 
 SMALL = frozenset({"float32", "finite-difference"})  # mistakes that leave some digits right, with an error that varies
@@ -30,7 +31,8 @@ class Suspect(NamedTuple):
 
     def __str__(self) -> str:
         but = f"; but {self.passed} vectors that catch it passed" if self.passed else ""
-        return f"{self.operation}: {self.flag} (explains {self.explained} of {self.failed}{but})"
+        share = f"explains {self.explained} of {self.failed}{but}"
+        return f"{self.operation}: {self.flag} ({share}): {meanings()[self.flag]}"
 
 
 def suspects(results: Iterable[VectorResult]) -> list[Suspect]:

@@ -8,7 +8,7 @@ from refhf.conformance.vectors.adapter_process import NoReply
 from refhf.conformance.vectors.load_vectors import Vector
 from refhf.conformance.vectors.reply_comparison import BAD, GOOD, TOLERANCE, VectorResult, Verdict, judged
 
-PATIENCE = 3  # requests without any reply, in turn, before the rest of the operation is not sent; our choice
+PATIENCE = 3  # requests without a valid reply, in turn, before the rest of the operation is not sent; our choice
 
 Ask = Callable[[str, dict[str, Any]], Any]  # (id, request) -> reply; may raise NoReply
 
@@ -56,7 +56,7 @@ def run(
 
 
 class _Silence:
-    """Counts the consecutive requests without any reply, and the time-outs before the first reply."""
+    """Counts the consecutive requests without a valid reply, and the time-outs before the first reply."""
 
     def __init__(self) -> None:
         self.silent: dict[str, int] = {}
@@ -64,17 +64,16 @@ class _Silence:
 
     def count(self, operation: str, failure: NoReply | None) -> None:
         """Note the outcome of a request."""
-        silent = failure is not None and failure.silent
-        self.silent[operation] = self.silent.get(operation, 0) + 1 if silent else 0
+        self.silent[operation] = self.silent.get(operation, 0) + 1 if failure else 0
         self.late += failure is not None and failure.late
-        self.replied |= not silent
+        self.replied |= failure is None
 
     def reason(self, operation: str) -> str:
         """The reason not to send the next request; empty if there is none."""
         if not self.replied and self.late >= PATIENCE:
             return f"not sent: none of {self.late} requests had a reply in time"
         many = self.silent.get(operation, 0) >= PATIENCE
-        return f"not sent: {PATIENCE} requests of this operation had no reply" if many else ""
+        return f"not sent: {PATIENCE} requests of this operation had no valid reply" if many else ""
 
 
 def _asked(vector: Vector, ask: Ask, tolerance: float) -> tuple[VectorResult, NoReply | None]:

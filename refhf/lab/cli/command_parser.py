@@ -9,6 +9,7 @@ from refhf import checks, hints
 from refhf.driver.registry import METHODS
 from refhf.lab.cli import (
     check_command,
+    classroom_command,
     compare_command,
     data_command,
     info_command,
@@ -17,6 +18,7 @@ from refhf.lab.cli import (
     predict_command,
     resumed_arguments,
     saddle_command,
+    site_command,
     sweep_command,
     train_command,
     vectors_command,
@@ -85,7 +87,9 @@ def _parser() -> tuple[CommandParser, Mapping[str, argparse.ArgumentParser]]:
     sweep_command.add_sweep_command(commands)
     predict_command.add_predict_command(commands)
     saddle_command.add_saddle_command(commands)
+    classroom_command.add_classroom_command(commands)
     lesson_command.add_lesson_command(commands)
+    site_command.add_site_command(commands)
     check_command.add_check_command(commands)
     vectors_command.add_vectors_command(commands)
     data_command.add_data_command(commands)

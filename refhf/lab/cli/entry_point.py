@@ -1,4 +1,4 @@
-"""The command line: `refhf train | compare | sweep | predict | saddle | lesson | check | vectors | data | info`.
+"""The command line: `refhf train | compare | sweep | predict | saddle | classroom | lesson | check | vectors | ...`.
 
 Results go to stdout (`--json`: one JSON value), progress to stderr. Exit status 0: done; 1: a check failed;
 2: wrong usage or a full disk, reported in one line; 130, 143: interrupted, terminated.
@@ -15,12 +15,14 @@ from contextlib import redirect_stdout
 
 from refhf.lab.cli import command_parser, standard_streams
 from refhf.lab.cli.check_command import run_check_command
+from refhf.lab.cli.classroom_command import run_classroom_command
 from refhf.lab.cli.compare_command import run_compare_command
 from refhf.lab.cli.data_command import run_data_command
 from refhf.lab.cli.info_command import run_info_command
 from refhf.lab.cli.lesson_command import run_lesson_command
 from refhf.lab.cli.predict_command import run_predict_command
 from refhf.lab.cli.saddle_command import run_saddle_command
+from refhf.lab.cli.site_command import run_site_command
 from refhf.lab.cli.sweep_command import run_sweep_command
 from refhf.lab.cli.train_command import run_train_command
 from refhf.lab.cli.vectors_command import run_vectors_command
@@ -35,7 +37,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sweep": run_sweep_command,
     "predict": run_predict_command,
     "saddle": run_saddle_command,
+    "classroom": run_classroom_command,
     "lesson": run_lesson_command,
+    "site": run_site_command,
     "check": run_check_command,
     "vectors": run_vectors_command,
     "data": run_data_command,

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -110,14 +111,19 @@ def _check_out(out, surface):
     if Path(out).suffix.lower() == ".html" and surface.window is None:
         flat = ", ".join(name for name, one in SURFACES.items() if one.window)
         raise ValueError(f"out: expected a surface of two parameters for a page, one of {flat}; got {surface.name!r}")
+    check_folder(out)
+
+
+def check_folder(out) -> None:
+    """Refuse a file in a folder that does not exist."""
     if not Path(out).absolute().parent.is_dir():
-        raise ValueError(f"out: expected a file in a folder that exists; got {out!r}")
+        raise ValueError(f"out: expected a file in a folder that exists; got {str(out)!r}")
 
 
 def _write(file, surface, paths, names, start, seed, steps):
     kind = file.suffix.lower()
     if kind == ".html":
-        text = saddle_page.saddle_page(surface, names, start=start, seed=seed, steps=steps, listen=_progress)
+        text = saddle_page.saddle_page([surface], names, start=start, seed=seed, steps=steps, listen=share_printer())
         file.write_text(text, encoding="utf-8")
     elif kind == ".gif":
         saddle_animation.save_animation(paths, file)
@@ -125,9 +131,17 @@ def _write(file, surface, paths, names, start, seed, steps):
         run_figures.save_figure(saddle_figure.saddle_figure(paths), file)
 
 
-def _progress(done, of):
-    """Say on stderr how many starts are done: on a terminal each in one line, else a line each quarter."""
-    if sys.stderr.isatty():
-        print(f"\rstart {done} of {of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
-    elif done * 4 // of > (done - 1) * 4 // of:
-        print(f"start {done} of {of}", file=sys.stderr, flush=True)
+def share_printer() -> Callable[[float], None]:
+    """A function that says on stderr how much is done: on a terminal each per cent in one line, else each quarter."""
+    shown = 0
+
+    def show(done):
+        nonlocal shown
+        step = 1 if sys.stderr.isatty() else 25
+        share = int(done * 100 / step) * step
+        if share > shown:
+            shown = share
+            ends = {"start": "\r", "end": "\n" if share == 100 else ""} if step == 1 else {"start": "", "end": "\n"}
+            print(f"{ends['start']}{share} % of the page", end=ends["end"], file=sys.stderr, flush=True)
+
+    return show

@@ -8,7 +8,7 @@ from refhf import checks, hints
 from refhf.conformance.vectors import vector_operations, vector_run
 from refhf.conformance.vectors.adapter_process import Adapter
 from refhf.conformance.vectors.batch_files import AnswerFile, write_questions
-from refhf.conformance.vectors.load_vectors import folder, load
+from refhf.conformance.vectors.load_vectors import folder, load, of_topics
 from refhf.conformance.vectors.reply_comparison import TOLERANCE, Verdict
 from refhf.lab.cli.argument_types import real_number
 from refhf.lab.cli.vectors_report import report_dict, report_text, result_lines
@@ -34,6 +34,7 @@ def add_vectors_command(commands) -> None:
     option("--self", action="store_true", help="test refhf itself")
     option("--questions", metavar="FILE", help="write all requests to FILE, one a line, and end")
     option("--answers", metavar="FILE", help="check the replies in FILE, one a line, in any order")
+    option("--topics", default="", metavar="T,T", help="topics to ask, such as cg,gradient; default: all")
     option("--timeout", default=TIMEOUT, type=real_number, metavar="S", help="seconds a reply; default: %(default)s")
     option(
         "--tolerance", default=TOLERANCE, type=real_number, metavar="E", help="relative tolerance; default: %(default)s"
@@ -51,8 +52,8 @@ def run_vectors_command(args) -> int:
     if len(given) != 1:
         raise ValueError(f"vectors: expected one of {', '.join(modes)}; got {' and '.join(given) or 'none'}")
     timeout, tolerance = checks.positive("timeout", args.timeout), checks.positive("tolerance", args.tolerance)
-    vectors = load()
-    names = {name for vector in vectors for name in (vector.id, vector.topic, *vector.flags)}
+    vectors = of_topics(args.topics)
+    names = {name for vector in load() for name in (vector.id, vector.topic, *vector.flags)}
     lists = {name: _names(name, _text(getattr(args, name)), names) for name in ("skips", "xfails")}
     lists["skips"] |= _names("deprecated", (folder() / "DEPRECATED").read_text(encoding="utf-8"), names)
     if args.questions is not None:
@@ -63,7 +64,7 @@ def run_vectors_command(args) -> int:
         if args.adapter is not None:
             ask = stack.enter_context(Adapter(args.adapter, timeout, _say)).ask
         elif args.answers is not None:
-            ask = AnswerFile(args.answers, {vector.id for vector in vectors}, _say).ask
+            ask = AnswerFile(args.answers, {vector.id for vector in load()}, _say).ask
         else:
             ask = _own_reply
         results = list(_watched(vector_run.run(vectors, ask, tolerance=tolerance, **lists), len(vectors)))

@@ -1,5 +1,7 @@
 """The report of `refhf vectors`: a text, a dictionary, and one JSON object a result."""
 
+import textwrap
+
 from refhf.conformance.vectors import vector_run
 from refhf.conformance.vectors.load_vectors import RELEASE
 from refhf.conformance.vectors.reply_comparison import Verdict
@@ -20,20 +22,34 @@ def _tables(results):
 
 
 def report_text(results):
-    """Tables by topic and by flag, suspected mistakes, failures, counts."""
-    counts = _counts(results)
-    topics, flags = _tables(results)
-    asked = {name: tally for name, tally in sorted(flags.items()) if tally.passed + tally.failed}
-    lines = [*_table("topic", topics), "", *_table("flag: the mistake that they catch", asked)]
-    suspects = suspects_of(results)
-    if suspects:
-        lines += ["", "the failures look most like", *(f"  {suspect}" for suspect in suspects)]
+    """Tables by topic and by flag, failures, suspected mistakes, counts."""
+    counts, (topics, flags) = _counts(results), _tables(results)
+    asked, failing = _where(topics, _answered), _where(flags, lambda tally: tally.failed)
+    lines = _table("topic", asked)
+    if len(asked) < len(topics):
+        others = ", ".join(name for name in topics if name not in asked)
+        lines += textwrap.wrap(f"not supported, or skipped: {others}", 100, break_on_hyphens=False)
+    if failing:
+        lines += ["", *_table("flag: vectors that catch this mistake", failing)]
     failures = _failures(results)
     lines += [""] * bool(failures) + failures[:SHOWN]
     if len(failures) > SHOWN:
         lines.append(f"... and {len(failures) - SHOWN} more: --json lists all")
-    lines += ["", f"{len(results)} vectors: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)]
+    suspects = suspects_of(results)
+    if suspects:
+        lines += ["", "the failures look most like", *(f"  {suspect}" for suspect in suspects)]
+    lines += ["", f"The vectors that were answered catch {len(_where(flags, _answered))} known mistakes."]
+    lines.append(f"{len(results)} vectors: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n))
     return "\n".join(lines)
+
+
+def _answered(tally):
+    return tally.passed + tally.failed
+
+
+def _where(tallies, count):
+    """The tallies whose count is not 0."""
+    return {name: tally for name, tally in tallies.items() if count(tally)}
 
 
 def _failures(results):

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from refhf.lab.plots import run_figures
+from refhf.lab.saddle.saddle_ground import height_map
 from refhf.lab.saddle.saddle_methods import SADDLE_METHODS
 from refhf.lab.saddle.saddle_wording import describe_outcome, raise_powers, saddle_headline
 from refhf.lab.saddle.trajectories import Trajectory, within
 from refhf.surfaces.stationary_points import Surface
 
 BARS = 24  # steps whose curvature is drawn; our choice
-LEVELS = 22  # contours; our choice
 GROUND = "#CCDAE6", "#F7F9FA"  # from the lowest contour to the highest
 INK, QUIET, POSITIVE, NEGATIVE = "#1A1A1A", "#595959", "#9DB4C8", "#D55E00"
 
@@ -69,15 +69,6 @@ def draw_surface(ax, surface: Surface) -> None:
     ax.set_xlabel("x", loc="right")
     ax.set_ylabel("y", loc="top", rotation=0)
     ax.grid(False)
-
-
-def height_map(surface: Surface, n: int):
-    """x (n,), y (n,), f (n, n) over the window, and contour levels that part it into equal areas."""
-    assert surface.window is not None
-    x0, x1, y0, y1 = surface.window
-    x, y = np.linspace(x0, x1, n), np.linspace(y0, y1, n)
-    f = surface.value(np.array(np.meshgrid(x, y)).reshape(2, -1)).reshape(n, n)
-    return x, y, f, np.unique(np.quantile(f, np.linspace(0, 1, LEVELS)))
 
 
 def ticks(low: float, high: float) -> range:

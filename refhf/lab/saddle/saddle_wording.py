@@ -13,6 +13,7 @@ from refhf.lab.saddle.trajectories import BESIDE, Ending, Trajectory, within
 ENDING_WORDS = {
     Ending.SADDLE: "stops at a saddle",
     Ending.DEGENERATE: "stops at the saddle",
+    Ending.MAXIMUM: "stops at a maximum",
     Ending.PLATEAU: "stops on a plateau",
     Ending.UNBOUNDED: "leaves the scene",
     Ending.REFUSED: "has its steps refused",
@@ -24,12 +25,14 @@ GROUPS = {
     Ending.DEGENERATE: "saddle",
     Ending.MINIMUM: "minimum",
     Ending.NEAR_MINIMUM: "minimum",
+    Ending.MAXIMUM: "maximum",
     Ending.PLATEAU: "plateau",
     Ending.UNBOUNDED: "unbounded",
 }
 GROUP_WORDS = {  # in a headline, after a count: singular and plural
     "saddle": ("stops at the saddle", "stop at the saddle"),
     "minimum": ("reaches a minimum", "reach a minimum"),
+    "maximum": ("stops at a maximum", "stop at a maximum"),
     "plateau": ("stops on a plateau", "stop on a plateau"),
     "outside": ("reaches a minimum off the map", "reach a minimum off the map"),
     "unbounded": ("leaves the scene", "leave the scene"),
@@ -50,6 +53,20 @@ IN_PLAIN_WORDS = {
     "gn-cg": "its model never bends down",
     "hessian-cg": "Newton bit by bit, until a bend down",
     "hybrid-cg": "after a bend down, a model without",
+}
+SOURCES = {
+    "gradient-descent": "Nocedal and Wright 2006, 2.2",
+    "newton": "Nocedal and Wright 2006, 3.3",
+    "truncated-newton": "He et al. 2016, Algorithm 1",
+    "saddle-free-newton": "Dauphin et al. 2014, 5",
+    "hessian-bicgstab": "He et al. 2016, Algorithm 3",
+    "random-start-cg": "He et al. 2016, Algorithm 2, line 1",
+    "noisy-gradient-descent": "gradient descent with noise",
+    "negative-curvature-newton": "Mor\u00e9 and Sorensen 1979; He et al. 2016, 4.2",
+    "random-start-bicgstab": "He et al. 2016, Algorithms 2 and 3",
+    "gn-cg": "Martens 2010; Schraudolph 2002",
+    "hessian-cg": "Martens 2010, 4",
+    "hybrid-cg": "He et al. 2016, 5",
 }
 
 

@@ -28,6 +28,7 @@ class Ending(Enum):
     MINIMUM = "a minimum"
     SADDLE = "stationary, not a minimum: smallest eigenvalue {:.3g}"
     DEGENERATE = "stationary, not a minimum, though no eigenvalue is negative"
+    MAXIMUM = "a maximum"
     PLATEAU = "stationary, no eigenvalue negative, but f is not at its lowest"
     NEAR_MINIMUM = "not stationary, but beside a minimum"
     UNBOUNDED = "left the scene: f has no minimum"
@@ -53,6 +54,8 @@ class TrajectoryPoint(NamedTuple):
         The method's sentences on the step, or on why there is none.
     source : Source
         The source of the step's direction.
+    hessian : ndarray (P, P) or None
+        H at the point; None above DENSE parameters.
     """
 
     theta: np.ndarray
@@ -63,6 +66,7 @@ class TrajectoryPoint(NamedTuple):
     tangent: np.ndarray | None
     reason: str
     source: Source
+    hessian: np.ndarray | None = None
 
 
 class Trajectory(NamedTuple):
@@ -132,12 +136,21 @@ def at_rest(point: TrajectoryPoint) -> bool:
 
 def stationary_kind(surface: Surface, point: TrajectoryPoint) -> Ending:
     """The kind of a stationary point: as the surface lists it, else from its eigenvalues."""
-    listed = {"minimum": Ending.MINIMUM, "saddle": Ending.SADDLE, "degenerate saddle": Ending.DEGENERATE}
+    listed = {
+        "minimum": Ending.MINIMUM,
+        "saddle": Ending.SADDLE,
+        "degenerate saddle": Ending.DEGENERATE,
+        "maximum": Ending.MAXIMUM,
+    }
     for known in surface.stationary:
         if np.allclose(known.theta, point.theta, rtol=0, atol=NEAR):
             return listed[known.kind]
+    if point.eigenvalues[-1] < -NEAR and point.eigenvalues.size == surface.size:
+        return Ending.MAXIMUM
     if point.eigenvalues[0] < -NEAR:
         return Ending.SADDLE
+    if surface.lowest == -np.inf:
+        return Ending.MINIMUM if point.eigenvalues[0] > NEAR else Ending.PLATEAU
     return Ending.MINIMUM if point.value - surface.lowest <= STATIONARY else Ending.PLATEAU
 
 
@@ -167,15 +180,17 @@ def _point(surface, theta, report=None):
         step = report.theta - theta
         if report.source is Source.PROBE:
             tangent = report.step_length * report.negative_direction
+    H = dense_hessian(surface, theta) if theta.size <= DENSE else None
     return TrajectoryPoint(
         theta,
         np.array(surface.gradient(theta)),
         float(surface.value(theta)),
-        _eigenvalues(surface, theta),
+        _eigenvalues(surface, theta, H),
         _curvature(surface, theta, step if tangent is None else tangent),
         tangent,
         _reason(report) if report else "",
         report.source if report else Source.NONE,
+        H,
     )
 
 
@@ -187,18 +202,17 @@ def _reason(report):
     return " ".join([report.source.value, *(stop.value for stop in stops if stop)])
 
 
-def _eigenvalues(surface, theta):
-    if theta.size > DENSE:
-        H = from_functions(*surface.functions).hessian(theta)
-        return np.array([lanczos_smallest(H, theta.size, rng=0).value])
-    H = dense_hessian(surface, theta)
+def _eigenvalues(surface, theta, H):
+    if H is None:
+        product = from_functions(*surface.functions).hessian(theta)
+        return np.array([lanczos_smallest(product, theta.size, rng=0).value])
     return np.linalg.eigvalsh(H) if np.isfinite(H).all() else np.full(theta.size, np.nan)
 
 
 def dense_hessian(surface: Surface, theta) -> np.ndarray:
     """H (P, P) at theta, symmetric to the bit."""
-    H = np.column_stack([surface.hessp(theta, e) for e in np.eye(surface.size)])
-    return (H + H.T) / 2
+    H = np.array([surface.hessp(theta, e) for e in np.eye(surface.size)])
+    return (H.T + H) / 2
 
 
 def _curvature(surface, theta, d):
