@@ -13,6 +13,7 @@
 # They finish their step, write the checkpoint and end with status 143. 120 seconds must be more than a step takes. A
 # status alone is not enough: when one rank fails, Slurm ends the others by SIGTERM, which is 143 as well.
 # --requeue: where a node is lost, Slurm starts the job again, and it resumes from the last checkpoint.
+# mpiexec is that of the wheel: it starts a process on each node by srun, and needs no PMI of Slurm's.
 # RUN, on a disk that all nodes share, is the folder of the run; TRAIN are the words of `refhf train`.
 
 run=${RUN:-run}
@@ -23,8 +24,8 @@ else
 fi
 echo "start $((${SLURM_RESTART_COUNT:-0} + 1)) on $SLURM_JOB_NODELIST: refhf train $words"
 asked=no
-trap 'asked=yes; scancel --signal=TERM "$SLURM_JOB_ID"' TERM # to the ranks, not to this script
-srun --mpi=pmi2 --kill-on-bad-exit=1 refhf train $words & # pmi2: for the wheel of MPICH; Open MPI needs pmix
+trap 'asked=yes; kill -TERM $!' TERM # mpiexec sends it to the ranks
+mpiexec -launcher slurm refhf train $words &
 wait $!
 status=$?
 if [ $asked = yes ]; then
