@@ -3,8 +3,8 @@
     python benchmarks/hosts.py [--calls N] [FOLDER [WORDS OF refhf train ...]]
 
 Each host is a network namespace with its own address and name, on a bridge. `mpiexec` reaches them by a launcher of
-two lines. All of it runs inside `unshare`: the system takes the namespaces away when the program ends or is killed.
-It needs Linux with `ip` and `unshare`, as root or where users may make namespaces.
+two lines. All of it runs inside `unshare`: the system takes the namespaces and all processes away when the program ends
+or is killed. It needs Linux with `ip`, `unshare` and `setpriv`, as root or where users may make namespaces.
 
 1. An all-reduce of 318,013 float32 on 2 and on 4 hosts: the best and the median of the calls, and the bytes that the
    first host sent.
@@ -33,7 +33,10 @@ NUMBERS = 318_013  # of a gradient of 784-400-10 and what travels with it (refhf
 HOSTS = 1, 2, 3, 4
 LOST, STEPS = 1, 4  # the host that is lost, after so many steps
 FURTHER = 10  # steps of the resumed run
-INSIDE = [
+INSIDE = [  # setpriv: `unshare` ignores SIGTERM, and would outlive this process
+    "setpriv",
+    "--pdeathsig",
+    "KILL",
     "unshare",
     "--user",
     "--map-root-user",
@@ -175,13 +178,20 @@ def lose_a_host(folder, words):
     }
 
 
-def main(arguments):
-    """Everything, inside."""
+def inside(arguments):
+    """Everything."""
+    folder = arguments.folder
+    connect(folder)
+    found = {f"all-reduce on {n}": all_reduce(folder, HOSTS[:n], arguments.calls) for n in (2, 4)}
+    print(json.dumps(found | lose_a_host(folder, arguments.words or TRAIN), indent=1))
+
+
+def outside(arguments):
+    """The status of this program inside the namespaces, which end with this process, whatever ends it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the temporary folder goes away
     with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.folder or Path(temporary)
-        connect(folder)
-        found = {f"all-reduce on {n}": all_reduce(folder, HOSTS[:n], arguments.calls) for n in (2, 4)}
-        print(json.dumps(found | lose_a_host(folder, arguments.words or TRAIN), indent=1))
+        words = ["--inside", "--calls", arguments.calls, arguments.folder or temporary, *arguments.words]
+        return subprocess.call([*INSIDE, sys.executable, __file__, *map(str, words)])
 
 
 if __name__ == "__main__":
@@ -195,7 +205,6 @@ if __name__ == "__main__":
     if given.rank:
         rank(given.rank)
     elif given.inside:
-        main(given)
+        inside(given)
     else:
-        words = ["--inside", "--calls", str(given.calls), *([str(given.folder)] if given.folder else []), *given.words]
-        os.execvp(INSIDE[0], [*INSIDE, sys.executable, __file__, *words])
+        sys.exit(outside(given))

@@ -1,10 +1,13 @@
 """Ranks on hosts of their own: network namespaces on a bridge, MPI over TCP alone, and a host that is lost."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +26,32 @@ TRY = "mount -t tmpfs tmpfs /run && ip netns add a && ip link add port1 type vet
 
 def hosts_can_be_made():
     """Whether this user may make network namespaces, links between them, and what they need."""
-    if not (shutil.which("unshare") and shutil.which("ip")):
+    if not all(map(shutil.which, ("unshare", "setpriv", "ip"))):
         return False
     return subprocess.run([*INSIDE, "sh", "-c", TRY], check=False, capture_output=True).returncode == 0
 
 
-@needs_mpi
-@pytest.mark.skipif(
-    os.environ.get("HYPOTHESIS_PROFILE") != "long", reason="needs HYPOTHESIS_PROFILE=long: 12 processes"
-)
-@pytest.mark.skipif(not hosts_can_be_made(), reason="needs Linux with `ip` and `unshare`, and leave to make namespaces")
+pytestmark = [
+    needs_mpi,
+    pytest.mark.skipif(
+        os.environ.get("HYPOTHESIS_PROFILE") != "long", reason="needs HYPOTHESIS_PROFILE=long: 12 processes"
+    ),
+    pytest.mark.skipif(
+        not hosts_can_be_made(), reason="needs Linux with `ip`, `unshare`, `setpriv`, and leave to make namespaces"
+    ),
+]
+
+
+def naming(path):
+    """The processes that have this path among their words."""
+    found = []
+    for words in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended
+            if str(path).encode() in words.read_bytes():
+                found.append(words.parent.name)
+    return found
+
+
 def test_a_run_on_four_hosts_loses_one_and_goes_on_with_two(tmp_path, monkeypatch):
     """R15 over TCP: a host loses its link and its processes; two others end the run with the bits of one process.
 
@@ -53,3 +72,19 @@ def test_a_run_on_four_hosts_loses_one_and_goes_on_with_two(tmp_path, monkeypatc
     assert history(tmp_path / "run") == history(tmp_path / "alone")
     bits = [np.load(tmp_path / name / "theta.npz")["theta"].tobytes() for name in ("run", "alone")]
     assert bits[0] == bits[1]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_nothing_outlives_the_program(tmp_path, number, code):
+    """A signal to the program alone ends what it started: `unshare`, which ignores SIGTERM, `mpiexec` and the ranks."""
+
+    def stop(process):
+        while process.poll() is None and len(naming(tmp_path)) < 4:  # itself, `unshare`, the program in it, `mpiexec`
+            time.sleep(0.05)
+        process.send_signal(number)
+
+    assert finish([sys.executable, str(HOSTS), str(tmp_path)], 60.0, {}, stop)[0] == code
+    end = time.monotonic() + 20
+    while left := naming(tmp_path):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)

@@ -4,14 +4,16 @@
 #SBATCH --job-name=refhf
 #SBATCH --nodes=2 --ntasks-per-node=1
 #SBATCH --time=60
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:TERM@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #SBATCH --output=refhf-%j.log
 
-# --signal: 120 seconds before the limit (Slurm may be 60 early) each rank gets SIGTERM. It finishes its step, writes
-# the checkpoint and ends with status 143. 120 seconds must be more than a step takes.
+# --signal: 120 seconds before the limit (Slurm may be 60 early) this script gets SIGTERM, and passes it on to the ranks.
+# They finish their step, write the checkpoint and end with status 143. 120 seconds must be more than a step takes. A
+# status alone is not enough: when one rank fails, Slurm ends the others by SIGTERM, which is 143 as well.
 # --requeue: where a node is lost, Slurm starts the job again, and it resumes from the last checkpoint.
+# mpiexec is that of the wheel: it starts a process on each node by srun, and needs no PMI of Slurm's.
 # RUN, on a disk that all nodes share, is the folder of the run; TRAIN are the words of `refhf train`.
 
 run=${RUN:-run}
@@ -21,10 +23,17 @@ else
   words="--out $run ${TRAIN:---method gn-cg --steps 1000}"
 fi
 echo "start $((${SLURM_RESTART_COUNT:-0} + 1)) on $SLURM_JOB_NODELIST: refhf train $words"
-srun --mpi=pmi2 --kill-on-bad-exit=1 refhf train $words # pmi2: for the wheel of MPICH; Open MPI needs pmix
+asked=no
+trap 'asked=yes; kill -TERM $!' TERM # mpiexec sends it to the ranks
+mpiexec -launcher slurm refhf train $words &
+wait $!
 status=$?
+if [ $asked = yes ]; then
+  wait $! # the first wait ended with the signal
+  status=$?
+fi
 echo "ended with status $status"
-if [ $status -eq 143 ]; then
+if [ $asked = yes ] && [ $status -eq 143 ]; then
   scontrol requeue "$SLURM_JOB_ID"
 fi
 exit $status
