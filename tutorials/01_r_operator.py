@@ -99,7 +99,7 @@ Dz, Ds, Da, DW, Db = backward(theta, a, z)
 h = 1e-20
 s_h, a_h, z_h = forward(theta + 1j * h * v)
 Dz_h, Ds_h, Da_h, DW_h, Db_h = backward(theta + 1j * h * v, a_h, z_h)
-checked = []
+checked = set()
 
 
 def check(name, by_hand, line_at_h):
@@ -107,7 +107,7 @@ def check(name, by_hand, line_at_h):
     error = abs(by_hand - truth).max() / abs(truth).max()
     assert error < 1e-13, f"the line of {name} is differentiated wrongly"
     print(f"R{{{name}}}: relative error < 1e-13")
-    checked.append(name)
+    checked.add(name)
 
 
 # %% [markdown]

@@ -185,9 +185,9 @@ def _common_factor(vectors: list[Array], directions: list[Array]) -> float | Non
 
 
 def by_digits(samples: list[Sample], single: bool, linear: bool) -> list[Cause]:
-    """The cause if no model fits but at least two digits agree."""
+    """The cause if no model fits but two digits agree, or one of a function that is not linear."""
     right = min((digits(s.error, norm(s.want)) for s in samples if s.error > s.tolerance), default=0.0)
-    if right < 2:
+    if right < (2 if linear or single else 1):
         return []
     if single:
         return [Cause(Pattern.FLOAT32, f"{right:.1f} digits")]
