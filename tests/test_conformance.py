@@ -929,6 +929,20 @@ def test_a_product_is_checked_from_the_value_alone():
     assert tensors.passed, str(tensors)
 
 
+@pytest.mark.parametrize("step", [1e-2, 1e-14])
+@pytest.mark.parametrize("central", [False, True])
+def test_a_bad_step_of_a_difference_is_named(step, central):
+    """A difference of gradients is named, with a step too long, of which one digit is right, or too short."""
+    case = faults.case()
+    gradient = case.mine().gradient
+
+    def difference(theta, v):
+        return (gradient(theta + step * v) - gradient(theta - central * step * v)) / (step * (1 + central))
+
+    report = refhf.check_hessian_product(difference, case.theta, case.objective)
+    assert report.patterns == (Pattern.DIFFERENCES,), str(report)
+
+
 def test_the_detection_limit_is_said():
     """An error just above the limit of the report fails, one far below it passes; a wrong report names no limit."""
     case = faults.case()
