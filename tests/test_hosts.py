@@ -25,7 +25,9 @@ TRY = "mount -t tmpfs tmpfs /run && ip netns add a && ip link add port1 type vet
 
 
 def hosts_can_be_made():
-    """Whether this user may make network namespaces, links between them, and what they need."""
+    """Whether this user may make network namespaces, links between them, and what they need; tried if it matters."""
+    if os.environ.get("HYPOTHESIS_PROFILE") != "long":
+        return False
     if not all(map(shutil.which, ("unshare", "setpriv", "ip"))):
         return False
     return subprocess.run([*INSIDE, "sh", "-c", TRY], check=False, capture_output=True).returncode == 0
