@@ -261,6 +261,15 @@ def test_no_equation_of_a_lesson_is_refused(site, browser):
     assert len(found) == len(TUTORIALS) and not any(found.values()), found
 
 
+def test_the_links_in_a_card_are_above_its_own(site, browser):
+    """A click on a link in a card's text follows that link, and not the card's."""
+    browser.size(WIDTHS[0])
+    browser.open(site / "index.html")
+    hit = "(r => e.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)))"
+    hits = browser.run(f"[...document.querySelectorAll('.sd-card-text a')].map(e => {hit}(e.getClientRects()[0]))")
+    assert hits and all(hits)
+
+
 def focused(browser):
     """The outer HTML of the focused element, without its content."""
     return browser.run("document.activeElement.cloneNode(false).outerHTML")
