@@ -220,24 +220,36 @@ def visitor(address):
         yield browser
 
 
-ENDED = "/Done|[Ff]ailed|Stopped|laws/.test(document.querySelectorAll('.live-status')[{0}].textContent)"
+CELL = "document.querySelectorAll('.live:not(.live-turn)')[{0}]"  # a code block's panel
+TURN = "document.querySelector('.live-turn')"
+ENDED = "/Done|[Ff]ailed|Stopped|laws|Name it/.test({0}.querySelector('.live-status').textContent)"
 
 
-def press(visitor, place):
-    """Focus a Run button, and press Enter."""
-    visitor.until(f"document.querySelectorAll('.live-run').length > {place}")
+def press(visitor, panel):
+    """Focus the Run button of a panel, and press Enter."""
+    visitor.until(panel)
     visitor.run("document.querySelectorAll('article details').forEach(fold => (fold.open = true))")
-    visitor.run(f"document.querySelectorAll('.live-status')[{place}].textContent = ''")
-    visitor.run(f"document.querySelectorAll('.live-run')[{place}].focus()")
+    visitor.run(f"{panel}.querySelector('.live-status').textContent = ''")
+    visitor.run(f"{panel}.querySelector('.live-run').focus()")
     visitor.key("Enter")
+
+
+def run_to_end(visitor, panel):
+    """Press a panel's Run button, and wait; what the panel says at the end."""
+    press(visitor, panel)
+    visitor.until(ENDED.format(panel))
+    return visitor.run(f"{panel}.querySelector('.live-status').textContent")
+
+
+def write(visitor, editor, code):
+    """Replace the text of an editor, as a reader does."""
+    visitor.run(f"var e = {editor}; e.value = {json.dumps(code)}; e.dispatchEvent(new Event('input'))")
 
 
 def test_a_lesson_runs_where_it_is_read(address, visitor):
     """The last cell's button runs all cells: they print, draw and say what the page has, and no request leaves."""
     visitor.visit(address + FORM)
-    press(visitor, 2)
-    visitor.until(ENDED.format(2))
-    assert "Done" in visitor.run("document.querySelectorAll('.live-status')[2].textContent")
+    assert "Done" in run_to_end(visitor, CELL.format(2))
     shown = "[...document.querySelectorAll('{0}')].map(e => e.textContent.trim())"
     assert visitor.run(shown.format(".live-output")) == visitor.run(shown.format("article .output pre"))
     picture = "document.querySelector('.live-figure')"
@@ -254,44 +266,82 @@ def test_a_lesson_runs_where_it_is_read(address, visitor):
 
 def test_an_edited_cell_runs_stops_and_starts_again(address, visitor):
     """An endless cell is stopped by its button; the next run starts anew, and its error is shown below its cell."""
+    last, editor = CELL.format(2), "document.querySelector('details .live-code')"
     visitor.visit(address + FORM)
     visitor.until("document.querySelectorAll('.live-edit').length == 3")
-    edit = "document.querySelectorAll('.live-edit')[2].click(); e = document.querySelector('.live-code');"
-    visitor.run(f"var e; {edit} e.value = 'print(1 + 1)\\nwhile True: pass'; e.dispatchEvent(new Event('input'))")
-    press(visitor, 2)
+    visitor.run("document.querySelectorAll('article details').forEach(fold => (fold.open = true))")
+    visible = "[...document.querySelectorAll('.highlight-python')].map(e => e.checkVisibility())"
+    assert visitor.run(visible) == [True, True, True]
+    visitor.run("document.querySelectorAll('.live-edit')[2].click()")
+    assert visitor.run(visible) == [True, True, False]
+    write(visitor, editor, "print(1 + 1)\nwhile True: pass")
+    press(visitor, last)
     visitor.until("document.querySelectorAll('.live-output').length == 2")
     visitor.key("Enter")
-    visitor.until(ENDED.format(2))
-    assert "Stopped" in visitor.run("document.querySelectorAll('.live-status')[2].textContent")
-    visitor.run("e.value = 'print(A[0, 0])\\nnothing'; e.dispatchEvent(new Event('input'))")
-    press(visitor, 2)
-    visitor.until(ENDED.format(2))
-    assert visitor.run("document.querySelectorAll('.live-status')[2].textContent") == "Cell 3 failed"
+    visitor.until(ENDED.format(last))
+    assert "Stopped" in visitor.run(f"{last}.querySelector('.live-status').textContent")
+    write(visitor, editor, "print(A[0, 0])\nnothing")
+    assert run_to_end(visitor, last) == "Cell 3 failed"
     said = visitor.run("[...document.querySelectorAll('.live-output')].map(e => e.textContent)")
     assert said[1] == "4.0\n" and said[2].endswith("NameError: name 'nothing' is not defined\n")
     visitor.run("document.querySelectorAll('.live-edit')[2].click()")
-    assert visitor.run("document.querySelectorAll('.live-code').length") == 0
-    press(visitor, 2)
-    visitor.until(ENDED.format(2))
-    assert "Done" in visitor.run("document.querySelectorAll('.live-status')[2].textContent")
+    assert visitor.run(f"{editor} === null") and visitor.run(visible) == [True, True, True]
+    assert "Done" in run_to_end(visitor, last)
     assert visitor.complaints == []
+
+
+def test_what_follows_an_edited_cell_runs_again(address, visitor):
+    """After an edit, and after Restore, a cell runs those from the edited one on; a lesson's check says what it is."""
+    first, second, editor = CELL.format(0), CELL.format(1), "document.querySelector('.live-code:not(.live-turn *)')"
+    stored = "[...document.querySelectorAll('article .output, article p:has(> a > img)')].map(e => e.checkVisibility())"
+    note = f"{first}.querySelector('.live-note')?.textContent"
+    code = "import numpy as np\nimport matplotlib.pyplot as plt\nA, b, path = np.eye(2), np.ones(2), [np.ones(2)]"
+    visitor.visit(address + FORM)
+    visitor.until(f"{TURN} && {CELL.format(2)}")
+    assert visitor.run(stored) == [True, True]
+    assert "Done" in run_to_end(visitor, second)
+    assert visitor.run(stored) == [False, False]  # what ran here is in its place
+    picture = f"{second}.querySelector('img').src"
+    before = visitor.run(picture)
+    visitor.run(f"{first}.querySelector('.live-edit').click()")
+    write(visitor, editor, f"{code}\nassert A[0, 0] == 4.0")
+    assert run_to_end(visitor, first) == "Cell 1 failed"
+    assert visitor.run(note) == "This line checks the lesson's own numbers; delete it to go on."
+    write(visitor, editor, f"{code}\nnothing")
+    assert run_to_end(visitor, first) == "Cell 1 failed" and visitor.run(note) is None
+    write(visitor, editor, code)
+    assert "Done" in run_to_end(visitor, CELL.format(2))
+    edited = visitor.run(picture)
+    assert edited != before
+    visitor.run(f"{first}.querySelector('.live-edit').click()")
+    assert "Done" in run_to_end(visitor, CELL.format(2)) and visitor.run(picture) != edited
+    assert "phi falls by" in visitor.run(f"{first}.textContent")
+
+
+def test_a_reader_answers_first(address, visitor):
+    """Above the fold of an answer is an empty cell that knows the cells before the answer, and not the answer."""
+    visitor.visit(address + FORM)
+    visitor.until(TURN)
+    assert visitor.run(f"{TURN}.nextElementSibling.matches('details')")
+    write(visitor, f"{TURN}.querySelector('textarea')", "print(A[0, 0], 'found' in vars())")
+    assert "Done" in run_to_end(visitor, TURN)
+    assert visitor.run(f"{TURN}.querySelector('.live-output').textContent") == "4.0 False\n"
+    write(visitor, f"{TURN}.querySelector('textarea')", "nothing")
+    assert run_to_end(visitor, TURN) == "Your answer failed"
 
 
 def test_a_pasted_product_gets_its_verdict(address, visitor):
     """The right example is right; the wrong one is wrong, and its mistake is named; no product is an error."""
     visitor.visit(address + "live/check.html")
-    status = "document.querySelector('.live-status').textContent"
-    press(visitor, 0)
-    visitor.until(ENDED.format(0))
-    assert "right: all" in visitor.run(status)
+    panel, output = CELL.format(0), "document.querySelector('.live-output').textContent"
+    assert "right: all" in run_to_end(visitor, panel)
+    assert visitor.run(output).split()[:2] == ["law", "digits"]  # the headline is said above
     visitor.run("[...document.querySelectorAll('.live-bar button')].at(-1).click()")
-    press(visitor, 0)
-    visitor.until(ENDED.format(0))
-    assert "wrong: 1 of" in visitor.run(status) and "f'' term is missing" in visitor.run(status)
-    assert "FAIL  the reference" in visitor.run("document.querySelector('.live-output').textContent")
-    visitor.run("document.querySelectorAll('.live-code')[1].value = 'def product(theta, v): return v'")
-    press(visitor, 0)
-    visitor.until(ENDED.format(0))
+    said = run_to_end(visitor, panel)
+    assert "wrong: 1 of" in said and "f'' term is missing" in said
+    assert "FAIL  the reference" in visitor.run(output)
+    write(visitor, "document.querySelectorAll('.live-code')[1]", "def product(theta, v): return v")
+    assert run_to_end(visitor, panel) == "Name it hvp(theta, v)"
     assert "name 'hvp' is not defined" in visitor.run("document.querySelector('.live-error').textContent")
     assert visitor.complaints == []
 

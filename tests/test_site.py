@@ -45,6 +45,33 @@ def test_a_page_has_what_the_cells_print_and_draw(main_module, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("cell", "fold"), [("# Answer to exercise 1, checked\nprint(2 + 2)", True), ("print(2 + 2)", False)]
+)
+def test_the_cell_of_an_answer_is_folded(cell, fold, main_module, tmp_path):
+    """The cell that checks an answer is in the answer's fold with what it prints; any other cell is below it."""
+    file = tmp_path / "lesson.py"
+    answer = "# <details><summary>Answer</summary>\n#\n# Four.\n#\n# </details>"
+    file.write_text(f"# %% [markdown]\n{answer}\n\n# %%\n{cell}\n\n# %%\nprint(5)\n")
+    text = script("run_tutorial")["page"](file, tmp_path)
+    assert re.findall("^(Four|4|5|</details>)", text, flags=re.M) == (
+        ["Four", "4", "</details>", "5"] if fold else ["Four", "</details>", "4", "5"]
+    )
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_the_front_page_names_what_the_site_has(live, tmp_path):
+    """With Python in its pages, the front page says so, and has its page next after the doors; else it does not."""
+    pages = script("pages")
+    site = pages["Site"](tmp_path)
+    pages["add_doors"](site, (ROOT / "docs" / "site" / "index.md").read_text(encoding="utf-8"), live)
+    text = site.texts["index"]
+    assert ("Run and edit" in text) == live and "[lessons](tutorials/00_why_hessian_free.md)" in text
+    captions = re.findall(":caption: (.*)", text)
+    assert captions[:2] == ["Three doors", "In the browser" if live else "Lessons"]
+    assert not re.search(r"\((?:edit|live|first|lead|rest|\w+_title)\)", text)
+
+
+@pytest.mark.parametrize(
     ("value", "shown"), [("2 < 3", "<pre>True</pre>"), ("print(1)", None), ("type('T', (), HTML)()", "<table>")]
 )
 def test_the_value_of_a_cell_is_shown_as_in_a_notebook(value, shown, main_module, tmp_path):
@@ -220,6 +247,27 @@ def test_equations_are_set(site, browser):
     assert browser.run("document.querySelectorAll('.math-wrapper mjx-container, p mjx-container').length") >= 4
     assert browser.run("document.querySelector('article').innerText.includes('\\\\(')") is False
     assert browser.complaints == []
+
+
+def test_no_equation_of_a_lesson_is_refused(site, browser):
+    """MathJax sets all TeX of the lessons, also where an equation with a number has several lines."""
+    errors = "[...document.querySelectorAll('[data-mjx-error]')].map(e => e.getAttribute('data-mjx-error'))"
+    found = {}
+    for path in sorted((site / "tutorials").glob("*.html")):
+        browser.open(path)
+        browser.run("MathJax.startup.promise.then(() => 0)")
+        assert browser.run("document.querySelectorAll('mjx-container').length") > 0
+        found[path.stem] = browser.run(errors)
+    assert len(found) == len(TUTORIALS) and not any(found.values()), found
+
+
+def test_the_links_in_a_card_are_above_its_own(site, browser):
+    """A click on a link in a card's text follows that link, and not the card's."""
+    browser.size(WIDTHS[0])
+    browser.open(site / "index.html")
+    hit = "(r => e.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2)))"
+    hits = browser.run(f"[...document.querySelectorAll('.sd-card-text a')].map(e => {hit}(e.getClientRects()[0]))")
+    assert hits and all(hits)
 
 
 def focused(browser):

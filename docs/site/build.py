@@ -107,7 +107,7 @@ def main(live):
         shutil.rmtree(BUILD / name, ignore_errors=True)
     site = pages.Site(BUILD / "pages")
     site.folder.mkdir()
-    pages.add_doors(site, (HERE / "index.md").read_text(encoding="utf-8"))
+    pages.add_doors(site, (HERE / "index.md").read_text(encoding="utf-8"), live)
     pages.add_tutorials(site, BUILD / "run")
     pages.add_figures(site)
     pages.add_copied(site)

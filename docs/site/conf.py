@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from docutils import nodes
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_for_filename
@@ -87,6 +88,13 @@ def place_of(text):
     return None
 
 
+def unwrap_tagged(app, doctree, docname):
+    """Leave numbered equations as they are: Sphinx sets what has line breaks as `split`, which may not hold a tag."""
+    for node in doctree.findall(nodes.math_block):
+        if r"\tag" in node.astext():
+            node["no-wrap"], node.children = True, [nodes.Text(rf"\[{node.astext()}\]")]
+
+
 def link_code(app, pagename, templatename, context, doctree):
     """Link code spans, set equations beside their code lines, and name the page's source."""
     own = pagename.removeprefix("source/") if pagename.startswith("source/") else "docs/site/conf.py"
@@ -133,6 +141,7 @@ def source_pages(app):
 
 def setup(app):
     """Connect the hooks; before MathJax's, which asks whether the page has equations."""
+    app.connect("doctree-resolved", unwrap_tagged)
     app.connect("html-page-context", link_code, priority=400)
     app.connect("html-page-context", run_code)
     app.connect("html-collect-pages", source_pages)

@@ -60,18 +60,19 @@ axes.set_ylabel("$x_2$")
 # %% [markdown]
 # ## Exercises
 #
+# An answer is a `<details>`. A code cell after it that begins with `# Answer` is put in the same fold.
+#
 # 1. How many steps does CG need for a matrix with three distinct eigenvalues?
 #
 # <details><summary>Answer</summary>
 #
 # Three: the residual is $r_k = q(A)\, b$ with $q(0) = 1$, and a polynomial of degree three has all of them as roots.
-# The answer is checked:
+#
+# </details>
 
 # %%
+# Answer to exercise 1, checked
 import refhf
 
 found, info = refhf.cg(np.diag([1.0, 2.0, 5.0, 5.0]), np.ones(4), rtol=1e-10)
 assert info.iterations == 3
-
-# %% [markdown]
-# </details>

@@ -22,6 +22,11 @@ COPIED = (  # pages as they are
 DOORS = {"1": "papers", "2": "check", "3": "class"}  # the numbered sections of README.md
 FORM = "docs/site/lesson_form.py"  # a page that shows the form of a lesson, and tests what makes it
 OPENER = '\n<p class="offer"><a href="classroom/saddle.html">Open the page for the classroom</a></p>\n'
+LIVE_CHECK = "live/check"  # a page of LIVE=1, and what else the front page has with it
+LIVE_WORDS = {
+    "edit": " Run and edit the lessons in the page.",
+    "live": f"\n```{{toctree}}\n:hidden:\n:caption: In the browser\n\n{LIVE_CHECK}\n```\n",
+}
 VERDICTS = "holds", "fails", "not judgeable"
 ROOMS = {  # of the API page, in the order of the arrows; where a name is defined decides
     "model": "Networks",
@@ -111,7 +116,7 @@ def add_copied(site):
             site.add(source.removesuffix(".md"), source, file.read_text(encoding="utf-8"))
 
 
-def add_doors(site, index):
+def add_doors(site, index, live):
     """The front page, with README's first section, and a page a door."""
     lead, parts = sections((ROOT / "README.md").read_text(encoding="utf-8"))
     named = dict(parts)
@@ -121,7 +126,8 @@ def add_doors(site, index):
     rest = "".join(f"## {heading}\n{text}" for heading, text in parts if heading not in doors.values())
     _, first, lead = lead.split("\n\n", 2)
     titles = {f"{door}_title": heading[3:] for door, heading in doors.items()}
-    for name, text in {"first": first, "lead": lead, "rest": rest, **titles}.items():
+    words = LIVE_WORDS if live else dict.fromkeys(LIVE_WORDS, "")
+    for name, text in {**words, "first": first, "lead": lead, "rest": rest, **titles}.items():
         index = index.replace(f"({name})", text)
     site.add("index", "README.md", index)
     for door, heading in doors.items():
@@ -131,12 +137,10 @@ def add_doors(site, index):
 
 def add_live(site):
     """The page that checks a product in the browser, and the way to it."""
-    page = "live/check"
-    site.add(page, "docs/site/live/check.md", (HERE / "live" / "check.md").read_text(encoding="utf-8"))
+    site.add(LIVE_CHECK, "docs/site/live/check.md", (HERE / "live" / "check.md").read_text(encoding="utf-8"))
     heading, rest = site.texts["check"].split("\n", 1)
-    offer = f'<p class="offer"><a href="{page}.html">Check a Hessian product here, in the browser</a></p>'
+    offer = f'<p class="offer"><a href="{LIVE_CHECK}.html">Check a Hessian product here, in the browser</a></p>'
     site.texts["check"] = f"{heading}\n\n{offer}\n{rest}"
-    site.texts["index"] += f"\n```{{toctree}}\n:hidden:\n:caption: In the browser\n\n{page}\n```\n"
 
 
 def verdicts(text):

@@ -3,8 +3,8 @@
     python docs/site/run_tutorial.py tutorials/03_krylov.py FOLDER
 
 A markdown cell is MyST Markdown: $..$ and $$..$$ are TeX, <details> folds, <aside class="margin"> is a note in the
-margin. Below a code cell are its output and, as in a notebook, its last value and the figures that pyplot has open. An
-assertion that fails ends the build.
+margin. A code cell that begins with `# Answer` joins the fold above it. Below a code cell are its output and, as in a
+notebook, its last value and the figures that pyplot has open. An assertion that fails ends the build.
 """
 
 import ast
@@ -16,7 +16,7 @@ import sys
 import types
 from pathlib import Path
 
-FENCE = "``````"
+FENCE, UNFOLD, ANSWER = "``````", "</details>", "# Answer"
 DPI, ON_SCREEN = 192, 100  # dots an inch of the file, and of the page at its largest; our choice
 
 
@@ -92,6 +92,9 @@ def page(file, folder):
         if is_text:
             lines += [prose(source), ""]
             continue
+        folded = source.startswith(ANSWER) and bool(lines) and lines[-2].endswith(UNFOLD)
+        if folded:
+            lines[-2] = lines[-2].removesuffix(UNFOLD)
         out, value = run_cell(source, first, file, module.__dict__)
         lines += [f"{FENCE}python", source.strip(), FENCE, ""]
         figures = shown_figures(value)
@@ -105,6 +108,7 @@ def page(file, folder):
             lines += [f"![{alternative(figure)}]({name}){{width={width}px}}", ""]
         if value is not None and not figures:
             lines += [f'<div class="value">{as_html(value)}</div>', ""]
+        lines += [UNFOLD, ""] * folded
     return "\n".join(lines)
 
 

@@ -23,9 +23,12 @@ const panel = new Panel("Check", "the product", async () => {
     if ((await panel.show(code)) !== null) return "The code failed before the check";
   }
   const error = await panel.show("report = refhf.check_hessian_product(hvp, theta, objective)\nprint(report)", true);
-  const lines = panel.result.textContent.split("\n");
-  const [diagnosis = ""] = lines.filter((line) => line.startsWith("diagnosis"));
-  return error === null ? `${lines[0]}. ${diagnosis}` : "The check failed";
+  if (error?.includes("name 'hvp' is not defined")) return "Name it hvp(theta, v)";
+  if (error !== null) return "The check failed";
+  const report = [...panel.result.querySelectorAll(".live-output")].at(-1);
+  const [headline, ...lines] = report.textContent.split("\n");
+  report.textContent = lines.join("\n");
+  return [headline, ...lines.filter((line) => line.startsWith("diagnosis"))].join(". ");
 });
 const examples = [["Right example", right], ["Wrong example", wrong]].map(([label, code]) => {
   const button = make("button", "", label);
