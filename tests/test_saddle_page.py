@@ -355,6 +355,12 @@ def resized(browser, width, height, scale=1):
     )
 
 
+CUT = (
+    "[...document.querySelectorAll('h1, .row strong, .row small, dt, dd')]"
+    ".filter(e => e.scrollWidth > e.clientWidth + 1)"
+)
+
+
 @pytest.mark.parametrize("size", [(390, 800, 1), (640, 360, 2), (1280, 720, 1)], ids=["phone", "zoomed", "projector"])
 def test_controls_are_in_sight(browser, several, size):
     """With all twelve methods, on a phone or at a zoom of 200 %, nothing is too wide and the player is in sight."""
@@ -362,6 +368,7 @@ def test_controls_are_in_sight(browser, several, size):
     resized(browser, *size)
     browser.open(several / "all.html")
     browser.run("ready.then(() => 0)")
+    assert browser.run(f"{CUT}.map(e => e.textContent)") == []
     for surface in "saddle", "two-weights":
         browser.run(f"showSurface({{surface: '{surface}'}}).then(() => 0)")
         for step in "0", "steps()":
@@ -376,9 +383,8 @@ def test_controls_are_in_sight(browser, several, size):
 
 @pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)], ids=str)
 def test_fits_on_the_screen(browser, written, several, size):
-    """On a projector's screens nothing is cut off, nothing needs scrolling, and no row's text is cut short."""
+    """On a projector's screens nothing is cut off, nothing scrolls, and no text is cut short or less than 14 pixels."""
     resized(browser, *size)
-    cut = "[...document.querySelectorAll('h1, .row small, dt, dd')].filter(e => e.scrollWidth > e.clientWidth + 1)"
     for file, surface in (
         (written[0], "saddle"),
         *((several / "default.html", n) for n in ("rotated-saddle", "monkey-saddle")),
@@ -387,9 +393,13 @@ def test_fits_on_the_screen(browser, written, several, size):
         browser.run(f"ready.then(() => showSurface({{surface: '{surface}'}})).then(() => byId('basins').click())")
         for at in range(browser.run("state.scene.store.starts.length")):
             browser.run(f"choose(...state.scene.store.starts[{at}]).then(() => go(steps()))")
-            assert browser.run(f"{cut}.map(e => e.textContent)") == []
+            assert browser.run(f"{CUT}.map(e => e.textContent)") == []
             assert browser.run("document.documentElement.scrollHeight") <= size[1]
             assert browser.run("document.documentElement.scrollWidth") <= size[0]
+        texts = (
+            "[...document.querySelectorAll('body *')].filter(e => e.getClientRects().length && e.textContent.trim())"
+        )
+        assert min(browser.run(f"{texts}.map(e => parseFloat(getComputedStyle(e).fontSize))")) >= 14
     resized(browser, 1280, 800)
     assert browser.complaints == []
 
@@ -475,7 +485,7 @@ def test_an_engine_frees_the_start(browser, served):
     assert browser.run("state.scene.stationary.map(({kind}) => kind)") == ["saddle", "minimum", "minimum"]
     assert browser.run("byId('own').hidden") is False
     browser.run("showSurface({function: 'z', window: [-1, 1, -1, 1]}).then(() => 0)")
-    assert "got 'z'" in browser.run("byId('reason').textContent")
+    assert "got 'z'" in browser.run("document.querySelector('#score[role=alert]').textContent")
     assert browser.run("state.scene.surface") == "x\u00b2 \u2212 y\u00b2 + y\u2074"
     assert browser.complaints == []
 
@@ -486,7 +496,7 @@ def test_an_engine_may_come_later(shown, written):
     found = page_requests.answer(json.dumps(request))
     assert shown.run("byId('surfaces').lastChild.disabled")
     shown.run(f"window.requested = []; window.reply = {json.dumps(found)}; 0")
-    said = "{...JSON.parse(text), said: byId('score').textContent}"
+    said = "{...JSON.parse(text), said: byId('headline').textContent}"
     shown.run(f"window.refhfEngine = {{ask: async text => {{ requested.push({said}); return reply; }}}}; 0")
     shown.run("dispatchEvent(new Event('refhf-engine'))")
     assert not shown.run("byId('surfaces').lastChild.disabled")
@@ -494,7 +504,78 @@ def test_an_engine_may_come_later(shown, written):
     assert start(shown) == [0.123, -0.4]
     assert {key: shown.run(f"requested[0].{key}") for key in request} == request
     assert [path[0][0] for path in drawn(shown).values()] == [pytest.approx(0.123, abs=2e-4)] * len(DEFAULT_METHODS)
-    assert shown.run("requested[0].said") == "Computing\u2026"
+    assert shown.run("requested[0].said") == "From (0.123, \u22120.4): computing\u2026"
     shown.run("window.reply = JSON.stringify({error: 'no such thing'}); choose(0.2, 0.2).then(() => 0)")
-    assert shown.run("byId('reason').textContent") == "no such thing"
-    shown.run("delete window.refhfEngine")
+    assert shown.run("document.querySelector('#score[role=alert]').textContent") == "no such thing"
+    assert shown.run("byId('headline').textContent") == "From (0.2, 0.2): not computed"
+    assert drawn(shown) == {}
+
+
+# An engine whose answers wait in `answers` until they are given.
+SLOW = "window.answers = []; window.refhfEngine = {ask: () => new Promise(done => answers.push(done))}; 0"
+
+
+@pytest.mark.parametrize("press", ["End", "Home", "reset", "only"])
+def test_no_old_results_while_python_computes(shown, press):
+    """Between a new start and its answer nothing is said of the old runs, whatever is pressed, and nothing is saved."""
+    found = page_requests.answer(json.dumps({"ask": "runs", "surface": "saddle", "start": [0.3, -0.2], "steps": 9}))
+    shown.run(SLOW)
+    shown.key("End")
+    shown.run("choose(0.3, -0.2); 0")
+    shown.key(press) if press in ("End", "Home") else shown.run(f"byId('{press}').click()")
+    assert shown.run("byId('headline').textContent") == "From (0.3, \u22120.2): computing\u2026"
+    texts = "[...new Set([...document.querySelectorAll('{}')].map(e => e.textContent))]"
+    assert shown.run(texts.format(".row small, #detail dd")) == ["\u2026"]
+    assert shown.run(texts.format("#score, #reason, .guess span")) == [""]
+    assert shown.run("[byId('save').disabled, byId('play').disabled]") == [True, True]
+    shown.run(f"answers.forEach(done => done({json.dumps(found)})); new Promise(done => setTimeout(done))")
+    assert shown.run("byId('headline').textContent") == shown.run(
+        "`From (0.3, \u22120.2): ${state.step < steps() ? state.scene.question : '1 stops at the saddle, 7 reach a minimum'}`"
+    )
+    assert shown.run("state.step === steps()") == (press in ("End", "only"))
+    assert shown.run("[byId('save').disabled, byId('play').disabled]") == [False, False]
+
+
+def test_link_to_a_function_says_that_python_starts(browser, written):
+    """A link to one's own function says that Python starts; then the map has the start in its place, and a headline."""
+    scene = page_requests.answer(json.dumps({"ask": "scene", "function": "x*y", "window": [-1, 1, -1, 1]}))
+    script = browser("Page.addScriptToEvaluateOnNewDocument", source=SLOW)
+    browser.open("about:blank")
+    browser.open(written[0].as_uri() + "#function=x*y&window=-1,1,-1,1&start=0.5,0.25")
+    browser("Page.removeScriptToEvaluateOnNewDocument", **script)
+    assert browser.run("[byId('headline').textContent, byId('save').disabled]") == ["Starting Python\u2026", True]
+    browser.run(f"answers[0]({json.dumps(scene)}); new Promise(done => setTimeout(done))")
+    assert browser.run("byId('headline').textContent") == "From (0.5, 0.25): computing\u2026"
+    assert browser.run("byId('start').getAttribute('transform')") == "translate(750 375)"
+    assert browser.complaints == []
+
+
+def test_a_scene_to_come_has_no_runs_yet(shown):
+    """While another function is asked for, the start that moves is of the surface that is shown."""
+    shown.run(SLOW)
+    shown.run("window.requested = []; const { ask: slow } = refhfEngine; 0")
+    shown.run("refhfEngine.ask = text => { requested.push(JSON.parse(text)); return slow(text); }; 0")
+    shown.run("showSurface({function: 'x*y', window: [-1, 1, -1, 1]}); choose(0.3, -0.2); 0")
+    assert shown.run("requested.map(one => one.surface ?? one.function)") == ["x*y", "saddle"]
+
+
+def test_only_draws_the_chosen_and_the_ticked(shown):
+    """With "only" the map has the chosen method's path and those of the methods that are ticked."""
+    shown.run("document.querySelectorAll('.guess input')[2].click(); byId('only').click()")
+    assert [*drawn(shown)] == [DEFAULT_METHODS[2], DEFAULT_METHODS[-1]]
+
+
+def test_link_to_the_site(browser, shown, written, tmp_path):
+    """A page with the address of the lessons has a link to the site's first page above them; another has none."""
+    assert shown.run("byId('site').checkVisibility()") is False
+    text = written[0].read_text(encoding="utf-8").replace('"lessons":""', '"lessons":"../tutorials/"')
+    (tmp_path / "classroom").mkdir()
+    page = tmp_path / "classroom" / "saddle.html"
+    page.write_text(text, encoding="utf-8")
+    browser.open(page)
+    assert browser.run("byId('site').checkVisibility()")
+    assert browser.run("byId('site').href") == (tmp_path / "index.html").as_uri()
+    overlap = "(([a, b, c]) => [a.right < b.left, c.right < a.left])"
+    boxes = "['#site', 'summary', '#score'].map(one => document.querySelector(one).getBoundingClientRect())"
+    browser.run("ready.then(() => 0)")
+    assert browser.run(f"{overlap}({boxes})") == [True, True]

@@ -34,7 +34,7 @@ async function askCells(key) {  // a row at a time, until something else is aske
       const { ends } = await ask({ ask: "ends", method: data.methods[state.chosen].name, starts, settings: state.settings, seed: data.seed, steps: data.steps });
       if (state.cells?.key !== key || !byId("basins").checked) { if (state.cells?.key === key) state.cells = null; return; }
       ends.forEach((end, i) => cells.push({ x: starts[i][0], y: starts[i][1], wide, high, end }));
-    } catch (error) { state.said = error.message; drawDetail(); return; }
+    } catch (error) { state.said = error.message; drawHeadline(); return; }
     paintCells(cells);
   }
 }

@@ -4,6 +4,7 @@ function pause() {
   byId("play").innerHTML = "&#9654; Play"; byId("play").setAttribute("aria-label", "Play the steps");
 }
 function play() {
+  if (byId("play").disabled) return;
   if (state.timer) { pause(); return share(); }
   if (state.step >= steps()) state.step = 0;
   byId("play").innerHTML = "&#10073;&#10073; Pause"; byId("play").setAttribute("aria-label", "Pause");
@@ -17,7 +18,7 @@ function tick() {
     draw();
   }, wait / Number(byId("speed").value));
 }
-function go(step) { pause(); state.step = Math.max(0, Math.min(steps(), step)); draw(); }
+function go(step) { pause(); state.atEnd = step > 0 && step >= steps(); state.step = Math.max(0, Math.min(steps(), step)); draw(); }
 function begin() {  // at the end of the paths the new ones are shown to their ends, else none
   pause();
   state.atEnd = state.step > 0 && state.step >= steps();
@@ -75,7 +76,7 @@ function nudge(dx, dy) {  // to the next start in a direction
 plan.onpointerdown = event => { plan.setPointerCapture(event.pointerId); plan.focus({ focusVisible: false }); moveStart(under(event)); event.preventDefault(); };
 plan.onpointermove = event => { if (plan.hasPointerCapture(event.pointerId)) moveStart(under(event)); };
 byId("play").onclick = play; byId("reset").onclick = reset; byId("save").onclick = save; byId("share").onclick = copyLink;
-byId("end").onclick = () => go(steps());
+byId("end").onclick = () => go(Infinity);
 byId("step").oninput = event => go(Number(event.target.value));
 for (const box of BOXES) byId(box).onchange = draw;
 document.onkeydown = event => {
@@ -91,7 +92,7 @@ document.onkeydown = event => {
     draw();
     if (inRows) document.querySelectorAll(".row")[state.chosen].focus();
   } else if (event.key === "Home") go(0);
-  else if (event.key === "End") go(steps());
+  else if (event.key === "End") go(Infinity);
   else if (event.key === " " && !["BUTTON", "INPUT", "SUMMARY"].includes(event.target.tagName)) play();
   else return;
   event.preventDefault();
@@ -124,7 +125,7 @@ function meetEngine() {  // an engine may be ready later than the page
 }
 byId("lesson").append(lessonLink("Lesson 7, Leaving a saddle"));
 addEventListener("refhf-engine", meetEngine);
-drawRows(); drawSettings(); meetEngine();
+drawRows(); drawSettings(); siteLink(); meetEngine();
 dark.onchange = () => { drawRows(); if (state.scene) { paintGround(); draw(); } };
 const ready = follow();
 onhashchange = follow;

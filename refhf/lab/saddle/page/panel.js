@@ -27,6 +27,7 @@ function drawRows() {
 function drawBars(svg, run) {
   svg.replaceChildren();
   make(svg, "path", { d: "M0 22H200", stroke: css("--line"), "stroke-width": 1 });
+  if (!run) return;
   const width = 200 / Math.max(20, steps());
   for (let k = 0; k < Math.min(state.step, rows(run) - 1); k++) {
     const c = at(run, k)[CURVATURE] ?? 0, height = c && Math.min(20, Math.max(2, 20 * Math.log1p(Math.abs(c)) / Math.log1p(state.scene.largest)));
@@ -35,12 +36,12 @@ function drawBars(svg, run) {
 }
 
 function drawRow(line, i) {
-  const run = state.runs[i], method = data.methods[i], row = line.querySelector(".row"), box = line.querySelector("input");
+  const run = waiting() ? undefined : state.runs[i], method = data.methods[i], row = line.querySelector(".row"), box = line.querySelector("input");
   row.setAttribute("aria-checked", i === state.chosen);
   row.tabIndex = i === state.chosen ? 0 : -1;
-  row.querySelector("small").textContent = !state.step && steps() ? method.words : has(run) ? run.outcome : pair(...at(run, state.step).slice(0, 2));
+  row.querySelector("small").textContent = !run ? "\u2026" : !state.step && steps() ? method.words : has(run) ? run.outcome : pair(...at(run, state.step).slice(0, 2));
   box.checked = state.guesses.has(i); box.disabled = state.step > 0;
-  line.querySelector("span").textContent = !state.guesses.size || !state.step || state.step < steps() ? "" : box.checked === run.right ? "right" : "wrong";
+  line.querySelector("span").textContent = !run || !state.guesses.size || !state.step || state.step < steps() ? "" : box.checked === run.right ? "right" : "wrong";
   drawBars(row.querySelector(".bars"), run);
 }
 
@@ -53,10 +54,14 @@ function drawDetail() {
   eigenvalues.className = p[LOW] < 0 ? "negative" : "";
   curvature.textContent = !shown ? "?" : ended ? "no step" : written(p[CURVATURE]);
   curvature.className = shown && !ended && p[CURVATURE] < 0 ? "negative" : "";
-  byId("reason").textContent = state.said || (!shown ? `${method.name}: ${method.words}` : ended ? `${method.name}: ${run.why}` : state.reasons[p[REASON]]);
+  byId("reason").textContent = !shown ? `${method.name}: ${method.words}` : ended ? `${method.name}: ${run.why}` : state.reasons[p[REASON]];
   byId("source").replaceChildren(`${method.source}; `, lessonLink("lesson 7"));
 }
 
+function siteLink() {
+  byId("site").hidden = !data.lessons;
+  if (data.lessons) byId("site").href = `${data.lessons}../index.html`;
+}
 function lessonLink(words) {
   const link = document.createElement(data.lessons ? "a" : "span");
   if (data.lessons) link.href = `${data.lessons}07_saddle.html`;
@@ -65,11 +70,15 @@ function lessonLink(words) {
 }
 
 function drawHeadline() {
-  const [x, y] = state.start.map(x => Number(x.toPrecision(4))), last = steps(), ended = state.step >= last && state.runs.length > 0;
+  const last = steps(), shown = state.runs.length > 0 && !waiting(), ended = shown && state.step >= last;
+  const from = state.start ? `From ${pair(...state.start.map(x => Number(x.toPrecision(4))))}: ` : "";
   const counted = Object.keys(data.says).map(group => [group, state.runs.filter(run => run.ending === group).length]).filter(([, n]) => n);
-  byId("headline").textContent = `From ${pair(x, y)}: ` + (!ended ? state.scene.question : counted.map(([group, n]) => `${n} ${data.says[group][n === 1 ? 0 : 1]}`).join(", "));
+  const result = () => counted.map(([group, n]) => `${n} ${data.says[group][n === 1 ? 0 : 1]}`).join(", ");
+  byId("headline").textContent = state.opening ? (answered ? "Computing\u2026" : "Starting Python\u2026") : !state.scene ? state.said
+    : from + (state.computing ? "computing\u2026" : !shown ? "not computed" : ended ? result() : state.scene.question);
   const right = state.runs.filter((run, i) => run.right === state.guesses.has(i)).length;
-  byId("score").textContent = !state.step && last ? "Tick your guesses, then play." : ended && state.guesses.size ? `You were right about ${right} of ${state.runs.length}.` : "";
+  byId("score").className = state.said ? "negative" : ""; byId("score").role = state.said ? "alert" : null;
+  byId("score").textContent = state.said ? state.said : !shown ? "" : !state.step && last ? "Tick your guesses, then play." : ended && state.guesses.size ? `You were right about ${right} of ${state.runs.length}.` : "";
   byId("step").max = last; byId("step").value = state.step;
   byId("step").setAttribute("aria-valuetext", `step ${state.step} of ${last}`);
   byId("count").textContent = `step ${state.step} of ${last}`;
@@ -110,16 +119,27 @@ function showSettings() {
 }
 
 function draw() {
-  if (!state.runs.length) { drawHeadline(); drawStart(); byId("reason").textContent = state.said; return; }
+  const log = byId("log").checked, shown = state.runs.length > 0 && !waiting();
+  document.body.classList.toggle("waiting", waiting());
+  byId("save").disabled = byId("play").disabled = !shown;
   if (state.free !== Boolean(engine())) meetEngine();
-  state.step = Math.min(state.step, steps());
-  const log = byId("log").checked;
+  if (shown) state.step = Math.min(state.step, steps());
+  drawHeadline();
+  if (!state.scene) return;
   plan.toggleAttribute("hidden", log); chart.toggleAttribute("hidden", !log);
-  drawHeadline(); drawStart(); drawPaths(); drawLens(); drawDetail(); drawBasins(); showSettings();
-  if (log) drawChart();
+  drawStart(); showSettings();
   document.querySelectorAll(".line").forEach(drawRow);
+  if (!shown) return drawNothing();
+  drawPaths(); drawLens(); drawDetail(); drawBasins();
+  if (log) drawChart();
   clearTimeout(state.note);
   state.note = setTimeout(share, 300);
+}
+
+function drawNothing() {  // the start has no runs yet; those of the start before stay, pale, until they come
+  document.querySelectorAll("#detail dd").forEach(number => { number.textContent = "\u2026"; });
+  byId("reason").textContent = "";
+  if (!state.runs.length) for (const id of ["paths", "now", "lens", "chart"]) byId(id).replaceChildren();
 }
 
 // All that belongs to a surface, once.
@@ -135,6 +155,6 @@ function drawScene() {
     Object.assign(button, { type: "button", className: "plain", textContent: name, onclick: () => choose(...scene.named[i]) });
     return button;
   }));
-  state.runs = []; state.guesses.clear(); state.cells = null;
+  state.guesses.clear(); state.cells = null;
   drawMap();
 }

@@ -8,13 +8,15 @@ const SETTINGS = Object.keys(data.settings), OWN = "own";
 const defaults = () => Object.fromEntries(SETTINGS.map(name => [name, data.settings[name].default]));
 // `scene` is the surface that is shown, `runs` a run of each method; a run is rows of COLUMNS numbers.
 const state = { scene: null, spec: null, start: null, runs: [], reasons: [], settings: defaults(), step: 0,
-  chosen: data.methods.length - 1, guesses: new Set(), timer: null, note: null, said: "", atEnd: false, cells: null, free: false };
+  chosen: data.methods.length - 1, guesses: new Set(), timer: null, note: null, said: "", atEnd: false, cells: null, free: false,
+  opening: false, computing: false };  // the scene, or its runs, are asked for
 const PACE = 450, FIRST = 10, REST = 6000;  // milliseconds a step; steps at that pace; milliseconds for the others at most
 
 const rows = run => run.numbers.length / COLUMNS;
 const at = (run, k) => { const i = Math.min(k, rows(run) - 1) * COLUMNS; return run.numbers.slice(i, i + COLUMNS); };
 const steps = () => Math.max(1, ...state.runs.map(rows)) - 1;
-const hidden = i => byId("only").checked && i !== state.chosen;
+const hidden = i => byId("only").checked && i !== state.chosen && !state.guesses.has(i);
+const waiting = () => state.opening || state.computing;
 const has = run => state.step >= rows(run) - 1;  // the run is shown to its end
 function settled() {  // the steps after which nothing moves by 3 thousandths of the map
   const moves = run => {

@@ -1,8 +1,10 @@
 // Where runs come from: the page's own, or an engine: an object with ask(text) -> Promise<text>, refhf's page_requests.
 if (data.served) window.refhfEngine = { ask: text => fetch("answer", { method: "POST", body: text }).then(answer => answer.text()) };
 const engine = () => window.refhfEngine;
-async function ask(request) {
-  const found = JSON.parse(await engine().ask(JSON.stringify({ ...request, ...state.spec })));
+let answered = data.served;  // its Python runs
+async function ask(request, spec = state.spec) {
+  const found = JSON.parse(await engine().ask(JSON.stringify({ ...request, ...spec })));
+  answered = true;
   if (found.error) throw new Error(found.error);
   return found;
 }
@@ -51,29 +53,27 @@ function availableStarts() {
 let asked = 0;
 async function load() {
   const own = packedRuns(), number = ++asked;
-  state.said = "";
+  state.said = ""; state.computing = !own;
   if (own) Object.assign(state, { runs: own, reasons: state.scene.store.reasons });
   else {
-    document.body.classList.add("waiting");
-    byId("score").textContent = "Computing\u2026";
+    draw();
     try {
       const found = await ask({ ask: "runs", start: state.start, methods: data.methods.map(({ name }) => name), settings: state.settings, seed: data.seed, steps: data.steps });
       if (number !== asked) return;
       Object.assign(state, found);
     } catch (error) {
       if (number !== asked) return;
-      state.said = error.message;
+      Object.assign(state, { runs: [], said: error.message });
     }
   }
-  document.body.classList.remove("waiting");
-  if (state.atEnd) state.step = steps();
+  state.computing = false;
+  if (state.atEnd && state.runs.length) state.step = steps();
   draw();
 }
 const turns = { busy: false, again: false };  // a drag asks again when the answer is there
 async function loadInTurn() {
   if (packedRuns()) return load();
-  drawStart();
-  if (turns.busy) { turns.again = true; return; }
+  if (turns.busy) { turns.again = state.computing = true; return draw(); }
   turns.busy = true;
   do { turns.again = false; await load(); } while (turns.again);
   turns.busy = false;
@@ -81,20 +81,20 @@ async function loadInTurn() {
 
 // Show a surface: {surface: name}, or {function, window}.
 async function openScene(spec) {
-  const before = state.spec;
-  state.spec = spec;
+  const text = spec.surface && data.packed[spec.surface];
+  let found;
   try {
-    const text = spec.surface && data.packed[spec.surface];
     if (!text && !engine()) throw new Error("your own function needs Python: refhf classroom");
-    const found = text ? await unpacked(text) : await ask({ ask: "scene" });
-    if (found.store) indexed(found.store);
-    state.scene = found;
+    if (!text) { state.opening = true; state.said = ""; draw(); }
+    found = text ? await unpacked(text) : await ask({ ask: "scene" }, spec);
   } catch (error) {
-    state.spec = before; state.said = error.message;
-    if (state.scene) draw(); else byId("headline").textContent = error.message;
+    state.opening = false; state.said = error.message;
+    draw();
     return false;
   }
-  state.start = state.scene.named[0]; state.said = "";
+  if (found.store) indexed(found.store);
+  asked++;  // runs of the scene before are not drawn in this one
+  Object.assign(state, { spec, scene: found, start: found.named[0], runs: [], said: "", opening: false, computing: false });
   drawScene();
   return true;
 }
