@@ -65,7 +65,7 @@ def test_the_front_page_names_what_the_site_has(live, tmp_path):
     site = pages["Site"](tmp_path)
     pages["add_doors"](site, (ROOT / "docs" / "site" / "index.md").read_text(encoding="utf-8"), live)
     text = site.texts["index"]
-    assert ("Run and edit" in text) == live and "[lessons](tutorials/00_why_hessian_free.md)" in text
+    assert ("Run and edit" in text) == live and re.search(r"\[lessons\]\(\w+/00_\w+\.md\)", text)
     captions = re.findall(":caption: (.*)", text)
     assert captions[:2] == ["Three doors", "In the browser" if live else "Lessons"]
     assert not re.search(r"\((?:edit|live|first|lead|rest|\w+_title)\)", text)
