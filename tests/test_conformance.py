@@ -929,11 +929,10 @@ def test_a_product_is_checked_from_the_value_alone():
     assert tensors.passed, str(tensors)
 
 
-@pytest.mark.parametrize("step", [1e-2, 1e-14])
 @pytest.mark.parametrize("central", [False, True])
-def test_a_bad_step_of_a_difference_is_named(step, central):
-    """A difference of gradients is named, with a step too long, of which one digit is right, or too short."""
-    case = faults.case()
+def test_a_bad_step_of_a_difference_is_named(central):
+    """A difference of gradients is named with a step so long that one digit or two are right."""
+    step, case = 1e-2, faults.case()
     gradient = case.mine().gradient
 
     def difference(theta, v):
