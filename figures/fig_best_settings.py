@@ -43,7 +43,7 @@ from refhf.text import columns
 HESSIAN_FREE = ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
 FIRST_ORDER = ("sgd", "momentum")
 PROPOSED = "hessian-bicgstab"  # by the paper, whose claim H4 is that it beats the other three
-COLOURS = {"gn-cg": 0, "hessian-cg": 4, "hybrid-cg": 2, "hessian-bicgstab": 1, "sgd": 6, "momentum": 5}
+COLOURS = {"gn-cg": 0, "hessian-cg": 4, "hybrid-cg": 2, "hessian-bicgstab": 1}
 CONNECTIONS = 15  # Martens 2010, section 5
 TANH_WEIGHTS, TANH_BIAS = 0.25, 0.5  # Sutskever et al. 2013, section 3
 SHORT = {"damping": "λ", "solver_iterations": "it", "backtracking": "", "warm_start": "warm", "learning_rate": "rate"}

@@ -98,14 +98,18 @@ def said(side) -> str:
     return f"{side[0]}, {', '.join(parts) or 'defaults'}"
 
 
-def results(scale, folder):
+def made(scale, folder) -> dict:
+    """The lines of each network; missing runs are made."""
+    seeds, found = SEEDS["full" if scale is FULL else "fast"], {}
+    for name, setting in settings(scale).items():
+        path = folder and folder / f"{name}.jsonl"
+        found[name] = run_sweep(setting, cells(name, scale.batches[0], seeds), path, say if path else lambda *_: None)
+    return found
+
+
+def results(scale, lines: dict) -> list[tuple]:
     """(effect, losses of the first, losses of the second, difference, verdict) of each effect."""
     posed, found = settings(scale), []
-    seeds = SEEDS["full" if scale is FULL else "fast"]
-    lines = {}
-    for name, setting in posed.items():
-        path = folder and folder / f"{name}.jsonl"
-        lines[name] = run_sweep(setting, cells(name, scale.batches[0], seeds), path, say if path else lambda *_: None)
     for effect in EFFECTS:
         setting = posed[effect.network]
         budget = effect.budget if effect.budget in setting.budgets else next(iter(setting.budgets))
@@ -123,14 +127,20 @@ def say(line, resumed):
         )
 
 
+HEAD = ["units, start", "at equal", "one", "other", "its loss", "the other's", "difference", "claim", "verdict"]
+
+
+def row(result) -> list[str]:
+    """The cells of a result, under HEAD."""
+    effect, one, other, difference, judged = result
+    means = (f"{statistics.fmean(values):.3f}" for values in (one, other))
+    words = {"below": "below", "alike": f"within {ALIKE:.0%}"}[effect.claim]
+    sides = effect.network.replace("_", ", "), effect.budget, said(effect.one), said(effect.other)
+    return [*sides, *means, str(difference), words, str(judged)]
+
+
 def table(found) -> str:
-    rows = [["units, start", "at equal", "one", "other", "its loss", "the other's", "difference", "claim", "verdict"]]
-    for effect, one, other, difference, judged in found:
-        means = (f"{statistics.fmean(values):.3f}" for values in (one, other))
-        words = {"below": "below", "alike": f"within {ALIKE:.0%}"}[effect.claim]
-        row = [effect.network.replace("_", ", "), effect.budget, said(effect.one), said(effect.other), *means]
-        rows.append([*row, str(difference), words, str(judged)])
-    return "\n".join(columns(rows)) + "\n"
+    return "\n".join(columns([HEAD, *map(row, found)])) + "\n"
 
 
 def figure(found):
@@ -169,7 +179,8 @@ def main():
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
     folder = None if args.fast else args.folder / "fig_option_effects"
-    found = results(FAST if args.fast else FULL, folder)
+    scale = FAST if args.fast else FULL
+    found = results(scale, made(scale, folder))
     text = table(found)
     (args.folder / "fig_option_effects.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)

@@ -1,5 +1,6 @@
 """The numbers of fig_option_effects.py: what other options do, from its runs."""
 
+import json
 import statistics
 
 import fig_option_effects as effects
@@ -7,19 +8,14 @@ from fig_best_settings import FULL
 
 from page_numbers import FIGURES, table
 
-RESULTS = effects.results(FULL, FIGURES / "fig_option_effects")
+FILES = (FIGURES / "fig_option_effects").glob("*.jsonl")
+LINES = {path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in FILES}
+RESULTS = effects.results(FULL, LINES)
 
 
 def effects_table():
     """Each pair of settings: the two mean losses, the difference, the verdict."""
-    head = ["units, start", "at equal", "one", "other", "its loss", "the other's", "difference", "claim", "verdict"]
-    rows = []
-    for effect, one, other, difference, judged in RESULTS:
-        words = {"below": "below", "alike": f"within {effects.ALIKE:.0%}"}[effect.claim]
-        means = (f"{statistics.fmean(values):.3f}" for values in (one, other))
-        cells = effect.network.replace("_", ", "), effect.budget, effects.said(effect.one), effects.said(effect.other)
-        rows.append([*cells, *means, str(difference), words, f"**{judged}**"])
-    return table(head, rows)
+    return table(effects.HEAD, [[*cells, f"**{judged}**"] for *cells, judged in map(effects.row, RESULTS)])
 
 
 def pair(i):

@@ -73,6 +73,13 @@ def warm_up_then_decay(start: float, peak: float, end: float, *, warm_up: int, e
     return Schedule(start, peak, end, warm_up, every, steps)
 
 
+def _counted(batch: int, cases: int, epochs: int) -> tuple[int, int, int]:
+    """The checked batch and epochs, and the steps of an epoch."""
+    cases = checks.positive_integer("cases", cases)
+    batch, epochs = checks.positive_integer("batch", batch, maximum=cases), checks.positive_integer("epochs", epochs)
+    return batch, epochs, math.ceil(cases / batch)
+
+
 def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:
     """The schedule of Adya et al. 2018, section 4.1, all their methods' one, for `epochs` epochs.
 
@@ -92,9 +99,7 @@ def adya_2018(batch: int, cases: int, epochs: int) -> Schedule:
     >>> [round(rate(k), 4) for k in (1, 26, 51, 71, 90)]
     [0.001, 0.0505, 0.1, 0.001, 0.001]
     """
-    cases = checks.positive_integer("cases", cases)
-    batch, epochs = checks.positive_integer("batch", batch, maximum=cases), checks.positive_integer("epochs", epochs)
-    an_epoch = math.ceil(cases / batch)
+    batch, epochs, an_epoch = _counted(batch, cases, epochs)
     warm_up = next(epochs for above, epochs in WARM_UPS if batch > above)
     if epochs <= warm_up:
         raise ValueError(f"epochs: expected more than the {warm_up} of the warm-up at batch {batch}; got {epochs}")
@@ -155,8 +160,7 @@ def ml_ncg(batch: int, cases: int, epochs: int) -> StepSchedule:
     >>> [round(rate(k), 4) for k in (1, 51, 204, 205, 206, 400)]
     [0.001, 0.1, 0.1, 0.1, 0.01, 0.001]
     """
-    cases = checks.positive_integer("cases", cases)
-    batch, epochs = checks.positive_integer("batch", batch, maximum=cases), checks.positive_integer("epochs", epochs)
+    batch, epochs, an_epoch = _counted(batch, cases, epochs)
     if epochs <= ML_NCG_WARM_UP:
         raise ValueError(f"epochs: expected more than the {ML_NCG_WARM_UP} of the warm-up; got {epochs}")
     an_epoch = math.ceil(cases / batch)

@@ -80,7 +80,7 @@ def _over_reverse(jax: Any, f: Any, theta: Any, v: Any) -> Any:
     return jax.jvp(jax.grad(f), (theta,), (v,))[1]
 
 
-# What the recipe takes besides (jax, f, theta); whether its result is along V; the recipe.
+# A recipe: its arguments besides (jax, f, theta), whether its result is along V, and its function.
 GRADIENTS: dict[str, tuple[str, bool, Callable[..., Any]]] = {
     "grad": ("", False, lambda jax, f, theta: jax.grad(f)(theta)),
     "jacrev": ("", False, lambda jax, f, theta: jax.jacrev(f)(theta)),
