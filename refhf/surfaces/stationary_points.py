@@ -1,7 +1,7 @@
 """The record of a function whose stationary points are known; `refhf.surfaces.saddles` has the functions."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,3 +87,9 @@ def numbers(*given):
 def point(kind, theta, eigenvalues):
     """A StationaryPoint; the eigenvalues in any order."""
     return StationaryPoint(numbers(*theta), kind, None if eigenvalues is None else numbers(*sorted(eigenvalues)))
+
+
+def dense_hessian(f: Any, theta: np.ndarray) -> np.ndarray:
+    """H (P, P) at theta, symmetric to the bit, of a function with `hessp(theta, v)`."""
+    H = np.array([f.hessp(theta, e) for e in np.eye(theta.size)])
+    return (H.T + H) / 2

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import root
 
-from refhf.surfaces.stationary_points import StationaryPoint, numbers
+from refhf.surfaces.stationary_points import StationaryPoint, dense_hessian, numbers
 
 # Our choices.
 STARTS = 9  # an axis
@@ -40,28 +40,23 @@ def stationary_points(f, window) -> tuple[StationaryPoint, ...]:
 @np.errstate(all="ignore")
 def _stationary(f, theta):
     """The stationary point that the search from theta ends at, or None."""
-    if not np.isfinite(_hessian(f, theta)).all() or not np.isfinite(f.gradient(theta)).all():
+    if not np.isfinite(dense_hessian(f, theta)).all() or not np.isfinite(f.gradient(theta)).all():
         return None
-    theta = root(f.gradient, theta, jac=lambda t: _hessian(f, t), tol=1e-13).x
+    theta = root(f.gradient, theta, jac=lambda t: dense_hessian(f, t), tol=1e-13).x
     for digits in 6, 9, 12:  # a round number that is as good
         rounded = np.round(theta, digits) + 0.0
         if np.linalg.norm(f.gradient(rounded)) <= np.linalg.norm(f.gradient(theta)):
             theta = rounded
             break
     theta = np.where(abs(theta) < 1e-15, 0.0, theta)
-    H = _hessian(f, theta)
+    H = dense_hessian(f, theta)
     small = 1e-9 * max(1.0, abs(H).max())
     good = np.isfinite(H).all() and np.linalg.norm(f.gradient(theta)) <= small
     return theta if good else None
 
 
-def _hessian(f, theta):
-    H = np.array([f.hessp(theta, e) for e in np.eye(2)])
-    return (H + H.T) / 2
-
-
 def _described(f, theta):
-    eigenvalues = np.linalg.eigvalsh(_hessian(f, theta))
+    eigenvalues = np.linalg.eigvalsh(dense_hessian(f, theta))
     eigenvalues = np.where(abs(eigenvalues) <= FLAT * max(1.0, abs(eigenvalues).max()), 0.0, eigenvalues)
     low, high = eigenvalues
     kind = "minimum" if low > 0 else "degenerate saddle" if low == 0 else "saddle" if high >= 0 else "maximum"
@@ -73,7 +68,7 @@ def start_beside(f, found, window) -> np.ndarray:
     x0, x1, y0, y1 = window
     if not found or found[0].kind != "saddle":
         return np.array([x0 + 0.75 * (x1 - x0), y0 + 0.6 * (y1 - y0)])
-    vector = np.linalg.eigh(_hessian(f, found[0].theta))[1][:, 1]
+    vector = np.linalg.eigh(dense_hessian(f, found[0].theta))[1][:, 1]
     vector = np.where(abs(vector) < 1e-12, 0.0, vector)
     away = min(x1 - x0, y1 - y0) / 4 * vector * (1 if vector.sum() > 0 else -1)
     inside = [t for t in (found[0].theta + away, found[0].theta - away) if x0 < t[0] < x1 and y0 < t[1] < y1]

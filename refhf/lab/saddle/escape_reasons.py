@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refhf.lab.saddle.trajectories import dense_hessian
 from refhf.methods.report import Source
+from refhf.surfaces.stationary_points import dense_hessian
 
 ROUNDING = 1e-12  # our choice: a first component below this, of a step from g and H alone, is rounding
 SOURCE_WORDS = {

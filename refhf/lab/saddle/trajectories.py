@@ -11,7 +11,7 @@ from refhf.krylov.lanczos import lanczos_smallest
 from refhf.lab.saddle.saddle_methods import SADDLE_METHODS, method_options
 from refhf.methods.report import Outcome, Source
 from refhf.objective.functions import from_functions
-from refhf.surfaces.stationary_points import Surface
+from refhf.surfaces.stationary_points import Surface, dense_hessian
 
 # Our choices.
 STATIONARY = 1e-8  # ||g|| at most this: a stationary point
@@ -207,12 +207,6 @@ def _eigenvalues(surface, theta, H):
         product = from_functions(*surface.functions).hessian(theta)
         return np.array([lanczos_smallest(product, theta.size, rng=0).value])
     return np.linalg.eigvalsh(H) if np.isfinite(H).all() else np.full(theta.size, np.nan)
-
-
-def dense_hessian(surface: Surface, theta) -> np.ndarray:
-    """H (P, P) at theta, symmetric to the bit."""
-    H = np.array([surface.hessp(theta, e) for e in np.eye(surface.size)])
-    return (H.T + H) / 2
 
 
 def _curvature(surface, theta, d):
