@@ -25,6 +25,7 @@ PAGE, PICTURE = ROOT / "docs" / "race.md", ROOT / "docs" / "race.png"
 TEMPLATE = Path(__file__).parent / "race_page.txt"  # the page's words; {names} stand for what is computed here
 VERDICTS = Path(__file__).parent / "race_verdicts.json"  # what a person made of the numbers
 COLOURS = {"refhf": "C0", "Hessian-free": "C3", "quasi-Newton": "C2", "first order": "0.5"}
+MARKERS = {"refhf": "o", "Hessian-free": "^", "quasi-Newton": "s", "first order": "x"}
 
 
 class Mark(NamedTuple):
@@ -212,7 +213,8 @@ def picture(lines: list[dict]) -> None:
         for name, row in best.items():
             curve, kind = row.lines[0]["curve"], CONTENDERS[name].kind
             points = [(p[0], max(p[i], 0.5 / row.lines[0]["cases"] if field == "error" else 0)) for p in curve if p[i]]
-            ax.plot(*zip(*points, strict=True), color=COLOURS[kind], ls=next(styles[kind]), lw=1.2, label=name)
+            look = {"color": COLOURS[kind], "ls": next(styles[kind]), "marker": MARKERS[kind], "markevery": 0.12}
+            ax.plot(*zip(*points, strict=True), **look, ms=4, lw=1.2, label=name)
         ax.set(
             yscale="log", xscale="log", xlabel="CPU seconds of one thread", ylabel=f"training {field}", title=network
         )
