@@ -4,7 +4,7 @@
 
 writes fig_replicas_1.png, fig_replicas_2.png, fig_replicas_3.png and fig_replicas.txt, by default into this folder,
 from the runs in its fig_replicas.jsonl and fig_replicas_long.jsonl, one per line. Missing runs are made first (delete
-them to make all runs again: two and a half hours of one core). MNIST and Fashion-MNIST are read from $REFHF_DATA_DIR.
+them to make all runs again: three and a half hours of one core). Data sets are read from $REFHF_DATA_DIR.
 --fast has two seeds, few cases of mnist-mini under either name, and short runs, and keeps none; --as-is runs nothing.
 
 The paper has a convolutional network of five layers and about 16,000 parameters, 60,000 cases, 50 epochs of 234 steps
@@ -14,9 +14,10 @@ those at 0.01 are a beginning: besides its rates there are 10 epochs at 0.1, whe
 at 1/sigma_max, estimated from the replicas at each step. --data mnist,cifar-10 is for who has CIFAR-10's binary files;
 their images are taken as they are, by five layers and 15,650 parameters.
 
-The long runs (fig_replicas_3.png) have the paper's 60,000 cases of MNIST, its batch of 256 and its 11,700 steps, 50
-epochs of 234, at both of its rates; cut are the images (14 x 14), the nonlinearity (ReLU only), the smaller numbers of
-replicas at 0.0003, and the seeds: one, which --budget multiplies.
+The long runs (fig_replicas_3.png) have all cases of MNIST, as 14 x 14 and as 28 x 28 pixels, and of CIFAR-10, the
+paper's batch of 256 and its 50 epochs: 11,700 steps, 9,750 of CIFAR-10. Five layers each, 15,958, 15,858 and 15,650
+parameters. Cut are the nonlinearity (ReLU only), the rate 0.0003 and M = 4 but for 14 x 14, and the seeds: one, which
+--budget multiplies.
 
 Per step, a method is compared with SGD after as many steps; per gradient, with SGD after as many passes over the data:
 the readings 'same-batch' and 'pairs' take two gradients a step, and so count half their steps. At the estimated rate
@@ -54,8 +55,13 @@ RUNS = {  # by rate: epochs, and the methods that are run at it
 BEST = 0.1  # the rate of the SGD that "estimated" is compared with
 NONLINEARITIES = ("tanh", "relu")
 CASES, BATCH, EPOCH = 5120, 256, 20  # an epoch's steps
-LONG = {0.01: ("SGD", "own-batch 2", "own-batch 4", "own-batch 8"), 0.0003: ("SGD", "own-batch 8")}  # by rate
-PLACE = "mnist", "relu"  # of the long runs
+LONG = {  # the long runs, by data set and rate
+    ("mnist", 0.01): ("SGD", "own-batch 2", "own-batch 4", "own-batch 8"),
+    ("mnist", 0.0003): ("SGD", "own-batch 8"),
+    ("mnist-28", 0.01): ("SGD", "own-batch 2", "own-batch 8"),
+    ("cifar-10", 0.01): ("SGD", "own-batch 2", "own-batch 8"),
+}
+UNITS = "relu"  # of the long runs
 START, ALPHA, SPREAD = (1.0, 1e-3), 0.3, 0.01  # of Figure 1; our choice
 
 
@@ -71,21 +77,25 @@ class Length(NamedTuple):
     losses: int
 
 
-FAST, WHOLE = Length(128, 32, 2, 2), Length(60_000, BATCH, 468, 25)  # 25 times two epochs of 234 steps
+FAST = Length(128, 32, 2, 2)
+WHOLE = {"mnist": Length(60_000, BATCH, 468, 25), "cifar-10": Length(50_000, BATCH, 390, 25)}  # 25 times two epochs
+WHOLE["mnist-28"] = WHOLE["mnist"]
 
 
 def network(name, nonlinearity):
     conv, pool = refhf.conv, refhf.pool
     shape, stages = (14, 14, 1), [conv(16, 3), pool(2), conv(32, 3), pool(2), conv(48, 2), 84, 10]
+    if name == "mnist-28":
+        shape, stages = (28, 28, 1), [conv(8, 5), pool(2), conv(16, 5), pool(2), conv(32, 3), 56, 10]
     if name == "cifar-10":
         shape, stages = (32, 32, 3), [conv(8, 5), pool(2), conv(16, 5), pool(2), conv(32, 3), 24, 10]
     return refhf.convnet(shape, stages, nonlinearity=nonlinearity)
 
 
 def cases(name, n):
-    """The first n cases; grey images averaged over squares of 2 x 2."""
-    if name == "cifar-10":
-        data = load(name, dtype=np.float32)
+    """The first n cases; grey images averaged over squares of 2 x 2, but for "mnist-28"."""
+    if name in ("cifar-10", "mnist-28"):
+        data = load(name.removesuffix("-28"), dtype=np.float32)
         return data.X[:n], data.y[:n]
     data = load(name)
     images = data.X[:n].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))
@@ -118,9 +128,9 @@ def cells(seeds, sets):
 
 def long_cells(seeds):
     """(data, nonlinearity, rate, method, seed) of the long runs, seed by seed."""
-    for seed, (rate, names) in itertools.product(range(seeds), LONG.items()):
+    for seed, ((data, rate), names) in itertools.product(range(seeds), LONG.items()):
         for name in names:
-            yield *PLACE, rate, name, seed
+            yield data, UNITS, rate, name, seed
 
 
 def made(wanted, path, fast, whole=False):
@@ -131,7 +141,7 @@ def made(wanted, path, fast, whole=False):
         if cell in had:
             continue
         data, nonlinearity, rate, name, seed = cell
-        length = FAST if fast else WHOLE if whole else Length(CASES, BATCH, EPOCH, RUNS[rate][0])
+        length = FAST if fast else WHOLE[data] if whole else Length(CASES, BATCH, EPOCH, RUNS[rate][0])
         if data not in held:
             held[data] = cases("mnist-mini" if fast else data, length.cases)
         net = network("mnist-mini" if fast else data, nonlinearity)
@@ -199,18 +209,19 @@ def written(lines, sets):
 
 def long_written(lines):
     """The losses of the long runs along the way, the mean of the seeds."""
-    parts = [f"{', '.join(PLACE)}, the long runs: training loss at the start and after each fifth of the steps."]
-    for rate, name in ((rate, name) for rate, names in LONG.items() for name in names):
-        found = list(of(lines, *PLACE, rate, name).values())
+    parts = [f"The long runs, {UNITS}: training loss at the start and after each fifth of the steps."]
+    for (data, rate), name in ((place, name) for place, names in LONG.items() for name in names):
+        found = list(of(lines, data, UNITS, rate, name).values())
         if found:
             losses = np.mean(found, axis=0)
             fifths = losses[:: max(1, (len(losses) - 1) // 5)]
-            parts.append(f"  rate {rate:<8}{name:<14}" + "".join(f"{x:10.4f}" for x in fifths))
+            parts.append(f"  {data:<10}rate {rate:<8}{name:<14}" + "".join(f"{x:10.4f}" for x in fifths))
     return "\n".join([*parts, ""])
 
 
 # ----- pictures
 
+TITLES = {"mnist": "MNIST, 14 x 14", "mnist-28": "MNIST, 28 x 28", "cifar-10": "CIFAR-10 (JPEG copy)"}
 LOOKS = {"SGD": 6, "own-batch 2": 3, "own-batch 4": 4, "own-batch 8": 0, "same-batch 8": 1, "pairs 1": 5, "pairs 8": 2}
 
 
@@ -264,16 +275,17 @@ def figure_2(lines, sets):
 
 
 def figure_3(lines):
-    """The long runs, a panel for each rate that has some."""
+    """The long runs, a panel for each data set and rate that has some."""
     from matplotlib.figure import Figure
 
-    rates = [rate for rate in LONG if any(line["rate"] == rate for line in lines)]
+    places = [place for place in LONG if any((line["data"], line["rate"]) == place for line in lines)]
+    rows = math.ceil(len(places) / 2)
     with run_figures.figure_style():
-        drawn = Figure(figsize=(4 + 6 * len(rates), 6.5), layout="constrained")
-        axes = drawn.subplots(1, len(rates), squeeze=False)[0]
-        for ax, rate in zip(axes, rates, strict=True):
-            for at, name in enumerate(LONG[rate]):
-                found = list(of(lines, *PLACE, rate, name).values())
+        drawn = Figure(figsize=(16, 1 + 6 * rows), layout="constrained")
+        axes = drawn.subplots(rows, 2, squeeze=False).ravel()
+        for ax, (data, rate) in zip(axes, places, strict=False):
+            for at, name in enumerate(LONG[data, rate]):
+                found = list(of(lines, data, UNITS, rate, name).values())
                 if found:
                     look = {
                         "color": history_axes.COLOURS[LOOKS[name]],
@@ -281,10 +293,11 @@ def figure_3(lines):
                         "linestyle": DASHES[name.split()[0]],
                         "markevery": (at, 5),
                     }
-                    ax.plot(np.arange(len(found[0])) * WHOLE.steps, np.mean(found, axis=0), label=name, **look)
-            ax.set(title=f"rate {rate:g}: {', '.join(PLACE)}, {WHOLE.cases:,} cases", xlabel="steps")
+                    ax.plot(np.arange(len(found[0])) * WHOLE[data].steps, np.mean(found, axis=0), label=name, **look)
+            ax.set(title=f"{TITLES[data]}, rate {rate:g}", xlabel="steps", ylabel="negative log-likelihood")
             history_axes.log_axis(ax, None)
-        axes[0].set_ylabel("negative log-likelihood")
+        for ax in axes[len(places) :]:
+            ax.remove()
         drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOKS))
     return drawn
 

@@ -8,6 +8,7 @@ import fig_replicas as fig
 
 from page_numbers import FIGURES, number, table
 from page_numbers.measured import once  # noqa: F401  the page calls it
+from refhf.lab.sweep.paired_differences import paired_difference, verdict
 
 LINES = fig.there(FIGURES / "fig_replicas.jsonl")
 PLACES = [(data, nonlinearity) for data in ("mnist", "fashion-mnist") for nonlinearity in fig.NONLINEARITIES]
@@ -75,50 +76,78 @@ def same_batch_gains(rate):
 # ----- the long runs
 
 LONG = fig.there(FIGURES / "fig_replicas_long.jsonl")
-WAY = [(rate, name) for rate, names in fig.LONG.items() for name in names]
 
 
-def _long(rate, name):
+def _seeds(data, rate, name):
+    """The losses of a long run by seed."""
+    return fig.of(LONG, data, fig.UNITS, rate, name)
+
+
+def _long(data, rate, name):
     """The mean losses of a long run's seeds; None if there is none."""
-    found = [*fig.of(LONG, *fig.PLACE, rate, name).values()]
+    found = [*_seeds(data, rate, name).values()]
     return sum(found) / len(found) if found else None
 
 
-def long_steps():
+def _runs():
+    """(data, rate, name, losses) of the long runs that are there."""
+    for (data, rate), names in fig.LONG.items():
+        for name in names:
+            if (losses := _long(data, rate, name)) is not None:
+                yield data, rate, name, losses
+
+
+def long_steps(data="mnist"):
     """The number of steps of the long runs."""
-    return f"{fig.WHOLE.steps * fig.WHOLE.losses:,}"
+    return f"{fig.WHOLE[data].steps * fig.WHOLE[data].losses:,}"
 
 
 def long_said():
-    """'SGD ends at 0.118, own-batch 8 at 0.2 (below SGD at 3 of 25 points along the way)', of each rate with runs."""
-    said = []
-    for rate, names in fig.LONG.items():
-        sgd, parts = _long(rate, "SGD"), []
-        for name in names:
-            own = _long(rate, name)
-            if own is not None:
-                below = sum(a < b for a, b in zip(own[1:], sgd[1:], strict=True))
-                along = f" (below SGD at {below} of {len(sgd) - 1} points along the way)" if name != "SGD" else ""
-                parts.append(f"{name} {number(own[-1])}{along}")
-        said += [f"rate {rate:g}: {', '.join(parts)}"] if parts else []
-    return "; ".join(said)
+    """'MNIST, 14 x 14, rate 0.01: SGD ends at 0.118, own-batch 8 at 0.146 (below SGD at 3 of 25 points)', ...."""
+    said = {}
+    for data, rate, name, own in _runs():
+        sgd = _long(data, rate, "SGD")
+        below = sum(a < b for a, b in zip(own[1:], sgd[1:], strict=True))
+        along = f" (below SGD at {below} of {len(sgd) - 1} points along the way)" if name != "SGD" else ""
+        said.setdefault((data, rate), []).append(f"{name} {number(own[-1])}{along}")
+    return "; ".join(f"{fig.TITLES[data]}, rate {rate:g}: {', '.join(parts)}" for (data, rate), parts in said.items())
 
 
-def long_missing():
-    """The long runs that are not made yet, in words."""
-    lacks = [f"{name} at {rate:g}" for rate, name in WAY if _long(rate, name) is None]
-    return f"; not made yet: {', '.join(lacks)}" if lacks else ""
+def long_starts():
+    """The number of starts of each place: 'five on MNIST, 14 x 14, at 0.01, one on ...'."""
+    counts = {}
+    for data, rate, _, _ in _runs():
+        counts.setdefault(len(_seeds(data, rate, "SGD")), set()).add((data, rate))
+    parts = []
+    for count, places in sorted(counts.items(), reverse=True):
+        where = ", ".join(f"{fig.TITLES[data]} at {rate:g}" for data, rate in fig.LONG if (data, rate) in places)
+        parts.append(f"{count} on {where}")
+    return "; ".join(parts)
+
+
+def long_verdicts():
+    """The verdict of each place on the claim that M = 8 ends below SGD: by the protocol, if it has starts for it."""
+    parts = []
+    for data, rate in fig.LONG:
+        own, sgd = (_seeds(data, rate, name) for name in ("own-batch 8", "SGD"))
+        seeds = sorted(set(own) & set(sgd))
+        where = f"on {fig.TITLES[data]} at {rate:g}"
+        if len(seeds) < 2:
+            parts.append(f"{where} **not judgeable here**, one start")
+            continue
+        found = paired_difference([own[seed][-1] for seed in seeds], [sgd[seed][-1] for seed in seeds])
+        parts.append(f"{where} **{verdict(found, 'below')}**, {found}, {len(seeds)} starts")
+    return "; ".join(parts)
 
 
 def long_table():
     """The losses along the way and at the end."""
-    marks = [fig.WHOLE.losses * i // 5 for i in range(1, 6)]
+    fifths = range(5, 26, 5)
     rows = [
-        [f"{rate:g}", name, *(number(losses[i]) for i in marks)]
-        for rate, name in WAY
-        if (losses := _long(rate, name)) is not None
+        [fig.TITLES[data], f"{rate:g}", name, *(number(losses[i]) for i in fifths)]
+        for data, rate, name, losses in _runs()
     ]
-    return table(["rate", "", *(f"{i * fig.WHOLE.steps:,} steps" for i in marks)], rows)
+    return table(["data", "rate", "", *(f"{2 * i} epochs" for i in fifths)], rows)
 
 
 # ----- what why_replicas.py printed
