@@ -49,8 +49,8 @@ GIVEN = {
     "arnold_wang": {
         r"number of 5 runs|median of 100 steps|after 40 steps": "settings",
         r"at (0\.0003|0\.01|0\.1)(?!\d)": "a rate that the runs have",
-        r"images of 14 x 14": "a setting of the long runs",
-        r"M = [28]|M - 1|1/lambda_max|H\^-1|2MP|2P|4P": "numbers of replicas, and formulas",
+        r"50 epochs|for\s14 x 14 pixels": "settings of the long runs",
+        r"M = [248]|M - 1|1/lambda_max|H\^-1|2MP|2P|4P": "numbers of replicas, and formulas",
     },
     "dauphin_2014": {
         r"from 0\.5 down|down to loss 1\.2": "where the run is read",
