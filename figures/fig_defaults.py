@@ -2,8 +2,8 @@
 
     python figures/fig_defaults.py [--fast] [FOLDER]
 
-writes fig_defaults.txt, by default into this folder, from the runs in its fig_defaults/*.jsonl, a file for each
-nonlinearity and start. Missing runs are made first (all runs: some forty minutes of one core).
+writes fig_defaults.png and .txt, by default into this folder, from the runs in its fig_defaults/*.jsonl, a file for
+each nonlinearity and start. Missing runs are made first (all runs: some twenty minutes of one core).
 
 He et al. leave open the number of Bi-CG-STAB iterations, CG's most iterations, the rule for the candidate, the warm
 start and the first lambda. The grid has all combinations of a few values of each, at a first lambda of 0.1. The
@@ -32,6 +32,7 @@ import fig_best_settings as best
 from earlier_defaults import EARLIER
 from fig_best_settings import RULES, Glorot, Sparse, cases_of
 
+from refhf.lab.plots import run_figures
 from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.sweep.paired_differences import PairedDifference, paired_difference, verdict
 from refhf.lab.sweep.sweep_budgets import value_at
@@ -57,9 +58,11 @@ class Scale(NamedTuple):
 
 
 CHOSEN = {
-    **dict.fromkeys(WITH_CG, (20, "best", 0.95)),
-    BICGSTAB: (5, "best", 0.0),
-    PATH: (20,),
+    "gn-cg": (5, "best", 0.95),
+    "hessian-cg": (5, "best", 0.0),
+    "hybrid-cg": (5, "best", 0.0),
+    BICGSTAB: (3, "best", 0.0),
+    PATH: (10,),
 }
 FULL = Scale(best.FULL._replace(cases=2000, hidden=30, batches=(200, 128)), (5, 10, 20), (3, 5, 10))
 FAST = Scale(best.FAST, (2, 3), (2,))
@@ -69,12 +72,13 @@ FAST = Scale(best.FAST, (2, 3), (2,))
 
 
 def grid(scale: Scale, method: str) -> list[dict]:
-    """The settings of a method; the last are the earlier defaults, where they are not among the others."""
+    """The settings of a method, with the one beyond the edge where the chosen lies on it, and the earlier default."""
     if method == PATH:
         return [*map(setting, scale.caps), earlier(method)]
     caps, rules = (scale.bicgstab_caps, (True, "best")) if method == BICGSTAB else (scale.caps, (False, "best"))
     found = [setting(*values) for values in itertools.product(caps, rules, WARM)]
-    return found + [x for x in (earlier(method),) if x not in found]
+    beyond = chosen(method) | {"solver_iterations": min(caps) // 2}
+    return found + [x for x in (beyond, earlier(method)) if x not in found]
 
 
 def setting(*values, damping=DAMPING) -> dict:
@@ -152,16 +156,27 @@ def ratios(scale: Scale, lines: dict, method: str) -> list[dict]:
 def score(ratios: dict, budget: str = "") -> float:
     """The geometric mean of a setting's ratios, at all budgets or at one."""
     found = [ratio for (_, its), ratio in ratios.items() if budget in ("", its)]
-    return math.exp(statistics.fmean(map(math.log, found)))
+    return statistics.geometric_mean(found)
 
 
-def in_common(scale: Scale, lines: dict) -> list[tuple[dict, float]]:
-    """The settings with CG, each with the geometric mean of its scores for the three methods, the least first."""
-    several = [ratios(scale, lines, method) for method in WITH_CG]
-    both = zip(grid(scale, WITH_CG[0]), zip(*several, strict=True), strict=True)
-    found = [(options, math.prod(map(score, its)) ** (1 / len(its))) for options, its in both]
-    shared = [pair for pair in found if all(pair[0] in grid(scale, method) for method in WITH_CG)]
-    return sorted(shared, key=lambda pair: pair[1])
+def ranked(scale: Scale, lines: dict, method: str) -> list[tuple[dict, dict]]:
+    """The settings of a method with their ratios, the least score first."""
+    return sorted(zip(grid(scale, method), ratios(scale, lines, method), strict=True), key=lambda row: score(row[1]))
+
+
+def in_common(scale: Scale, lines: dict) -> list[tuple[tuple, float]]:
+    """Iterations and rules with CG, the methods each with its chosen warm start: the geometric mean of their scores."""
+    scores = []
+    for method in WITH_CG:
+        found = ranked(scale, lines, method)
+        scores.append({tuple(options[name] for name in OPTIONS): score(its) for options, its in found})
+    means = {
+        pair: statistics.geometric_mean(
+            its[*pair, CHOSEN[method][2]] for method, its in zip(WITH_CG, scores, strict=True)
+        )
+        for pair in itertools.product(scale.caps, (False, "best"))
+    }
+    return sorted(means.items(), key=lambda item: item[1])
 
 
 class Gain(NamedTuple):
@@ -187,6 +202,11 @@ def gains(scale: Scale, lines: dict) -> list[Gain]:
     return found
 
 
+def role(method: str, options: dict) -> str:
+    """'(default)', '(before)' or nothing."""
+    return "(default)" if options == chosen(method) else "(before)" if options == earlier(method) else ""
+
+
 def said(options: dict) -> str:
     """A setting in a few words: '5 iterations, best, warm 0.95'."""
     words = [f"{options['solver_iterations']} iterations"]
@@ -197,23 +217,25 @@ def said(options: dict) -> str:
 
 def written(scale: Scale, lines: dict) -> str:
     """The tables."""
+    seeds = " and ".join(map(str, scale.best.tuning))
     tables = [
-        "Each setting's loss over its method's least, as a geometric mean over problems and budgets, and at each budget;\n"
-        f"seeds {' and '.join(map(str, scale.best.tuning))}, a first lambda of {DAMPING}. * became the default."
+        "Each setting's loss over its method's least, as a geometric mean over problems and budgets, and at each "
+        f"budget;\nseeds {seeds}, a first lambda of {DAMPING}."
     ]
-    head = ["method", "setting", "all", *scale.best.budgets, "default"]
+    head = ["method", "setting", "all", *scale.best.budgets, ""]
     for method in METHODS:
-        rows = sorted(
-            zip(grid(scale, method), ratios(scale, lines, method), strict=True), key=lambda row: score(row[1])
-        )
+        rows = ranked(scale, lines, method)
         cells = [
             [method, said(options), *(f"{score(its, b):.2f}" for b in ("", *scale.best.budgets)),
-             "*" if options == chosen(method) else "before" if options == earlier(method) else ""]
+             role(method, options)]
             for options, its in rows
         ]  # fmt: skip
         tables.append("\n".join(columns([head, *cells])))
-    shared = [[said(options), f"{mean:.2f}"] for options, mean in in_common(scale, lines)]
-    tables.append("One setting for the methods with CG:\n\n" + "\n".join(columns([["setting", "mean"], *shared])))
+    shared = [[f"{cap} iterations, {RULES[rule]}", f"{mean:.2f}"] for (cap, rule), mean in in_common(scale, lines)]
+    tables.append(
+        "One setting for the three methods with CG, each with its chosen warm start:\n\n"
+        + "\n".join(columns([["setting", "mean"], *shared]))
+    )
     head = ["method", "problem", "budget", "loss", "before", "difference"]
     rows = [
         [g.method, g.problem, g.budget, *(f"{statistics.fmean(x):.3g}" for x in (g.chosen, g.earlier)),
@@ -228,15 +250,43 @@ def written(scale: Scale, lines: dict) -> str:
     return "\n\n".join(tables) + "\n"
 
 
+# ----- picture
+
+
+def figure(scale: Scale, lines: dict):
+    """A panel a method: the score of each setting, and its ratio at each budget."""
+    from matplotlib.figure import Figure
+
+    several = {method: ranked(scale, lines, method) for method in METHODS}
+    with run_figures.figure_style():
+        drawn = Figure(figsize=(11, 2 + 0.34 * sum(map(len, several.values()))), layout="constrained")
+        drawn.suptitle("Loss over the least of the method: geometric mean over six problems, seeds 100 and 101")
+        panels = drawn.subplots(len(METHODS), sharex=True, height_ratios=[len(rows) for rows in several.values()])
+        for ax, (method, rows) in zip(panels, several.items(), strict=True):
+            for budget, marker in zip(("", *scale.best.budgets), "os^vD", strict=False):
+                places = [score(its, budget) for _, its in rows]
+                own = {"color": "black", "ms": 8} if not budget else {"color": "black", "ms": 6, "mfc": "white"}
+                ax.plot(places, range(len(rows)), marker, label=budget or "all budgets", **own)
+            ax.set_yticks(range(len(rows)), [f"{said(o)} {role(method, o)}" for o, _ in rows], fontsize="small")
+            ax.invert_yaxis()
+            ax.set_title(method, loc="left")
+        panels[0].legend(fontsize="small")
+        panels[-1].set_xscale("log")
+        panels[-1].set_xlabel("ratio; the least is 1")
+    return drawn
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
     scale = FAST if args.fast else FULL
-    text = written(scale, made(scale, None if args.fast else args.folder / "fig_defaults"))
+    lines = made(scale, None if args.fast else args.folder / "fig_defaults")
+    text = written(scale, lines)
     (args.folder / "fig_defaults.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
+    run_figures.save_figure(figure(scale, lines), args.folder / "fig_defaults.png")
 
 
 if __name__ == "__main__":
