@@ -1,6 +1,6 @@
 """The defaults of the Hessian-free methods: a grid of settings on six problems, by protocol.md, and what they gain.
 
-    python figures/fig_defaults.py [--fast] [FOLDER]
+    python figures/fig_defaults.py [--fast | --as-is] [FOLDER]
 
 writes fig_defaults.png and .txt, by default into this folder, from the runs in its fig_defaults/*.jsonl, a file for
 each nonlinearity and start. Missing runs are made first (all runs: some twenty minutes of one core).
@@ -16,11 +16,12 @@ seeds, over the least such loss of its method; a ratio above 100, or of a run th
 with the least geometric mean of its ratios over problems and budgets is chosen. One setting for the three methods with
 CG is better than three, if its mean is nearly as small: the table has the margin.
 
---fast has 150 cases, tanh and few settings, and keeps none.
+--fast has 150 cases, tanh and few settings, and keeps none; --as-is runs nothing, and shows what is there.
 """
 
 import argparse
 import itertools
+import json
 import math
 import statistics
 import sys
@@ -77,8 +78,7 @@ def grid(scale: Scale, method: str) -> list[dict]:
         return [*map(setting, scale.caps), earlier(method)]
     caps, rules = (scale.bicgstab_caps, (True, "best")) if method == BICGSTAB else (scale.caps, (False, "best"))
     found = [setting(*values) for values in itertools.product(caps, rules, WARM)]
-    beyond = chosen(method) | {"solver_iterations": min(caps) // 2}
-    return found + [x for x in (beyond, earlier(method)) if x not in found]
+    return found + [x for x in (beyond(method), earlier(method)) if x not in found]
 
 
 def setting(*values, damping=DAMPING) -> dict:
@@ -108,6 +108,12 @@ def made(scale: Scale, folder: Path | None) -> dict[str, list[dict]]:
     return found
 
 
+def there(folder: Path) -> dict[str, list[dict]]:
+    """The lines that are in the folder, by problem."""
+    paths = sorted(folder.glob("*.jsonl"))
+    return {path.stem: [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()] for path in paths}
+
+
 def wanted(scale: Scale, method: str, seed: int) -> list[dict]:
     """The settings that a seed runs."""
     return grid(scale, method) if seed in scale.best.tuning else [chosen(method), earlier(method)]
@@ -116,6 +122,11 @@ def wanted(scale: Scale, method: str, seed: int) -> list[dict]:
 def chosen(method: str) -> dict:
     """The setting that became the default."""
     return setting(*CHOSEN[method])
+
+
+def beyond(method: str) -> dict:
+    """Half as many iterations: the default is the least of the grid but for the path's."""
+    return chosen(method) | {"solver_iterations": CHOSEN[method][0] // 2}
 
 
 def earlier(method: str) -> dict:
@@ -132,7 +143,7 @@ def say(line, resumed):
 # ----- numbers
 
 
-def loss(lines, method: str, options: dict, budget: str, amount: float, seeds) -> list[float]:
+def losses(lines, method: str, options: dict, budget: str, amount: float, seeds) -> list[float]:
     """The losses of a setting's runs at a budget, seed by seed; infinite where a run diverged."""
     mine = [x for x in lines if (x["method"], x["options"]) == (method, options) and x["seed"] in seeds]
     found = [value_at(line, budget, amount) for line in sorted(mine, key=lambda line: line["seed"])]
@@ -145,7 +156,7 @@ def ratios(scale: Scale, lines: dict, method: str) -> list[dict]:
     found = [{} for _ in settings]
     for name, (budget, amount) in itertools.product(lines, scale.best.budgets.items()):
         means = [
-            statistics.fmean(loss(lines[name], method, options, budget, amount, scale.best.tuning))
+            statistics.fmean(losses(lines[name], method, options, budget, amount, scale.best.tuning))
             for options in settings
         ]
         for ratio, mean in zip(found, means, strict=True):
@@ -166,17 +177,19 @@ def ranked(scale: Scale, lines: dict, method: str) -> list[tuple[dict, dict]]:
 
 def in_common(scale: Scale, lines: dict) -> list[tuple[tuple, float]]:
     """Iterations and rules with CG, the methods each with its chosen warm start: the geometric mean of their scores."""
-    scores = []
-    for method in WITH_CG:
-        found = ranked(scale, lines, method)
-        scores.append({tuple(options[name] for name in OPTIONS): score(its) for options, its in found})
-    means = {
-        pair: statistics.geometric_mean(
-            its[*pair, CHOSEN[method][2]] for method, its in zip(WITH_CG, scores, strict=True)
-        )
-        for pair in itertools.product(scale.caps, (False, "best"))
-    }
-    return sorted(means.items(), key=lambda item: item[1])
+    scores = [{of(options): score(its) for options, its in ranked(scale, lines, method)} for method in WITH_CG]
+    pairs = dict.fromkeys([(CHOSEN["gn-cg"][0] // 2, "best"), *itertools.product(scale.caps, (False, "best"))])
+    warm = [CHOSEN[method][2] for method in WITH_CG]
+    means = [
+        (pair, statistics.geometric_mean(its[*pair, eta] for its, eta in zip(scores, warm, strict=True)))
+        for pair in pairs
+    ]
+    return sorted(means, key=lambda item: item[1])
+
+
+def of(options: dict) -> tuple:
+    """The values of a setting, in the order of OPTIONS."""
+    return tuple(options[name] for name in OPTIONS)
 
 
 class Gain(NamedTuple):
@@ -191,20 +204,34 @@ class Gain(NamedTuple):
 
 
 def gains(scale: Scale, lines: dict) -> list[Gain]:
-    """The gains of all methods."""
+    """The gains of the methods whose reported runs are there."""
     found = []
     for method, name, (budget, amount) in itertools.product(METHODS, lines, scale.best.budgets.items()):
         sides = [
-            loss(lines[name], method, options, budget, amount, scale.best.reported)
+            losses(lines[name], method, options, budget, amount, scale.best.reported)
             for options in (chosen(method), earlier(method))
         ]
-        found.append(Gain(method, name, budget, *sides, paired_difference(*sides)))
+        if complete(scale, lines, method):
+            found.append(Gain(method, name, budget, *sides, paired_difference(*sides)))
     return found
 
 
+def complete(scale: Scale, lines: dict, method: str) -> bool:
+    """Whether both settings of a method have all their reported runs."""
+    seeds, settings = {*scale.best.reported}, (chosen(method), earlier(method))
+    return all(
+        seeds <= {line["seed"] for line in its if (line["method"], line["options"]) == (method, options)}
+        for its in lines.values()
+        for options in settings
+    )
+
+
 def role(method: str, options: dict) -> str:
-    """'(default)', '(before)' or nothing."""
-    return "(default)" if options == chosen(method) else "(before)" if options == earlier(method) else ""
+    """'(default)', '(before)', '(half as many)', or nothing."""
+    for setting_of, word in (chosen, "(default)"), (earlier, "(before)"), (beyond, "(half as many)"):
+        if options == setting_of(method):
+            return word
+    return ""
 
 
 def said(options: dict) -> str:
@@ -279,10 +306,12 @@ def figure(scale: Scale, lines: dict):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--as-is", action="store_true")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
     scale = FAST if args.fast else FULL
-    lines = made(scale, None if args.fast else args.folder / "fig_defaults")
+    folder = None if args.fast else args.folder / "fig_defaults"
+    lines = there(folder) if folder and args.as_is else made(scale, folder)
     text = written(scale, lines)
     (args.folder / "fig_defaults.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)

@@ -1,14 +1,12 @@
 """The numbers of fig_defaults.py: the grid that chose the defaults, and what they gain on ten other seeds."""
 
-import json
 import statistics
 
 import fig_defaults as fig
 
 from page_numbers import FIGURES, table
 
-FILES = sorted((FIGURES / "fig_defaults").glob("*.jsonl"))
-LINES = {path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in FILES}
+LINES = fig.there(FIGURES / "fig_defaults")
 BUDGETS = fig.FULL.best.budgets
 GAINS = fig.gains(fig.FULL, LINES)
 
@@ -34,7 +32,7 @@ def common_table():
 def gains_table():
     """The loss of the default over that of the one before, by method and budget, and the verdicts."""
     rows = []
-    for method in fig.METHODS:
+    for method in dict.fromkeys(gain.method for gain in GAINS):
         cells, said = [], []
         for budget in BUDGETS:
             found = [gain for gain in GAINS if (gain.method, gain.budget) == (method, budget)]
@@ -50,3 +48,8 @@ def worst():
     """Where the default is above the one before, beyond the interval: 'gn-cg, tanh sparse, steps; ...', or 'none'."""
     found = [gain for gain in GAINS if str(fig.verdict(gain.difference, "below")) == "fails"]
     return "; ".join(f"{gain.method}, {gain.problem.replace('_', ' ')}, {gain.budget}" for gain in found) or "none"
+
+
+def not_run():
+    """The methods whose reported seeds are not there: 'hybrid-cg and gn-cg-path', or 'none'."""
+    return " and ".join(method for method in fig.METHODS if not fig.complete(fig.FULL, LINES, method)) or "none"
