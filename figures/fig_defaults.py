@@ -81,9 +81,9 @@ def grid(scale: Scale, method: str) -> list[dict]:
     return found + [x for x in (beyond(method), earlier(method)) if x not in found]
 
 
-def setting(*values, damping=DAMPING) -> dict:
+def setting(*values) -> dict:
     """The options with these values, in the order of OPTIONS."""
-    return {"damping": damping} | dict(zip(OPTIONS, values, strict=False))
+    return {"damping": DAMPING} | dict(zip(OPTIONS, values, strict=False))
 
 
 def problems(scale: Scale) -> dict[str, SweepSetting]:
