@@ -206,13 +206,13 @@ class Gain(NamedTuple):
 def gains(scale: Scale, lines: dict) -> list[Gain]:
     """The gains of the methods whose reported runs are there."""
     found = []
-    for method, name, (budget, amount) in itertools.product(METHODS, lines, scale.best.budgets.items()):
+    methods = [method for method in METHODS if complete(scale, lines, method)]
+    for method, name, (budget, amount) in itertools.product(methods, lines, scale.best.budgets.items()):
         sides = [
             losses(lines[name], method, options, budget, amount, scale.best.reported)
             for options in (chosen(method), earlier(method))
         ]
-        if complete(scale, lines, method):
-            found.append(Gain(method, name, budget, *sides, paired_difference(*sides)))
+        found.append(Gain(method, name, budget, *sides, paired_difference(*sides)))
     return found
 
 

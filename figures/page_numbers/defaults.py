@@ -31,6 +31,8 @@ def common_table():
 
 def gains_table():
     """The loss of the default over that of the one before, by method and budget, and the verdicts."""
+    if not GAINS:
+        return "(No method has all its runs yet.)"
     rows = []
     for method in dict.fromkeys(gain.method for gain in GAINS):
         cells, said = [], []
