@@ -287,7 +287,7 @@ def figure(scale: Scale, lines: dict):
     several = {method: ranked(scale, lines, method) for method in METHODS}
     with run_figures.figure_style():
         drawn = Figure(figsize=(11, 2 + 0.34 * sum(map(len, several.values()))), layout="constrained")
-        drawn.suptitle("Loss over the least of the method: geometric mean over six problems, seeds 100 and 101")
+        drawn.suptitle("Loss over the least of the method:\ngeometric mean over the problems, seeds that choose")
         panels = drawn.subplots(len(METHODS), sharex=True, height_ratios=[len(rows) for rows in several.values()])
         for ax, (method, rows) in zip(panels, several.items(), strict=True):
             for budget, marker in zip(("", *scale.best.budgets), "os^vD", strict=False):
@@ -297,7 +297,7 @@ def figure(scale: Scale, lines: dict):
             ax.set_yticks(range(len(rows)), [f"{said(o)} {role(method, o)}" for o, _ in rows], fontsize="small")
             ax.invert_yaxis()
             ax.set_title(method, loc="left")
-        panels[0].legend(fontsize="small")
+        drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
         panels[-1].set_xscale("log")
         panels[-1].set_xlabel("ratio; the least is 1")
     return drawn
