@@ -7,7 +7,7 @@ INSTALL = @test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
 
 .PHONY: demo seeds test kernels portability long mutants lint figures tutorials bench bench-guard race crosscheck scoreboard site vectors vectors-release release clean
 
-DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25 --option backtracking=true
+DEMO = --methods gn-cg,hessian-cg,hybrid-cg,hessian-bicgstab,sgd --data mnist-mini --steps 25
 
 demo: $(STAMP)-demo
 	$(BIN)/refhf compare $(DEMO) --hidden 400,150 --out demo --overwrite

@@ -89,10 +89,8 @@ def steps():
     print(f"parameter vectors of {theta.nbytes / 2**20:.1f} MB above the base, {blas_threads()} BLAS thread(s)")
     for method, backtracking in ("gn-cg", False), ("gn-cg", True), ("hessian-bicgstab", True):
         for iterations in (3, 10) if method == "hessian-bicgstab" else (3, 10, 30):
-            given = {} if method == "hessian-bicgstab" else {"backtracking": backtracking}
-            reports = refhf.iterate(
-                objective, theta, method=method, damping=0.01, solver_iterations=iterations, rng=0, **given
-            )
+            given = {"solver_iterations": iterations, "backtracking": backtracking, "curvature_batch": len(X)}
+            reports = refhf.iterate(objective, theta, method=method, damping=0.01, rng=0, **given)
             next(reports)
             tracemalloc.start()
             report = next(reports)

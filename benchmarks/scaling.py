@@ -214,7 +214,7 @@ class Worker:
 
     def _step(self, point):
         objective, begin = Timed(self.objective), time.perf_counter()
-        options = {"curvature_batch": point.cases, "solver_iterations": PRODUCTS}
+        options = {"curvature_batch": point.cases, "solver_iterations": PRODUCTS, "backtracking": False}
         report = next(refhf.iterate(objective, self.theta, method="gn-cg", rng=point.round, **options))
         seconds = time.perf_counter() - begin
         cg = seconds - sum(objective.seconds.values())

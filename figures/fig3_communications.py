@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from earlier_defaults import EARLIER
 
 import refhf
 from refhf.data.data_sets import load
@@ -67,8 +68,8 @@ SETTINGS = {
     "SGD, batch 64": Setting("sgd", {"batch": 64}, "learning_rate", (0.1, 0.3, 1.0, 3.0)),
     "SGD, batch 1024": Setting("sgd", {"batch": 1024}, "learning_rate", (0.1, 0.3, 1.0, 3.0)),
     **{
-        method: Setting(method, {"curvature_batch": 512}, "damping", (0.01, 0.1, 1.0, 10.0))
-        for method in ("gn-cg", "hessian-cg", "hybrid-cg", "hessian-bicgstab")
+        method: Setting(method, {"curvature_batch": 512} | options, "damping", (0.01, 0.1, 1.0, 10.0))
+        for method, options in EARLIER.items()
     },
 }
 RATES = 0.03, 0.1, 0.3, 1.0  # of SGD with batch 64, for claim H2
@@ -295,9 +296,9 @@ def checked(scale: Scale) -> list[list[str]]:
     net = refhf.mlp(sizes, nonlinearity="tanh", loss="softmax_cross_entropy")
     rows = [["", "gradients", "products", "values", "communications", "numbers", "by the formula"]]
     for name, setting in SETTINGS.items():
-        batch = {"batch": 64} if setting.method == "sgd" else {"curvature_batch": 64, "solver_iterations": 3}
+        small = {"batch": 64} if setting.method == "sgd" else {"curvature_batch": 64, "solver_iterations": 3}
 
-        def counts(comm, method=setting.method, options=batch):
+        def counts(comm, method=setting.method, options=setting.options | small):
             mine = shard(cases, comm.rank, comm.size)
             objective = refhf.supervised(net, X[mine], y[mine], comm=comm)
             steps = cases // 64 if method == "sgd" else 2

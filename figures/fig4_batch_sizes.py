@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from earlier_defaults import EarlierConfiguration
 
 import refhf
 from refhf.data.data_sets import DataSet, load
@@ -98,9 +99,9 @@ def made(scale: Scale, seeds: int, folder: Path | None) -> Runs:
     data = DataSet(whole.name, *(array[: scale.cases] for array in whole[1:5]))
 
     def run(name, chosen, hidden, **ends):
-        return run_sweep(
-            SweepSetting(data, hidden, targets=TARGETS, **ends), chosen, folder and folder / f"{name}.jsonl", say
-        )
+        setting = SweepSetting(data, hidden, targets=TARGETS, **ends)
+        earlier = [EarlierConfiguration(*cell) for cell in chosen]
+        return run_sweep(setting, earlier, folder and folder / f"{name}.jsonl", say)
 
     tried = configurations(["sgd"], scale.sgd_batches, [0], grid={"learning_rate": RATES})
     sgd = run("sgd", tried, scale.hidden, steps=scale.epochs)

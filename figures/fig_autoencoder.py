@@ -48,7 +48,7 @@ from refhf.text import columns
 
 METHODS = {"gn-cg": ("-", "o", 0), "nag": ("--", "s", 1), "sgd": (":", "^", 6)}  # dash, marker, colour
 CONNECTIONS = 15  # Martens 2010, section 5
-MARTENS = {"preconditioner": True, "backtracking": True, "warm_start": 0.95}
+MARTENS = {"preconditioner": True, "backtracking": True, "warm_start": 0.95, "solver_iterations": 250}
 BATCH = 200  # Sutskever et al. 2013, section 3, as all constants of NAG below
 FINAL, FINAL_MOMENTUM = 1000, 0.9
 MU_MAX = 0.99

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from earlier_defaults import EARLIER
 
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
@@ -153,7 +154,8 @@ def searched(scale: Scale, folder: Path | None, data_dir, as_is: bool) -> list[P
 def found(scale: Scale, setting: SweepSetting, path: Path | None, asked=lambda: 0) -> SearchResult | None:
     """The search of all methods."""
     batches = {method: [scale.batches[method in FIRST_ORDER]] for method in scale.methods}
-    plan = SearchPlan(scale.methods, batches, trials=scale.trials, tuning=scale.tuning, reported=scale.reported)
+    seeds = {"tuning": scale.tuning, "reported": scale.reported}
+    plan = SearchPlan(scale.methods, batches, trials=scale.trials, **seeds, first=EARLIER)
     return search_settings(setting, plan, path, say if path else lambda *_: None, asked)
 
 

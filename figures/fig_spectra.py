@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from earlier_defaults import EARLIER
 
 import refhf
 from refhf.lab.plots import history_axes, run_figures
@@ -32,7 +33,7 @@ from refhf.text import columns
 HIDDEN, CASES, STEPS, EPOCHS = 12, 2000, 40, 60
 ZERO, CLEAR = 1e-6, 1e-3  # our choice, of the largest magnitude
 PROBES, ITERATIONS = 10, 80
-CANDIDATES = 10  # of hessian-bicgstab, as its default
+CANDIDATES = EARLIER["hessian-bicgstab"]["solver_iterations"]
 SGD = {"learning_rate": 0.3, "batch": 50}  # our choice
 RUNS = {"sgd": history_axes.COLOURS[0], "hessian-bicgstab": history_axes.COLOURS[1]}
 MARKERS = {"sgd": ("o", "x"), "hessian-bicgstab": ("s", "+")}  # of the index, and of its estimate
@@ -81,7 +82,7 @@ def posed(fast):
 
 def run(objective, theta, name, fast):
     """Where the steps of a run start: of hessian-bicgstab all, of SGD about as many, ever further apart."""
-    given, wanted = {}, range(2 if fast else STEPS)
+    given, wanted = EARLIER["hessian-bicgstab"] | {"curvature_batch": objective.cases}, range(2 if fast else STEPS)
     if name == "sgd":
         updates = objective.cases // SGD["batch"] * EPOCHS
         given, wanted = SGD, np.unique(np.geomspace(1, updates, len(wanted)).astype(int)) - 1

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from earlier_defaults import EARLIER
 from fig_best_settings import Part, at_budget, curve, judged, lines_of, setting_said
 
 from refhf.data.data_sets import DataSet, load
@@ -106,7 +107,8 @@ def searched(scale: Scale, path: Path | None, data_dir, fast: bool) -> SearchRes
         budgets=scale.budgets,
     )
     batches = {method: [scale.batches[method in FIRST_ORDER]] for method in scale.methods}
-    plan = SearchPlan(scale.methods, batches, trials=scale.trials, tuning=scale.tuning, reported=scale.reported)
+    seeds = {"tuning": scale.tuning, "reported": scale.reported}
+    plan = SearchPlan(scale.methods, batches, trials=scale.trials, **seeds, first=EARLIER)
     return search_settings(setting, plan, path, say if path else lambda *_: None)
 
 

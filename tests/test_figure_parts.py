@@ -1,5 +1,6 @@
 """figures/fig_autoencoder.py and fig_speech.py: the parts of them that compute something of their own."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,11 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
+from refhf.driver.registry import METHODS
+from refhf.lab.runs.network_choice import NetworkChoice
+from refhf.lab.runs.training_problem import pose_problem
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "figures"))
 import fig_autoencoder
+import fig_defaults
 import fig_speech
+from earlier_defaults import EarlierConfiguration
 
+FIGURES = Path(__file__).parent.parent / "figures"
 passes = np.arange(1.0, 101.0)
 
 
@@ -56,3 +63,27 @@ def test_a_class_of_speech_is_a_digit_and_a_part(digit, speaker, segment, parts)
     label = (digit * 6 + speaker) * 33 + segment
     assert fig_speech.coarse(label, parts) == digit * parts + int(segment * parts / 33)
     assert fig_speech.coarse(label, parts) // parts == digit
+
+
+def test_a_run_made_again_has_the_options_of_its_line():
+    """A stored run of fig4 or of fig_option_effects, made again, has the options that its line says."""
+    digits = refhf.load("mnist-mini", dtype="float32")
+    problem = pose_problem(digits, NetworkChoice(hidden=()))
+    paths = [*FIGURES.glob("fig_option_effects/*.jsonl"), FIGURES / "fig4_batch_sizes" / "hessian_free.jsonl"]
+    stored = [json.loads(line) for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
+    seen = {json.dumps([line["method"], line["batch"], line["options"]]): line for line in stored}
+    assert len(seen) > 20
+    for line in seen.values():
+        cell = EarlierConfiguration(line["method"], line["batch"], line["seed"], line["options"])
+        made = cell.plan(problem, 1).options
+        assert {**made, **line["options"], **line["defaults"], "curvature_batch": line["batch"]} == made
+
+
+def test_what_fig_defaults_chose_is_the_default():
+    """A method without options has those that figures/fig_defaults.py says were chosen."""
+    objective = refhf.from_functions(
+        lambda x: x @ x, lambda x: 2 * x, hessp=lambda x, v: 2 * v, gauss_newton=lambda x, v: v
+    )
+    for method in fig_defaults.METHODS:
+        options = METHODS[method].checked(objective)._asdict()
+        assert options | fig_defaults.chosen(method) == options

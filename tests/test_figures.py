@@ -16,8 +16,8 @@ ELSEWHERE = {  # with what they show
     "fig4_batch_sizes": "test_sweep.py",
 }
 FAST = (
-    *("fig_adya_large_batches", "fig_adya_resnet", "fig_best_settings", "fig_option_effects", "fig_replicas"),
-    *("fig_resnet_convnet", "fig_spectra"),
+    *("fig_adya_large_batches", "fig_adya_resnet", "fig_best_settings", "fig_defaults", "fig_option_effects"),
+    *("fig_replicas", "fig_resnet_convnet", "fig_spectra"),
 )
 TOGETHER = "fig_adya_1_schedule", "fig5_scaling", "fig_adya_ablation", "fig_autoencoder", "fig_speech"
 COMMANDS = """

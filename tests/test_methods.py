@@ -4,6 +4,7 @@ import itertools
 import re
 import tracemalloc
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import refhf
 from refhf.driver.registry import METHODS
 from refhf.driver.status import GRADIENT_TOLERANCE, PATIENCE, Status
 from refhf.krylov.stopping import Stop
+from refhf.methods import mini_batch
 from refhf.methods.hessian_free import hf_step
 from refhf.methods.hessian_free.candidates import bicgstab_candidates, cg_candidates, grid
 from refhf.methods.newton.negative_curvature import curvilinear
@@ -111,7 +113,8 @@ def test_counts():
     counted = {"value": 0, "products": 0}
     value = objective.value
     objective.value = lambda theta: counted.__setitem__("value", counted["value"] + 1) or value(theta)
-    report = next(refhf.iterate(objective, theta, method="gn-cg", curvature_batch=15, rng=0))
+    given = {"curvature_batch": 15, "backtracking": False}
+    report = next(refhf.iterate(objective, theta, method="gn-cg", rng=0, **given))
     assert (report.counts.gradient_evaluations, report.counts.curvature_products) == (
         1,
         report.detail.solver_iterations,
@@ -377,18 +380,47 @@ def test_the_ratio_of_nothing(change, predicted):
 @pytest.mark.parametrize(
     ("curvature", "solver", "filled"),
     [
-        ("hessian", "cg", (250, 0.0, False)),
-        ("hybrid", "cg", (250, 0.0, False)),
-        ("gauss-newton", "cg", (250, 0.95, False)),
-        ("hessian", "bicgstab", (10, 0.0, True)),
+        ("hessian", "cg", (5, 0.0)),
+        ("hybrid", "cg", (5, 0.0)),
+        ("gauss-newton", "cg", (5, 0.95)),
+        ("hessian", "bicgstab", (3, 0.0)),
     ],
 )
 def test_defaults_of_the_hessian_free_methods(curvature, solver, filled):
-    """Iterations, warm start and backtracking are by the matrix and the solver where they are not given."""
-    options = hf_step.check(hf_step.HessianFreeOptions(curvature, solver), digits(0)[0])
-    assert (options.solver_iterations, options.warm_start, options.backtracking) == filled
-    given = hf_step.HessianFreeOptions(curvature, solver, solver_iterations=7, warm_start=0.5, backtracking=True)
+    """Iterations and warm start are by the solver and the matrix where they are not given; what is given is kept."""
+    options = hf_step.HessianFreeOptions(curvature, solver)
+    checked = hf_step.check(options, digits(0)[0])
+    assert (checked.solver_iterations, checked.warm_start) == filled
+    given = options._replace(curvature_batch=40, solver_iterations=7, warm_start=0.5, backtracking=True)
     assert hf_step.check(given, digits(0)[0]) == given
+
+
+@pytest.mark.parametrize(
+    ("cases", "group", "given", "batch"),
+    [
+        *((1, 1, None, 1), (199, 1, None, 199), (200, 1, None, 200), (201, 1, None, 200), (2009, 1, None, 200)),
+        *((2010, 1, None, 201), (5000, 1, None, 500), (5000, 128, None, 384), (230, 128, None, 128)),
+        *((150, 300, None, 150), (5000, 1, 7, 7), (5000, 1, 5000, 5000), (5000, 128, 256, 256)),
+    ],
+)
+def test_the_curvature_is_on_a_tenth_with_a_floor(cases, group, given, batch):
+    """Without a size it is a tenth of the cases, at least 200, in whole groups, or all if there are fewer."""
+    posed = SimpleNamespace(cases=cases, group=group)
+    assert mini_batch.curvature_cases(given, posed) == batch
+
+
+@pytest.mark.parametrize("method", ["gn-cg", "hessian-bicgstab", "gn-cg-path"])
+def test_a_step_has_its_curvature_on_the_default_batch(method):
+    """A first step's products and losses are on the default mini-batch: the step with that size given is the same."""
+    rng = np.random.default_rng(0)
+    objective = refhf.supervised(refhf.mlp([4, 3, 2]), rng.normal(size=(2100, 4)), rng.integers(2, size=2100))
+    one, two, whole = (
+        next(refhf.iterate(objective, np.ones(23), method=method, rng=0, **given))
+        for given in ({}, {"curvature_batch": 210}, {"curvature_batch": 2100})
+    )
+    np.testing.assert_array_equal(one.theta, two.theta)
+    assert one.counts == two.counts
+    assert whole.counts.epochs > one.counts.epochs + 1
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -884,7 +916,7 @@ def step_peak(method, nth=1, **options):
 @pytest.mark.parametrize("nth", [1, 2])
 def test_memory_of_a_step_does_not_grow_with_its_iterations(nth):
     """Without backtracking no iterate of CG is kept but the last: as much memory for 3 iterations as for 10."""
-    few, many = (step_peak("gn-cg", nth, solver_iterations=k) for k in (3, 10))
+    few, many = (step_peak("gn-cg", nth, solver_iterations=k, backtracking=False) for k in (3, 10))
     assert many < min(few + 0.1, 11)
 
 
@@ -892,7 +924,7 @@ def test_memory_of_a_step_does_not_grow_with_its_iterations(nth):
 @pytest.mark.parametrize("k", [3, 6, 10])
 def test_backtracking_keeps_a_vector_a_mark(k, nth):
     """With backtracking a step holds, besides what it holds without, one vector for each mark of the grid."""
-    without = step_peak("gn-cg", nth, solver_iterations=k)
+    without = step_peak("gn-cg", nth, solver_iterations=k, backtracking=False)
     assert step_peak("gn-cg", nth, solver_iterations=k, backtracking=True) < without + len(grid(k))
 
 

@@ -66,7 +66,8 @@ def test_a_worse_or_undefined_loss_raises_lambda():
 def test_ratio_is_of_the_whole_step_on_the_curvature_batch():
     """The ratio compares the mini-batch's loss before and after the solver's step, before any line search."""
     objective, theta = problem()
-    _, report = one_step(objective, theta, rng=7, curvature_batch=15, damping=1e-3, solver_iterations=6)
+    given = {"curvature_batch": 15, "damping": 1e-3, "solver_iterations": 6, "backtracking": False}
+    _, report = one_step(objective, theta, rng=7, **given)
     mini = objective.sample(15, rng=np.random.default_rng(7))
     _, g = objective.value_and_gradient(theta)
     G = dense(mini.gauss_newton(theta))

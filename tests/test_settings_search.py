@@ -252,6 +252,18 @@ def test_an_options_own_limit_is_no_edge(monkeypatch):
     assert (choice.options, choice.edges) == (fixed | {"solver_iterations": 1}, {})
 
 
+def test_the_first_trial_can_be_given(monkeypatch):
+    """A method's first trial has the options of `first`, and its defaults for the others; so have the other methods."""
+    monkeypatch.setattr(settings_search, "run_sweep", pretended(lambda method, options, seed: 1.0))
+    given = {"gn-cg": {"solver_iterations": 77, "backtracking": False}}
+    plan = SearchPlan(("gn-cg", "hessian-cg"), (8,), trials=1, tuning=(100,), first=given)
+    one, other = (line["options"] for line in search_settings(STEPS, plan).tuning[:2])
+    assert one == {"damping": 0.1, "solver_iterations": 77, "backtracking": False, "warm_start": 0.95}
+    assert other == {"damping": 0.1, "solver_iterations": 5, "backtracking": "best", "warm_start": 0.0}
+    with pytest.raises(ValueError, match="^solver_iterations: "):
+        search_settings(STEPS, plan._replace(first={"gn-cg": {"solver_iterations": 0}}))
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     path = tmp_path_factory.mktemp("search") / "runs.jsonl"

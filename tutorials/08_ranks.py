@@ -152,12 +152,15 @@ def shared(comm, reduction="fast"):
     return refhf.supervised(net, X[mine], y[mine], comm=comm, reduction=reduction)
 
 
+MANY = {"gn-cg": {"solver_iterations": 250, "backtracking": False}, "hessian-bicgstab": {"solver_iterations": 10}}
+
+
 def after(steps, ranks, method, reduction="fast", **options):
     """The result of a run on some number of ranks; asserts that all ranks have the same bits."""
     results = run(
         ranks,
         lambda comm: refhf.minimize(
-            shared(comm, reduction), theta, method, steps=steps, rng=0, curvature_batch=250, **options
+            shared(comm, reduction), theta, method, steps, rng=0, curvature_batch=250, **MANY[method], **options
         ),
     )
     assert all(np.array_equal(result.x, results[0].x) for result in results)
@@ -219,7 +222,8 @@ def own_loss(comm, theta):
 
 def steps_until(comm, done):
     """The number of steps of gn-cg on a rank that stops when done(comm, report)."""
-    reports = refhf.iterate(shared(comm), theta, method="gn-cg", rng=0, curvature_batch=250, damping=1.0)
+    options = MANY["gn-cg"] | {"curvature_batch": 250, "damping": 1.0}
+    reports = refhf.iterate(shared(comm), theta, method="gn-cg", rng=0, **options)
     return next(report.k for report in reports if done(comm, report))
 
 
@@ -253,7 +257,7 @@ assert steps == [4, 4]
 # 334182` numbers.
 
 # %%
-first, *_ = run(3, lambda comm: refhf.minimize(shared(comm), theta, "gn-cg", steps=1, rng=0, curvature_batch=250))
+first = after(1, 3, "gn-cg")
 (record,) = first.history
 evaluations = [record[name] for name in ("gradient_evaluations", "curvature_products", "value_evaluations")]
 calls, total = record["communications"], record["bytes_communicated"] // 8
@@ -349,7 +353,8 @@ with guard(comm):
     mine = shard(1000, comm.rank, comm.size, "reproducible")
     net = refhf.mlp([784, 20, 10], nonlinearity="tanh", loss="softmax_cross_entropy")
     objective = refhf.supervised(net, digits.X[mine], digits.y[mine], comm=comm, reduction="reproducible")
-    result = refhf.minimize(objective, net.init(rng=0), "hessian-bicgstab", steps=3, rng=0, curvature_batch=250)
+    options = {"curvature_batch": 250, "solver_iterations": 10}
+    result = refhf.minimize(objective, net.init(rng=0), "hessian-bicgstab", 3, rng=0, **options)
     if comm.rank == 0:
         result.x.tofile(sys.stdout.buffer)
 """

@@ -116,7 +116,7 @@ print(f"P = {net.size}")
 results = {}
 for kind in ("groups", "frozen"):
     objective = refhf.supervised(net, images[:400], digits.y[:400], curvature_statistics=kind)
-    options = {"curvature_batch": 100, "solver_iterations": 20}
+    options = {"curvature_batch": 100, "solver_iterations": 20, "backtracking": False}
     result = results[kind] = refhf.minimize(objective, start, "gn-cg", steps=8, rng=0, **options)
     first = result.history[0]["rho"]
     print(f"{kind}: first rho = {first:.2f}, loss from {objective.value(start):.1f} to {result.fun:.1f}")

@@ -7,6 +7,21 @@ from numpy.random import Generator
 from refhf import checks
 from refhf.objective.protocol import Objective
 
+SHARE, LEAST = 10, 200  # our choice, figures/he_2016.md, "The defaults"
+
+
+def curvature_cases(given: Any, objective: Objective) -> int:
+    """The cases of the curvature's mini-batch: `given`, or if it is None, a tenth of the cases and at least 200.
+
+    It is all if there are fewer.
+
+    Raises
+    ------
+    ValueError
+        As `batch_size`.
+    """
+    return batch_size("curvature_batch", given, max(objective.cases // SHARE, LEAST), objective)
+
 
 def mini_batch(objective: Objective, cases: int, rng: Generator) -> Objective:
     """The objective on `cases` of its cases, drawn without replacement; the objective itself where these are all."""

@@ -55,13 +55,14 @@ def hf_step(request: Request) -> Reply:
     """One step of a Hessian-free method."""
     method = METHODS[request["method"]]
     objective: Any = _FixedBatch(request) if "curvature_cases" in request else objective_of(request)
-    named = {name: request[name] for name in ("damping", "warm_start", "damped_ratio") if name in request}
+    named = {name: request[name] for name in ("damping", "damped_ratio") if name in request}
     options = hessian_free.HessianFreeOptions(
         **method.fixed,
         **named,
-        curvature_batch=len(request["curvature_cases"]) if "curvature_cases" in request else None,
+        curvature_batch=len(request.get("curvature_cases", ())) or objective.cases,
         solver_iterations=request["iterations"],
-        backtracking=request.get("backtracking"),
+        warm_start=request.get("warm_start", 0.0),
+        backtracking=request.get("backtracking", method.fixed["solver"] == "bicgstab"),
     )
     options = hessian_free.check(options, objective)
     warm = "delta" in request and bool(options.warm_start)

@@ -14,7 +14,6 @@ from refhf.text import columns
 
 # Defaults of a run; our choice, by `make demo`.
 STEPS = 25
-CURVATURE_BATCH = 1000  # or all cases, if there are fewer
 
 
 def add_data_dir(command: argparse.ArgumentParser) -> None:
@@ -54,7 +53,7 @@ def add_run_arguments(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add(
         "--curvature-batch", type=integer_above_0, metavar="B",
-        help=f"cases in a curvature product; default: {CURVATURE_BATCH} in whole groups, or all if fewer",
+        help="cases in a curvature product; default: a tenth, at least 200, or all if fewer",
     )  # fmt: skip
     add("--validation", type=real_number, metavar="S", help="share of the cases held out to test on; default: none")
     add("--damping", type=real_number, metavar="X", help="initial lambda; default: the method's")

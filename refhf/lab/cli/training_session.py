@@ -20,7 +20,6 @@ from refhf.lab.plots import run_figures
 from refhf.lab.runs import atomic_files, checkpoint, output_folder, run_position, stop_signals, training_run
 from refhf.lab.runs.run_writer import RunWriter
 from refhf.lab.runs.training_problem import pose_problem
-from refhf.methods.mini_batch import batch_size
 from refhf.model.network_file import network_arrays
 from refhf.parallel import agree, share_cores
 from refhf.parallel.communicator import Communicator
@@ -120,12 +119,9 @@ def _planned(
         reduction=args.reduction,
     )
     run_progress.print_notes(problem.notes, args.quiet)
-    batch = batch_size("curvature_batch", None, shared_arguments.CURVATURE_BATCH, problem.objective)
     planned = []
     for name in names:
-        options = {
-            key: value for key, value in {"curvature_batch": batch, **given}.items() if key in METHODS[name].options
-        }
+        options = {key: value for key, value in given.items() if key in METHODS[name].options}
         run = training_run.plan_run(problem, name, args.steps, options)
         if args.resume:
             place = run_place(args, args.resume, name)

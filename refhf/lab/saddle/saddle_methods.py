@@ -5,6 +5,11 @@ from typing import NamedTuple
 from refhf.surfaces.stationary_points import Surface
 
 NOISE = 0.1  # our choice: visible in a picture, and small compared with the gradient half way down
+LAST = {"solver_iterations": 250, "backtracking": False}  # He et al. 2016, section 4.1: the step is CG's answer
+SOLVES = {  # of the methods with a solver, which solves two or three unknowns here: our choice, as in figure 2's runs
+    **{"gn-cg": LAST, "hessian-cg": LAST, "hybrid-cg": LAST},
+    "hessian-bicgstab": {"solver_iterations": 10, "backtracking": True},
+}
 DELTA_0 = 0.1  # our choice: the norm of the random start vector; with 1 the step may be uphill, and is turned
 
 
@@ -18,7 +23,7 @@ class SaddleMethod(NamedTuple):
     colour, dash, marker : str, tuple, str
         Okabe and Ito's colours, and a grey; lengths of dashes and gaps; matplotlib's marker.
     options : dict
-        Options in addition to the defaults and a learning rate that suits the surface.
+        Options in addition to those of SOLVES, the defaults, and a learning rate that suits the surface.
     """
 
     method: str
@@ -52,7 +57,7 @@ def method_options(entry: SaddleMethod, surface: Surface) -> dict:
     if no eigenvalue is positive).
     """
     rated = {"learning_rate": gradient_rate(surface)} if entry.method == "gradient-descent" else {}
-    return {**rated, **entry.options}
+    return {**rated, **SOLVES.get(entry.method, {}), **entry.options}
 
 
 def gradient_rate(surface: Surface) -> float:

@@ -51,6 +51,8 @@ class SearchPlan(NamedTuple):
     criterion : {'loss', 'training_error'}
     seed : int
         Of the draws.
+    first : dict
+        Options of a method's first trial, by method, where they are not its defaults.
     """
 
     methods: Sequence[str]
@@ -63,6 +65,7 @@ class SearchPlan(NamedTuple):
     reported: Sequence[int] = REPORTED
     criterion: str = "loss"
     seed: int = 0
+    first: Mapping[str, Options] = {}
 
     def check(self, setting: SweepSetting) -> list[Place]:
         """The methods with their batches; ValueError for an argument out of range, before any run."""
@@ -125,10 +128,10 @@ def search_settings(
 ) -> SearchResult | None:
     """Try settings with the tuning seeds, choose for each method, batch and budget, and run the reported seeds.
 
-    All methods have the same number of trials: first `plan.trials`, of which the first has the method's defaults and
-    the others are drawn. Where a choice lies on an edge of the values tried, the next value beyond it is tried with the
-    rest of the choice; the other methods then draw as many trials more, if their space has them. This ends when no
-    choice lies on an edge, or after ROUNDS times: `TrialChoice.edges` has what is left.
+    All methods have the same number of trials: first `plan.trials`, of which the first has the method's defaults, or
+    `plan.first`, and the others are drawn. Where a choice lies on an edge of the values tried, the next value beyond it
+    is tried with the rest of the choice; the other methods then draw as many trials more, if their space has them. This
+    ends when no choice lies on an edge, or after ROUNDS times: `TrialChoice.edges` has what is left.
 
     Parameters
     ----------
@@ -238,7 +241,8 @@ class _Trials:
             yield from (fixed | options for options in all_trials(space))
             return
         if not {*space} & {*self.plan.grid}:
-            run = Configuration(method, batch, 0, fixed).plan(self.problem, self.setting.limit)
+            first = fixed | self.plan.first.get(method, {})
+            run = Configuration(method, batch, 0, first).plan(self.problem, self.setting.limit)
             yield fixed | {name: run.options[name] for name in space}
         yield from (fixed | options for options in drawn_trials(space, method, self.plan.seed))
 

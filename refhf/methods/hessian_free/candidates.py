@@ -133,7 +133,7 @@ def best(candidates: tuple[Candidate, ...], f: Callable[[Candidate], float]) -> 
     Departure: backtracking may look at all candidates. Martens 2010, section 4.6, stops at the first that is worse than
     the one after it; here f is asked at each, a value more a candidate. f along Bi-CG-STAB's iterates rises and falls,
     so that a good early candidate may stand behind a worse one. Algorithm 2, line 7, asks for the best direction and
-    does not say how it is found. Off unless asked for.
+    does not say how it is found.
     """
     values = [f(candidate) for candidate in candidates]
     i = min(reversed(range(len(values))), key=lambda i: values[i] if np.isfinite(values[i]) else np.inf)

@@ -12,7 +12,7 @@ than the products do.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.random import Generator
@@ -23,6 +23,7 @@ from refhf.krylov.shifted_cg import ShiftedIterate, shifted_cg_iterates
 from refhf.krylov.stopping import Stop, advance, iteration_limit, negative_curvature, no_progress
 from refhf.methods.hessian_free.damping import CEILING, FLOOR, predicted_change
 from refhf.methods.hessian_free.hf_step import HessianFreeDetail
+from refhf.methods.mini_batch import curvature_cases, mini_batch
 from refhf.methods.report import LossAt, Outcome, Report, Source, begin, taken
 from refhf.methods.search.armijo import armijo
 from refhf.methods.search.descent import downhill, reduction_ratio
@@ -39,17 +40,18 @@ class DampingPathOptions(NamedTuple):
     ----------
     curvature_batch : int or None
         Cases of the curvature's mini-batch, and of the one whose loss chooses lambda; both are drawn anew each step.
-        None is all cases for both.
+        None is a tenth of the cases, at least 200, or all if there are fewer: our choice, figures/he_2016.md. The
+        objective's `cases` is all of them, for both.
     damping : float
         The lambda in the middle of the first grid, against the mean curvature. 0.1 is our choice. No lambda of a grid
         is below 1e-10 (`refhf.methods.hessian_free.damping`).
     solver_iterations : int
-        Most iterations of CG. 250 is from Martens 2010, section 4.4.
+        Most iterations of CG. 10 is our choice, figures/he_2016.md; Martens 2010, section 4.4, has 250.
     """
 
     curvature_batch: int | None = None
     damping: float = 0.1
-    solver_iterations: int = 250
+    solver_iterations: int = 10
 
 
 class DampingPathState(NamedTuple):
@@ -61,9 +63,7 @@ class DampingPathState(NamedTuple):
 
 def check(options: DampingPathOptions, objective: Objective) -> DampingPathOptions:
     """The options, checked; ValueError for one out of range."""
-    batch = options.curvature_batch
-    if batch is not None:
-        batch = checks.positive_integer("curvature_batch", batch, maximum=objective.cases)
+    batch = curvature_cases(options.curvature_batch, objective)
     checks.has_curvature(objective, "gauss-newton")
     iterations = checks.positive_integer("solver_iterations", options.solver_iterations)
     return DampingPathOptions(batch, checks.real("damping", options.damping, low=0.0), iterations)
@@ -82,8 +82,7 @@ def step(
     f, g, report, over = begin(objective, theta, k, LossAt.END, HessianFreeDetail(state.damping))  # 3, 4: on all cases
     if over:
         return state, report
-    batch = options.curvature_batch
-    mini, judge = (objective if batch is None else objective.sample(batch, rng=rng) for _ in range(2))
+    mini, judge = (mini_batch(objective, cast(int, options.curvature_batch), rng) for _ in range(2))
     iterates = shifted_cg_iterates(mini.gauss_newton(theta), -g, lambdas, stop_at=negative_curvature)  # 5
     it, stop = advance(iterates, iteration_limit(options.solver_iterations), no_progress())  # 6
     report = _solved(report, it, stop, g)
