@@ -2,16 +2,18 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from refhf import checks
 from refhf.driver.minimize import minimize
 from refhf.driver.registry import METHODS
 from refhf.methods.report import LossAt
 from refhf.objective.functions import from_functions
+
+if TYPE_CHECKING:
+    from refhf.driver.minimize_result import MinimizeResult
 
 MAXITER = 1000  # our choice
 WORDS = "maxiter", "gtol", "tol", "disp", "rng"  # options that each method has here
@@ -25,7 +27,7 @@ class ScipyMethod(NamedTuple):
 
     def __call__(
         self, fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **given
-    ) -> OptimizeResult:
+    ) -> "MinimizeResult":
         """Minimise fun(x, *args) from x0, as SciPy calls it."""
         checks.option_names(given, (*WORDS, *METHODS[self.name].options), f"{self.name} through SciPy")
         given = dict(given)
@@ -72,6 +74,8 @@ class Callback:
         """As SciPy, go on whatever it returns: StopIteration is what ends a run."""
         x = report.theta.copy()
         if self.by_name:
+            from scipy.optimize import OptimizeResult
+
             known = report.loss_at is LossAt.END
             self.values += not known
             fun = report.loss if known else self.objective.value(x)
