@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import scipy
 
 from refhf import checks
 from refhf.driver.minimize import minimize
@@ -74,12 +75,10 @@ class Callback:
         """As SciPy, go on whatever it returns: StopIteration is what ends a run."""
         x = report.theta.copy()
         if self.by_name:
-            from scipy.optimize import OptimizeResult
-
             known = report.loss_at is LossAt.END
             self.values += not known
             fun = report.loss if known else self.objective.value(x)
-            self.callback(intermediate_result=OptimizeResult(x=x, fun=fun))
+            self.callback(intermediate_result=scipy.optimize.OptimizeResult(x=x, fun=fun))
         else:
             self.callback(x)
 
