@@ -27,8 +27,8 @@ digits
 
 A wide range of the GEMM rate over the rounds says that the machine was shared: distrust small differences, or
 add ``--threads 1``, which times the process's own CPU seconds and so hardly feels what else is running.
-The last lines are the shares of an iteration of conjugate gradients, with one product, and of Bi-CG-STAB, with two, that
-are spent outside the products.
+The last lines are the shares of an iteration of conjugate gradients, with one product, and of Bi-CG-STAB, with two,
+that are spent outside the products.
 """
 
 import argparse

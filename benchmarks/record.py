@@ -28,8 +28,8 @@ HEAD = """# How the speed has moved
 
 `make bench` adds a line to `benchmarks/history.jsonl`, and `python benchmarks/record.py` writes this page from it. A
 number is the peer's time over refhf's in one run, above 1 refhf is faster, or the share of the machine's matrix-product
-rate that refhf reaches. Only lines of one kind of machine are comparable. `make bench-guard` compares a short run on one
-thread with the last line of the kind, and warns of a fall of more than 10 %.
+rate that refhf reaches. Only lines of one kind of machine are comparable. `make bench-guard` compares a short run on
+one thread with the last line of the kind, and warns of a fall of more than 10 %.
 """
 
 
