@@ -53,6 +53,8 @@ bench: $(STAMP)-crosscheck
 	mkdir -p build
 	$(BIN)/python benchmarks/curvature_products.py --json build/bench.json
 	$(BIN)/python benchmarks/record.py build/bench.json  # a line of benchmarks/history.jsonl, and docs/history.md
+	$(BIN)/python benchmarks/curvature_products.py --threads 1 --rounds 3 --only keeps --json build/bench.json
+	$(BIN)/python benchmarks/record.py build/bench.json  # of one thread, what bench-guard compares with
 	$(BIN)/python benchmarks/convolution.py
 	$(BIN)/python benchmarks/nlcg_step.py
 	$(BIN)/python benchmarks/checkpoint.py
@@ -62,8 +64,8 @@ bench: $(STAMP)-crosscheck
 
 bench-guard: $(STAMP)-crosscheck
 	mkdir -p build
-	$(BIN)/python benchmarks/curvature_products.py --threads 1 --rounds 3 --only keeps --json build/bench.json
-	$(BIN)/python benchmarks/record.py --annotate build/bench.json  # warnings, never a failure
+	$(BIN)/python benchmarks/curvature_products.py --threads 1 --rounds 2 --only 'jax keeps' --json build/bench.json
+	$(BIN)/python benchmarks/record.py --compare build/bench.json  # 90 seconds; warnings, never a failure
 
 race: $(STAMP)-crosscheck
 	$(BIN)/python -m pip install --quiet pytorch-minimize

@@ -27,7 +27,8 @@ digits
 
 A wide range of the GEMM rate over the rounds says that the machine was shared: distrust small differences, or
 add ``--threads 1``, which times the process's own CPU seconds and so hardly feels what else is running.
-The last line is the share of a conjugate-gradient iteration that is spent outside the product.
+The last lines are the shares of an iteration of conjugate gradients, with one product, and of Bi-CG-STAB, with two,
+that are spent outside the products.
 """
 
 import argparse
@@ -339,8 +340,8 @@ def measure(case, peers, rounds, gemm_size, clock):
     return rates, rows + [{"peer": name, "absent": why} for name, why in absent.items()]
 
 
-def solver_overhead(sizes, batch, clock, iterations=20):
-    """Share of conjugate-gradient iterations on a Gauss-Newton matrix that is spent outside its product."""
+def solver_overhead(solver, sizes, batch, clock, iterations=20):
+    """Share of a solver's iterations on a Gauss-Newton matrix that is spent outside its product."""
     from scipy.sparse.linalg import LinearOperator
 
     import refhf
@@ -358,11 +359,11 @@ def solver_overhead(sizes, batch, clock, iterations=20):
     product(b)
     spent.clear()
     start = clock()
-    iterates = refhf.cg_iterates(LinearOperator(G.shape, product, dtype=G.dtype), b)
-    for _ in itertools.islice(iterates, iterations):
+    iterates = getattr(refhf, f"{solver}_iterates")(LinearOperator(G.shape, product, dtype=G.dtype), b)
+    for _ in itertools.islice(iterates, iterations + 1):  # from iterate 0
         pass
     outside = clock() - start - sum(spent)
-    share, milli = outside / (outside + sum(spent)), 1e3 / len(spent)
+    share, milli = outside / (outside + sum(spent)), 1e3 / iterations
     return {"P": b.size, "share": share, "ms_outside": milli * outside, "ms_product": milli * sum(spent)}
 
 
@@ -408,15 +409,12 @@ def main(args):
         figures.append(figure)
         show(figure)
     summarize(figures, peers)
-    try:
-        solver = solver_overhead(*networks[1], clock)
-        line = "P = {P:,}: {ms_product:.2f} ms in the product, {ms_outside:.2f} ms outside it, {share:.1%}"
-        print("\nAn iteration of conjugate gradients, float32, " + line.format(**solver))
-    except ImportError as error:
-        solver = None
-        print(f"\nConjugate gradients: missing: {error}")
+    solvers = {solver: solver_overhead(solver, *networks[1], clock) for solver in ("cg", "bicgstab")}
+    for solver, spent in solvers.items():
+        line = "P = {P:,}: {ms_product:.2f} ms in products, {ms_outside:.2f} ms outside them, {share:.1%}"
+        print(f"\nAn iteration of {solver}, float32, " + line.format(**spent))
     if args.json:
-        record = {"threads": args.threads, "rounds": rounds, "products": figures, "solver": solver}
+        record = {"threads": args.threads, "rounds": rounds, "products": figures, "solvers": solvers}
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(record, file, indent=1)
     return int(any("WRONG" in row.get("absent", "") for figure in figures for row in figure["rows"]))

@@ -6,7 +6,7 @@
 appends a line to benchmarks/history.jsonl (date, commit, machine, versions, ratios), writes docs/history.md from all
 lines, and prints a warning for each ratio that fell by more than 10 % since the last line of the same kind of machine:
 processor, number of cores, system and number of threads. It never fails: a ratio of two times on a shared machine can
-move by as much. With `--annotate` the warnings are GitHub's annotations.
+move by as much. With `--compare` it prints the warnings and keeps nothing. In GitHub's workflows they are annotations.
 """
 
 import argparse
@@ -28,7 +28,8 @@ HEAD = """# How the speed has moved
 
 `make bench` adds a line to `benchmarks/history.jsonl`, and `python benchmarks/record.py` writes this page from it. A
 number is the peer's time over refhf's in one run, above 1 refhf is faster, or the share of the machine's matrix-product
-rate that refhf reaches. Only lines of one kind of machine are comparable.
+rate that refhf reaches. Only lines of one kind of machine are comparable. `make bench-guard` compares a short run on
+one thread with the last line of the kind, and warns of a fall of more than 10 %.
 """
 
 
@@ -136,16 +137,19 @@ def record(results: dict, history_path: Path = HISTORY, page_path: Path = PAGE) 
     return falls(line, history)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="the JSON of curvature_products.py")
-    parser.add_argument("--annotate", action="store_true", help="print warnings as GitHub's annotations")
-    given = parser.parse_args()
-    warnings = record(json.loads(given.results.read_text(encoding="utf-8")))
+    parser.add_argument("--compare", action="store_true", help="print the warnings and keep nothing")
+    given = parser.parse_args(argv)
+    results = json.loads(given.results.read_text(encoding="utf-8"))
+    line, history = line_of(results), read(HISTORY)
+    warnings = falls(line, history) if given.compare else record(results, HISTORY, PAGE)
     for warning in warnings:
-        print(f"::warning title=benchmark::{warning}" if given.annotate else f"warning: {warning}")
-    print(f"{len(warnings)} ratios fell by more than {FALL:.0%}; docs/history.md")
+        print(f"{'::warning title=benchmark::' if os.environ.get('GITHUB_ACTIONS') else 'warning: '}{warning}")
+    earlier = sum(kind(one) == kind(line) for one in history)
+    print(f"{len(warnings)} ratios fell by more than {FALL:.0%}; runs before on such a machine: {earlier}")
 
 
 if __name__ == "__main__":

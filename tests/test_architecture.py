@@ -210,7 +210,7 @@ def test_own_warnings_are_errors():
 
 
 def test_import_is_light():
-    """`import refhf` loads neither matplotlib nor MPI nor the command line's extras, nor scipy.stats, which is slow."""
-    heavy = "matplotlib", "mpi4py", "pooch", "tqdm", "torch", "scipy.stats"
+    """`import refhf` loads neither matplotlib nor MPI nor the command line's extras, nor SciPy's slow parts."""
+    heavy = "matplotlib", "mpi4py", "pooch", "tqdm", "torch", "scipy.stats", "scipy.optimize", "scipy.special"
     code = f"import sys, refhf; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

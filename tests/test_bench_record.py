@@ -71,3 +71,20 @@ def test_a_line_says_where_it_was_measured(record):
 def test_the_page_is_that_of_the_lines(record):
     """docs/history.md is what the script makes of benchmarks/history.jsonl."""
     assert record.PAGE.read_text(encoding="utf-8") == record.page(record.read())
+
+
+@pytest.mark.parametrize(("jax", "told"), [(2.0, 0), (1.0, 1)])
+@pytest.mark.parametrize(("where", "word"), [("", "warning: "), ("true", "::warning title=benchmark::")])
+def test_the_guard_tells_and_keeps_nothing(record, tmp_path, monkeypatch, capsys, jax, told, where, word):
+    """With --compare a fall is told, in GitHub's words there, the command returns, and the history is as it was."""
+    history, run = tmp_path / "history.jsonl", tmp_path / "bench.json"
+    monkeypatch.setattr(record, "HISTORY", history)
+    monkeypatch.setenv("GITHUB_ACTIONS", where)
+    record.record(results(2.0), history, tmp_path / "history.md")
+    run.write_text(json.dumps(results(jax)))
+    before = history.read_text()
+    record.main(["--compare", str(run)])
+    *warnings, last = capsys.readouterr().out.splitlines()
+    assert [line.startswith(f"{word}G: jax keeps: 1.00, 50% below") for line in warnings] == [True] * told
+    assert last == f"{told} ratios fell by more than 10%; runs before on such a machine: 1"
+    assert history.read_text() == before

@@ -2,13 +2,12 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from refhf import checks
 from refhf.driver.counting import Counted
-from refhf.driver.minimize_result import MinimizeResult
 from refhf.driver.registry import DEFAULT_METHOD, METHODS
 from refhf.driver.status import GRADIENT_TOLERANCE, Status, ended
 from refhf.driver.step_progress import step_progress
@@ -17,6 +16,9 @@ from refhf.methods import schedules
 from refhf.methods.newton import negative_curvature
 from refhf.methods.report import Counts, Kind, LossAt, Outcome, Report
 from refhf.objective.protocol import Objective
+
+if TYPE_CHECKING:
+    from refhf.driver.minimize_result import MinimizeResult
 
 
 def iterate(objective: Objective, theta0, *, method: str = DEFAULT_METHOD, rng=None, **options) -> "Steps":
@@ -155,7 +157,7 @@ def minimize(
     gradient_tolerance: float | None = None,
     progress: bool = False,
     **options,
-) -> MinimizeResult:
+) -> "MinimizeResult":
     """Run a method for a number of steps, or until it has converged.
 
     Parameters
@@ -224,6 +226,8 @@ def minimize(
 
 def _result(objective: Counted, x, best, status, message, history):
     """The result of a run that ended at x; `best` replaces x if f or g is not finite there."""
+    from refhf.driver.minimize_result import MinimizeResult  # here: scipy.optimize takes longer to import than NumPy
+
     with np.errstate(all="ignore"):
         if status is not Status.NON_FINITE:
             fun, jac = objective.value_and_gradient(x)

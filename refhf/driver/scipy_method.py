@@ -2,16 +2,19 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import OptimizeResult
+import scipy
 
 from refhf import checks
 from refhf.driver.minimize import minimize
 from refhf.driver.registry import METHODS
 from refhf.methods.report import LossAt
 from refhf.objective.functions import from_functions
+
+if TYPE_CHECKING:
+    from refhf.driver.minimize_result import MinimizeResult
 
 MAXITER = 1000  # our choice
 WORDS = "maxiter", "gtol", "tol", "disp", "rng"  # options that each method has here
@@ -25,7 +28,7 @@ class ScipyMethod(NamedTuple):
 
     def __call__(
         self, fun, x0, args=(), jac=None, hess=None, hessp=None, bounds=None, constraints=(), callback=None, **given
-    ) -> OptimizeResult:
+    ) -> "MinimizeResult":
         """Minimise fun(x, *args) from x0, as SciPy calls it."""
         checks.option_names(given, (*WORDS, *METHODS[self.name].options), f"{self.name} through SciPy")
         given = dict(given)
@@ -75,7 +78,7 @@ class Callback:
             known = report.loss_at is LossAt.END
             self.values += not known
             fun = report.loss if known else self.objective.value(x)
-            self.callback(intermediate_result=OptimizeResult(x=x, fun=fun))
+            self.callback(intermediate_result=scipy.optimize.OptimizeResult(x=x, fun=fun))
         else:
             self.callback(x)
 

@@ -9,7 +9,8 @@ A convolution is the sum over p of products of matrices, what row p of the kerne
 of the kernel sees some rows of them. They repeat each number k times. They are made for a few cases at a time in one
 buffer that stays in the processor's cache, and the tape holds images. That takes less time, on one thread, than to
 keep the strips and read them from memory, and k times less memory (`python benchmarks/convolution.py --threads 1
---tables 3`). The products are made a few pixels at a time: W[p] is small, and OpenBLAS has a faster way for those.
+--tables 3`). The products are made a few pixels at a time: W[p] is small, and OpenBLAS has a faster way for those. By a
+W[p] too large for that, all pixels in the buffer are multiplied at once.
 """
 
 import math
@@ -100,9 +101,9 @@ class Convolution(Bilinear):
         """DW (k, k, C_in, C_out)."""
         DW = np.empty(self.weight_shape, np.result_type(x, Ds)) if out is None else out
         DW[...] = 0
-        Ds = Ds.reshape(len(Ds), *_bands(Ds.shape[1], Ds.shape[2], DW[0].size), self.channels)
+        bands = _bands(Ds.shape[1], Ds.shape[2], DW[0].size)
         for cases, seen in self._seen(x):
-            u = Ds[cases]
+            u = Ds[cases].reshape(*bands, self.channels)
             for p in range(self.kernel):
                 each = seen[p].reshape(*u.shape[:3], -1).swapaxes(2, 3) @ u  # DW[p] of each band (k C_in, C_out)
                 DW[p] += each.sum(axis=(0, 1)).reshape(DW[p].shape)
@@ -127,20 +128,19 @@ class Convolution(Bilinear):
 def _correlate(seen: Iterable[Seen], W: Array, s: Array) -> None:
     """s = the sum over p of what row p of the kernel sees by W[p]; s (B, rows, columns, C)."""
     (rows, columns, channels), weights = s.shape[1:], W[0].size
-    s = s.reshape(len(s), *_bands(rows, columns, weights), channels)
-    rows_of_kernel = W.reshape(len(W), -1, channels)
+    bands, rows_of_kernel = _bands(rows, columns, weights), W.reshape(len(W), -1, channels)
     for cases, (first, *others) in seen:
-        out = s[cases]
+        out = s[cases].reshape(*bands, channels)
         np.matmul(first.reshape(*out.shape[:3], -1), rows_of_kernel[0], out=out)
         for p, other in enumerate(others, 1):
             out += other.reshape(*out.shape[:3], -1) @ rows_of_kernel[p]
 
 
-def _bands(rows: int, columns: int, weights: int) -> tuple[int, int]:
-    """The bands of rows to cut an image into, and the pixels of one: a band's product by so many weights is small."""
+def _bands(rows: int, columns: int, weights: int) -> Shape:
+    """The shape (cases, bands of rows, pixels) of products by so many weights that are small, else of one for all."""
     fit = (r for r in range(1, rows + 1) if rows % r == 0 and FEWEST <= r * columns <= SMALL // weights)
-    tall = max(fit, default=rows)
-    return rows // tall, tall * columns
+    tall = max(fit, default=0)
+    return (-1, rows // tall, tall * columns) if tall else (1, 1, -1)
 
 
 def _seen(x: Array, frame: list[int], before: int, step: int, kernel: int, stride: int) -> Iterator[Seen]:

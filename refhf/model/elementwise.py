@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from scipy.special import erfc  # pyright: ignore[reportMissingTypeStubs] # SciPy has none
+import scipy  # pyright: ignore[reportMissingTypeStubs] # SciPy has none; it loads scipy.special at first use
 
 from refhf.model.blocks import Array, Shape, Tape, Weightless, Weights
 
@@ -104,7 +104,7 @@ relu = Nonlinearity("relu", _relu, _relu_d, np.zeros_like, analytic=False)
 @harmless_underflow
 def _normal(s: Array) -> tuple[Array, Array]:
     """The standard normal density and distribution at s."""
-    return np.exp(-0.5 * s * s) / math.sqrt(2 * math.pi), 0.5 * erfc(-s / math.sqrt(2))
+    return np.exp(-0.5 * s * s) / math.sqrt(2 * math.pi), 0.5 * scipy.special.erfc(-s / math.sqrt(2))
 
 
 @harmless_underflow

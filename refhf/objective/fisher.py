@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType] # SciPy has none
+import scipy  # pyright: ignore[reportMissingTypeStubs] # SciPy has none
 
 from refhf.model import network
 from refhf.model.blocks import Array, Tape
@@ -67,7 +67,7 @@ def drawn_targets(loss: Loss, z: Array, uniform: Array) -> Array:
         steps /= steps[..., -1:]
         return (uniform.reshape(z.shape[:-1])[..., None] >= steps).sum(axis=-1)
     u = uniform.reshape(z.shape)
-    drawn: Any = u < p if loss.name == "logistic_cross_entropy" else z + ndtri(np.maximum(u, SMALLEST))
+    drawn: Any = u < p if loss.name == "logistic_cross_entropy" else z + scipy.special.ndtri(np.maximum(u, SMALLEST))
     return drawn.astype(z.dtype)
 
 

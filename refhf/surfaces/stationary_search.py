@@ -1,7 +1,7 @@
 """A search for the stationary points of a function of two parameters: Powell's hybrid method from a grid of starts."""
 
 import numpy as np
-from scipy.optimize import root
+import scipy
 
 from refhf.surfaces.stationary_points import StationaryPoint, dense_hessian, numbers
 
@@ -42,7 +42,7 @@ def _stationary(f, theta):
     """The stationary point that the search from theta ends at, or None."""
     if not np.isfinite(dense_hessian(f, theta)).all() or not np.isfinite(f.gradient(theta)).all():
         return None
-    theta = root(f.gradient, theta, jac=lambda t: dense_hessian(f, t), tol=1e-13).x
+    theta = scipy.optimize.root(f.gradient, theta, jac=lambda t: dense_hessian(f, t), tol=1e-13).x
     for digits in 6, 9, 12:  # a round number that is as good
         rounded = np.round(theta, digits) + 0.0
         if np.linalg.norm(f.gradient(rounded)) <= np.linalg.norm(f.gradient(theta)):

@@ -11,7 +11,7 @@ from itertools import product as choices
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import chdtr, chdtrc
+import scipy
 
 from refhf.conformance.mistakes.diagnosis import Sample
 from refhf.conformance.mistakes.wrong_derivatives import NetworkCases
@@ -76,7 +76,7 @@ def _of_squares(space: CasesSpace) -> tuple[Array, str] | None:
         return None
     r = space.u[0] / np.sqrt(sizes)
     size = float((r**2).sum())
-    tails = chdtr(r.size, size), chdtrc(r.size, size)  # of chi-squared
+    tails = scipy.special.chdtr(r.size, size), scipy.special.chdtrc(r.size, size)  # of chi-squared
     return r[:, :, None] * r[:, None, :], _sure(1, 2 * min(tails))
 
 
@@ -108,7 +108,7 @@ def _of_counts(counts: Array, draws: int, likely: Array) -> str:
     """Pearson's test of the counts against the model's own distribution."""
     expected = draws * np.maximum(likely, np.finfo(float).tiny)
     squares = float(((counts - expected) ** 2 / expected).sum())
-    return _sure(draws, float(chdtrc(len(counts) * (counts.shape[1] - 1), squares)))
+    return _sure(draws, float(scipy.special.chdtrc(len(counts) * (counts.shape[1] - 1), squares)))
 
 
 def _sure(draws: int, p: float) -> str:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
+import scipy
 
 from refhf import checks
 
@@ -80,7 +80,7 @@ def paired_difference(values: Sequence[float], reference: Sequence[float], level
     mean = float(d.mean())
     if n == 1:
         return PairedDifference(mean, math.nan, math.nan, n, 0)
-    half = float(special.stdtrit(n - 1, (1 + level) / 2) * d.std(ddof=1) / math.sqrt(n))
+    half = float(scipy.special.stdtrit(n - 1, (1 + level) / 2) * d.std(ddof=1) / math.sqrt(n))
     return PairedDifference(mean, mean - half, mean + half, n, 0)
 
 
