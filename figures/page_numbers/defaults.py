@@ -31,8 +31,6 @@ def common_table():
 
 def gains_table():
     """The loss of the default over that of the one before, by method and budget, and the verdicts."""
-    if not GAINS:
-        return "(No method has all its runs yet.)"
     rows = []
     for method in dict.fromkeys(gain.method for gain in GAINS):
         cells, said = [], []
@@ -50,8 +48,3 @@ def worst():
     """Where the default is above the one before, beyond the interval: 'gn-cg, tanh sparse, steps; ...', or 'none'."""
     found = [gain for gain in GAINS if str(fig.verdict(gain.difference, "below")) == "fails"]
     return "; ".join(f"{gain.method}, {gain.problem.replace('_', ' ')}, {gain.budget}" for gain in found) or "none"
-
-
-def not_run():
-    """The methods whose reported seeds are not there: 'hybrid-cg and gn-cg-path', or 'none'."""
-    return " and ".join(method for method in fig.METHODS if not fig.complete(fig.FULL, LINES, method)) or "none"
