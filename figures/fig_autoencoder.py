@@ -48,7 +48,8 @@ from refhf.text import columns
 
 METHODS = {"gn-cg": ("-", "o", 0), "nag": ("--", "s", 1), "sgd": (":", "^", 6)}  # dash, marker, colour
 CONNECTIONS = 15  # Martens 2010, section 5
-MARTENS = {"preconditioner": True, "backtracking": True, "warm_start": 0.95}
+MARTENS = {"preconditioner": True, "backtracking": True, "warm_start": 0.95, "solver_iterations": 250}
+MARTENS |= {"damped_ratio": False, "delta_0_norm": 0.0}
 BATCH = 200  # Sutskever et al. 2013, section 3, as all constants of NAG below
 FINAL, FINAL_MOMENTUM = 1000, 0.9
 MU_MAX = 0.99
@@ -62,7 +63,8 @@ PAPER = {  # Table 1: SGD, NAG (the best of its momenta), HF without weight deca
     "curves": {"SGD": 0.48, "HF of 2010": 0.11, "NAG": 0.074, "HF": 0.058},
     "mnist": {"SGD": 2.1, "HF of 2010": 1.40, "NAG": 0.73, "HF": 0.69},
 }
-NAMES = {"curves": "CURVES-like", "mnist": "MNIST"}
+PAPER |= {"mnist-10000": PAPER["mnist"], "mnist-60000": PAPER["mnist"]}
+NAMES = {"curves": "CURVES-like", "mnist": "MNIST", "mnist-10000": "MNIST, longer", "mnist-60000": "all of MNIST"}
 
 
 class Scale(NamedTuple):
@@ -73,12 +75,17 @@ class Scale(NamedTuple):
     chunks: int  # curvature batches in all cases: numchunks of Martens' code
     passes: int
     seeds: int
+    apart: int = 0  # passes between two points of gn-cg's curve, at least
 
 
 SCALES = {
     "curves": Scale((400, 200, 100, 50, 25, 6), 1000, 4, 600, 1),
     "mnist": Scale((1000, 500, 250, 30), 1000, 8, 150, 1),
+    "mnist-10000": Scale((1000, 500, 250, 30), 10_000, 8, 1500, 1, 8),
+    "mnist-60000": Scale((1000, 500, 250, 30), 60_000, 8, 300, 1, 8),
 }
+LONG = "mnist-10000", "mnist-60000"  # an hour of a core each for gn-cg
+PUBLISHED = {"gn-cg": {"damping": 45.0}}  # the first lambda of Martens' code, for the long runs
 FAST = {"curves": Scale((8, 2), 40, 4, 4, 1), "mnist": Scale((8, 3), 40, 4, 4, 1)}
 
 
@@ -204,33 +211,37 @@ def squared_error(net, theta, X) -> float:
     return total / len(X)
 
 
-def line_of(net, X, scale, method, seed, options, passes, interrupted):
-    """A run's line; its state is in the file `interrupted` until it ends."""
+def line_of(net, X, scale, wanted, interrupted, keep):
+    """A run's line. Until it ends, its state is in the file `interrupted`, and the line so far is kept."""
+    method, seed, options, passes = wanted
     f = refhf.supervised(net, X, X)
     run = begun(method, f, sparse(net, seed), seed, options, scale._replace(passes=passes))
+    line = {"method": method, "seed": seed, "options": options, "cases": len(X), "budget": passes}
     points = [(0.0, 0, 0.0, squared_error(net, run.theta, X))]
-    own = key({"method": method, "seed": seed, "options": options, "cases": len(X), "budget": passes})
     if interrupted and interrupted.exists():
         whose, found, kept = pickle.loads(interrupted.read_bytes())
-        if whose == own:
+        if whose == key(line):
             points = found
             run.restore(kept)
+    apart, spent = scale.apart if method == "gn-cg" else max(1, passes // 50), points[-1][2]
     while run.passes < passes and math.isfinite(points[-1][-1]):
-        start, last = time.process_time(), points[-1]
+        start = time.process_time()
         run.turn()
-        spent = last[2] + time.process_time() - start
-        if method == "gn-cg" or run.passes % max(1, passes // 50) == 0 or run.passes >= passes:
+        spent += time.process_time() - start
+        if run.passes - points[-1][0] >= apart or run.passes >= passes:
             points.append((run.passes, run.products, spent, squared_error(net, run.theta, X)))
             if interrupted:
                 with atomic_write(interrupted) as file:
-                    pickle.dump((own, points, run.kept()), file)
-        else:
-            points[-1] = (*last[:2], spent, last[-1])
+                    pickle.dump((key(line), points, run.kept()), file)
+                keep(line | {"curve": curve_of(points)})
     if interrupted:
         interrupted.unlink(missing_ok=True)
+    return line | {"curve": curve_of(points)}
+
+
+def curve_of(points) -> dict[str, list]:
     names = "passes", "products", "seconds", "squared_error"
-    curve = {name: [rounded(x) for x in column] for name, column in zip(names, zip(*points, strict=True), strict=True)}
-    return {"method": method, "seed": seed, "options": options, "cases": len(X), "budget": passes, "curve": curve}
+    return {name: [rounded(x) for x in column] for name, column in zip(names, zip(*points, strict=True), strict=True)}
 
 
 def rounded(x):
@@ -241,31 +252,35 @@ def key(line):
     return line["method"], line["seed"], line["cases"], line["budget"], json.dumps(line["options"], sort_keys=True)
 
 
-def made(name, scale, path, data_dir, wanted, chosen_from=None) -> list[dict]:
+def finished(line) -> bool:
+    """Whether a run is at its end: of its passes, or of finite errors."""
+    return line["curve"]["passes"][-1] >= line["budget"] or not math.isfinite(ends(line))
+
+
+def made(name, scale, path, data_dir, wanted) -> list[dict]:
     """The lines of the wanted runs (method, seed, options, passes): those at the path, and those that it lacks."""
     known = {key(line): line for line in there(path)}
     X, net, lines = None, autoencoder(scale.hidden), []
-    for method, seed, options, passes in wanted:
+    for place in wanted:
+        method, seed, options, passes = place
         line = {"method": method, "seed": seed, "options": options, "cases": scale.cases, "budget": passes}
-        if key(line) not in known:
+        if key(line) not in known or not finished(known[key(line)]):
             X = cases(name, scale, data_dir) if X is None else X
             interrupted = path and path.with_suffix(f".{method}-{seed}.partial")
-            line = line_of(net, X, scale, method, seed, options, passes, interrupted)
+            line = line_of(net, X, scale, place, interrupted, lambda line: kept_at(path, line))
             if path:
-                with open(path, "a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(line) + "\n")
-                print(
-                    name,
-                    method,
-                    seed,
-                    options,
-                    f"{ends(line):.4g}",
-                    f"{line['curve']['seconds'][-1]:.0f} s",
-                    flush=True,
-                )
+                kept_at(path, line)
+                print(name, *place, f"{ends(line):.4g}", f"{line['curve']['seconds'][-1]:.0f} s", flush=True)
             known[key(line)] = line
         lines.append(known[key(line)])
     return lines
+
+
+def kept_at(path, line):
+    """The line is written in place of the run's earlier one, or added."""
+    lines = {key(other): other for other in there(path)} | {key(line): line}
+    with atomic_write(path) as file:
+        file.write("".join(json.dumps(other) + "\n" for other in lines.values()).encode())
 
 
 def there(path) -> list[dict]:
@@ -357,13 +372,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--as-is", action="store_true")
-    parser.add_argument("--only", choices=NAMES, help="make the runs of this data set; default: of both")
+    parser.add_argument("--only", choices=NAMES, help="make the runs of this data set; default: of the two small ones")
+    parser.add_argument("--method", choices=METHODS, help="and of this method; default: of all")
     parser.add_argument("--budget", type=int, default=1, metavar="B", help="multiplies cases and passes; default: 1")
     parser.add_argument("--data-dir", default=os.environ.get("REFHF_DATA_DIR"), metavar="DIR")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
     grown = {
-        name: scale._replace(cases=scale.cases * args.budget, passes=scale.passes * args.budget)
+        name: scale
+        if name in LONG
+        else scale._replace(cases=scale.cases * args.budget, passes=scale.passes * args.budget)
         for name, scale in SCALES.items()
     }
     scales, folder = FAST if args.fast else grown, None if args.fast else args.folder / "fig_autoencoder"
@@ -371,15 +389,18 @@ def main():
         folder.mkdir(exist_ok=True)
     paths = {name: folder and folder / f"{name}.jsonl" for name in NAMES}
     tried = [(m, TUNING, o, max(2, scales["curves"].passes // 2)) for m, trials in TRIALS.items() for o in trials]
-    trials = made("curves", scales["curves"], paths["curves"], args.data_dir, [] if args.as_is else tried)
+    makes = [] if args.as_is else [args.only] if args.only else [name for name in scales if name not in LONG]
+    trials = made("curves", scales["curves"], paths["curves"], args.data_dir, tried if makes else [])
     trials = trials or [line for line in there(paths["curves"]) if line["seed"] == TUNING]
     best, runs = chosen(trials), {}
     for name, scale in scales.items():
-        if args.as_is or args.only not in (None, name):
-            runs[name] = [line for line in there(paths[name]) if line["seed"] != TUNING]
-        else:
-            wanted = [(m, seed, best[m], scale.passes) for seed in range(scale.seeds) for m in METHODS]
-            runs[name] = made(name, scale, paths[name], args.data_dir, wanted)
+        lines = []
+        if name in makes:
+            options = best | (PUBLISHED if name in LONG else {})
+            methods = [args.method] if args.method else METHODS
+            wanted = [(m, seed, options[m], scale.passes) for seed in range(scale.seeds) for m in methods]
+            lines = made(name, scale, paths[name], args.data_dir, wanted)
+        runs[name] = [line for line in there(paths[name]) or lines if line["seed"] != TUNING]
     runs = {name: lines for name, lines in runs.items() if lines}
     text = written(scales, trials, runs)
     (args.folder / "fig_autoencoder.txt").write_text(text, encoding="utf-8", newline="\n")
