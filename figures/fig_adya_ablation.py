@@ -46,11 +46,12 @@ LACKS = {  # what is left out: the option that leaves it out
     "preconditioner": {"preconditioner": False},
     "line search": {"line_search": "off"},
 }
-PAIRS = [  # a claim's one and other: the first is to have the smaller loss
-    *((name, f"{name}, no preconditioner") for name in NLCG),
-    *((name, f"{name}, no line search") for name in NLCG),
-    *((name, "sgd") for name in FIRST_ORDER[:2]),
-]
+PAIRS = {  # claims, each of a one and an other: the first is to have the smaller loss
+    "preconditioner": [(name, f"{name}, no preconditioner") for name in NLCG],
+    "line search": [(name, f"{name}, no line search") for name in NLCG],
+    "sgd": [(name, "sgd") for name in FIRST_ORDER[:2]],
+    "first order": list(itertools.product(NLCG, FIRST_ORDER[:2])),
+}
 
 
 class Scale(NamedTuple):
@@ -173,7 +174,7 @@ def written(scale: Scale, found: list[Row]) -> str:
         rate = f"{row.choice.options['learning_rate']:g}"
         table.append([row.name, str(row.batch), rate, "yes" if row.choice.edges else "no", *cells])
     parts = [f"784-{scale.hidden}-10, {scale.cases} cases of {scale.data}, {scale.epochs} epochs", *columns(table), ""]
-    for batch, (one, other) in itertools.product(scale.batches, PAIRS):
+    for batch, (one, other) in itertools.product(scale.batches, itertools.chain(*PAIRS.values())):
         apart = difference(found, scale, batch, one, other)
         if apart:
             said = judged(found, scale, batch, one, other)

@@ -308,19 +308,25 @@ def reported(lines, method) -> list[dict]:
     return [line for line in lines if line["method"] == method]
 
 
-def crossing(line, value) -> tuple[float, bool]:
+def crossing(line, value, share=1 / 2) -> tuple[float, bool]:
     """The passes at which a run's error is first below a value, and whether it was seen.
 
-    If it was not: where a power law of the passes through the last half of the run would be, by least squares.
+    If it was not: where a power law of the passes through the last share of the run would be, by least squares.
     """
-    passes, errors = np.array(line["curve"]["passes"][1:]), np.array(line["curve"]["squared_error"][1:])
+    passes, errors = np.array(line["curve"]["passes"][1:]), np.array(line["curve"]["squared_error"][1:], float)
     below = np.nonzero(errors <= value)[0]
     if len(below):
         return float(passes[below[0]]), True
-    late = passes >= passes[-1] / 2
+    late = passes >= (1 - share) * passes[-1] if len(passes) else passes > 0
     slope, at = np.polyfit(np.log(passes[late]), np.log(errors[late]), 1) if late.sum() > 1 else (0.0, 0.0)
     with np.errstate(over="ignore"):
         return (float(np.exp((np.log(value) - at) / slope)) if slope < 0 else math.inf), False
+
+
+def error_at(line, passes) -> float:
+    """The squared error at the run's last point within so many passes."""
+    found = [e for p, e in zip(line["curve"]["passes"], line["curve"]["squared_error"], strict=True) if p <= passes]
+    return history_axes.or_inf(found[-1])
 
 
 def written(scales, trials, runs: Runs) -> str:
@@ -329,13 +335,12 @@ def written(scales, trials, runs: Runs) -> str:
     for name, lines in runs.items():
         scale = scales[name]
         parts += ["", f"{NAMES[name]}, {scale.cases} cases, {scale.passes} passes: training squared error at the end"]
-        table = [["", "seed", "squared error", "products", "passes to the 2010 value"]]
+        table = [["", "seed", "passes", "products", "seconds", "squared error", "passes to the 2010 value"]]
         for line in lines:
             passes, seen = crossing(line, PAPER[name]["HF of 2010"])
             said = f"{passes:.0f}" if seen else f"{passes:.3g} by extrapolation"
-            table.append(
-                [line["method"], str(line["seed"]), f"{ends(line):.4g}", str(line["curve"]["products"][-1]), said]
-            )
+            last = [f"{line['curve'][key][-1]:.5g}" for key in ("passes", "products", "seconds")]
+            table.append([line["method"], str(line["seed"]), *last, f"{ends(line):.4g}", said])
         parts += columns(table)
     return "\n".join([*parts, ""])
 
@@ -348,24 +353,54 @@ def figure(scales, runs: Runs):
         drawn = Figure(figsize=(8.5 * len(runs), 7), layout="constrained")
         axes = drawn.subplots(1, len(runs), squeeze=False)[0]
         for ax, (name, lines) in zip(axes, runs.items(), strict=True):
-            for line in lines:
-                dash, marker, colour = METHODS[line["method"]]
-                curve = line["curve"]
-                label = line["method"] if line["seed"] == 0 and ax is axes[0] else None
-                errors = [math.nan if x is None else x for x in curve["squared_error"]]
-                look = {"linestyle": dash, "marker": marker, "color": history_axes.COLOURS[colour]}
-                ax.plot(curve["passes"], errors, label=label, markevery=0.1, **look)
-            for says, value in PAPER[name].items():
-                ax.axhline(value, color=history_axes.QUIET, linewidth=1, linestyle=(0, (1, 3)))
-                at = {"NAG": "bottom", "HF": "top"}.get(says, "center")  # these two are close
-                ax.text(1.01, value, f"paper: {says}", transform=ax.get_yaxis_transform(), va=at, fontsize=11)
+            panel(ax, name, lines, "passes")
             first = min(lines, key=ends)["method"]
             said = f"{NAMES[name]}, {scales[name].cases:,} cases: after {scales[name].passes} passes {first} is lowest"
             ax.set(xlabel="effective passes over the data", title=said)
-            ax.set_yscale("log")
         axes[0].set_ylabel("training squared error of a case")
-        drawn.legend(loc="outside lower center", ncols=len(METHODS))
+        legend(drawn)
     return drawn
+
+
+def long_figure(scales, runs: Runs):
+    """A row for each data set: squared error against passes, and against CPU seconds."""
+    from matplotlib.figure import Figure
+
+    with run_figures.figure_style():
+        drawn = Figure(figsize=(17, 6.5 * len(runs)), layout="constrained")
+        axes = drawn.subplots(len(runs), 2, sharey="row", squeeze=False)
+        for row, (name, lines) in zip(axes, runs.items(), strict=True):
+            titles = "effective passes over the data", "CPU seconds"
+            reached = ", ".join(f"{line['method']} {ends(line):.3g}" for line in lines)
+            for ax, key, says in zip(row, ("passes", "seconds"), titles, strict=True):
+                panel(ax, name, lines, key)
+                ax.set_xlabel(says)
+            row[0].set(ylabel="training squared error of a case", title=f"{scales[name].cases:,} digits: {reached}")
+        legend(drawn)
+    return drawn
+
+
+def legend(drawn):
+    """A legend with each method once."""
+    found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in drawn.axes]
+    handles = {label: handle for pairs in found for handle, label in pairs}
+    drawn.legend(handles.values(), handles, loc="outside lower center", ncols=len(METHODS))
+
+
+def panel(ax, name, lines, key):
+    """The curves of a data set against the passes or the seconds, and the paper's values."""
+    for line in lines:
+        dash, marker, colour = METHODS[line["method"]]
+        curve = line["curve"]
+        errors = [math.nan if x is None else x for x in curve["squared_error"]]
+        look = {"linestyle": dash, "marker": marker, "color": history_axes.COLOURS[colour]}
+        label = line["method"] if line["seed"] == 0 else None
+        ax.plot(curve[key], errors, label=label, markevery=0.1, **look)
+    for says, value in PAPER[name].items():
+        ax.axhline(value, color=history_axes.QUIET, linewidth=1, linestyle=(0, (1, 3)))
+        at = {"NAG": "bottom", "HF": "top"}.get(says, "center")  # these two are close
+        ax.text(1.01, value, f"paper: {says}", transform=ax.get_yaxis_transform(), va=at, fontsize=11)
+    ax.set_yscale("log")
 
 
 def main():
@@ -405,8 +440,10 @@ def main():
     text = written(scales, trials, runs)
     (args.folder / "fig_autoencoder.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    if runs:
-        run_figures.save_figure(figure(scales, runs), args.folder / "fig_autoencoder.png")
+    for drawn, suffix, wanted in ((figure, "", [n for n in runs if n not in LONG]), (long_figure, "_long", LONG)):
+        found = {name: runs[name] for name in wanted if name in runs}
+        if found:
+            run_figures.save_figure(drawn(scales, found), args.folder / f"fig_autoencoder{suffix}.png")
 
 
 if __name__ == "__main__":

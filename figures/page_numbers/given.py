@@ -36,6 +36,7 @@ GIVEN = {
     },
     "adya_2018": {
         r"60,000 cases": "a setting of Figure 1",
+        r"all 60,000 digits|batch 16,384": "settings of fig_adya_ablation.py",
         r"([Aa]t|from|to|and|\() ?(128|512|2,048|10,000)\b": "a batch that the runs have",
         r", 128\)": "the same",
         r"(after|and) (20, 40 and 80|20) epochs|20 steps|After 10 steps": "lengths of the runs",
