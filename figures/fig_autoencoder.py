@@ -1,9 +1,11 @@
 """Table 1 of Sutskever, Martens, Dahl and Hinton 2013: deep autoencoders by Hessian-free optimisation, NAG and SGD.
 
-    python figures/fig_autoencoder.py [--fast | --as-is] [--only NAME] [--budget B] [--data-dir DIR] [FOLDER]
+    python figures/fig_autoencoder.py [--fast | --as-is] [--only NAME [--method M]] [--budget B] [--data-dir DIR] [FOLDER]
 
-writes fig_autoencoder.png and .txt, by default into this folder, from the runs in its fig_autoencoder/*.jsonl, a file
-for each data set. Missing runs are made first (all runs: a quarter of an hour of one core); an interrupted run resumes.
+writes fig_autoencoder.png, fig_autoencoder_long.png and fig_autoencoder.txt, by default into this folder, from the runs
+in its fig_autoencoder/*.jsonl, a file for each data set. Missing runs are made first (a quarter of an hour of one
+core). Those of LONG, on 10,000 digits and on the 60,000 from DIR or REFHF_DATA_DIR, are made by --only alone: an hour
+of a core each for gn-cg. An interrupted run resumes, and has a line of what it has done so far.
 
 Networks are the paper's: 784-400-200-100-50-25-6 (curves) and 784-1000-500-250-30 (MNIST), each with its mirror image
 as the decoder, the weights not tied; logistic units, a linear code layer, logistic outputs (Hinton and Salakhutdinov
@@ -22,7 +24,8 @@ that six numbers make an image, as in the original. They are called CURVES-like;
 
 Cut, in the order of protocol.md: 1,000 curves for 20,000 and 1,000 digits for 60,000, so that a step is cheap and there
 are many; 600 passes (curves) and 150 (MNIST) for the 7,500 and 2,500 of the paper's NAG; four trials a method, on seed
-100, for half of the passes, and only on curves; one reported seed for ten. --budget multiplies cases and passes.
+100, for half of the passes, and only on curves; one reported seed for ten. --budget multiplies the cases and passes
+of these two; the longer runs have fewer passes than the paper's too, 1,500 and 300.
 --fast has tiny networks and keeps nothing; --as-is runs nothing.
 """
 

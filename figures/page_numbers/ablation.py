@@ -75,6 +75,16 @@ def seeds():
     return len(fig.ALL.reported)
 
 
+AUDIT = {"nlcg-fr": 0.102, "rmsprop": 0.114, "momentum": 0.136, "nlcg-pr": 0.170}  # its losses, least first
+
+
+def finding():
+    """'confirmed' if the losses have the audit's order and each is within a tenth of the audit's, else 'refuted'."""
+    found = {name: ALL[0].mean(name) for name in AUDIT}
+    near = all(abs(found[name] / value - 1) < 0.1 for name, value in AUDIT.items())  # our choice, with most runs known
+    return "confirmed" if near and sorted(found, key=found.__getitem__) == [*AUDIT] else "refuted"
+
+
 def share(places):
     """The largest mean difference that the preconditioner makes, in per cent of the loss with it."""
     pairs = [(place, one, other) for place in places for one, other in PRECONDITIONER]

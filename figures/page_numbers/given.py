@@ -59,7 +59,7 @@ GIVEN = {
     },
     "sutskever_2013": {},
     "README": {
-        r"\| [^|]*(?= \| (confirmed|refuted|not yet))": "the audit's words",
+        r"\| [^|]*(?= \| (confirmed|refuted|not yet|, seeds))": "the audit's words",
         r"epsilon, 1 in": "the published code's",
         r"of 11,700 steps|above the 68 that": "the paper's; a budget",
     },
