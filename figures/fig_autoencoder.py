@@ -1,6 +1,7 @@
 """Table 1 of Sutskever, Martens, Dahl and Hinton 2013: deep autoencoders by Hessian-free optimisation, NAG and SGD.
 
-    python figures/fig_autoencoder.py [--fast | --as-is] [--only NAME [--method M]] [--budget B] [--data-dir DIR] [FOLDER]
+    python figures/fig_autoencoder.py [--fast | --as-is] [--only NAME [--method M]] [--budget B]
+                                      [--data-dir DIR] [FOLDER]
 
 writes fig_autoencoder.png, fig_autoencoder_long.png and fig_autoencoder.txt, by default into this folder, from the runs
 in its fig_autoencoder/*.jsonl, a file for each data set. Missing runs are made first (a quarter of an hour of one

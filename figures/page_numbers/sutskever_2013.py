@@ -117,7 +117,7 @@ def long_table():
     rows = []
     for data, line in _long():
         curve = line["curve"]
-        passes = f"{curve['passes'][-1]:,.0f} of {line['budget']:,}"
+        passes = f"{curve['passes'][-1]:,.4g} of {line['budget']:,}"
         minutes = f"{curve['seconds'][-1] / 60:.0f}"
         rows.append(
             [
@@ -126,6 +126,13 @@ def long_table():
             ]
         )
     return table(head, rows)
+
+
+def not_made():
+    """'10,000 digits: sgd; ...': the methods without a longer run."""
+    begun = {(data, line["method"]) for data, line in _long()}
+    lacks = {data: [method for method in fig.METHODS if (data, method) not in begun] for data in fig.LONG}
+    return "; ".join(f"{cases(data)}: {', '.join(methods)}" for data, methods in lacks.items() if methods) or "none"
 
 
 def _where(line):
