@@ -1,9 +1,12 @@
 """Table 1 of Sutskever, Martens, Dahl and Hinton 2013: deep autoencoders by Hessian-free optimisation, NAG and SGD.
 
-    python figures/fig_autoencoder.py [--fast | --as-is] [--only NAME] [--budget B] [--data-dir DIR] [FOLDER]
+    python figures/fig_autoencoder.py [--fast | --as-is] [--only NAME [--method M]] [--budget B]
+                                      [--data-dir DIR] [FOLDER]
 
-writes fig_autoencoder.png and .txt, by default into this folder, from the runs in its fig_autoencoder/*.jsonl, a file
-for each data set. Missing runs are made first (all runs: a quarter of an hour of one core); an interrupted run resumes.
+writes fig_autoencoder.png, fig_autoencoder_long.png and fig_autoencoder.txt, by default into this folder, from the runs
+in its fig_autoencoder/*.jsonl, a file for each data set. Missing runs are made first (a quarter of an hour of one
+core). Those of LONG, on 10,000 digits and on the 60,000 from DIR or REFHF_DATA_DIR, are made by --only alone: an hour
+of a core each for gn-cg. An interrupted run resumes, and has a line of what it has done so far.
 
 Networks are the paper's: 784-400-200-100-50-25-6 (curves) and 784-1000-500-250-30 (MNIST), each with its mirror image
 as the decoder, the weights not tied; logistic units, a linear code layer, logistic outputs (Hinton and Salakhutdinov
@@ -22,7 +25,8 @@ that six numbers make an image, as in the original. They are called CURVES-like;
 
 Cut, in the order of protocol.md: 1,000 curves for 20,000 and 1,000 digits for 60,000, so that a step is cheap and there
 are many; 600 passes (curves) and 150 (MNIST) for the 7,500 and 2,500 of the paper's NAG; four trials a method, on seed
-100, for half of the passes, and only on curves; one reported seed for ten. --budget multiplies cases and passes.
+100, for half of the passes, and only on curves; one reported seed for ten. --budget multiplies the cases and passes
+of these two; the longer runs have fewer passes than the paper's too, 1,500 and 300.
 --fast has tiny networks and keeps nothing; --as-is runs nothing.
 """
 
@@ -62,7 +66,8 @@ PAPER = {  # Table 1: SGD, NAG (the best of its momenta), HF without weight deca
     "curves": {"SGD": 0.48, "HF of 2010": 0.11, "NAG": 0.074, "HF": 0.058},
     "mnist": {"SGD": 2.1, "HF of 2010": 1.40, "NAG": 0.73, "HF": 0.69},
 }
-NAMES = {"curves": "CURVES-like", "mnist": "MNIST"}
+PAPER |= {"mnist-10000": PAPER["mnist"], "mnist-60000": PAPER["mnist"]}
+NAMES = {"curves": "CURVES-like", "mnist": "MNIST", "mnist-10000": "MNIST, longer", "mnist-60000": "all of MNIST"}
 
 
 class Scale(NamedTuple):
@@ -73,12 +78,17 @@ class Scale(NamedTuple):
     chunks: int  # curvature batches in all cases: numchunks of Martens' code
     passes: int
     seeds: int
+    apart: int = 0  # passes between two points of gn-cg's curve, at least
 
 
 SCALES = {
     "curves": Scale((400, 200, 100, 50, 25, 6), 1000, 4, 600, 1),
     "mnist": Scale((1000, 500, 250, 30), 1000, 8, 150, 1),
+    "mnist-10000": Scale((1000, 500, 250, 30), 10_000, 8, 1500, 1, 8),
+    "mnist-60000": Scale((1000, 500, 250, 30), 60_000, 8, 300, 1, 8),
 }
+LONG = "mnist-10000", "mnist-60000"  # an hour of a core each for gn-cg
+PUBLISHED = {"gn-cg": {"damping": 45.0}}  # the first lambda of Martens' code, for the long runs
 FAST = {"curves": Scale((8, 2), 40, 4, 4, 1), "mnist": Scale((8, 3), 40, 4, 4, 1)}
 
 
@@ -204,33 +214,37 @@ def squared_error(net, theta, X) -> float:
     return total / len(X)
 
 
-def line_of(net, X, scale, method, seed, options, passes, interrupted):
-    """A run's line; its state is in the file `interrupted` until it ends."""
+def line_of(net, X, scale, wanted, interrupted, keep):
+    """A run's line. Until it ends, its state is in the file `interrupted`, and the line so far is kept."""
+    method, seed, options, passes = wanted
     f = refhf.supervised(net, X, X)
     run = begun(method, f, sparse(net, seed), seed, options, scale._replace(passes=passes))
+    line = {"method": method, "seed": seed, "options": options, "cases": len(X), "budget": passes}
     points = [(0.0, 0, 0.0, squared_error(net, run.theta, X))]
-    own = key({"method": method, "seed": seed, "options": options, "cases": len(X), "budget": passes})
     if interrupted and interrupted.exists():
         whose, found, kept = pickle.loads(interrupted.read_bytes())
-        if whose == own:
+        if whose == key(line):
             points = found
             run.restore(kept)
+    apart, spent = scale.apart if method == "gn-cg" else max(1, passes // 50), points[-1][2]
     while run.passes < passes and math.isfinite(points[-1][-1]):
-        start, last = time.process_time(), points[-1]
+        start = time.process_time()
         run.turn()
-        spent = last[2] + time.process_time() - start
-        if method == "gn-cg" or run.passes % max(1, passes // 50) == 0 or run.passes >= passes:
+        spent += time.process_time() - start
+        if run.passes - points[-1][0] >= apart or run.passes >= passes:
             points.append((run.passes, run.products, spent, squared_error(net, run.theta, X)))
             if interrupted:
                 with atomic_write(interrupted) as file:
-                    pickle.dump((own, points, run.kept()), file)
-        else:
-            points[-1] = (*last[:2], spent, last[-1])
+                    pickle.dump((key(line), points, run.kept()), file)
+                keep(line | {"curve": curve_of(points)})
     if interrupted:
         interrupted.unlink(missing_ok=True)
+    return line | {"curve": curve_of(points)}
+
+
+def curve_of(points) -> dict[str, list]:
     names = "passes", "products", "seconds", "squared_error"
-    curve = {name: [rounded(x) for x in column] for name, column in zip(names, zip(*points, strict=True), strict=True)}
-    return {"method": method, "seed": seed, "options": options, "cases": len(X), "budget": passes, "curve": curve}
+    return {name: [rounded(x) for x in column] for name, column in zip(names, zip(*points, strict=True), strict=True)}
 
 
 def rounded(x):
@@ -241,31 +255,35 @@ def key(line):
     return line["method"], line["seed"], line["cases"], line["budget"], json.dumps(line["options"], sort_keys=True)
 
 
-def made(name, scale, path, data_dir, wanted, chosen_from=None) -> list[dict]:
+def finished(line) -> bool:
+    """Whether a run is at its end: of its passes, or of finite errors."""
+    return line["curve"]["passes"][-1] >= line["budget"] or not math.isfinite(ends(line))
+
+
+def made(name, scale, path, data_dir, wanted) -> list[dict]:
     """The lines of the wanted runs (method, seed, options, passes): those at the path, and those that it lacks."""
     known = {key(line): line for line in there(path)}
     X, net, lines = None, autoencoder(scale.hidden), []
-    for method, seed, options, passes in wanted:
+    for place in wanted:
+        method, seed, options, passes = place
         line = {"method": method, "seed": seed, "options": options, "cases": scale.cases, "budget": passes}
-        if key(line) not in known:
+        if key(line) not in known or not finished(known[key(line)]):
             X = cases(name, scale, data_dir) if X is None else X
             interrupted = path and path.with_suffix(f".{method}-{seed}.partial")
-            line = line_of(net, X, scale, method, seed, options, passes, interrupted)
+            line = line_of(net, X, scale, place, interrupted, lambda line: kept_at(path, line))
             if path:
-                with open(path, "a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(line) + "\n")
-                print(
-                    name,
-                    method,
-                    seed,
-                    options,
-                    f"{ends(line):.4g}",
-                    f"{line['curve']['seconds'][-1]:.0f} s",
-                    flush=True,
-                )
+                kept_at(path, line)
+                print(name, *place, f"{ends(line):.4g}", f"{line['curve']['seconds'][-1]:.0f} s", flush=True)
             known[key(line)] = line
         lines.append(known[key(line)])
     return lines
+
+
+def kept_at(path, line):
+    """The line is written in place of the run's earlier one, or added."""
+    lines = {key(other): other for other in there(path)} | {key(line): line}
+    with atomic_write(path) as file:
+        file.write("".join(json.dumps(other) + "\n" for other in lines.values()).encode())
 
 
 def there(path) -> list[dict]:
@@ -293,19 +311,25 @@ def reported(lines, method) -> list[dict]:
     return [line for line in lines if line["method"] == method]
 
 
-def crossing(line, value) -> tuple[float, bool]:
+def crossing(line, value, share=1 / 2) -> tuple[float, bool]:
     """The passes at which a run's error is first below a value, and whether it was seen.
 
-    If it was not: where a power law of the passes through the last half of the run would be, by least squares.
+    If it was not: where a power law of the passes through the last share of the run would be, by least squares.
     """
-    passes, errors = np.array(line["curve"]["passes"][1:]), np.array(line["curve"]["squared_error"][1:])
+    passes, errors = np.array(line["curve"]["passes"][1:]), np.array(line["curve"]["squared_error"][1:], float)
     below = np.nonzero(errors <= value)[0]
     if len(below):
         return float(passes[below[0]]), True
-    late = passes >= passes[-1] / 2
+    late = passes >= (1 - share) * passes[-1] if len(passes) else passes > 0
     slope, at = np.polyfit(np.log(passes[late]), np.log(errors[late]), 1) if late.sum() > 1 else (0.0, 0.0)
     with np.errstate(over="ignore"):
         return (float(np.exp((np.log(value) - at) / slope)) if slope < 0 else math.inf), False
+
+
+def error_at(line, passes) -> float:
+    """The squared error at the run's last point within so many passes."""
+    found = [e for p, e in zip(line["curve"]["passes"], line["curve"]["squared_error"], strict=True) if p <= passes]
+    return history_axes.or_inf(found[-1])
 
 
 def written(scales, trials, runs: Runs) -> str:
@@ -314,13 +338,12 @@ def written(scales, trials, runs: Runs) -> str:
     for name, lines in runs.items():
         scale = scales[name]
         parts += ["", f"{NAMES[name]}, {scale.cases} cases, {scale.passes} passes: training squared error at the end"]
-        table = [["", "seed", "squared error", "products", "passes to the 2010 value"]]
+        table = [["", "seed", "passes", "products", "seconds", "squared error", "passes to the 2010 value"]]
         for line in lines:
             passes, seen = crossing(line, PAPER[name]["HF of 2010"])
             said = f"{passes:.0f}" if seen else f"{passes:.3g} by extrapolation"
-            table.append(
-                [line["method"], str(line["seed"]), f"{ends(line):.4g}", str(line["curve"]["products"][-1]), said]
-            )
+            last = [f"{line['curve'][key][-1]:.5g}" for key in ("passes", "products", "seconds")]
+            table.append([line["method"], str(line["seed"]), *last, f"{ends(line):.4g}", said])
         parts += columns(table)
     return "\n".join([*parts, ""])
 
@@ -333,37 +356,70 @@ def figure(scales, runs: Runs):
         drawn = Figure(figsize=(8.5 * len(runs), 7), layout="constrained")
         axes = drawn.subplots(1, len(runs), squeeze=False)[0]
         for ax, (name, lines) in zip(axes, runs.items(), strict=True):
-            for line in lines:
-                dash, marker, colour = METHODS[line["method"]]
-                curve = line["curve"]
-                label = line["method"] if line["seed"] == 0 and ax is axes[0] else None
-                errors = [math.nan if x is None else x for x in curve["squared_error"]]
-                look = {"linestyle": dash, "marker": marker, "color": history_axes.COLOURS[colour]}
-                ax.plot(curve["passes"], errors, label=label, markevery=0.1, **look)
-            for says, value in PAPER[name].items():
-                ax.axhline(value, color=history_axes.QUIET, linewidth=1, linestyle=(0, (1, 3)))
-                at = {"NAG": "bottom", "HF": "top"}.get(says, "center")  # these two are close
-                ax.text(1.01, value, f"paper: {says}", transform=ax.get_yaxis_transform(), va=at, fontsize=11)
+            panel(ax, name, lines, "passes")
             first = min(lines, key=ends)["method"]
             said = f"{NAMES[name]}, {scales[name].cases:,} cases: after {scales[name].passes} passes {first} is lowest"
             ax.set(xlabel="effective passes over the data", title=said)
-            ax.set_yscale("log")
         axes[0].set_ylabel("training squared error of a case")
-        drawn.legend(loc="outside lower center", ncols=len(METHODS))
+        legend(drawn)
     return drawn
+
+
+def long_figure(scales, runs: Runs):
+    """A row for each data set: squared error against passes, and against CPU seconds."""
+    from matplotlib.figure import Figure
+
+    with run_figures.figure_style():
+        drawn = Figure(figsize=(17, 6.5 * len(runs)), layout="constrained")
+        axes = drawn.subplots(len(runs), 2, sharey="row", squeeze=False)
+        for row, (name, lines) in zip(axes, runs.items(), strict=True):
+            titles = "effective passes over the data", "CPU seconds"
+            reached = ", ".join(f"{line['method']} {ends(line):.3g}" for line in lines)
+            for ax, key, says in zip(row, ("passes", "seconds"), titles, strict=True):
+                panel(ax, name, lines, key)
+                ax.set_xlabel(says)
+            row[0].set(ylabel="training squared error of a case", title=f"{scales[name].cases:,} digits: {reached}")
+        legend(drawn)
+    return drawn
+
+
+def legend(drawn):
+    """A legend with each method once."""
+    found = [zip(*ax.get_legend_handles_labels(), strict=True) for ax in drawn.axes]
+    handles = {label: handle for pairs in found for handle, label in pairs}
+    drawn.legend(handles.values(), handles, loc="outside lower center", ncols=len(METHODS))
+
+
+def panel(ax, name, lines, key):
+    """The curves of a data set against the passes or the seconds, and the paper's values."""
+    for line in lines:
+        dash, marker, colour = METHODS[line["method"]]
+        curve = line["curve"]
+        errors = [math.nan if x is None else x for x in curve["squared_error"]]
+        look = {"linestyle": dash, "marker": marker, "color": history_axes.COLOURS[colour]}
+        label = line["method"] if line["seed"] == 0 else None
+        ax.plot(curve[key], errors, label=label, markevery=0.1, **look)
+    for says, value in PAPER[name].items():
+        ax.axhline(value, color=history_axes.QUIET, linewidth=1, linestyle=(0, (1, 3)))
+        at = {"NAG": "bottom", "HF": "top"}.get(says, "center")  # these two are close
+        ax.text(1.01, value, f"paper: {says}", transform=ax.get_yaxis_transform(), va=at, fontsize=11)
+    ax.set_yscale("log")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--as-is", action="store_true")
-    parser.add_argument("--only", choices=NAMES, help="make the runs of this data set; default: of both")
+    parser.add_argument("--only", choices=NAMES, help="make the runs of this data set; default: of the two small ones")
+    parser.add_argument("--method", choices=METHODS, help="and of this method; default: of all")
     parser.add_argument("--budget", type=int, default=1, metavar="B", help="multiplies cases and passes; default: 1")
     parser.add_argument("--data-dir", default=os.environ.get("REFHF_DATA_DIR"), metavar="DIR")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
     grown = {
-        name: scale._replace(cases=scale.cases * args.budget, passes=scale.passes * args.budget)
+        name: scale
+        if name in LONG
+        else scale._replace(cases=scale.cases * args.budget, passes=scale.passes * args.budget)
         for name, scale in SCALES.items()
     }
     scales, folder = FAST if args.fast else grown, None if args.fast else args.folder / "fig_autoencoder"
@@ -371,21 +427,26 @@ def main():
         folder.mkdir(exist_ok=True)
     paths = {name: folder and folder / f"{name}.jsonl" for name in NAMES}
     tried = [(m, TUNING, o, max(2, scales["curves"].passes // 2)) for m, trials in TRIALS.items() for o in trials]
-    trials = made("curves", scales["curves"], paths["curves"], args.data_dir, [] if args.as_is else tried)
+    makes = [] if args.as_is else [args.only] if args.only else [name for name in scales if name not in LONG]
+    trials = made("curves", scales["curves"], paths["curves"], args.data_dir, tried if makes else [])
     trials = trials or [line for line in there(paths["curves"]) if line["seed"] == TUNING]
     best, runs = chosen(trials), {}
     for name, scale in scales.items():
-        if args.as_is or args.only not in (None, name):
-            runs[name] = [line for line in there(paths[name]) if line["seed"] != TUNING]
-        else:
-            wanted = [(m, seed, best[m], scale.passes) for seed in range(scale.seeds) for m in METHODS]
-            runs[name] = made(name, scale, paths[name], args.data_dir, wanted)
+        lines = []
+        if name in makes:
+            options = best | (PUBLISHED if name in LONG else {})
+            methods = [args.method] if args.method else METHODS
+            wanted = [(m, seed, options[m], scale.passes) for seed in range(scale.seeds) for m in methods]
+            lines = made(name, scale, paths[name], args.data_dir, wanted)
+        runs[name] = [line for line in there(paths[name]) or lines if line["seed"] != TUNING]
     runs = {name: lines for name, lines in runs.items() if lines}
     text = written(scales, trials, runs)
     (args.folder / "fig_autoencoder.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)
-    if runs:
-        run_figures.save_figure(figure(scales, runs), args.folder / "fig_autoencoder.png")
+    for drawn, suffix, wanted in ((figure, "", [n for n in runs if n not in LONG]), (long_figure, "_long", LONG)):
+        found = {name: runs[name] for name in wanted if name in runs}
+        if found:
+            run_figures.save_figure(drawn(scales, found), args.folder / f"fig_autoencoder{suffix}.png")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,39 @@ def test_nag_without_momentum_is_sgd_and_its_momentum_is_equation_5():
         mini = f.sample(plain.batch, rng=np.random.default_rng([0, t]))
         theta = theta - np.float32(0.01) * mini.value_and_gradient(theta)[1]
     np.testing.assert_allclose(plain.theta, theta, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", fig_autoencoder.METHODS)
+def test_an_interrupted_run_goes_on_and_its_line_is_there_before(method, tmp_path, monkeypatch):
+    """A run that is broken off has a line so far, and when it is made again it ends as an unbroken one, to the bit."""
+    options = {"damping": 45.0} if method == "gn-cg" else {"learning_rate": 0.01}
+    scale, wanted = fig_autoencoder.FAST["curves"]._replace(passes=60), (method, 0, options, 60)
+    kind = type(fig_autoencoder.begun(method, *place(scale, options)))
+    turn, turns = kind.turn, iter(range(100))
+
+    def breaking(run):
+        if next(turns) == 4:
+            raise KeyboardInterrupt
+        turn(run)
+
+    (whole,) = fig_autoencoder.made("curves", scale, tmp_path / "whole.jsonl", None, [wanted])
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(kind, "turn", breaking)
+        fig_autoencoder.made("curves", scale, tmp_path / "broken.jsonl", None, [wanted])
+    (early,) = fig_autoencoder.there(tmp_path / "broken.jsonl")
+    assert not fig_autoencoder.finished(early)
+    (late,) = fig_autoencoder.made("curves", scale, tmp_path / "broken.jsonl", None, [wanted])
+    for line in early, late:
+        for key in ("passes", "products", "squared_error"):
+            assert line["curve"][key] == whole["curve"][key][: len(line["curve"][key])]
+    assert fig_autoencoder.there(tmp_path / "broken.jsonl") == [late]
+    assert len(late["curve"]["passes"]) == len(whole["curve"]["passes"]) > len(early["curve"]["passes"])
+
+
+def place(scale, options):
+    """The rest of the arguments of `begun`."""
+    X, net = fig_autoencoder.curves(scale.cases), fig_autoencoder.autoencoder(scale.hidden)
+    return refhf.supervised(net, X, X), fig_autoencoder.sparse(net, 0), 0, options, scale
 
 
 @given(st.integers(0, 9), st.integers(0, 5), st.integers(0, 32), st.integers(1, 33))

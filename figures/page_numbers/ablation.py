@@ -1,70 +1,115 @@
 """The numbers of adya_2018.md on the ablations and plain SGD: the runs of fig_adya_ablation.py."""
 
-import itertools
+from typing import NamedTuple
 
 import fig_adya_ablation as fig
 
 from page_numbers import FIGURES, number, percent, table
 from refhf.lab.sweep.sweep_summary import statistic
 
-ROWS = fig.rows(fig.FULL, fig.there(FIGURES / "fig_adya_ablation.jsonl"))
-PRECONDITIONER, LINE_SEARCH, SGD = fig.PAIRS[:2], fig.PAIRS[2:4], fig.PAIRS[4:]
+PRECONDITIONER, LINE_SEARCH, SGD, FIRST_ORDER = fig.PAIRS.values()
 WORKS = [(f"{name}, no preconditioner", "sgd") for name in fig.NLCG]
 
 
-def loss(name, batch):
+class Place(NamedTuple):
+    """A scale with its rows, and one of its batches."""
+
+    scale: fig.Scale
+    rows: list[fig.Row]
+    batch: int
+
+    def __str__(self):
+        return f"{self.batch:,}"
+
+    def row(self, name):
+        """The row of a name, or None."""
+        return next((row for row in self.rows if (row.name, row.batch) == (name, self.batch)), None)
+
+    def mean(self, name, key="loss"):
+        """The mean of its loss or an error."""
+        return statistic(fig.values(self.row(name), self.scale.epochs, key)).mean
+
+    def difference(self, one, other):
+        """The training loss of one less the other's; None if a row is not there."""
+        return fig.difference(self.rows, self.scale, self.batch, one, other)
+
+
+def _places(scale, name):
+    rows = fig.rows(scale, fig.there(FIGURES / name))
+    return [Place(scale, rows, batch) for batch in scale.batches]
+
+
+FEW, ALL = _places(fig.FULL, "fig_adya_ablation.jsonl"), _places(fig.ALL, "fig_adya_ablation_all.jsonl")
+PLACES = [*FEW, *ALL]
+
+
+def loss(name, place=ALL[0]):
     """The training loss, mean ± standard deviation."""
-    (row,) = (row for row in ROWS if (row.name, row.batch) == (name, batch))
-    found = statistic(fig.values(row, fig.FULL.epochs))
+    found = statistic(fig.values(place.row(name), place.scale.epochs))
     return f"{number(found.mean)} ± {number(found.spread, 2)}"
 
 
+def losses(*names):
+    """'nlcg-fr 0.10 ± 0.01, ...': the training losses on all digits."""
+    return ", ".join(f"{name} {loss(name)}" for name in names)
+
+
 def losses_table():
-    """For each method, and what it lacks, the rate, the training loss and the test error at both batches."""
-    rows = []
-    for name in dict.fromkeys(row.name for row in ROWS):
-        cells = [name]
-        for batch in fig.FULL.batches:
-            found = [row for row in ROWS if (row.name, row.batch) == (name, batch)]
-            if not found:
-                cells.append("-")
-                continue
-            rate, edge = found[0].choice.options["learning_rate"], " (edge)" if found[0].choice.edges else ""
-            error = percent(statistic(fig.values(found[0], fig.FULL.epochs, "test_error")).mean)
-            cells.append(f"{loss(name, batch)}; {error} %; {rate:g}{edge}")
-        rows.append(cells)
-    return table(["training loss; test error; rate", *(f"{batch:,}" for batch in fig.FULL.batches)], rows)
+    """For each method, and what it lacks, the rate, the training loss and the test error at all batches."""
+    names = dict.fromkeys(row.name for place in PLACES for row in place.rows)
+    head = [f"{place} of {place.scale.cases:,}" for place in PLACES]
+    rows = [[name, *(_cell(name, place) for place in PLACES)] for name in names]
+    return table(["training loss; test error; rate", *head], rows)
 
 
-def share():
+def _cell(name, place):
+    row = place.row(name)
+    if not row:
+        return "-"
+    rate, edge = row.choice.options["learning_rate"], " (edge)" if row.choice.edges else ""
+    return f"{loss(name, place)}; {percent(place.mean(name, 'test_error'))} %; {rate:g}{edge}"
+
+
+def seeds():
+    """The number of seeds reported on all digits."""
+    return len(fig.ALL.reported)
+
+
+AUDIT = {"nlcg-fr": 0.102, "rmsprop": 0.114, "momentum": 0.136, "nlcg-pr": 0.170}  # its losses, least first
+
+
+def finding():
+    """'confirmed' if the losses have the audit's order and each is within a tenth of the audit's, else 'refuted'."""
+    found = {name: ALL[0].mean(name) for name in AUDIT}
+    near = all(abs(found[name] / value - 1) < 0.1 for name, value in AUDIT.items())  # our choice, with most runs known
+    return "confirmed" if near and sorted(found, key=found.__getitem__) == [*AUDIT] else "refuted"
+
+
+def share(places):
     """The largest mean difference that the preconditioner makes, in per cent of the loss with it."""
-    found = []
-    for (one, other), batch in itertools.product(PRECONDITIONER, fig.FULL.batches):
-        (row,) = (row for row in ROWS if (row.name, row.batch) == (one, batch))
-        apart = fig.difference(ROWS, fig.FULL, batch, one, other).mean
-        found.append(100 * abs(apart) / statistic(fig.values(row, fig.FULL.epochs)).mean)
-    return max(found)
+    pairs = [(place, one, other) for place in places for one, other in PRECONDITIONER]
+    return max(100 * abs(place.difference(one, other).mean) / place.mean(one) for place, one, other in pairs)
 
 
-def differences(*pairs):
+def differences(*pairs, places=FEW):
     """'nlcg-fr less nlcg-fr, no preconditioner: -0.1 [-0.2, -0.05] at 512, ...' for each pair."""
     said = []
     for one, other in pairs:
-        apart = [(batch, fig.difference(ROWS, fig.FULL, batch, one, other)) for batch in fig.FULL.batches]
-        found = [f"{x} at {batch:,}" for batch, x in apart if x]
+        apart = [(place, place.difference(one, other)) for place in places]
+        found = [f"{x} at {place}" for place, x in apart if x]
         said += [f"{one} less {other}: {', '.join(found)}"] if found else []
     return "; ".join(said)
 
 
-def verdicts(*pairs):
+def verdicts(*pairs, places=FEW, against=False):
     """'**holds** for nlcg-fr at 512; **fails** for ...': whether the first of each pair has the smaller loss."""
     found: dict[str, list[str]] = {}
     for one, other in pairs:
-        for batch in fig.FULL.batches:
-            if fig.difference(ROWS, fig.FULL, batch, one, other):
-                said = fig.judged(ROWS, fig.FULL, batch, one, other)
-                found.setdefault(said, []).append(f"{one} at {batch:,}")
-    return "; ".join(f"**{word}** for {', '.join(places)}" for word, places in sorted(found.items(), key=_order))
+        for place in places:
+            if place.difference(one, other):
+                said = fig.judged(place.rows, place.scale, place.batch, one, other)
+                found.setdefault(said, []).append(f"{one}{f' against {other}' * against} at {place}")
+    return "; ".join(f"**{word}** for {', '.join(where)}" for word, where in sorted(found.items(), key=_order))
 
 
 def _order(item):

@@ -38,6 +38,7 @@ GIVEN = {
     },
     "adya_2018": {
         r"60,000 cases": "a setting of Figure 1",
+        r"all 60,000 digits|batch 16,384": "settings of fig_adya_ablation.py",
         r"([Aa]t|from|to|and|\() ?(128|512|2,048|10,000)\b": "a batch that the runs have",
         r", 128\)": "the same",
         r"(after|and) (20, 40 and 80|20) epochs|20 steps|After 10 steps": "lengths of the runs",
@@ -60,7 +61,7 @@ GIVEN = {
     },
     "sutskever_2013": {},
     "README": {
-        r"\| [^|]*(?= \| (confirmed|refuted|not yet))": "the audit's words",
+        r"\| [^|]*(?= \| (confirmed|refuted|not yet|, seeds))": "the audit's words",
         r"epsilon, 1 in": "the published code's",
         r"of 11,700 steps|above the 68 that": "the paper's; a budget",
     },
