@@ -28,6 +28,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from fig3_communications import log_x
 from fig4_batch_sizes import COLOURS, METHODS, Reach
 from fig_best_settings import Glorot
 
@@ -215,7 +216,9 @@ def panel(ax, runs: Runs, budget: str, batch: int, floor):
                     label="_" * (i > 0) + method)  # fmt: skip
     ax.axhline(TARGETS[-1], color="black", linestyle=":", linewidth=1.5, zorder=1)
     if budget == "communications":
-        ax.set_xscale("log")
+        log_x(ax)
+    if budget == "steps":
+        ax.xaxis.get_major_locator().set_params(integer=True)
     history_axes.log_axis(ax, floor, history_axes.percent)
 
 

@@ -196,7 +196,7 @@ def times(difference: PairedDifference | None) -> str:
 
 def written(scale: Scale, found: Found) -> str:
     """The growths and the verdicts, then the tables of the search."""
-    said = "\n\n".join("\n".join(columns(table)) for table in (growths(found), claims(scale, found)))
+    said = "\n\n".join("\n".join(columns(table)) for table in (growths(found), claims(found)))
     return f"""\
 784-{scale.hidden}-10, {scale.cases} cases, seeds {scale.reported[0]} to {scale.reported[-1]}; settings chosen on \
 {" and ".join(map(str, scale.tuning))} (figures/protocol.md).
@@ -221,24 +221,25 @@ def growths(found: Found):
     return table
 
 
-def claims(scale: Scale, found: Found):
+def claims_of(found: Found, budget: str, method: str) -> list[tuple[str, str, Judged]]:
+    """The claims about a Hessian-free method at a budget, each with where it is judged."""
+    rows = [("robust", f"{f} times", robust(found, budget, method, f)) for f in FACTORS]
+    for other in FIRST_ORDER:
+        claim = f"more robust than {other}"
+        rows += [(claim, f"{f} times", more_robust(found, budget, method, other, f)) for f in FACTORS]
+    batches = sorted({choice.batch for choice in found.result.choices})[-LARGE:]
+    for other in FIRST_ORDER:
+        claim = f"lower than {other}"
+        rows += [(claim, f"batch {b:,}", lower(found, budget, method, other, b)) for b in batches]
+    return rows
+
+
+def claims(found: Found):
     table = [["at equal", "method", "claim", "at", "ratio", "verdict"]]
     for budget, amount in found.setting.budgets.items():
         for method in HESSIAN_FREE:
-            rows = [("robust", f"{f} times", robust(found, budget, method, f)) for f in FACTORS]
-            for other in FIRST_ORDER:
-                rows += [
-                    (f"more robust than {other}", f"{f} times", more_robust(found, budget, method, other, f))
-                    for f in FACTORS
-                ]
-                rows += [
-                    (f"lower than {other}", f"batch {batch}", lower(found, budget, method, other, batch))
-                    for batch in scale.batches[-LARGE:]
-                ]
-            table += [
-                [f"{amount} {budget}", method, claim, at, times(one.difference), str(one.verdict)]
-                for claim, at, one in rows
-            ]
+            for claim, at, one in claims_of(found, budget, method):
+                table.append([f"{amount} {budget}", method, claim, at, times(one.difference), str(one.verdict)])
     return table
 
 
