@@ -8,7 +8,34 @@ from refhf.lab.sweep.search_report import reported_values
 from refhf.lab.sweep.sweep_summary import statistic
 
 FOUND = fig.searched(fig.FULL, FIGURES / "fig_batch_robustness" / "runs.jsonl", as_is=True)
-LARGE = fig.FULL.batches[-fig.LARGE :]
+
+
+def verdict():
+    """The verdict on each claim: by which budget, for which method, and where."""
+    return ". ".join(f"{claim.capitalize()}: {_said(claim)}" for claim in _claims())
+
+
+def _claims():
+    (budget, *_), (method, *_) = fig.FULL.budgets, fig.HESSIAN_FREE
+    return dict.fromkeys(claim for claim, *_ in fig.claims_of(FOUND, budget, method))
+
+
+def _said(claim):
+    """'by passes **fails** for gn-cg (10 and 16 times), ...': the verdicts on a claim."""
+    parts = []
+    for budget in fig.FULL.budgets:
+        found = {}
+        for method in fig.HESSIAN_FREE:
+            for _, at, one in (row for row in fig.claims_of(FOUND, budget, method) if row[0] == claim):
+                found.setdefault(str(one.verdict), {}).setdefault(method, []).append(at)
+        said = (f"**{word}** for {' and '.join(_places(by))}" for word, by in found.items())
+        parts.append(f"by {budget} {', '.join(said)}")
+    return "; ".join(parts)
+
+
+def _places(by):
+    """The methods, each with where; without it if that is everywhere."""
+    return [method if len(at) == 2 else f"{method} ({', '.join(at)})" for method, at in by.items()]
 
 
 def best(method, budget="passes"):
@@ -19,21 +46,6 @@ def best(method, budget="passes"):
 def grows(method, factor, budget="passes"):
     """By how many times the loss grows from the best batch to so many times it, with the 95 % interval."""
     return fig.times(fig.robust(FOUND, budget, method, factor).difference)
-
-
-def robust(method, factor, budget="passes"):
-    """The verdict on the claim that it grows by 10 % at most."""
-    return str(fig.robust(FOUND, budget, method, factor).verdict)
-
-
-def more_robust(method, other, factor, budget="passes"):
-    """The verdict on the claim that it grows by less than another method's."""
-    return str(fig.more_robust(FOUND, budget, method, other, factor).verdict)
-
-
-def lower(method, other, batch, budget="passes"):
-    """The verdict on the claim that the loss is below another method's with the same batch."""
-    return str(fig.lower(FOUND, budget, method, other, batch).verdict)
 
 
 def ratio(method, other, batch, budget="passes"):
