@@ -9,7 +9,8 @@ gn-cg and hessian-bicgstab with curvature batches, sgd and momentum with batches
 at its own best setting for each batch, at equal passes and at equal communications: 784-30-10, tanh, float32, the
 10,000 digits of mnist-mini. Cut, in the protocol's order: 10,000 of 60,000 cases, no fewer, as the largest batch has to
 fit; 30 hidden units for 400; 15 passes, 50 communications; 8 trials for 16. Seeds 100 and 101 tune, ten others are
-reported. No Hessian-free trial has a method's defaults: each option that is searched is named below, and drawn.
+reported. No Hessian-free trial has a method's defaults: each option that is searched is named below, and drawn; its
+warm starts have an order here, so the search goes beyond 0.95.
 
 The criterion, stated before the runs. The best batch b of a method at a budget has the least mean training loss over
 the tuning seeds. The loss grows by L(f b) / L(b), f = 10 and 16, seed by seed; at a batch between two of the four log L

@@ -21,15 +21,15 @@ def _claims():
 
 
 def _said(claim):
-    """'by passes **fails** for gn-cg (10 and 16 times), ...': the verdicts on a claim."""
+    """'by passes **fails**; by communications **holds** for gn-cg, ...': the verdicts on a claim."""
     parts = []
     for budget in fig.FULL.budgets:
         found = {}
         for method in fig.HESSIAN_FREE:
             for _, at, one in (row for row in fig.claims_of(FOUND, budget, method) if row[0] == claim):
                 found.setdefault(str(one.verdict), {}).setdefault(method, []).append(at)
-        said = (f"**{word}** for {' and '.join(_places(by))}" for word, by in found.items())
-        parts.append(f"by {budget} {', '.join(said)}")
+        words = [f"**{word}**" + f" for {' and '.join(_places(by))}" * (len(found) > 1) for word, by in found.items()]
+        parts.append(f"by {budget} {', '.join(words)}")
     return "; ".join(parts)
 
 
