@@ -26,6 +26,7 @@ FILES = {
     "fig4_batch_sizes": ["fig4_batch_sizes/*.jsonl"],
     "fig_adya_large_batches": ["fig_adya_large_batches/*_20.jsonl", "fig_adya_large_batches/*_40.jsonl"],
     "fig_adya_resnet": ["fig_adya_resnet/*.jsonl"],
+    "fig_batch_robustness": ["fig_batch_robustness/*.jsonl"],
     "fig_best_settings": ["fig_best_settings/*.jsonl"],
     "fig_option_effects": ["fig_option_effects/*.jsonl"],
     "fig_replicas": ["fig_replicas.jsonl"],

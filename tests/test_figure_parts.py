@@ -1,8 +1,9 @@
-"""figures/fig_autoencoder.py and fig_speech.py: the parts of them that compute something of their own."""
+"""figures/fig_autoencoder.py, fig_batch_robustness.py and fig_speech.py: what they compute of their own."""
 
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,13 @@ from refhf.lab.runs.training_problem import pose_problem
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "figures"))
 import fig_autoencoder
+import fig_batch_robustness
 import fig_defaults
 import fig_speech
 from earlier_defaults import EarlierConfiguration
+
+from refhf.lab.sweep.settings_search import SearchResult
+from refhf.lab.sweep.trial_choice import TrialChoice
 
 FIGURES = Path(__file__).parent.parent / "figures"
 passes = np.arange(1.0, 101.0)
@@ -121,3 +126,46 @@ def test_what_fig_defaults_chose_is_the_default():
     for method in fig_defaults.METHODS:
         options = METHODS[method].checked(objective)._asdict()
         assert options | fig_defaults.chosen(method) == options
+
+
+def found(losses, edge=False):
+    """A search's result at a budget of one pass: losses of the seeds by method and batch, all chosen."""
+    choices = [
+        TrialChoice(method, batch, "passes", {}, float(np.mean(values)), 1, {"damping": [3]} if edge else {})
+        for (method, batch), values in losses.items()
+    ]
+    lines = [
+        {"method": method, "batch": batch, "options": {}, "curve": {"epochs": [0, 1], "loss": [9.0, loss]}}
+        for (method, batch), values in losses.items()
+        for loss in values
+    ]
+    return fig_batch_robustness.Found(SimpleNamespace(budgets={"passes": 1}), SearchResult(choices, lines, lines))
+
+
+@given(st.floats(0.05, 1), st.lists(st.floats(0.1, 2), min_size=2, max_size=5), st.sampled_from([64, 512]))
+def test_the_growth_of_a_power_law_is_exact(power, scales, best):
+    """Where L = c (b / best)^power from the best batch on, the loss grows by factor^power for each seed.
+
+    This holds for factors that lead between two batches too. There is no growth beyond the largest batch.
+    """
+    batches = 64, 512, 2048, 8192
+    ratios = {b: max(b / best, best / b) for b in batches}
+    one = found({("sgd", b): [c * ratios[b] ** power for c in scales] for b in batches})
+    assert fig_batch_robustness.best_batch(one, "passes", "sgd") == best
+    for factor in (1, 10, 16):
+        grown = fig_batch_robustness.growth(one, "passes", "sgd", factor)
+        np.testing.assert_allclose(grown, power * np.log(factor), atol=1e-12)
+    assert fig_batch_robustness.growth(one, "passes", "sgd", 8192 / best + 1) is None
+
+
+@given(st.floats(0.001, 0.09), st.floats(0.12, 2), st.booleans())
+def test_a_loss_is_robust_up_to_the_margin(little, much, edge):
+    """Growth of less than 10 % is robust, of more is not, and on an edge neither; the smaller growth is more robust."""
+    verdicts = []
+    for one, other in ((little, much), (much, little)):
+        losses = {("gn-cg", 64): [1.0, 2.0], ("gn-cg", 1024): [1 + one, 2 + 2 * one]}
+        losses |= {("sgd", 64): [1.0, 2.0], ("sgd", 1024): [1 + other, 2 + 2 * other]}
+        result = found(losses, edge)
+        verdicts.append(fig_batch_robustness.robust(result, "passes", "gn-cg", 16).verdict)
+        verdicts.append(fig_batch_robustness.more_robust(result, "passes", "gn-cg", "sgd", 16).verdict)
+    assert verdicts == (["not judgeable here"] * 4 if edge else ["holds", "holds", "fails", "fails"])

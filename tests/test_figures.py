@@ -19,7 +19,10 @@ FAST = (
     *("fig_adya_large_batches", "fig_adya_resnet", "fig_best_settings", "fig_defaults", "fig_option_effects"),
     *("fig_replicas", "fig_resnet_convnet", "fig_spectra"),
 )
-TOGETHER = "fig_adya_1_schedule", "fig5_scaling", "fig_adya_ablation", "fig_autoencoder", "fig_speech"
+TOGETHER = (
+    *("fig_adya_1_schedule", "fig5_scaling", "fig_adya_ablation", "fig_all_digits", "fig_autoencoder"),
+    *("fig_batch_robustness", "fig_speech"),
+)
 COMMANDS = """
 import runpy, sys
 from pathlib import Path

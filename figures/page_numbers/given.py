@@ -15,10 +15,11 @@ GIVEN = {
         r"\brate (0\.\d+|1)\b": "a rate that the runs have",
     },
     "he_2016": {
-        r"same batches from 64 to 8,192": "a run that there is not",
         r"defaults were 250, of Martens 2010": "Martens 2010, section 4.4",
         r"first lambda stays 0\.1|at least 200 of": "defaults",
         r"below 0 \(the claim": "not a number of a run",
+        r"than these 10,000 digits|A batch above 8,192|at most; between": "settings of fig_batch_robustness.py",
+        r"grows by 10 %": "its criterion, named before the runs",
         r"SGD's 1,024|60,000 cases|cases of 10,000 is 0\.8": "settings, and their ratio",
         r"alpha = 1/2|noise 0\.1; 1e-7": "settings of the saddle's runs",
         r"\(x, 0\)|(delta_0)? of norm 0\.1": "settings",
