@@ -338,11 +338,11 @@ def written(scales, trials, runs: Runs) -> str:
     for name, lines in runs.items():
         scale = scales[name]
         parts += ["", f"{NAMES[name]}, {scale.cases} cases, {scale.passes} passes: training squared error at the end"]
-        table = [["", "seed", "passes", "products", "seconds", "squared error", "passes to the 2010 value"]]
+        table = [["", "seed", "passes", "products", "squared error", "passes to the 2010 value"]]
         for line in lines:
             passes, seen = crossing(line, PAPER[name]["HF of 2010"])
             said = f"{passes:.0f}" if seen else f"{passes:.3g} by extrapolation"
-            last = [f"{line['curve'][key][-1]:.5g}" for key in ("passes", "products", "seconds")]
+            last = [f"{line['curve'][key][-1]:.5g}" for key in ("passes", "products")]
             table.append([line["method"], str(line["seed"]), *last, f"{ends(line):.4g}", said])
         parts += columns(table)
     return "\n".join([*parts, ""])
