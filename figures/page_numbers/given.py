@@ -15,6 +15,9 @@ GIVEN = {
         r"\brate (0\.\d+|1)\b": "a rate that the runs have",
     },
     "he_2016": {
+        r"60,000 digits|[Aa]t 60,000|30 passes|10 %|; to 4 %|after 15\b|bring them to 1 %|at 2 %": (
+            "settings of fig_all_digits.py"
+        ),
         r"than these 10,000 digits|A batch above 8,192|at most; between": "settings of fig_batch_robustness.py",
         r"grows by 10 %": "its criterion, named before the runs",
         r"defaults are 250, of Martens 2010": "Martens 2010, section 4.4",

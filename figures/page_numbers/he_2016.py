@@ -12,7 +12,17 @@ import numpy as np
 import scaling
 from fig4_batch_sizes import METHODS, format_statistic
 
-from page_numbers import FIGURES, batch_robustness, best_settings, number, option_effects, percent, speech, table  # noqa: F401  the page calls them
+from page_numbers import (  # noqa: F401  the page calls them
+    FIGURES,
+    all_digits,
+    batch_robustness,
+    best_settings,
+    number,
+    option_effects,
+    percent,
+    speech,
+    table,
+)
 from page_numbers.measured import once
 
 # ----- Figure 2: from the table of fig2_saddle.txt
