@@ -8,11 +8,12 @@ an interrupted script resumes. Seeds are 0 to N - 1, N = 1 by default.
 
     hessian_free    four methods, curvature batches 512, 2,048 and 8,192, until 1 % training error or for 30 passes
     rates           sgd, batch 64, seed 100, two passes at each rate of 0.1, 0.3 and 1: the least loss is chosen
-    sgd             sgd, batch 64, at that rate, 15 passes
+    sgd             sgd, batch 64, at that rate, 15 passes; early: the first updates of the same runs
 
 The network is Figure 4's, 784-400-150-10, for both figures; tanh, Glorot's start, float32. The Hessian-free methods
 have the settings that fig_best_settings.py found best for tanh and this start at equal products, on 5,000 digits with
-curvature batch 512. Each is named here. A run has a point a step, sgd's an epoch.
+curvature batch 512. Each is named here. A run has a point a step; sgd's an epoch, of 938 communications, and in its
+first 200 one every ten updates, as no Hessian-free run has more communications: `early` has them.
 
 Cut to a quarter of an hour of one core: one seed, one network, 30 passes. One seed has no interval, so no difference
 between two methods is judged from it. --fast has 300 cases and short runs, and keeps none; --as-is runs nothing.
@@ -25,6 +26,7 @@ import math
 import os
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ from fig3_communications import log_x
 from fig4_batch_sizes import COLOURS, METHODS, Reach
 from fig_best_settings import Glorot
 
+import refhf
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
 from refhf.lab.runs.network_choice import NetworkChoice
@@ -68,8 +71,11 @@ FULL = Scale(60_000, (400, 150), (512, 2048, 8192), 64, 30, 15, 2)
 FAST = Scale(300, (8, 6), (64, 256), 32, 6, 3, 2)
 
 
+EARLY, EVERY = 200, 10  # updates of sgd
+
+
 class Runs(NamedTuple):
-    """The lines of the three parts."""
+    """The lines of the three parts; those of sgd with their early points."""
 
     hessian_free: list[dict]
     rates: list[dict]
@@ -79,14 +85,19 @@ class Runs(NamedTuple):
 # ----- runs
 
 
+def lines_in(path: Path) -> list[dict]:
+    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
 def there(folder: Path) -> Runs:
-    """The runs that are in the folder."""
+    """The runs that are in the folder, of a batch the seeds for which all four methods are there."""
 
-    def read(name):
-        path = folder / f"{name}.jsonl"
-        return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    def read(name, methods=1):
+        lines = lines_in(folder / f"{name}.jsonl")
+        had = Counter((line["batch"], line["seed"]) for line in lines)
+        return [line for line in lines if had[line["batch"], line["seed"]] >= methods]
 
-    return Runs(*map(read, Runs._fields))
+    return Runs(read("hessian_free", len(METHODS)), read("rates"), joined(read("early"), read("sgd")))
 
 
 def made(scale: Scale, seeds: int, folder: Path | None, data_dir, processes: int = 1) -> Runs:
@@ -95,10 +106,11 @@ def made(scale: Scale, seeds: int, folder: Path | None, data_dir, processes: int
     data = DataSet(whole.name, *(array[: scale.cases] for array in whole[1:5]))
     network = NetworkChoice(hidden=scale.hidden, nonlinearity="tanh")
 
-    def run(name, cells, passes, stop=False):
-        ends = {"budgets": {"passes": passes}, "targets": TARGETS, "stop_at_target": stop}
-        path = folder and folder / f"{name}.jsonl"
-        return run_sweep(Glorot(data, network, **ends), cells, path, say, processes=processes)
+    def setting(passes, stop=False):
+        return Glorot(data, network, budgets={"passes": passes}, targets=TARGETS, stop_at_target=stop)
+
+    def run(name, cells, *ends):
+        return run_sweep(setting(*ends), cells, folder and folder / f"{name}.jsonl", say, processes=processes)
 
     def sgd(rate, seed):
         return Configuration("sgd", scale.sgd_batch, seed, {"learning_rate": rate})
@@ -109,7 +121,44 @@ def made(scale: Scale, seeds: int, folder: Path | None, data_dir, processes: int
         for seed, batch, method in itertools.product(range(seeds), scale.batches, METHODS)
     ]
     last = run("sgd", [sgd(chosen_rate(rates), seed) for seed in range(seeds)], scale.sgd_passes)
-    return Runs(run("hessian_free", cells, scale.passes, stop=True), rates, last)
+    path = folder and folder / "early.jsonl"
+    early = (
+        [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path and path.exists() else []
+    )
+    for line in last[len(early) :]:
+        early.append(first_updates(setting(1).problem(line["seed"]), line))
+        if path:
+            with open(path, "a", encoding="utf-8", newline="\n") as stream:
+                stream.write(json.dumps(early[-1]) + "\n")
+    return Runs(run("hessian_free", cells, scale.passes, True), rates, joined(early, last))
+
+
+def first_updates(posed, line) -> dict:
+    """The training errors of the first updates of sgd's run with this line."""
+    epoch = math.ceil(posed.objective.cases / line["batch"])
+    points: dict = {"step": [], "epochs": [], "communications": [], "training_error": []}
+    given = line["options"] | {"batch": line["batch"]}
+    for report in refhf.iterate(posed.objective, posed.theta0, method="sgd", rng=posed.seed, **given):
+        if report.k % EVERY == 0:
+            error = round(posed.objective.error(report.theta), 6)
+            found = report.k / epoch, report.counts.epochs, report.k, error
+            for key, value in zip(points, found, strict=True):
+                points[key].append(value)
+        if report.k == min(EARLY, epoch - 1):
+            break
+    return {"seed": line["seed"], "batch": line["batch"], "curve": points}
+
+
+def joined(early, lines) -> list[dict]:
+    """The lines of sgd, with the early points between the start and the first epoch."""
+    found = []
+    for first, line in zip(early, lines, strict=True):
+        assert first["seed"] == line["seed"]
+        curve = {
+            key: [line["curve"][key][0], *points, *line["curve"][key][1:]] for key, points in first["curve"].items()
+        }
+        found.append(line | {"curve": curve})
+    return found
 
 
 def chosen_rate(rates) -> float:
@@ -164,9 +213,8 @@ def written(scale: Scale, runs: Runs) -> str:
     for method, batch, lines in cells_of(runs):
         ends = (statistics.median(line[key] for line in lines) for key in ("training_error", "test_error"))
         said = ", ".join(map(history_axes.percent, ends))
-        cells = [str(reach(lines, budget, target)) for budget, target in shown]
-        if method == "sgd":
-            cells[-len(TARGETS) :] = ["-"] * len(TARGETS)
+        makes = {budget: BUDGETS[budget] in lines[0]["curve"] for budget, _ in shown}
+        cells = [str(reach(lines, budget, target)) if makes[budget] else "-" for budget, target in shown]
         table.append([method, str(batch), str(len(lines)), *cells, said])
     options = [
         f"{method}: {', '.join(f'{key} {value}' for key, value in OPTIONS[method].items())}" for method in METHODS

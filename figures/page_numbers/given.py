@@ -18,6 +18,9 @@ GIVEN = {
         r"defaults were 250, of Martens 2010": "Martens 2010, section 4.4",
         r"first lambda stays 0\.1|at least 200 of": "defaults",
         r"below 0 \(the claim": "not a number of a run",
+        r"60,000 digits|[Aa]t 60,000|30 passes|10 %|; to 4 %|after 15\b|bring them to 1 %|at 2 %": (
+            "settings of fig_all_digits.py"
+        ),
         r"than these 10,000 digits|A batch above 8,192|at most; between": "settings of fig_batch_robustness.py",
         r"grows by 10 %": "its criterion, named before the runs",
         r"SGD's 1,024|60,000 cases|cases of 10,000 is 0\.8": "settings, and their ratio",

@@ -12,8 +12,9 @@ import numpy as np
 import scaling
 from fig4_batch_sizes import METHODS, format_statistic
 
-from page_numbers import (  # noqa: F401  the page calls some of them
+from page_numbers import (  # noqa: F401  the page calls them
     FIGURES,
+    all_digits,
     batch_robustness,
     best_settings,
     defaults,
