@@ -87,14 +87,14 @@ def setting(*values) -> dict:
 
 
 def problems(scale: Scale) -> dict[str, SweepSetting]:
-    """The problems by name."""
+    """The problems, in the order of their names."""
     data, found = cases_of(scale.best, None), {}
     for units, (start, kind) in itertools.product(
         scale.best.nonlinearities, zip(best.STARTS, (Glorot, Sparse), strict=True)
     ):
         network = NetworkChoice(hidden=(scale.best.hidden,), nonlinearity=units)
         found[f"{units}_{start}"] = kind(data, network, budgets=scale.best.budgets)
-    return found
+    return dict(sorted(found.items()))
 
 
 def made(scale: Scale, folder: Path | None) -> dict[str, list[dict]]:
