@@ -350,17 +350,17 @@ CURVATURE = ({}, {"matrix": "gauss_newton"}, {"share": 0.1}, {"matrix": "gauss_n
 NO_CONVOLUTION = {"convnet": "it has no convolutions"}
 CONTENDERS = {
     "gn-cg": Contender("refhf", "refhf", refhf_method("gn-cg"), (
-        {}, {"solver_iterations": 10, "backtracking": False}, {"solver_iterations": 20},
-        {"solver_iterations": 20, "damping": 1.0})),
+        {}, {"share": 0.1, "solver_iterations": 10}, {"share": 0.1, "solver_iterations": 20},
+        {"share": 0.1, "solver_iterations": 20, "damping": 1.0})),
     "gn-cg-path": Contender("refhf", "refhf", refhf_method("gn-cg-path"), (
-        {}, {"solver_iterations": 5}, {"solver_iterations": 20},
-        {"solver_iterations": 20, "damping": 1.0})),
+        {}, {"share": 0.1, "solver_iterations": 10}, {"share": 0.1, "solver_iterations": 20},
+        {"share": 0.1, "solver_iterations": 20, "damping": 1.0})),
     "hybrid-cg": Contender("refhf", "refhf", refhf_method("hybrid-cg"), (
-        {}, {"solver_iterations": 10, "backtracking": False}, {"solver_iterations": 20},
-        {"solver_iterations": 20, "damping": 1.0})),
+        {}, {"share": 0.1, "solver_iterations": 10}, {"share": 0.1, "solver_iterations": 20},
+        {"share": 0.1, "solver_iterations": 20, "damping": 1.0})),
     "hessian-bicgstab": Contender("refhf", "refhf", refhf_method("hessian-bicgstab"), (
-        {}, {"solver_iterations": 10}, {"solver_iterations": 20},
-        {"damping": 1.0})),
+        {}, {"share": 0.1}, {"share": 0.1, "solver_iterations": 20},
+        {"share": 0.1, "damping": 1.0})),
     "PyTorchHessianFree": Contender("Hessian-free", "", torch_hessianfree, (
         {}, {"share": 0.1, "cg_max_iter": 10}, {"share": 0.1, "cg_max_iter": 20},
         {"share": 0.1, "cg_max_iter": 20, "damping": 0.1})),
