@@ -125,6 +125,12 @@ def long_starts():
     return "; ".join(parts)
 
 
+def long_missing():
+    """A sentence on the places that the script knows and that have no runs; empty if there are none."""
+    lacks = [f"{fig.TITLES[data]} at {rate:g}" for data, rate in fig.LONG if not _seeds(data, rate, "SGD")]
+    return f" The script knows {', '.join(lacks)} too: these runs are not made yet." if lacks else ""
+
+
 def long_verdicts():
     """The verdict of each place on the claim that M = 8 ends below SGD: by the protocol, if it has starts for it."""
     parts = []
@@ -133,7 +139,7 @@ def long_verdicts():
         seeds = sorted(set(own) & set(sgd))
         where = f"on {fig.TITLES[data]} at {rate:g}"
         if len(seeds) < 2:
-            parts.append(f"{where} **not judgeable here**, one start")
+            parts.append(f"{where} **not judgeable here**, {'one start' if seeds else 'no runs'}")
             continue
         found = paired_difference([own[seed][-1] for seed in seeds], [sgd[seed][-1] for seed in seeds])
         parts.append(f"{where} **{verdict(found, 'below')}**, {found}, {len(seeds)} starts")
