@@ -98,9 +98,6 @@ def refhf_method(name: str):
     """A method of refhf by its name."""
 
     def run(problem: Problem, clock: Clock, options, seed, path):
-        options = dict(options)
-        if (share := options.pop("share", None)) is not None:
-            options["curvature_batch"] = cases_of(problem, share)
         objective = warm(problem.objective(), problem.theta0)
         clock.start()
         steps = refhf.iterate(Counting(objective, clock), problem.theta0, method=name, rng=seed, **options)
@@ -350,17 +347,17 @@ CURVATURE = ({}, {"matrix": "gauss_newton"}, {"share": 0.1}, {"matrix": "gauss_n
 NO_CONVOLUTION = {"convnet": "it has no convolutions"}
 CONTENDERS = {
     "gn-cg": Contender("refhf", "refhf", refhf_method("gn-cg"), (
-        {}, {"share": 0.1, "solver_iterations": 10}, {"share": 0.1, "solver_iterations": 20},
-        {"share": 0.1, "solver_iterations": 20, "damping": 1.0})),
+        {}, {"solver_iterations": 10, "backtracking": False}, {"solver_iterations": 20},
+        {"solver_iterations": 20, "damping": 1.0})),
     "gn-cg-path": Contender("refhf", "refhf", refhf_method("gn-cg-path"), (
-        {}, {"share": 0.1, "solver_iterations": 10}, {"share": 0.1, "solver_iterations": 20},
-        {"share": 0.1, "solver_iterations": 20, "damping": 1.0})),
+        {}, {"solver_iterations": 5}, {"solver_iterations": 20},
+        {"solver_iterations": 20, "damping": 1.0})),
     "hybrid-cg": Contender("refhf", "refhf", refhf_method("hybrid-cg"), (
-        {}, {"share": 0.1, "solver_iterations": 10}, {"share": 0.1, "solver_iterations": 20},
-        {"share": 0.1, "solver_iterations": 20, "damping": 1.0})),
+        {}, {"solver_iterations": 10, "backtracking": False}, {"solver_iterations": 20},
+        {"solver_iterations": 20, "damping": 1.0})),
     "hessian-bicgstab": Contender("refhf", "refhf", refhf_method("hessian-bicgstab"), (
-        {}, {"share": 0.1}, {"share": 0.1, "solver_iterations": 20},
-        {"share": 0.1, "damping": 1.0})),
+        {}, {"solver_iterations": 10}, {"solver_iterations": 20},
+        {"damping": 1.0})),
     "PyTorchHessianFree": Contender("Hessian-free", "", torch_hessianfree, (
         {}, {"share": 0.1, "cg_max_iter": 10}, {"share": 0.1, "cg_max_iter": 20},
         {"share": 0.1, "cg_max_iter": 20, "damping": 0.1})),
