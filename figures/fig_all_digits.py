@@ -122,9 +122,7 @@ def made(scale: Scale, seeds: int, folder: Path | None, data_dir, processes: int
     ]
     last = run("sgd", [sgd(chosen_rate(rates), seed) for seed in range(seeds)], scale.sgd_passes)
     path = folder and folder / "early.jsonl"
-    early = (
-        [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path and path.exists() else []
-    )
+    early = lines_in(path) if path else []
     for line in last[len(early) :]:
         early.append(first_updates(setting(1).problem(line["seed"]), line))
         if path:
