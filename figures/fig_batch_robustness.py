@@ -29,14 +29,12 @@ an epoch; with batch 64, whose epoch is 157 communications, they have none withi
 
 import argparse
 import math
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from fig_best_settings import cases_of
+from fig_best_settings import cases_of, from_copy
 
 from refhf.lab.plots import history_axes, run_figures
 from refhf.lab.runs.network_choice import NetworkChoice
@@ -93,11 +91,14 @@ def searched(scale: Scale, path: Path | None, data_dir=None, processes: int = 1,
     setting = SweepSetting(cases_of(scale, data_dir), network, budgets=scale.budgets)
     grid, trials = {"grid": GRID, "trials": scale.trials}, {"tuning": scale.tuning, "reported": scale.reported}
     plan = SearchPlan(METHODS, scale.batches, **grid, **trials)
-    with tempfile.TemporaryDirectory() as folder:
-        if as_is:
-            path = Path(shutil.copy(path, folder))
-        listen = say if path and not as_is else lambda *_: None
-        result = search_settings(setting, plan, path, listen, lambda: as_is, processes)
+
+    def search(path, listen):
+        return search_settings(setting, plan, path, listen, lambda: as_is, processes)
+
+    if as_is:
+        result = from_copy(path, lambda copy: search(copy, lambda *_: None))
+    else:
+        result = search(path, say if path else lambda *_: None)
     return result and Found(setting, result)
 
 

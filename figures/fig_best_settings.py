@@ -160,10 +160,14 @@ def found(scale: Scale, setting: SweepSetting, path: Path | None, asked=lambda: 
 
 
 def complete(scale: Scale, setting: SweepSetting, path: Path) -> SearchResult | None:
-    """The search from the runs that are there; None if it lacks one. A copy of the file is read."""
+    """The search from the runs that are there; None if it lacks one."""
+    return from_copy(path, lambda copy: found(scale, setting, copy, asked=lambda: True))
+
+
+def from_copy(path: Path, search):
+    """The result of a search of a copy of the file, which itself stays as it is."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = shutil.copy(path, folder)
-        return found(scale, setting, Path(copy), asked=lambda: True)
+        return search(Path(shutil.copy(path, folder)))
 
 
 def say(line, resumed):
