@@ -59,6 +59,7 @@ import numpy as np
 import refhf
 from refhf.data import data_sets
 from refhf.krylov.symmetric_operator import SymmetricOperator, shifted
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.methods.hessian_free.candidates import cg_candidates
 from refhf.parallel import cost_model, mpi, shard
 from refhf.parallel.communication_volume import counted_data_parallel
@@ -242,7 +243,7 @@ def rank_counts():
 
 def run(arguments):
     """All rounds, networks and ranks; lines are appended as they come."""
-    done = {Point(*(line[name] for name in Point._fields)) for line in read(arguments.lines)}
+    done = {Point(*(line[name] for name in Point._fields)) for line in read_json_lines(arguments.lines)}
     mpiexec = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     shown = ["--quick"] * arguments.quick + (["--data-dir", arguments.data_dir] if arguments.data_dir else [])
     for round_ in range(arguments.rounds):
@@ -265,10 +266,6 @@ def append(command, path):
                 file.write(line)
     if process.returncode:
         sys.exit(f"{command[0]}: ended with {process.returncode}")
-
-
-def read(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 class Times(NamedTuple):
@@ -406,4 +403,4 @@ if __name__ == "__main__":
         work(arguments)
     else:
         run(arguments)
-        print(table(read(arguments.lines)))
+        print(table(read_json_lines(arguments.lines)))

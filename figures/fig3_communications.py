@@ -24,6 +24,7 @@ import refhf
 from refhf.data.data_sets import load
 from refhf.data.fetch import locate_idx_set
 from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.methods.report import Outcome
 from refhf.parallel import run as run_ranks
 from refhf.parallel import shard
@@ -114,8 +115,7 @@ class Runs:
 
     def __init__(self, path: Path, scale: Scale, data_dir):
         self.path, self.scale, self.data_dir, self.sets = path, scale, data_dir, {}
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        records = [json.loads(line) for line in lines]
+        records = read_json_lines(path)
         self.done = {Run(*(r[key] for key in Run._fields)): [Point(*p) for p in r["points"]] for r in records}
 
     def __call__(self, run: Run) -> list[Point]:

@@ -21,7 +21,6 @@ nothing.
 
 import argparse
 import itertools
-import json
 import math
 import statistics
 import sys
@@ -36,6 +35,7 @@ from earlier_defaults import EarlierConfiguration
 import refhf
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, configurations
 from refhf.lab.sweep.sweep_runs import run_sweep
 from refhf.lab.sweep.sweep_summary import best_of_grid, columns, format_statistic, seed_groups, statistic
@@ -84,8 +84,7 @@ def there(scale: Scale, folder: Path) -> Runs:
     """The runs that are in the folder, of a batch and network the seeds for which all four methods are there."""
 
     def read(name, methods=METHODS):
-        path = folder / f"{name}.jsonl"
-        lines = [json.loads(text) for text in path.read_text().splitlines()] if path.exists() else []
+        lines = read_json_lines(folder / f"{name}.jsonl")
         had = Counter((line["batch"], line["seed"]) for line in lines)
         return [line for line in lines if had[line["batch"], line["seed"]] >= len(methods)]
 

@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 import scaling  # noqa: E402
 
 from refhf.lab.plots import history_axes, run_figures  # noqa: E402
+from refhf.lab.runs.json_lines import read_json_lines  # noqa: E402
 from refhf.parallel import cost_model  # noqa: E402
 
 NETWORK, SIZES, CASES = "timit", scaling.NETWORKS["timit"], scaling.TIMIT_CASES
@@ -284,7 +285,7 @@ def main(arguments):
     fast = "--fast" in arguments
     here = Path(__file__).parent
     folder = Path(next((word for word in arguments if not word.startswith("-")), here))
-    lines = scaling.read(here / "fig5_scaling.jsonl")
+    lines = read_json_lines(here / "fig5_scaling.jsonl")
     if not lines:
         sys.exit("fig5_scaling.jsonl: expected what benchmarks/scaling.py measures; got nothing. See --help there")
     near = scaling.machine(scaling.measured(lines), NETWORK)

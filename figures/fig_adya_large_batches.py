@@ -6,10 +6,11 @@ writes fig_adya_<data>.png and fig_adya_large_batches.txt, by default into this 
 fig_adya_large_batches/*.jsonl, one per line. Missing runs are made first. The paper trains ResNets on
 ImageNet and CIFAR-100; here it is 784-50-10, tanh, on the 10,000 cases of mnist-mini and on the first 10,000 of
 Fashion-MNIST (from DIR or REFHF_DATA_DIR; without, what runs there are), in float32; plain SGD, which the paper has for
-CIFAR-100, is left out (fig_adya_ablation.py has it). Seeds are 0 to N - 1, N = 5 by default.
+CIFAR-100, is left out (fig_adya_ablation.py has it). Seeds are 0 to N - 1, N = 11 by default; seed 0 chooses the rates,
+the others are reported.
 
     schedule   momentum, rmsprop, nlcg-fr, nlcg-pr; batches 128 to all the cases; 20 epochs; the paper's schedule
-    constant   the same, each with the one of its own six rates that gives seed 0 the least training loss
+    constant   the same, each with the one of seven rates that gives seed 0 the least training loss
     longer     the largest batch for 20, 40 and 80 epochs, with the schedule, and with the rates of `constant`
     search     nlcg-fr and nlcg-pr with the online line search on and off at batches 128, 512 and 2048 (schedule)
 
@@ -25,7 +26,6 @@ nothing; --as-is runs nothing.
 
 import argparse
 import itertools
-import json
 import os
 import sys
 from pathlib import Path
@@ -35,6 +35,7 @@ import numpy as np
 
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.sweep.sweep_figure import plot_against_batch
 from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting, configurations
 from refhf.lab.sweep.sweep_runs import run_sweep
@@ -43,12 +44,8 @@ from refhf.lab.sweep.sweep_summary import SeedGroup, best_of_grid, columns, form
 METHODS = ("momentum", "rmsprop", "nlcg-fr", "nlcg-pr")
 NLCG = METHODS[2:]
 SCHEDULE = {"learning_rate": "adya-2018"}
-RATES = {  # our choice: factors of about 3; momentum's velocity multiplies its rate by up to 10
-    "momentum": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0),
-    "rmsprop": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    "nlcg-fr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-    "nlcg-pr": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-}
+RATES = 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0  # our choice: factors of about 3, the best inside
+TUNING = 0
 DATA = {"mnist-mini": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 
 
@@ -65,7 +62,7 @@ class Scale(NamedTuple):
     seeds: int
 
 
-FULL = Scale(10_000, (128, 512, 2048, 10_000), (50,), 20, (20, 40, 80), (128, 512, 2048), 6, 5)
+FULL = Scale(10_000, (128, 512, 2048, 10_000), (50,), 20, (20, 40, 80), (128, 512, 2048), 7, 11)
 FAST = Scale(200, (64, 200), (4,), 6, (6, 7), (64,), 2, 2)
 
 
@@ -96,11 +93,13 @@ def made(scale: Scale, name: str, seeds: int, folder: Path | None, data_dir=None
         """Runs with each rate by seed 0, and with the best of them by the other seeds; and the best."""
         tried = []
         for method in METHODS:
-            grid = {"learning_rate": RATES[method][-scale.rates :]}
-            tried += configurations([method], scale.batches, [0], grid=grid)
+            grid = {"learning_rate": RATES[-scale.rates :]}
+            tried += configurations([method], scale.batches, [TUNING], grid=grid)
         lines = run("constant", tried)
         best = {(row.method, row.batch): row.lines[0]["options"] for row in best_of_grid(seed_groups(lines))}
-        more = [Configuration(*place, seed, options) for seed in range(1, seeds) for place, options in best.items()]
+        more = [
+            Configuration(*place, seed, options) for seed in range(TUNING + 1, seeds) for place, options in best.items()
+        ]
         return lines + run("constant", more), best
 
     schedule = run("schedule", configurations(METHODS, scale.batches, range(seeds), options=SCHEDULE))
@@ -122,8 +121,7 @@ def there(scale: Scale, name: str, folder: Path) -> Runs:
     """The runs that are in the folder."""
 
     def read(part, epochs=scale.epochs):
-        path = folder / f"{name}_{part}_{epochs}.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return read_json_lines(folder / f"{name}_{part}_{epochs}.jsonl")
 
     longer = {epochs: lines for epochs in scale.longer if (lines := read("longer", epochs))}
     return Runs(read("schedule"), read("constant"), longer, read("search"))
@@ -139,22 +137,19 @@ def say(line, resumed):
 
 
 def groups(lines) -> list[SeedGroup]:
-    """The lines grouped, in the order of METHODS, which gives the colours; a file has the order of its runs."""
-    return sorted(seed_groups(lines), key=lambda row: METHODS.index(row.method))
+    """The reported lines grouped, in the order of METHODS, which gives the colours.
 
-
-def chosen(runs: Runs) -> list[SeedGroup]:
-    """The rate of each method and batch that has runs for all seeds."""
-    found = groups(runs.constant)
-    most = max(len(row.lines) for row in found)
-    return [row for row in found if len(row.lines) == most] if most > 1 else best_of_grid(found)
+    Of the constant rates the tuning seed alone has others than the chosen.
+    """
+    reported = [line for line in lines if line["seed"] != TUNING]
+    return sorted(seed_groups(reported), key=lambda row: METHODS.index(row.method))
 
 
 def written(scale: Scale, name: str, runs: Runs) -> str:
     """The tables of a data set."""
     tables = {
         f"the paper's schedule, {scale.epochs} epochs": groups(runs.schedule),
-        f"each its own constant rate, {scale.epochs} epochs": chosen(runs),
+        f"each its own constant rate, {scale.epochs} epochs": groups(runs.constant),
         **{f"batch {scale.batches[-1]}, {epochs} epochs": groups(lines) for epochs, lines in runs.longer.items()},
         "the online line search on and off, the paper's schedule": groups(runs.search),
     }
@@ -187,11 +182,11 @@ def figure(scale: Scale, name: str, runs: Runs):
     """Training loss of the largest batch, its test error when run longer, and test errors by batch."""
     from matplotlib.figure import Figure
 
-    largest, scheduled, own = scale.batches[-1], groups(runs.schedule), chosen(runs)
+    largest, scheduled, own = scale.batches[-1], groups(runs.schedule), groups(runs.constant)
     with run_figures.figure_style():
         drawn = Figure(figsize=(14, 10.5), layout="constrained")
         (loss, longer), (by_batch, by_schedule) = drawn.subplots(2, 2)
-        seeds = len({line["seed"] for line in runs.schedule})
+        seeds = len(own[0].lines)
         said = f"{headline(scale, name, scheduled, own)}; 784-{scale.hidden[0]}-10, mean and deviation of {seeds} seeds"
         drawn.suptitle(said, x=0.01, ha="left", size=19, weight="bold")
         curves(loss, [row for row in own if row.batch == largest])
@@ -239,7 +234,7 @@ def by_length(ax, longer, own):
         for epochs, lines in longer.items():
             kept = [x for x in lines if x["method"] == method and (x["options"] != SCHEDULE) == own]
             if kept:
-                (row,) = seed_groups(kept)
+                (row,) = groups(kept)
                 found[epochs] = row.statistic("test_error")
         spread = [value.spread if value.spread == value.spread else 0.0 for value in found.values()]
         ax.errorbar([*found], [value.mean for value in found.values()], spread, capsize=4, **run_figures.curve_style(i))

@@ -18,7 +18,6 @@ nothing; --as-is runs nothing.
 """
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -29,6 +28,7 @@ from fig_adya_large_batches import curves, say, table
 
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.runs.network_choice import NetworkChoice, square_images
 from refhf.lab.sweep.sweep_figure import plot_against_batch
 from refhf.lab.sweep.sweep_grid import Configuration, SweepSetting
@@ -93,11 +93,7 @@ def made(scale: Scale, name: str, folder: Path | None, data_dir=None) -> Runs:
 
 def there(name: str, folder: Path) -> Runs:
     """The runs that are in the folder."""
-    paths = {part: folder / f"{name}_{part}.jsonl" for part in ("schedule", "longer")}
-    return {
-        part: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-        for part, path in paths.items()
-    }
+    return {part: read_json_lines(folder / f"{name}_{part}.jsonl") for part in ("schedule", "longer")}
 
 
 def written(scale: Scale, name: str, runs: Runs) -> str:

@@ -21,7 +21,6 @@ between two methods is judged from it. --fast has 300 cases and short runs, and 
 
 import argparse
 import itertools
-import json
 import math
 import os
 import statistics
@@ -37,6 +36,7 @@ from fig_best_settings import Glorot
 import refhf
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.runs.json_lines import append_json_line, read_json_lines
 from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.sweep.sweep_budgets import BUDGETS
 from refhf.lab.sweep.sweep_grid import Configuration
@@ -85,15 +85,11 @@ class Runs(NamedTuple):
 # ----- runs
 
 
-def lines_in(path: Path) -> list[dict]:
-    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
 def there(folder: Path) -> Runs:
     """The runs that are in the folder, of a batch the seeds for which all four methods are there."""
 
     def read(name, methods=1):
-        lines = lines_in(folder / f"{name}.jsonl")
+        lines = read_json_lines(folder / f"{name}.jsonl")
         had = Counter((line["batch"], line["seed"]) for line in lines)
         return [line for line in lines if had[line["batch"], line["seed"]] >= methods]
 
@@ -122,12 +118,11 @@ def made(scale: Scale, seeds: int, folder: Path | None, data_dir, processes: int
     ]
     last = run("sgd", [sgd(chosen_rate(rates), seed) for seed in range(seeds)], scale.sgd_passes)
     path = folder and folder / "early.jsonl"
-    early = lines_in(path) if path else []
+    early = read_json_lines(path) if path else []
     for line in last[len(early) :]:
         early.append(first_updates(setting(1).problem(line["seed"]), line))
         if path:
-            with open(path, "a", encoding="utf-8", newline="\n") as stream:
-                stream.write(json.dumps(early[-1]) + "\n")
+            append_json_line(path, early[-1])
     return Runs(run("hessian_free", cells, scale.passes, True), rates, joined(early, last))
 
 

@@ -72,7 +72,7 @@ class Scale(NamedTuple):
 
 
 FULL = Scale(10_000, 30, (64, 512, 2048, 8192), {"passes": 15, "communications": 50}, 8, (100, 101), tuple(range(10)))
-FAST = Scale(150, 4, (8, 32, 128), {"passes": 8, "communications": 9}, 2, (100,), (0, 1))
+FAST = Scale(100, 4, (8, 32), {"passes": 4, "communications": 6}, 2, (100,), (0, 1))
 
 
 # ----- runs

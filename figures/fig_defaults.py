@@ -21,7 +21,6 @@ CG is better than three, if its mean is nearly as small: the table has the margi
 
 import argparse
 import itertools
-import json
 import math
 import statistics
 import sys
@@ -34,6 +33,7 @@ from earlier_defaults import EARLIER
 from fig_best_settings import RULES, Glorot, Sparse, cases_of
 
 from refhf.lab.plots import run_figures
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.sweep.paired_differences import PairedDifference, paired_difference, verdict
 from refhf.lab.sweep.sweep_budgets import value_at
@@ -110,8 +110,7 @@ def made(scale: Scale, folder: Path | None) -> dict[str, list[dict]]:
 
 def there(folder: Path) -> dict[str, list[dict]]:
     """The lines that are in the folder, by problem."""
-    paths = sorted(folder.glob("*.jsonl"))
-    return {path.stem: [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()] for path in paths}
+    return {path.stem: read_json_lines(path) for path in sorted(folder.glob("*.jsonl"))}
 
 
 def wanted(scale: Scale, method: str, seed: int) -> list[dict]:

@@ -168,9 +168,8 @@ def figure(found):
         ]
         ax.set_yticks([-i for i in range(len(found))], texts, fontsize="small")
         ax.set_xlabel("difference of the losses, as a share of the second's; 95 % interval of ten seeds")
-        ax.set_title(
-            "Left of the line the first is better. Circle: the claim holds; square: fails; diamond: not judgeable"
-        )
+        says = "Left of the line the first is better. Circle: the claim holds; square: fails; diamond: not judgeable"
+        drawn.suptitle(says, x=0.01, ha="left")
     return drawn
 
 

@@ -5,7 +5,8 @@
 writes fig_replicas_1.png, fig_replicas_2.png, fig_replicas_3.png and fig_replicas.txt, by default into this folder,
 from the runs in its fig_replicas.jsonl and fig_replicas_long.jsonl, one per line. Missing runs are made first (delete
 them to make all runs again: three and a half hours of one core). Data sets are read from $REFHF_DATA_DIR.
---fast has two seeds, few cases of mnist-mini under either name, and short runs, and keeps none; --as-is runs nothing.
+--fast has two seeds, few cases of mnist-mini under the first name, and short runs, and keeps none; --as-is runs
+nothing.
 
 The paper has a convolutional network of five layers and about 16,000 parameters, 60,000 cases, 50 epochs of 234 steps
 at rates 0.0003 and 0.01. Here: five layers and 15,958 parameters on images averaged to 14 x 14, the first 5,120 cases,
@@ -26,7 +27,6 @@ it is compared with SGD at 0.1.
 
 import argparse
 import itertools
-import json
 import math
 import statistics
 import sys
@@ -38,6 +38,7 @@ import numpy as np
 import refhf
 from refhf.data.data_sets import load
 from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.runs.json_lines import append_json_line, read_json_lines
 from refhf.surfaces.saddles import SURFACES
 
 METHODS = {"SGD": ("sgd", {})} | {
@@ -135,7 +136,7 @@ def long_cells(seeds):
 
 def made(wanted, path, fast, whole=False):
     """The lines that are at the path, if there is one, and those that it lacks."""
-    lines = there(path)
+    lines = read_json_lines(path)
     had, held = {key(line) for line in lines}, {}
     for cell in wanted:
         if cell in had:
@@ -151,13 +152,8 @@ def made(wanted, path, fast, whole=False):
         lines.append(line)
         print(*cell, f"{line['loss'][-1]:.4f}", flush=True)
         if path:
-            with open(path, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+            append_json_line(path, line)
     return lines
-
-
-def there(path):
-    return [json.loads(text) for text in path.read_text().splitlines()] if path and path.exists() else []
 
 
 # ----- numbers
@@ -355,13 +351,18 @@ def main():
     parser.add_argument("--data", default="mnist,fashion-mnist", metavar="NAME,NAME")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
-    path, sets = None if args.fast else args.folder / "fig_replicas.jsonl", args.data.split(",")
+    path, sets = (
+        None if args.fast else args.folder / "fig_replicas.jsonl",
+        args.data.split(",")[: 1 if args.fast else None],
+    )
     wanted = [] if args.as_is else list(cells(min(args.seeds, 2) if args.fast else args.seeds, sets))
+    long_wanted = [] if args.as_is else list(long_cells(args.budget))
     if args.fast:
-        wanted = [cell for cell in wanted if cell[2] == BEST or cell[3] == "own-batch 8"]
+        wanted = [cell for cell in wanted if cell[3] in ("SGD", "own-batch 8") or cell[1:3] == ("relu", BEST)]
+        long_wanted = [cell for cell in long_wanted if cell[0] == "mnist-28"]
     lines = made(wanted, path, args.fast)
     long_path = path and path.with_stem("fig_replicas_long")
-    long_lines = made([] if args.as_is else list(long_cells(args.budget)), long_path, args.fast, whole=True)
+    long_lines = made(long_wanted, long_path, args.fast, whole=True)
     text = written(lines, sets) + "\n" + long_written(long_lines)
     (args.folder / "fig_replicas.txt").write_text(text, encoding="utf-8", newline="\n")
     print(text)

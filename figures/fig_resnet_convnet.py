@@ -11,7 +11,6 @@ the training loss, among factors of about 3, extended until the best is inside; 
 """
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -21,6 +20,7 @@ from fig_adya_large_batches import say
 
 from refhf.data.data_sets import DataSet, load
 from refhf.lab.plots import run_figures
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.sweep.sweep_grid import SweepSetting, configurations
 from refhf.lab.sweep.sweep_runs import run_sweep
@@ -51,8 +51,7 @@ def made(folder: Path | None, fast: bool, data_dir=None) -> dict[str, list[dict]
 
 def there(folder: Path) -> dict[str, list[dict]]:
     """The lines that are in the folder."""
-    texts = {name: (folder / f"{name}.jsonl").read_text(encoding="utf-8") for name in NETWORKS}
-    return {name: [json.loads(line) for line in text.splitlines()] for name, text in texts.items()}
+    return {name: read_json_lines(folder / f"{name}.jsonl") for name in NETWORKS}
 
 
 def chosen_rate(lines: list[dict]) -> float:

@@ -21,7 +21,6 @@ nothing, and shows what is complete.
 
 import argparse
 import itertools
-import json
 import os
 import statistics
 import sys
@@ -35,6 +34,7 @@ from fig_best_settings import Part, at_budget, curve, judged, lines_of, setting_
 from refhf.data.data_sets import DataSet, load
 from refhf.data.spoken_digits import SEGMENTS
 from refhf.lab.plots import history_axes, run_figures
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.sweep import search_report
 from refhf.lab.sweep.search_space import space_of
@@ -114,7 +114,7 @@ def searched(scale: Scale, path: Path | None, data_dir, fast: bool) -> SearchRes
 
 def there(scale: Scale, path: Path) -> SearchResult | None:
     """The result from the runs at the path; None if they are not complete."""
-    lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    lines = read_json_lines(path)
     tuning = [line for line in lines if line["seed"] in scale.tuning]
     reported, choices = [line for line in lines if line["seed"] in scale.reported], []
     for method, (budget, amount) in itertools.product(scale.methods, scale.budgets.items()):

@@ -70,10 +70,19 @@ def index(pages: dict[str, str]) -> str:
     return "\n".join(["| claim | in a line | verdict |", "|---|---|---|", *rows])
 
 
+def verdict_words(pages: dict[str, str], name: str, part: int) -> str:
+    """'**holds**, **fails**': the words of a claim's verdict, of its rows in the index the one at `part`."""
+    verdicts = [verdict for page, text in pages.items() for found, _, verdict, _ in claims(page, text) if found == name]
+    return ", ".join(dict.fromkeys(re.findall(r"\*\*(?:holds|fails|not judgeable here)\*\*", verdicts[part])))
+
+
 def pages() -> dict[str, str]:
     """All pages by name, README.md last."""
     found = {name: filled(name, vars(importlib.import_module(f"page_numbers.{name}"))) for name in PAGES}
-    numbers = vars(importlib.import_module("page_numbers.index")) | {"index": lambda: index(found)}
+    numbers = vars(importlib.import_module("page_numbers.index")) | {
+        "index": lambda: index(found),
+        "now": lambda name, part=0: verdict_words(found, name, part),
+    }
     return found | {"README": filled("README", numbers)}
 
 

@@ -23,6 +23,9 @@ needs_mpi = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="needs mpiexec and mpi4py: refhf[mpi]"
 )
 
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+long_only = pytest.mark.skipif(not LONG, reason="needs HYPOTHESIS_PROFILE=long")
+
 NAMESPACES = shutil.which("unshare") and subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True)
 needs_namespaces = pytest.mark.skipif(
     not NAMESPACES or NAMESPACES.returncode != 0, reason="needs user namespaces, for a disk of its own"

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refhf
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.model.chain import Chain
 from refhf.model.dense import Dense
 from refhf.parallel.communication_volume import (
@@ -265,7 +266,7 @@ def test_the_model_is_near_what_was_measured(scaling):
 
     Without what other processes took from the ranks, a step of MNIST's on 2 ranks is off by more. Counts are exact.
     """
-    lines, worst = scaling.read(ROOT / "figures" / "fig5_scaling.jsonl"), 0.0
+    lines, worst = read_json_lines(ROOT / "figures" / "fig5_scaling.jsonl"), 0.0
     for network, cases in ("timit", scaling.TIMIT_CASES), ("mnist", 60_000):
         times = [t for t in scaling.measured(lines) if t.network == network]
         machine = scaling.machine(times, network)

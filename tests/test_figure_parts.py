@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 import refhf
 from refhf.driver.registry import METHODS
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.runs.network_choice import NetworkChoice
 from refhf.lab.runs.training_problem import pose_problem
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "figures"))
+import autoencoder_runs
 import fig_autoencoder
 import fig_batch_robustness
 import fig_defaults
@@ -48,14 +50,14 @@ def test_an_error_that_grows_is_never_crossed():
 
 def test_nag_without_momentum_is_sgd_and_its_momentum_is_equation_5():
     """mu_t is 1/2, 3/4, 5/6, ... for 250 updates each, up to its limit; with the limit 0 a turn is plain SGD."""
-    X = fig_autoencoder.curves(40)
-    net, scale = fig_autoencoder.autoencoder((5, 2)), fig_autoencoder.FAST["curves"]._replace(passes=1000)
-    f, theta = refhf.supervised(net, X, X), fig_autoencoder.sparse(net, 0)
-    run = fig_autoencoder.Nesterov(f, theta, 0, {"learning_rate": 0.01}, scale, 0.99)
+    X = autoencoder_runs.curves(40)
+    net, scale = autoencoder_runs.autoencoder((5, 2)), fig_autoencoder.FAST["curves"]._replace(passes=1000)
+    f, theta = refhf.supervised(net, X, X), autoencoder_runs.sparse(net, 0)
+    run = autoencoder_runs.Nesterov(f, theta, 0, {"learning_rate": 0.01}, scale, 0.99)
     for t, mu in ((0, 1 / 2), (249, 1 / 2), (250, 3 / 4), (500, 5 / 6), (750, 7 / 8), (run.final, 0.9)):
         run.t = t
         assert abs(run.momentum() - mu) < 1e-12
-    plain = fig_autoencoder.Nesterov(f, theta, 0, {"learning_rate": 0.01}, scale, 0.0)
+    plain = autoencoder_runs.Nesterov(f, theta, 0, {"learning_rate": 0.01}, scale, 0.0)
     plain.turn()
     for t in range(plain.updates):
         mini = f.sample(plain.batch, rng=np.random.default_rng([0, t]))
@@ -68,7 +70,7 @@ def test_an_interrupted_run_goes_on_and_its_line_is_there_before(method, tmp_pat
     """A run that is broken off has a line so far, and when it is made again it ends as an unbroken one, to the bit."""
     options = {"damping": 45.0} if method == "gn-cg" else {"learning_rate": 0.01}
     scale, wanted = fig_autoencoder.FAST["curves"]._replace(passes=60), (method, 0, options, 60)
-    kind = type(fig_autoencoder.begun(method, *place(scale, options)))
+    kind = type(autoencoder_runs.begun(method, *place(scale, options)))
     turn, turns = kind.turn, iter(range(100))
 
     def breaking(run):
@@ -76,24 +78,24 @@ def test_an_interrupted_run_goes_on_and_its_line_is_there_before(method, tmp_pat
             raise KeyboardInterrupt
         turn(run)
 
-    (whole,) = fig_autoencoder.made("curves", scale, tmp_path / "whole.jsonl", None, [wanted])
+    (whole,) = autoencoder_runs.made("curves", scale, tmp_path / "whole.jsonl", None, [wanted])
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(kind, "turn", breaking)
-        fig_autoencoder.made("curves", scale, tmp_path / "broken.jsonl", None, [wanted])
-    (early,) = fig_autoencoder.there(tmp_path / "broken.jsonl")
-    assert not fig_autoencoder.finished(early)
-    (late,) = fig_autoencoder.made("curves", scale, tmp_path / "broken.jsonl", None, [wanted])
+        autoencoder_runs.made("curves", scale, tmp_path / "broken.jsonl", None, [wanted])
+    (early,) = read_json_lines(tmp_path / "broken.jsonl")
+    assert not autoencoder_runs.finished(early)
+    (late,) = autoencoder_runs.made("curves", scale, tmp_path / "broken.jsonl", None, [wanted])
     for line in early, late:
         for key in ("passes", "products", "squared_error"):
             assert line["curve"][key] == whole["curve"][key][: len(line["curve"][key])]
-    assert fig_autoencoder.there(tmp_path / "broken.jsonl") == [late]
+    assert read_json_lines(tmp_path / "broken.jsonl") == [late]
     assert len(late["curve"]["passes"]) == len(whole["curve"]["passes"]) > len(early["curve"]["passes"])
 
 
 def place(scale, options):
     """The rest of the arguments of `begun`."""
-    X, net = fig_autoencoder.curves(scale.cases), fig_autoencoder.autoencoder(scale.hidden)
-    return refhf.supervised(net, X, X), fig_autoencoder.sparse(net, 0), 0, options, scale
+    X, net = autoencoder_runs.curves(scale.cases), autoencoder_runs.autoencoder(scale.hidden)
+    return refhf.supervised(net, X, X), autoencoder_runs.sparse(net, 0), 0, options, scale
 
 
 @given(st.integers(0, 9), st.integers(0, 5), st.integers(0, 32), st.integers(1, 33))

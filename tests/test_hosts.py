@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import finish, needs_mpi
+from processes import LONG, finish, long_only, needs_mpi
 from test_ranks_cli import history, tiny
 
 from refhf.lab.cli import entry_point
@@ -26,7 +25,7 @@ TRY = "mount -t tmpfs tmpfs /run && ip netns add a && ip link add port1 type vet
 
 def hosts_can_be_made():
     """Whether this user may make network namespaces, links between them, and what they need; tried if it matters."""
-    if os.environ.get("HYPOTHESIS_PROFILE") != "long":
+    if not LONG:
         return False
     if not all(map(shutil.which, ("unshare", "setpriv", "ip"))):
         return False
@@ -35,9 +34,7 @@ def hosts_can_be_made():
 
 pytestmark = [
     needs_mpi,
-    pytest.mark.skipif(
-        os.environ.get("HYPOTHESIS_PROFILE") != "long", reason="needs HYPOTHESIS_PROFILE=long: 12 processes"
-    ),
+    long_only,  # 12 processes
     pytest.mark.skipif(
         not hosts_can_be_made(), reason="needs Linux with `ip`, `unshare`, `setpriv`, and leave to make namespaces"
     ),

@@ -88,6 +88,19 @@ def test_each_claim_has_a_verdict(made):
         assert said and f"[{name}]({link}) | {said} | {verdict} |" in made["README"]
 
 
+def test_each_claim_has_a_verdict_before_and_now(made):
+    """README.md's second table has a row for each row of the index, in its order."""
+    rows = [name for page in write_pages.PAGES for name, *_ in sorted(write_pages.claims(page, made[page]), key=number)]
+    wanted = [(name, rows[:i].count(name)) for i, name in enumerate(rows)]
+    found = re.findall(r"^\| ([A-Z]\d+).*\{\{now\(\"\1\"(?:, (\d))?\)\}\}", write_pages.template("README"), re.M)
+    assert [(name, int(part or 0)) for name, part in found] == wanted
+
+
+def number(claim):
+    """Of a claim's name."""
+    return int(claim[0][1:])
+
+
 def test_links_of_the_index_lead_somewhere(made):
     """Each link from the index to a section is to a heading that the page has."""
     for page, anchor in re.findall(r"\((\w+)\.md#([\w-]+)\)", made["README"]):

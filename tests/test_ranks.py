@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import LIMIT, mpiexec, needs_mpi, python
+from processes import LIMIT, long_only, mpiexec, needs_mpi, python
 from rank_programs import problem
 
 import refhf
@@ -54,7 +54,7 @@ def alone():
 
 
 @needs_mpi
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+@pytest.mark.parametrize("ranks", [1, 2, pytest.param(3, marks=long_only), 4])
 def test_processes_get_what_one_gets(ranks, alone, folder, tmp_path):
     """R11, R12: the same decisions; theta to 1e-10, and to the bit if reproducible; counts as the formula says.
 

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from processes import LIMIT, finish, mpiexec, needs_mpi
+from processes import LIMIT, finish, long_only, mpiexec, needs_mpi
 from short_runs import labelled
 from test_ranks import broken
 
@@ -37,7 +37,11 @@ def history(folder):
 @needs_mpi
 @pytest.mark.parametrize(
     ("method", "rest"),
-    [("gn-cg", ["--curvature-batch", "20"]), ("hessian-bicgstab", ["--curvature-batch", "20"]), ("sgd", [])],
+    [
+        pytest.param("gn-cg", ["--curvature-batch", "20"], marks=long_only),
+        ("hessian-bicgstab", ["--curvature-batch", "20"]),
+        ("sgd", []),
+    ],
 )
 def test_ranks_train_as_one_process(method, rest, tmp_path):
     """R11: with --reduction reproducible the files of 4 ranks have the numbers of one process, to the bit.

@@ -5,9 +5,7 @@ import re
 import sys
 
 import pytest
-from processes import finish
-
-LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+from processes import LONG, finish
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

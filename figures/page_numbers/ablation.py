@@ -5,6 +5,7 @@ from typing import NamedTuple
 import fig_adya_ablation as fig
 
 from page_numbers import FIGURES, number, percent, table
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.sweep.sweep_summary import statistic
 
 PRECONDITIONER, LINE_SEARCH, SGD, FIRST_ORDER = fig.PAIRS.values()
@@ -35,7 +36,7 @@ class Place(NamedTuple):
 
 
 def _places(scale, name):
-    rows = fig.rows(scale, fig.there(FIGURES / name))
+    rows = fig.rows(scale, read_json_lines(FIGURES / name))
     return [Place(scale, rows, batch) for batch in scale.batches]
 
 

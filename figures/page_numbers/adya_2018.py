@@ -5,7 +5,7 @@ import math
 import fig_adya_large_batches as large
 import fig_adya_resnet as resnet
 import fig_resnet_convnet as beside
-from fig_adya_large_batches import FULL, METHODS, chosen, seed_groups
+from fig_adya_large_batches import FULL, METHODS, seed_groups
 
 from page_numbers import FIGURES, ablation, number, percent, table  # noqa: F401  the page calls ablation
 from page_numbers.measured import once  # noqa: F401  the page calls it
@@ -19,12 +19,18 @@ GUESSING = math.log(10)  # the loss of guessing one of ten classes
 def groups(data, kind, epochs=FULL.epochs):
     """The groups by (method, batch): of the schedule, of the methods' own rates, or of the longer runs with these."""
     if epochs == FULL.epochs:
-        rows = seed_groups(RUNS[data].schedule) if kind == "schedule" else chosen(RUNS[data])
+        rows = large.groups(RUNS[data].schedule if kind == "schedule" else RUNS[data].constant)
     else:
-        rows = seed_groups(
+        rows = large.groups(
             [x for x in RUNS[data].longer[epochs] if (x["options"] != large.SCHEDULE) == (kind == "own")]
         )
     return {(row.method, row.batch): row for row in rows}
+
+
+def seeds(data):
+    """The number of seeds of each cell of a data set."""
+    (found,) = {len(row.lines) for kind in ("own", "schedule") for row in groups(data, kind).values()}
+    return found
 
 
 def error(data, kind, method, batch, epochs=FULL.epochs):
@@ -65,7 +71,7 @@ def search(data, method, batch):
     """'0.584 ± 0.055 and 0.645 ± 0.085': training loss with the line search on and off."""
     lines = [x for x in RUNS[data].search if (x["method"], x["batch"]) == (method, batch)]
     ways = [[x for x in lines if x["options"]["line_search"] == way] for way in ("online", "off")]
-    return " and ".join(_loss(seed_groups(way)[0]) for way in ways)
+    return " and ".join(_loss(large.groups(way)[0]) for way in ways)
 
 
 def errors_table(data, name):
@@ -86,9 +92,9 @@ def diverged():
 
 
 def _runs(kind):
-    """The lines with the schedule of both sets, or those of seed 0 of the grid of rates."""
+    """The lines with the schedule of both sets, or those of the tuning seed."""
     lines = [x for runs in RUNS.values() for x in (runs.schedule if kind == "schedule" else runs.constant)]
-    return lines if kind == "schedule" else [x for x in lines if x["seed"] == 0]
+    return lines if kind == "schedule" else [x for x in lines if x["seed"] == large.TUNING]
 
 
 def _worse(kind):
@@ -114,18 +120,22 @@ def runs_of(kind):
 def edges(method):
     """The number of own rates of a method that are at an edge of its grid: '1 of 8'."""
     rates = [
-        row.lines[0]["options"]["learning_rate"] for data in RUNS for row in chosen(RUNS[data]) if row.method == method
+        row.lines[0]["options"]["learning_rate"]
+        for data in RUNS
+        for row in large.groups(RUNS[data].constant)
+        if row.method == method
     ]
-    return f"{sum(rate in (large.RATES[method][0], large.RATES[method][-1]) for rate in rates)} of {len(rates)}"
+    return f"{sum(rate in (large.RATES[0], large.RATES[-1]) for rate in rates)} of {len(rates)}"
 
 
 # ----- the residual network
 
 NAMES = {"fashion": "Fashion-MNIST", "cifar": "CIFAR-10"}
-RESIDUAL = {
-    "fashion": resnet.there("fashion-mnist", FIGURES / "fig_adya_resnet")["schedule"],
-    "cifar": resnet.there("cifar-10", FIGURES / "fig_adya_resnet")["schedule"],
+_BOTH = {
+    short: resnet.there(name, FIGURES / "fig_adya_resnet")
+    for short, name in (("fashion", "fashion-mnist"), ("cifar", "cifar-10"))
 }
+RESIDUAL, RESIDUAL_LONGER = ({data: runs[part] for data, runs in _BOTH.items()} for part in ("schedule", "longer"))
 LARGEST = resnet.FULL.cases
 
 
@@ -159,6 +169,30 @@ def residual_lead(data, rival, method="nlcg-fr", batch=LARGEST):
     """'-0.21 [-0.35, -0.07]': the training loss less the rival's of the same seed, mean and 95 % interval."""
     one, other = ([x["loss"] for x in residual(data, name, batch).lines] for name in (method, rival))
     return str(paired_difference(one, other))
+
+
+def residual_longer(data):
+    """'sgd 29.1 to 22.3 ± 1.2 %, ...': test errors with all cases in a batch, after 30 and after 90 epochs."""
+    found = []
+    for row in seed_groups(RESIDUAL_LONGER[data]):
+        before = residual(data, row.method).statistic("test_error").mean
+        after = row.statistic("test_error")
+        found.append(f"{row.method} {percent(before)} to {percent(after.mean)} ± {percent(after.spread)} %")
+    return ", ".join(found)
+
+
+def residual_gap(data, method):
+    """Points of test error with all cases in a batch after 90 epochs, less those of batch 128 after 30."""
+    lines = [x for x in RESIDUAL_LONGER[data] if x["method"] == method]
+    small = {x["seed"]: x for x in residual(data, method, resnet.FULL.batches[0]).lines}
+    return paired_difference(
+        *([100 * x["test_error"] for x in xs] for xs in (lines, [small[x["seed"]] for x in lines]))
+    )
+
+
+def residual_gaps(data):
+    """'sgd -1.2 [-2.0, -0.4], ...' of all methods."""
+    return ", ".join(f"{method} {residual_gap(data, method)}" for method in resnet.METHODS)
 
 
 def residual_seeds():

@@ -8,9 +8,10 @@ import fig_replicas as fig
 
 from page_numbers import FIGURES, number, table
 from page_numbers.measured import once  # noqa: F401  the page calls it
+from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.sweep.paired_differences import paired_difference, verdict
 
-LINES = fig.there(FIGURES / "fig_replicas.jsonl")
+LINES = read_json_lines(FIGURES / "fig_replicas.jsonl")
 PLACES = [(data, nonlinearity) for data in ("mnist", "fashion-mnist") for nonlinearity in fig.NONLINEARITIES]
 TOP = [(0.01, name) for name in ("own-batch 2", "own-batch 4", "own-batch 8", "same-batch 8")]
 ROWS = [*TOP, *((0.0003, name) for _, name in TOP), *((fig.BEST, name) for name in list(fig.METHODS)[1:])]
@@ -75,7 +76,7 @@ def same_batch_gains(rate):
 
 # ----- the long runs
 
-LONG = fig.there(FIGURES / "fig_replicas_long.jsonl")
+LONG = read_json_lines(FIGURES / "fig_replicas_long.jsonl")
 
 
 def _seeds(data, rate, name):

@@ -63,10 +63,13 @@ GIVEN = {
         r"from 0\.5 down|down to loss 1\.2": "where the run is read",
         r"10 probes of 80 steps": "settings",
     },
-    "sutskever_2013": {},
+    "sutskever_2013": {
+        r"on curves, 0\.05|at 0\.0[15]\b": "rates of the trials",
+        r"30 passes over 10,000 digits": "a setting of the trials",
+    },
     "README": {
         r"\| [^|]*(?= \| (confirmed|refuted|not yet|, seeds))": "the audit's words",
-        r"epsilon, 1 in": "the published code's",
+        r"epsilon, 1 in|in part at 128": "the published code's; a batch",
         r"of 11,700 steps|above the 68 that": "the paper's; a budget",
     },
 }

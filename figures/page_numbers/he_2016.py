@@ -25,6 +25,7 @@ from page_numbers import (  # noqa: F401  the page calls them
     table,
 )
 from page_numbers.measured import once
+from refhf.lab.runs.json_lines import read_json_lines
 
 # ----- Figure 2: from the table of fig2_saddle.txt
 
@@ -267,7 +268,7 @@ def counted(*sizes):
 
 # ----- Figure 5: from fig5_scaling.jsonl, and the model that is fitted to it
 
-LINES = scaling.read(FIGURES / "fig5_scaling.jsonl")
+LINES = read_json_lines(FIGURES / "fig5_scaling.jsonl")
 TIMES = {(t.network, t.what, t.cases, t.part, t.ranks): t for t in scaling.measured(LINES)}
 NEAR = scaling.machine([*TIMES.values()], fig5.NETWORK)
 ETHERNET = NEAR.network(fig5.LATENCY, fig5.BANDWIDTH)

@@ -1,11 +1,9 @@
 """The numbers of measured.jsonl: what a command printed once, and no file of runs keeps."""
 
-import json
-
 from page_numbers import FIGURES
+from refhf.lab.runs.json_lines import read_json_lines
 
-_LINES = [json.loads(line) for line in (FIGURES / "measured.jsonl").read_text(encoding="utf-8").splitlines()]
-MEASURED = {line["name"]: line for line in _LINES}
+MEASURED = {line["name"]: line for line in read_json_lines(FIGURES / "measured.jsonl")}
 
 
 def once(name, key):

@@ -1,15 +1,14 @@
 """The numbers of fig_option_effects.py: what other options do, from its runs."""
 
-import json
 import statistics
 
 import fig_option_effects as effects
 from fig_best_settings import FULL
 
 from page_numbers import FIGURES, table
+from refhf.lab.runs.json_lines import read_json_lines
 
-FILES = (FIGURES / "fig_option_effects").glob("*.jsonl")
-LINES = {path.stem: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] for path in FILES}
+LINES = {path.stem: read_json_lines(path) for path in (FIGURES / "fig_option_effects").glob("*.jsonl")}
 RESULTS = effects.results(FULL, LINES)
 
 

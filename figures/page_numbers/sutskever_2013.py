@@ -3,10 +3,12 @@
 import fig_autoencoder as fig
 
 from page_numbers import FIGURES, number, table
+from refhf.lab.runs.json_lines import read_json_lines
 
-LINES = {name: fig.there(FIGURES / "fig_autoencoder" / f"{name}.jsonl") for name in fig.NAMES}
+LINES = {name: read_json_lines(FIGURES / "fig_autoencoder" / f"{name}.jsonl") for name in fig.NAMES}
 RUNS = {name: [line for line in lines if line["seed"] != fig.TUNING] for name, lines in LINES.items()}
-CHOSEN = fig.chosen([line for line in LINES["curves"] if line["seed"] == fig.TUNING])
+TRIALS = {name: [line for line in LINES[name] if line["seed"] == fig.TUNING] for name in fig.TRIALS}
+CHOSEN = {name: fig.chosen(lines) for name, lines in TRIALS.items()}
 
 
 def errors(data, method):
@@ -15,15 +17,21 @@ def errors(data, method):
 
 
 def chosen(method):
-    """The value of the option that the trials chose."""
-    (value,) = CHOSEN[method].values()
-    return f"{value:g}"
+    """'12 (curves), 45 (MNIST), 45 on an edge (MNIST, longer)': the option's values that the trials chose."""
+    return ", ".join(f"{_value(name, method)} ({fig.NAMES[name]})" for name in fig.TRIALS)
 
 
-def on_edge(method):
-    """Whether it is an edge of the values tried."""
-    tried = [value for options in fig.TRIALS[method] for value in options.values()]
-    return "on an edge of those tried" if chosen(method) in (f"{min(tried):g}", f"{max(tried):g}") else "inside"
+def tried(method, value, name="mnist-10000"):
+    """The squared error at the end of the trial with this value."""
+    options = {fig.OPTIONS[method]: value}
+    return number(next(fig.ends(x) for x in TRIALS[name] if (x["method"], x["options"]) == (method, options)))
+
+
+def _value(name, method):
+    """The value that the trials on a data set chose, and whether it is an edge of those tried."""
+    (value,) = CHOSEN[name][method].values()
+    tried = fig.TRIALS[name][method]
+    return f"{value:g}{' on an edge' * (value in (min(tried), max(tried)))}"
 
 
 NONE = "no runs yet"

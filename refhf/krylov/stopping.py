@@ -7,15 +7,12 @@ returns a `Stop` or the recurrence ends.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from refhf.krylov.arithmetic import ROUNDING, Array, inner, norm
 from refhf.text import Word
-
-if TYPE_CHECKING:
-    from refhf.krylov.cg import CGIterate
 
 
 class Stop(Word):
@@ -97,6 +94,25 @@ class SystemIterate:
         return inner(self.x, self.b) - inner(self.x, self.r)
 
 
+class CurvatureIterate(Protocol):
+    """An iterate of conjugate gradients with the product of its direction, as `cg_iterates` shows it to `stop_at`."""
+
+    @property
+    def p(self) -> Array:
+        """The direction."""
+        ...
+
+    @property
+    def Ap(self) -> Array | None:
+        """The product A p."""
+        ...
+
+    @property
+    def curvature(self) -> float | None:
+        """p'Ap."""
+        ...
+
+
 AnyIterate = TypeVar("AnyIterate", bound=Iterate)
 
 
@@ -134,7 +150,7 @@ def _at_tolerance(tolerance: float, it: SystemIterate) -> Stop | None:
     return Stop.CONVERGED if norm(it.r) <= tolerance < np.inf else None
 
 
-def negative_curvature(it: "CGIterate") -> Stop | None:
+def negative_curvature(it: CurvatureIterate) -> Stop | None:
     """Stop **before** a conjugate-gradient update with p'Ap < 32 eps ||p|| ||Ap||; for `stop_at` of `cg_iterates`.
 
     eps is that of the dtype. 32 eps is the largest rounding error of a zero inner product

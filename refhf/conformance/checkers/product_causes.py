@@ -1,16 +1,13 @@
 """The diagnosis of a curvature product that breaks a law.
 
-Each function takes a `ProductCheck` after its laws were tested.
+Each function takes a `ProductTrial` after its laws were tested.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from refhf.conformance.check_report import Finding
 from refhf.conformance.checkers.derivative_check import usable
+from refhf.conformance.checkers.product_trial import ProductTrial
 from refhf.conformance.mistakes.candidate_vectors import CandidateResult, product_candidates
 from refhf.conformance.mistakes.coefficient_causes import LikelyFactors, coefficient_causes, likely_factors
 from refhf.conformance.mistakes.diagnosis import Sample, by_digits, diagnose
@@ -19,14 +16,11 @@ from refhf.conformance.mistakes.monte_carlo_fisher import monte_carlo_cause
 from refhf.conformance.mistakes.wrong_derivatives import network_cases
 from refhf.conformance.patterns import Cause, Pattern
 
-if TYPE_CHECKING:
-    from refhf.conformance.checkers.product_check import ProductCheck
-
 SINGLE_DIGITS = 4  # of a law that float32 breaks, at least: our choice
 LAWS = {"symmetric": Pattern.NOT_SYMMETRIC, "positive semidefinite": Pattern.INDEFINITE}
 
 
-def product_causes(check: ProductCheck, findings: list[Finding]) -> list[Cause]:
+def product_causes(check: ProductTrial, findings: list[Finding]) -> list[Cause]:
     """The likeliest causes; empty if no known pattern fits."""
     same = next((f for f in findings if f.law.startswith("same call")), None)
     if same and not same.passed:
@@ -47,7 +41,7 @@ def product_causes(check: ProductCheck, findings: list[Finding]) -> list[Cause]:
     return causes or [Cause(pattern) for pattern in broken]
 
 
-def _factor(check: ProductCheck) -> list[Cause]:
+def _factor(check: ProductTrial) -> list[Cause]:
     """The factor by which all forms w'A v differ from those of the user's own function."""
     got, want, _ = max(check.forms, key=lambda form: abs(form[1]))
     c = float(f"{got / (want or 1.0):.4g}")  # a central difference need not have more digits
@@ -55,14 +49,14 @@ def _factor(check: ProductCheck) -> list[Cause]:
     return coefficient_causes(c, 0.0, 0.0, check.factors, gradient=False) if same else []
 
 
-def _in_single(check: ProductCheck, findings: list[Finding]) -> bool:
+def _in_single(check: ProductTrial, findings: list[Finding]) -> bool:
     """True if the results are float32 numbers, and all laws hold to its digits."""
     digits = [f.digits for f in findings if not f.passed]
     single = check.product.single and check.dtype == np.float64
     return single and all(x is not None and x >= SINGLE_DIGITS for x in digits)
 
 
-def _drawn_labels(check: ProductCheck, samples: list[Sample]) -> Cause | None:
+def _drawn_labels(check: ProductTrial, samples: list[Sample]) -> Cause | None:
     """The cause if labels drawn from the model give the samples."""
     problem = network_cases(check.reference) if check.reference else None
     if not check.reference or not problem:
@@ -71,7 +65,7 @@ def _drawn_labels(check: ProductCheck, samples: list[Sample]) -> Cause | None:
     return monte_carlo_cause(problem, samples, l2) or drawn_factors_cause(problem, samples, l2)
 
 
-def _known_mistake(check: ProductCheck) -> list[Cause]:
+def _known_mistake(check: ProductTrial) -> list[Cause]:
     if reference := check.reference:
         candidates = list(product_candidates(check.kind, reference, check.theta))
         of = likely_factors(reference)

@@ -1,23 +1,17 @@
 """A multiple of v in a product, fitted and taken off: the convention of damping inside.
 
-Each function takes a `ProductCheck` before its laws are tested.
+Each function takes a `ProductTrial` before its laws are tested.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from refhf.conformance.checkers.derivative_check import usable
+from refhf.conformance.checkers.product_trial import ProductTrial
 from refhf.conformance.checkers.user_function import Unusable
 from refhf.conformance.oracles import norm
 
 ROUGH = 0.01  # relative error of a product that no rounding explains: our choice
 
-if TYPE_CHECKING:
-    from refhf.conformance.checkers.product_check import ProductCheck
 
-
-def fitted_damping(check: ProductCheck) -> float:
+def fitted_damping(check: ProductTrial) -> float:
     """The lambda >= 0 with product = expected + lambda v at the first probe; 0 if it is within rounding."""
     _, theta, v = first = check.probes[0]
     if not check.truth:
@@ -35,7 +29,7 @@ def fitted_damping(check: ProductCheck) -> float:
     return excess / float(v @ v) if excess > tolerance else 0.0
 
 
-def is_far(check: ProductCheck, damped: bool) -> bool:
+def is_far(check: ProductTrial, damped: bool) -> bool:
     """True if the product is far from the reference's at the first probe, but for a multiple of v if damped."""
     if not check.reference:
         return False
@@ -50,7 +44,7 @@ def is_far(check: ProductCheck, damped: bool) -> bool:
     return norm(error) > ROUGH * norm(got)
 
 
-def take_off(check: ProductCheck, damping: float) -> None:
+def take_off(check: ProductTrial, damping: float) -> None:
     """Compare the product without `damping` v from here on."""
     check.product.damping = damping
     check.conventions += (f"damping {damping:.6g} in the product",) if damping else ()

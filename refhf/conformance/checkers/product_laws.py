@@ -1,13 +1,10 @@
 """Laws that every curvature product obeys by itself: repeatable, symmetric, linear, semidefinite; Taylor's remainder.
 
-Each function takes a `ProductCheck`, which evaluates the product and knows its tolerance, and returns a finding.
+Each function takes a `ProductTrial`, which evaluates the product and knows its tolerance, and returns a finding.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,13 +12,11 @@ from refhf.conformance import oracles
 from refhf.conformance.check_report import Finding, compared, digits
 from refhf.conformance.checkers.derivative_check import Expected, derivative_floor
 from refhf.conformance.checkers.loss_forms import Form
+from refhf.conformance.checkers.product_trial import ProductTrial
 from refhf.conformance.checkers.user_function import FunctionUnderTest
 from refhf.conformance.float64_reference import FLOOR
 from refhf.conformance.oracles import norm
 from refhf.krylov.lanczos import lanczos_smallest
-
-if TYPE_CHECKING:
-    from refhf.conformance.checkers.product_check import ProductCheck
 
 TINY = 2.0**-20  # v is scaled by this power of two to expose finite differences: our choice
 LANCZOS = 10  # iterations that search for a negative eigenvalue: our choice
@@ -29,7 +24,7 @@ RATE = 1.9  # least order of the Taylor remainder (promise R3)
 WINDOWS = 1e-1, 1e-2, 1e-3, 1e-4, 1e-5  # first steps, relative to ||theta||; each is then halved: our choice
 
 
-def laws(check: ProductCheck) -> list[Callable[[], Finding]]:
+def laws(check: ProductTrial) -> list[Callable[[], Finding]]:
     """The laws for the kind of product that is checked."""
     functions = [repeated, symmetric, linear, homogeneous]
     if check.kind == "gauss-newton":
@@ -37,12 +32,12 @@ def laws(check: ProductCheck) -> list[Callable[[], Finding]]:
     return [partial(law, check) for law in functions]
 
 
-def repeated(check: ProductCheck) -> Finding:
+def repeated(check: ProductTrial) -> Finding:
     """Two equal calls agree."""
     return check.product.repeated(check.theta, check.probes[0].v)
 
 
-def symmetric(check: ProductCheck) -> Finding:
+def symmetric(check: ProductTrial) -> Finding:
     """w'(A v) = v'(A w)."""
     (_, theta, v), (_, _, w) = check.probes[:2]
     Hv, product_w = check.result(check.probes[0]), check.result(check.probes[1])
@@ -51,7 +46,7 @@ def symmetric(check: ProductCheck) -> Finding:
     return compared("symmetric: w'(A v) = v'(A w)", [sample])
 
 
-def linear(check: ProductCheck) -> Finding:
+def linear(check: ProductTrial) -> Finding:
     """A (a v + b w) = a A v + b A w."""
     (_, theta, v), (_, _, w) = check.probes[:2]
     Hv, product_w = check.result(check.probes[0]), check.result(check.probes[1])
@@ -60,7 +55,7 @@ def linear(check: ProductCheck) -> Finding:
     return compared("linear: A (a v + b w) = a A v + b A w", [("random 1, 2", error, tolerance, norm(Hv))])
 
 
-def homogeneous(check: ProductCheck) -> Finding:
+def homogeneous(check: ProductTrial) -> Finding:
     """A (v / 2^20) = A v / 2^20."""
     _, theta, v = check.probes[0]
     Hv = check.result(check.probes[0])
@@ -68,7 +63,7 @@ def homogeneous(check: ProductCheck) -> Finding:
     return compared("linear: A (v / 2^20) = A v / 2^20", [("random 1", error, check.tolerance(theta, v), norm(Hv))])
 
 
-def semidefinite(check: ProductCheck) -> Finding:
+def semidefinite(check: ProductTrial) -> Finding:
     """The smallest Ritz value of a few Lanczos iterations is not negative."""
     v = check.probes[0].v
     pair = lanczos_smallest(
@@ -81,7 +76,7 @@ def semidefinite(check: ProductCheck) -> Finding:
     return Finding("positive semidefinite", *figures, shown, pair.value >= -tolerance)
 
 
-def taylor(check: ProductCheck, gradient: FunctionUnderTest, central: Expected) -> Finding:
+def taylor(check: ProductTrial, gradient: FunctionUnderTest, central: Expected) -> Finding:
     """g(theta + t v) - g(theta) - t H v falls with t^2, for the user's gradient g."""
     law = "Taylor remainder of your gradient"
     _, theta, v = check.probes[0]
@@ -95,7 +90,7 @@ def taylor(check: ProductCheck, gradient: FunctionUnderTest, central: Expected) 
     return Finding(law, None, None, shown, bool(rate >= RATE))
 
 
-def second_derivatives(check: ProductCheck, form: Form) -> Finding:
+def second_derivatives(check: ProductTrial, form: Form) -> Finding:
     """w'H v is the second derivative of the user's value along w and v."""
     samples: list[tuple[str, float, float, float]] = []
     for probe in check.probes[:2]:
@@ -108,7 +103,7 @@ def second_derivatives(check: ProductCheck, form: Form) -> Finding:
     return check.shown(compared("your value's second derivatives", samples))
 
 
-def quadratic_form(check: ProductCheck, jacobian_product: Expected, form: Form, cases: int, l2: float) -> Finding:
+def quadratic_form(check: ProductTrial, jacobian_product: Expected, form: Form, cases: int, l2: float) -> Finding:
     """w'G v = (J w)' H_L (J v) + l2 w'v, with J from the user's outputs and the means in H_L."""
     first, second = check.probes[:2]
     (rz_v, off_v), (rz_w, off_w) = jacobian_product(*first[1:]), jacobian_product(*second[1:])
