@@ -67,7 +67,6 @@ PAPER = {  # Table 1: SGD, NAG (the best of its momenta), HF without weight deca
 PAPER |= {"mnist-10000": PAPER["mnist"], "mnist-60000": PAPER["mnist"]}
 NAMES = {"curves": "CURVES-like", "mnist": "MNIST", "mnist-10000": "MNIST, longer", "mnist-60000": "all of MNIST"}
 
-
 SCALES = {
     "curves": Scale((400, 200, 100, 50, 25, 6), 1000, 4, 600, 1, 300),
     "mnist": Scale((1000, 500, 250, 30), 1000, 8, 150, 1, 75),
@@ -81,6 +80,21 @@ FAST = {"curves": Scale((8, 2), 40, 4, 4, 1, 2), "mnist": Scale((8, 3), 40, 4, 4
 def trials_of(name, scale, methods=METHODS) -> list[tuple]:
     """The trials on a data set, as `made` wants them."""
     return [(m, TUNING, {OPTIONS[m]: value}, scale.tried) for m in methods for value in TRIALS[name][m]]
+
+
+def completed(name, scales, folder, data_dir, methods) -> list[dict]:
+    """The trials and the reported runs of a data set, those that are missing made."""
+    place, scale = TRIED_ON.get(name, name), scales[name]
+    wanted = trials_of(place, scales[place], methods)
+    tried = made(place, scales[place], file_of(folder, place), data_dir, wanted)
+    best = chosen(tried)
+    wanted = [(m, seed, best[m], scale.passes) for seed in range(scale.seeds) for m in methods]
+    return tried + made(name, scale, file_of(folder, name), data_dir, wanted)
+
+
+def file_of(folder, name) -> Path | None:
+    """The file of a data set's lines; None where nothing is kept."""
+    return folder and folder / f"{name}.jsonl"
 
 
 def chosen(trials) -> dict[str, dict]:
@@ -220,20 +234,10 @@ def main():
         folder.mkdir(exist_ok=True)
     makes = [] if args.as_is else [args.only] if args.only else [name for name in scales if name not in LONG]
     trials, runs = {}, {}
-    for name, scale in scales.items():
-        path, lines = folder and folder / f"{name}.jsonl", []
+    for name in scales:
+        path, lines = file_of(folder, name), []
         if name in makes:
-            methods, place = [args.method] if args.method else [*METHODS], TRIED_ON.get(name, name)
-            tried = made(
-                place,
-                scales[place],
-                path and path.with_stem(place),
-                args.data_dir,
-                trials_of(place, scales[place], methods),
-            )
-            best = chosen(tried)
-            wanted = [(m, seed, best[m], scale.passes) for seed in range(scale.seeds) for m in methods]
-            lines = tried + made(name, scale, path, args.data_dir, wanted)
+            lines = completed(name, scales, folder, args.data_dir, [args.method] if args.method else [*METHODS])
         lines = read_json_lines(path) or lines
         trials[name] = [line for line in lines if line["seed"] == TUNING]
         runs[name] = [line for line in lines if line["seed"] != TUNING]

@@ -9,7 +9,7 @@ from fig_adya_large_batches import FULL, METHODS, seed_groups
 
 from page_numbers import FIGURES, ablation, number, percent, table  # noqa: F401  the page calls ablation
 from page_numbers.measured import once  # noqa: F401  the page calls it
-from refhf.lab.sweep.paired_differences import paired_difference
+from refhf.lab.sweep.paired_differences import paired_difference, verdict
 
 SETS = {"mnist": "mnist-mini", "fashion": "fashion-mnist"}
 RUNS = {short: large.there(FULL, name, FIGURES / "fig_adya_large_batches") for short, name in SETS.items()}
@@ -49,6 +49,12 @@ def longer(data, method):
     return f"{', '.join(found)} ± {spread(data, 'own', method, FULL.batches[-1], FULL.longer[-1])} %"
 
 
+def short_of(data, method):
+    """Points of test error of the longest run at the largest batch above those of batch 128."""
+    long = groups(data, "own", FULL.longer[-1])[method, FULL.batches[-1]].statistic("test_error").mean
+    return percent(long - groups(data, "own")[method, FULL.batches[0]].statistic("test_error").mean)
+
+
 def points(data, method):
     """The test error at the largest batch less that at the smallest, with own rates, in points."""
     ends = [
@@ -65,6 +71,60 @@ def loss(data, kind, method, batch=FULL.batches[-1]):
 def _loss(row):
     found = row.statistic("loss")
     return f"{number(found.mean)} ± {number(found.spread, 2)}"
+
+
+def _judged(cells):
+    """'**holds** for nlcg-fr on MNIST, ...; **fails** for ...', of (words, difference): whether each is below 0."""
+    found: dict[str, list[str]] = {}
+    for words, difference in cells:
+        found.setdefault(str(verdict(difference, "below")), []).append(words)
+    order = [word for word in ("holds", "fails", "not judgeable here") if word in found]
+    return "; ".join(f"**{word}** for {', '.join(found[word])}" for word in order)
+
+
+def _of_seed(data, kind, method, batch, key):
+    """The losses, or the errors, by seed."""
+    return {line["seed"]: line[key] for line in groups(data, kind)[method, batch].lines}
+
+
+def apart(data, method, rival, kind="own", batch=FULL.batches[-1]):
+    """The training loss of a method less that of a rival of the same seed."""
+    one, other = (_of_seed(data, kind, name, batch, "loss") for name in (method, rival))
+    return paired_difference(*([values[seed] for seed in sorted(one)] for values in (one, other)))
+
+
+def degraded(data, method, rival):
+    """The points of test error that the largest batch adds to a method's, less those that it adds to the rival's."""
+    added = []
+    for name in (method, rival):
+        small, large_one = (_of_seed(data, "own", name, b, "test_error") for b in (FULL.batches[0], FULL.batches[-1]))
+        added.append([100 * (large_one[seed] - small[seed]) for seed in sorted(small)])
+    return paired_difference(*added)
+
+
+WHERE = {"mnist": "MNIST", "fashion": "Fashion-MNIST"}
+
+
+def each(difference, *pairs, where=WHERE, **more):
+    """'nlcg-fr less rmsprop -0.02 [-0.04, -0.01] on MNIST and ... on Fashion-MNIST; ...' for each pair."""
+    return "; ".join(
+        f"{one} less {other} {' and '.join(f'{difference(x, one, other, **more)} on {where[x]}' for x in where)}"
+        for one, other in pairs
+    )
+
+
+def each_judged(difference, *pairs, where=WHERE, **more):
+    """The verdicts that these are below 0: '**holds** for nlcg-fr against momentum on both sets; ...'."""
+    cells = []
+    for one, other in pairs:
+        found = {name: difference(x, one, other, **more) for x, name in where.items()}
+        alike = len({verdict(x, "below") for x in found.values()}) == 1
+        found = {"both sets": next(iter(found.values()))} if alike else found
+        cells += [(f"{one} against {other} on {name}", x) for name, x in found.items()]
+    return _judged(cells)
+
+
+FR, PR = (("nlcg-fr", "momentum"), ("nlcg-fr", "rmsprop")), (("nlcg-pr", "momentum"), ("nlcg-pr", "rmsprop"))
 
 
 def search(data, method, batch):
@@ -165,10 +225,18 @@ def residual_table(data):
     return table([f"{NAMES[data]}, training loss; test error", *(f"{b:,}" for b in batches)], rows)
 
 
-def residual_lead(data, rival, method="nlcg-fr", batch=LARGEST):
-    """'-0.21 [-0.35, -0.07]': the training loss less the rival's of the same seed, mean and 95 % interval."""
-    one, other = ([x["loss"] for x in residual(data, name, batch).lines] for name in (method, rival))
-    return str(paired_difference(one, other))
+def residual_apart(data, method, rival, batch=LARGEST):
+    """'-0.21 [-0.35, -0.07]': the training loss of a method less a rival's of the same seed, mean and 95 % interval."""
+    return paired_difference(*([x["loss"] for x in residual(data, name, batch).lines] for name in (method, rival)))
+
+
+def residual_degraded(data, method, rival, batch=resnet.FULL.batches[-1]):
+    """The points of test error that all cases in a batch add to a method's at a batch, less those of the rival."""
+    added = []
+    for name in (method, rival):
+        small, all_cases = ([100 * x["test_error"] for x in residual(data, name, b).lines] for b in (batch, LARGEST))
+        added.append([after - before for before, after in zip(small, all_cases, strict=True)])
+    return paired_difference(*added)
 
 
 def residual_longer(data):
@@ -181,10 +249,15 @@ def residual_longer(data):
     return ", ".join(found)
 
 
+def residual_best(data, batch=resnet.FULL.batches[0]):
+    """The method with the least test error at a batch."""
+    return min(resnet.METHODS, key=lambda method: residual(data, method, batch).statistic("test_error").mean)
+
+
 def residual_gap(data, method):
-    """Points of test error with all cases in a batch after 90 epochs, less those of batch 128 after 30."""
+    """Points of test error with all cases in a batch after 90 epochs, less those of the best at batch 128 after 30."""
     lines = [x for x in RESIDUAL_LONGER[data] if x["method"] == method]
-    small = {x["seed"]: x for x in residual(data, method, resnet.FULL.batches[0]).lines}
+    small = {x["seed"]: x for x in residual(data, residual_best(data), resnet.FULL.batches[0]).lines}
     return paired_difference(
         *([100 * x["test_error"] for x in xs] for xs in (lines, [small[x["seed"]] for x in lines]))
     )
@@ -193,6 +266,19 @@ def residual_gap(data, method):
 def residual_gaps(data):
     """'sgd -1.2 [-2.0, -0.4], ...' of all methods."""
     return ", ".join(f"{method} {residual_gap(data, method)}" for method in resnet.METHODS)
+
+
+def residual_closed():
+    """The verdicts that the gap is closed: that the errors after 90 epochs are below the best at batch 128."""
+    return _judged(
+        (f"{method} on {name}", residual_gap(data, method)) for data, name in NAMES.items() for method in resnet.METHODS
+    )
+
+
+def residual_longer_seeds():
+    """'3 on Fashion-MNIST, 2 on CIFAR-10': the number of seeds of the longer runs."""
+    counts = {name: {len(row.lines) for row in seed_groups(RESIDUAL_LONGER[data])} for data, name in NAMES.items()}
+    return ", ".join(f"{min(found)} on {name}" for name, found in counts.items())
 
 
 def residual_seeds():

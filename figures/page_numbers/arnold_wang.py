@@ -74,6 +74,21 @@ def same_batch_gains(rate):
     return f"{min(found):.0f} to {max(found):.0f}"
 
 
+def same_batch_judged(rate, name="same-batch 8"):
+    """The verdicts that its loss at the end is below SGD's, seed by seed, of all places."""
+    found = {}
+    for data, nonlinearity in PLACES:
+        own, sgd = (fig.of(LINES, data, nonlinearity, rate, method) for method in (name, "SGD"))
+        values = ([math.inf if math.isnan(x[seed][-1]) else x[seed][-1] for seed in sorted(sgd)] for x in (own, sgd))
+        place = f"{'MNIST' if data == 'mnist' else 'Fashion-MNIST'} {nonlinearity}"
+        found.setdefault(str(verdict(paired_difference(*values), "below")), []).append(place)
+    return "; ".join(f"**{word}** on {', '.join(places)}" for word, places in sorted(found.items(), key=_order))
+
+
+def _order(item):
+    return ["holds", "fails", "not judgeable here"].index(item[0])
+
+
 # ----- the long runs
 
 LONG = read_json_lines(FIGURES / "fig_replicas_long.jsonl")

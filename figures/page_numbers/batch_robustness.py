@@ -12,7 +12,7 @@ FOUND = fig.searched(fig.FULL, FIGURES / "fig_batch_robustness" / "runs.jsonl", 
 
 def verdict():
     """The verdict on each claim: by which budget, for which method, and where."""
-    return ". ".join(f"{claim.capitalize()}: {_said(claim)}" for claim in _claims())
+    return "The loss with larger batches. " + ". ".join(f"{claim.capitalize()}: {_said(claim)}" for claim in _claims())
 
 
 def _claims():

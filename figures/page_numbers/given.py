@@ -42,12 +42,13 @@ GIVEN = {
     },
     "adya_2018": {
         r"60,000 cases": "a setting of Figure 1",
-        r"all 60,000 digits|batch 16,384": "settings of fig_adya_ablation.py",
+        r"all 60,000 digits|batch 16,384|2,500 digits|and 2,500\)|\(16,384\)": "settings of fig_adya_ablation.py",
+        r"search below 2,048": "the claim's",
         r"([Aa]t|from|to|and|\() ?(128|512|2,048|10,000)\b": "a batch that the runs have",
         r", 128\)": "the same",
-        r"(after|and) (20, 40 and 80|20) epochs|20 steps|After 10 steps": "lengths of the runs",
+        r"(after|and) (20, 40 and 80|20|80) epochs|20 steps": "lengths of the runs",
+        r"after 30( and after 90 epochs)?|After 90 epochs": "lengths of the residual network's runs",
         r"P = 400,150|ln 10": "settings of benchmarks/nlcg_step.py; ten classes",
-        r"of 90 epochs": "the paper's",
         r"rates up to 1\.6": "0.1/256 times 4,096",
         r"interval has 0": "not a number of a run",
         r"95 % interval": "the level of figures/protocol.md",
@@ -55,7 +56,8 @@ GIVEN = {
     },
     "arnold_wang": {
         r"number of 5 runs|median of 100 steps|after 40 steps": "settings",
-        r"at (0\.0003|0\.01|0\.1)(?!\d)": "a rate that the runs have",
+        r"[Aa]t (0\.0003|0\.01|0\.1)(?!\d)": "a rate that the runs have",
+        r"on 5,120 cases": "a setting",
         r"50 epochs|for\s14 x 14 pixels": "settings of the long runs",
         r"M = [248]|M - 1|1/lambda_max|H\^-1|2MP|2P|4P": "numbers of replicas, and formulas",
     },
@@ -64,12 +66,12 @@ GIVEN = {
         r"10 probes of 80 steps": "settings",
     },
     "sutskever_2013": {
-        r"on curves, 0\.05|at 0\.0[15]\b": "rates of the trials",
+        r"on curves, 0\.05|at 0\.0[25]\b": "rates of the trials",
         r"30 passes over 10,000 digits": "a setting of the trials",
     },
     "README": {
         r"\| [^|]*(?= \| (confirmed|refuted|not yet|, seeds))": "the audit's words",
-        r"epsilon, 1 in|in part at 128": "the published code's; a batch",
+        r"epsilon, 1 in|in part at 128|can exclude 0": "the published code's; a batch; not a number of a run",
         r"of 11,700 steps|above the 68 that": "the paper's; a budget",
     },
 }

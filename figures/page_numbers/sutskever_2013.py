@@ -63,7 +63,9 @@ def _crossings(data, method):
         elif passes < 1e6:
             found.append(f"not in {line['budget']} passes, by extrapolation after some {number(passes, 2)}")
         else:
-            found.append(f"not in {line['budget']} passes, and no power law through their last half leads there")
+            found.append(
+                f"not in {line['budget']} passes; a power law through the last half of the run needs a million or more"
+            )
     return " and ".join(found)
 
 
