@@ -50,7 +50,6 @@ GIVEN = {
         r"after 30( and after 90 epochs)?|After 90 epochs": "lengths of the residual network's runs",
         r"P = 400,150|ln 10": "settings of benchmarks/nlcg_step.py; ten classes",
         r"rates up to 1\.6": "0.1/256 times 4,096",
-        r"interval has 0": "not a number of a run",
         r"95 % interval": "the level of figures/protocol.md",
         r"width 8|for 10 passes over 5,120 cases": "settings of fig_resnet_convnet.py",
     },
