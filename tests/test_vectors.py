@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from oracle import wrong_blocks, wrong_networks
+from processes import long_only
 
 import refhf
 from refhf.conformance.vectors import load_vectors, reply_comparison, vector_operations, vector_run
@@ -103,7 +104,7 @@ def generator(monkeypatch):
 
 # By default one vector in this many is computed again; all in a long run.
 SLOW = {"nonlinearity": 4, "loss": 10, "hf_step": 10, "gradient": 3, "hessian_product": 3, "convolution": 3}
-SLOW |= {"residual_network": 6, "transformer": 6, "tied_weights": 7, "bottleneck": 9, "preactivation": 9}
+SLOW |= {"residual_network": 18, "transformer": 12, "tied_weights": 7, "bottleneck": 9, "preactivation": 9}
 LONG = settings.default.max_examples > 100
 
 
@@ -123,6 +124,7 @@ def test_flags_have_meanings():
     assert set(load_vectors.meanings()) == {flag for vector in load() for flag in vector.flags}
 
 
+@long_only
 def test_flags_are_measured_again(generator):
     """Every flag of every vector is measured again with the same error, and no other: none depends on rounding."""
     for vector in load():
