@@ -351,10 +351,8 @@ def main():
     parser.add_argument("--data", default="mnist,fashion-mnist", metavar="NAME,NAME")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent)
     args = parser.parse_args()
-    path, sets = (
-        None if args.fast else args.folder / "fig_replicas.jsonl",
-        args.data.split(",")[: 1 if args.fast else None],
-    )
+    path = None if args.fast else args.folder / "fig_replicas.jsonl"
+    sets = args.data.split(",")[: 1 if args.fast else None]
     wanted = [] if args.as_is else list(cells(min(args.seeds, 2) if args.fast else args.seeds, sets))
     long_wanted = [] if args.as_is else list(long_cells(args.budget))
     if args.fast:

@@ -24,3 +24,12 @@ def table(head, rows, right=()) -> str:
     rule = "|".join("--:" if i in right else "---" for i in range(len(head)))
     lines = [f"| {' | '.join(map(str, row))} |" for row in (head, *rows)]
     return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def by_verdict(judged, link="for"):
+    """'**holds** for a, b; **fails** for c', of (words, verdict)."""
+    found: dict[str, list[str]] = {}
+    for words, said in judged:
+        found.setdefault(str(said), []).append(words)
+    order = [word for word in ("holds", "fails", "not judgeable here") if word in found]
+    return "; ".join(f"**{word}** {link} {', '.join(found[word])}" for word in order)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import fig_adya_ablation as fig
 
-from page_numbers import FIGURES, number, percent, table
+from page_numbers import FIGURES, by_verdict, number, percent, table
 from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.sweep.sweep_summary import statistic
 
@@ -104,14 +104,12 @@ def differences(*pairs, places=FEW):
 
 def verdicts(*pairs, places=FEW, against=False):
     """'**holds** for nlcg-fr at 512; **fails** for ...': whether the first of each pair has the smaller loss."""
-    found: dict[str, list[str]] = {}
-    for one, other in pairs:
-        for place in places:
-            if place.difference(one, other):
-                said = fig.judged(place.rows, place.scale, place.batch, one, other)
-                found.setdefault(said, []).append(f"{one}{f' against {other}' * against} at {place}")
-    return "; ".join(f"**{word}** for {', '.join(where)}" for word, where in sorted(found.items(), key=_order))
-
-
-def _order(item):
-    return ["holds", "fails", "not judgeable here"].index(item[0])
+    return by_verdict(
+        (
+            f"{one}{f' against {other}' * against} at {place}",
+            fig.judged(place.rows, place.scale, place.batch, one, other),
+        )
+        for one, other in pairs
+        for place in places
+        if place.difference(one, other)
+    )

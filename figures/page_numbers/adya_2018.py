@@ -7,7 +7,7 @@ import fig_adya_resnet as resnet
 import fig_resnet_convnet as beside
 from fig_adya_large_batches import FULL, METHODS, seed_groups
 
-from page_numbers import FIGURES, ablation, number, percent, table  # noqa: F401  the page calls ablation
+from page_numbers import FIGURES, ablation, by_verdict, number, percent, table  # noqa: F401  the page calls ablation
 from page_numbers.measured import once  # noqa: F401  the page calls it
 from refhf.lab.sweep.paired_differences import paired_difference, verdict
 
@@ -75,11 +75,7 @@ def _loss(row):
 
 def _judged(cells):
     """'**holds** for nlcg-fr on MNIST, ...; **fails** for ...', of (words, difference): whether each is below 0."""
-    found: dict[str, list[str]] = {}
-    for words, difference in cells:
-        found.setdefault(str(verdict(difference, "below")), []).append(words)
-    order = [word for word in ("holds", "fails", "not judgeable here") if word in found]
-    return "; ".join(f"**{word}** for {', '.join(found[word])}" for word in order)
+    return by_verdict((words, verdict(difference, "below")) for words, difference in cells)
 
 
 def _of_seed(data, kind, method, batch, key):

@@ -6,7 +6,7 @@ import statistics
 
 import fig_replicas as fig
 
-from page_numbers import FIGURES, number, table
+from page_numbers import FIGURES, by_verdict, number, table
 from page_numbers.measured import once  # noqa: F401  the page calls it
 from refhf.lab.runs.json_lines import read_json_lines
 from refhf.lab.sweep.paired_differences import paired_difference, verdict
@@ -76,17 +76,13 @@ def same_batch_gains(rate):
 
 def same_batch_judged(rate, name="same-batch 8"):
     """The verdicts that its loss at the end is below SGD's, seed by seed, of all places."""
-    found = {}
+    cells = []
     for data, nonlinearity in PLACES:
         own, sgd = (fig.of(LINES, data, nonlinearity, rate, method) for method in (name, "SGD"))
         values = ([math.inf if math.isnan(x[seed][-1]) else x[seed][-1] for seed in sorted(sgd)] for x in (own, sgd))
         place = f"{'MNIST' if data == 'mnist' else 'Fashion-MNIST'} {nonlinearity}"
-        found.setdefault(str(verdict(paired_difference(*values), "below")), []).append(place)
-    return "; ".join(f"**{word}** on {', '.join(places)}" for word, places in sorted(found.items(), key=_order))
-
-
-def _order(item):
-    return ["holds", "fails", "not judgeable here"].index(item[0])
+        cells.append((place, verdict(paired_difference(*values), "below")))
+    return by_verdict(cells, "on")
 
 
 # ----- the long runs
